@@ -1,0 +1,31 @@
+"""How the dashboard is started: the command line and environment of its own process."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def command(port: int = 8501, runs: Path | str = "runs", host: str = "127.0.0.1") -> tuple[list[str], dict[str, str]]:
+    """The process that serves the dashboard; the theme comes from ``.streamlit/config.toml`` beside ``main.py``.
+
+    Args:
+        port: TCP port.
+        runs: folder of the runs, which is only read.
+        host: address to bind to; the default is reachable from this machine only.
+
+    Returns:
+        argv, and a complete environment.
+    """
+    options = {
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+    }
+    main = Path(__file__).with_name("main.py")
+    flags = [word for key, value in options.items() for word in (f"--{key}", value)]
+    return [sys.executable, "-m", "streamlit", "run", str(main), *flags], {
+        **os.environ,
+        "WORKBENCH_RUNS": str(Path(runs).expanduser().absolute()),
+    }

@@ -1,0 +1,76 @@
+"""The dashboard's entry: navigation, the chips on top, and the page. Started by ``workbench app``."""
+
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+
+import streamlit as st
+
+from app import look, pieces
+from app.views import (
+    agreement,
+    curves,
+    differences,
+    embeddings,
+    factors,
+    linear,
+    reconstructions,
+    runs,
+    samples,
+    similarity,
+)
+
+GROUPS: dict[str, tuple[str, dict[str, ModuleType]]] = {
+    "Runs": ("table_rows", {"Runs": runs, "Differences": differences}),
+    "Training": ("show_chart", {"Curves": curves}),
+    "What it knows": ("school", {"Linear probe": linear, "Factors": factors}),
+    "How it sees": ("visibility", {"Similarity": similarity, "Agreement": agreement, "Embeddings": embeddings}),
+    "What it draws": ("brush", {"Reconstructions": reconstructions, "Samples": samples}),
+}
+
+
+def slug(group: str) -> str:
+    """A group's place in the URL."""
+    return group.lower().replace(" ", "-")
+
+
+def show(group: str) -> None:
+    """A page: the chips, then a tab per question; only the open tab is computed."""
+    views = GROUPS[group][1]
+    pieces.chips()
+    if len(views) == 1:
+        view(next(iter(views.values())))
+        return
+    tabs = st.tabs(list(views), key=f"{slug(group)}-tab", bind="query-params")
+    for tab, module in zip(tabs, views.values(), strict=True):
+        if tab.open:
+            with tab:
+                view(module)
+
+
+def view(module: ModuleType) -> None:
+    st.title(module.TITLE, anchor=False)
+    if not pieces.no_runs() and (module is runs or not pieces.none_chosen()):
+        module.render()
+
+
+def pages() -> list:
+    """The navigation's entries."""
+    entries: list[tuple[str, str, Callable[[], None]]] = [
+        (name, icon, partial(show, name)) for name, (icon, _) in GROUPS.items()
+    ]
+    return [
+        st.Page(render, title=name, icon=f":material/{icon}:", url_path=slug(name), default=name == "Runs")
+        for name, icon, render in entries
+    ]
+
+
+def main() -> None:
+    st.set_page_config(page_title="Workbench", page_icon=":material/compare:", layout="wide")
+    page = st.navigation(pages(), position="top")
+    st.html(look.CSS)
+    page.run()
+
+
+if __name__ == "__main__":
+    main()

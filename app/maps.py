@@ -1,0 +1,231 @@
+"""Matrices and maps: data -> plotly figure. Lines and dots are in ``app.charts`` and ``app.intervals``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app import look, pictures
+
+FRAME = "rgba(139,146,154,.35)"
+BRIGHT = 0.55  # where on the colour scale black text is read more easily than white
+
+
+def thin(size: int, most: int) -> np.ndarray:
+    """At most ``most`` evenly spaced indices below ``size``: thinning keeps a diagonal bright, averaging would not."""
+    return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(int))
+
+
+def blocks(labels: Sequence[str]) -> tuple[list[float], list[str], list[float]]:
+    """Runs of equal labels in a sorted list: their centres, their names, and the borders between them."""
+    starts = [0] + [index for index in range(1, len(labels)) if labels[index] != labels[index - 1]]
+    ends = [*starts[1:], len(labels)]
+    centres = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
+    return centres, [labels[start] for start in starts], [start - 0.5 for start in starts[1:]]
+
+
+def heat_map(
+    values: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    low: float,
+    high: float,
+    decimals: int | None = None,
+    x_title: str = "",
+    y_title: str = "",
+    unit: str = "",
+    height: int = 380,
+    square: bool = True,
+    text: Sequence[Sequence[str]] | None = None,
+) -> go.Figure:
+    """A matrix (rows, columns) with its first row on top and named rows and columns.
+
+    Args:
+        low, high: what the ends of the colour scale mean; the same for figures that are compared.
+        decimals: print the values in the cells with so many.
+        text: print these instead.
+    """
+    printed = {"texttemplate": f"%{{z:.{decimals}f}}"} if decimals is not None else {}
+    printed = {"text": text, "texttemplate": "%{text}"} if text is not None else printed
+    values = np.asarray(values, np.float32)
+    bright = values > low + BRIGHT * (high - low)
+    figure = go.Figure()
+    # Two layers, because a heat map's text has one colour: white on dark cells, black on bright ones.
+    for shown, ink in ((~bright, "#ffffff"), (bright, "#16191c")):
+        figure.add_heatmap(
+            z=np.where(shown, values, np.nan),
+            x=list(range(len(columns))),
+            y=list(range(len(rows))),
+            zmin=low,
+            zmax=high,
+            colorscale=look.MAGNITUDE,
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            textfont={"size": 12, "color": ink},
+            hoverongaps=False,
+            customdata=np.array([[f"{row} → {column}" for column in columns] for row in rows]),
+            hovertemplate=f"%{{customdata}}<br><b>%{{z:.3~g}}</b>{unit}<extra></extra>",
+            **(printed | ({"text": np.where(shown, np.array(text), "")} if text is not None else {})),
+        )
+    figure.update_xaxes(
+        tickvals=list(range(len(columns))),
+        ticktext=list(columns),
+        title=x_title,
+        showgrid=False,
+        zeroline=False,
+        ticks="",
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=list(rows),
+        title=y_title,
+        autorange="reversed",
+        showgrid=False,
+        zeroline=False,
+    )
+    if square:
+        figure.update_xaxes(constrain="domain", constraintoward="left")
+        figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")
+    figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 8, "b": 10})
+    return figure
+
+
+def similarity(
+    matrix: np.ndarray, labels: Sequence[str], *, low: float, high: float, height: int = 440, most: int = 320
+) -> go.Figure:
+    """Cosine of every image's view A (down) with every image's view B (across), sorted by class.
+
+    Args:
+        matrix: (n, n); larger ones than ``most`` are thinned.
+        labels: class of each image, sorted; or none.
+    """
+    keep = thin(len(matrix), most)
+    names = [str(labels[index]) for index in keep] if labels else []
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.asarray(matrix[np.ix_(keep, keep)], np.float32),
+            zmin=low,
+            zmax=high,
+            colorscale=look.MAGNITUDE,
+            showscale=False,
+            hovertemplate="view A of %{y}, view B of %{x}<br><b>%{z:.2f}</b><extra></extra>",
+        )
+    )
+    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "ticks": ""}
+    if names:
+        centres, ticks, _ = blocks(names)
+        axis |= {"tickvals": centres, "ticktext": ticks} if len(ticks) <= 16 else {"showticklabels": False}
+    figure.update_xaxes(title="view B", constrain="domain", constraintoward="left", **axis)
+    figure.update_yaxes(
+        title="view A", autorange="reversed", scaleanchor="x", constrain="domain", constraintoward="top", **axis
+    )
+    figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 8, "b": 10})
+    return figure
+
+
+def corner(matrix: np.ndarray, images: np.ndarray | None, *, low: float, high: float, height: int = 440) -> go.Figure:
+    """A few rows and columns of a similarity matrix with printed values, their images along both edges.
+
+    Args:
+        matrix: (n, n), small.
+        images: uint8 (n, H, W, C), or None.
+    """
+    n = len(matrix)
+    figure = heat_map(matrix, rows=[""] * n, columns=[""] * n, low=low, high=high, decimals=2, height=height)
+    figure.update_traces(customdata=None, hovertemplate="<b>%{z:.3f}</b><extra></extra>", textfont={"size": 11})
+    figure.update_xaxes(showticklabels=False)
+    figure.update_yaxes(showticklabels=False)
+    if images is not None:
+        # Enlarged here because a browser would blur the pixels of an SVG image.
+        enlarged = [np.kron(image, np.ones((3, 3, 1), np.uint8)) for image in images]
+        for index, image in enumerate(enlarged):
+            shared = {"source": pictures.uri(image), "xref": "x", "yref": "y", "sizex": 0.92, "sizey": 0.92}
+            shared |= {"xanchor": "center", "yanchor": "middle", "layer": "above"}
+            figure.add_layout_image(x=-1.05, y=index, **shared)
+            figure.add_layout_image(x=index, y=-1.05, **shared)
+        figure.update_xaxes(range=[-1.6, n - 0.5])
+        figure.update_yaxes(range=[n - 0.5, -1.6], autorange=False)
+    return figure
+
+
+def scatter(
+    points: np.ndarray,
+    ids: np.ndarray,
+    *,
+    classes: Sequence[str] | None = None,
+    labels: np.ndarray | None = None,
+    values: np.ndarray | None = None,
+    circular: bool = False,
+    selected: Sequence[int] = (),
+    height: int = 460,
+) -> go.Figure:
+    """A map of images, coloured by class or by a number.
+
+    Args:
+        points: (n, 2).
+        ids: (n,) sample ids; they come back when points are selected.
+        classes, labels: names and (n,) indices.
+        values: (n,) numbers instead.
+        circular: the values are an angle, so both ends look alike.
+        selected: ids that stand out; without any, all do.
+    """
+    figure = go.Figure()
+    size = 7 if len(points) <= 800 else 5
+    if labels is not None and classes is not None:
+        for index in np.unique(labels):
+            of_class = np.flatnonzero(labels == index)
+            marker = {
+                "color": look.CLASS_COLOURS[int(index) % len(look.CLASS_COLOURS)],
+                "symbol": look.CLASS_SYMBOLS[int(index) // len(look.CLASS_COLOURS) % len(look.CLASS_SYMBOLS)],
+            }
+            add_points(figure, points[of_class], ids[of_class], marker | {"size": size}, classes[int(index)], selected)
+            x, y = np.median(points[of_class], axis=0)
+            if len(classes) <= 12:
+                figure.add_annotation(
+                    x=x,
+                    y=y,
+                    text=f"<b>{classes[int(index)]}</b>",
+                    showarrow=False,
+                    bgcolor="rgba(20,23,26,.62)",
+                    borderpad=2,
+                    font={"color": "#ffffff", "size": 12},
+                )
+    else:
+        colour = (
+            {"color": values, "colorscale": "Phase" if circular else look.MAGNITUDE}
+            if values is not None
+            else {"color": look.GREY}
+        )
+        add_points(figure, points, ids, colour | {"size": size, "showscale": False}, "", selected)
+    axis = {"showgrid": False, "zeroline": False, "showticklabels": False, "title": "", "ticks": ""}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(scaleanchor="x", **axis)
+    figure.add_shape(type="rect", xref="paper", yref="paper", x0=0, y0=0, x1=1, y1=1, line={"color": FRAME, "width": 1})
+    figure.update_layout(
+        height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, showlegend=False, dragmode="lasso", uirevision="map"
+    )
+    return figure
+
+
+def add_points(
+    figure: go.Figure, points: np.ndarray, ids: np.ndarray, marker: dict, name: str, selected: Sequence[int]
+) -> None:
+    """WebGL, because SVG dies at thousands of points."""
+    chosen = np.flatnonzero(np.isin(ids, list(selected))).tolist() if len(selected) else None
+    figure.add_trace(
+        go.Scattergl(
+            x=np.asarray(points[:, 0], np.float32),
+            y=np.asarray(points[:, 1], np.float32),
+            mode="markers",
+            marker=marker,
+            name=name,
+            customdata=[[int(image)] for image in ids],
+            selectedpoints=chosen,
+            unselected={"marker": {"opacity": 0.12}},
+            selected={"marker": {"size": 10}} if chosen else None,
+            hovertemplate=(f"<b>{name}</b><br>" if name else "") + "image %{customdata[0]}<extra></extra>",
+        )
+    )

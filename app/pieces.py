@@ -1,0 +1,228 @@
+"""What every page is made of: the question, the chips, the grey line, and what stands where something is missing."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from app import look, pictures, reading, selection
+from app.selection import Choice
+from workbench.store import Probe
+
+CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def note(text: str) -> None:
+    """The grey line under a figure."""
+    st.html(f'<div class="wb-note">{escape(text)}</div>')
+
+
+def protocol(choices: Sequence[Choice], task: str, *more: str) -> str:
+    """What a figure's numbers are: protocol, split, n, seeds and checkpoint of its evaluations, each once."""
+    evaluations = [choice.run.evaluation(task) for choice in choices]
+    parts = [
+        " / ".join(dict.fromkeys(filter(None, map(told, evaluations))))
+        for told in (_protocol, _split, _n, _seeds, _checkpoint)
+    ]
+    return " · ".join(part for part in (*parts, *more) if part)
+
+
+def _protocol(evaluation: dict) -> str:
+    return str(evaluation.get("protocol") or "").rstrip(".")
+
+
+def _split(evaluation: dict) -> str:
+    split = evaluation.get("split")
+    return "probe set" if split == "probe" else f"{split} split" if split else ""
+
+
+def _n(evaluation: dict) -> str:
+    return f"n = {evaluation['n']:,}" if isinstance(evaluation.get("n"), int) else ""
+
+
+def _seeds(evaluation: dict) -> str:
+    seeds = evaluation.get("seeds")
+    return f"{len(seeds)} seed{'s' * (len(seeds) > 1)}" if isinstance(seeds, list) and seeds else ""
+
+
+def _checkpoint(evaluation: dict) -> str:
+    return f"checkpoint: {evaluation['checkpoint']}" if evaluation.get("checkpoint") else ""
+
+
+def name(label: str, colour: str = "", small: str = "") -> None:
+    """A model's name above its figure."""
+    dot = f'<span class="wb-dot" style="background:{colour}"></span>' if colour else ""
+    more = f"<small>{escape(small)}</small>" if small else ""
+    st.html(f'<div class="wb-name">{dot}<span>{escape(label)}</span>{more}</div>')
+
+
+def chart(figure: go.Figure, key: str, alt: str) -> None:
+    """A figure that keeps its zoom over reruns."""
+    st.plotly_chart(figure, key=key, config=CHART, alt=alt)
+
+
+def empty(title: str, text: str, *commands: str) -> None:
+    """A designed gap: what is missing, why, and the commands that change it, ready to copy."""
+    with st.container(border=True):
+        st.markdown(f"**{title}**")
+        if text:
+            st.caption(text)
+        if commands:
+            st.code("\n".join(commands), language="bash")
+
+
+def evaluate_command(choices: Sequence[Choice]) -> str:
+    """The command that evaluates these runs."""
+    folder = reading.runs_folder()
+    where = "" if str(folder) == "runs" else f" --runs {shlex.quote(str(folder))}"
+    return "workbench evaluate " + " ".join(shlex.quote(choice.run.id) for choice in choices) + where
+
+
+def having(
+    choices: Sequence[Choice], task: str, usable: Callable[[Choice, dict], object]
+) -> tuple[list[Choice], list[Choice]]:
+    """The choices whose evaluation ``task`` is usable, and those whose is not, for :func:`lacking`."""
+    found = [choice for choice in choices if usable(choice, choice.run.evaluation(task))]
+    return found, [choice for choice in choices if choice not in found]
+
+
+def lacking(missing: Sequence[Choice], task: str) -> None:
+    """Say in one line a reason why runs have no ``task``, and the command where there is one."""
+    evaluable = []
+    for choice in missing:
+        reason = choice.run.evaluation(task).get("skipped")
+        if isinstance(reason, str):
+            note(f"{choice.label}: {reason}")
+        elif choice.status in ("running", "stalled"):
+            done = choice.summary.get("step"), choice.summary.get("steps")
+            note(f"{choice.label}: still training (step {done[0]} of {done[1]}); evaluate it when it has finished.")
+        elif choice.status == "failed":
+            note(f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}")
+        else:
+            evaluable.append(choice)
+    if evaluable:
+        several = "have" if len(evaluable) > 1 else "has"
+        names = ", ".join(choice.label for choice in evaluable)
+        empty(
+            f"{names} {several} no “{task}” yet", "This makes it, and the page shows it:", evaluate_command(evaluable)
+        )
+
+
+def no_runs() -> bool:
+    """Where there is nothing to look at: say so, and say what to type. Returns whether that was the case."""
+    folder = reading.runs_folder()
+    if not reading.summaries(folder):
+        state = "is empty" if folder.is_dir() else "does not exist yet"
+        empty(
+            "No runs yet",
+            f"The folder {folder} {state}. Train something, and it appears here:",
+            "workbench train mocov3",
+            "workbench demo",
+        )
+        return True
+    return False
+
+
+def none_chosen() -> bool:
+    """Where runs exist but none is chosen: say how. Returns whether that was the case."""
+    if not selection.choices():
+        empty(
+            "Nothing chosen",
+            "Tick up to eight runs on the page Runs: they are then compared on every page, each in its colour.",
+        )
+        return True
+    return False
+
+
+def same_probe(choices: Sequence[Choice]) -> tuple[list[Choice], Probe | None]:
+    """The choices on the first one's probe set, and that set; images can only be compared on the same ids."""
+    prints = {choice.run.id: reading.fingerprint(choice.run) for choice in choices}
+    with_probe = [choice for choice in choices if reading.probe(choice.run) is not None]
+    if not with_probe:
+        return list(choices), None
+    base = prints[with_probe[0].run.id]
+    other = [choice for choice in choices if prints[choice.run.id] != base and prints[choice.run.id]]
+    if other:
+        names = ", ".join(f"{choice.label} ({choice.summary.get('data')})" for choice in other)
+        st.warning(
+            f"Trained on other images than {with_probe[0].label}, so not comparable image by image, "
+            f"and not shown here: {names}."
+        )
+    return [choice for choice in choices if choice not in other], reading.probe(with_probe[0].run)
+
+
+def columns_of(n: int) -> list:
+    """Places for ``n`` figures side by side, at most four in a row and never fewer than two wide."""
+    width = min(max(n, 2), 4)
+    places = []
+    for _ in range(-(-n // width)):
+        places += st.columns(width, gap="medium")
+    return places[:n]
+
+
+def side_of(n: int) -> int:
+    """Height in pixels of a square figure among ``n`` side by side."""
+    return {3: 400, 4: 310}.get(min(max(n, 2), 4), 560)
+
+
+def thumbnails(images: np.ndarray, captions: Sequence[str]) -> None:
+    """Images in a row that wraps."""
+    st.html(pictures.strip(images, captions))
+
+
+def chips() -> None:
+    """The chosen runs in their colours, the probe set, and the selected images, each with a way to clear."""
+    chosen = selection.choices()
+    if not chosen:
+        return
+    style = "".join(
+        f".st-key-chip_{c.index} button{{border:1.5px solid {c.colour}}}"
+        f".st-key-chip_{c.index} button::before{{background:{c.colour}}}"
+        for c in chosen
+    )
+    st.html(f"<style>{style}</style>")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="chips"):
+        for choice in chosen:
+            state = (
+                "" if choice.status == "finished" else f" :{look.STATUS.get(choice.status, 'gray')}[{choice.status}]"
+            )
+            rest = [other.run.id for other in chosen if other is not choice]
+            st.button(
+                choice.label + state,
+                key=f"chip_{choice.index}",
+                icon=":material/close:",
+                icon_position="right",
+                help=f"{choice.run.id}: click to remove",
+                on_click=selection.choose,
+                args=(rest,),
+            )
+        images = selection.images()
+        if images:
+            text = f"{len(images)} image{'s' * (len(images) > 1)} selected"
+            st.button(
+                text,
+                key="chip_images",
+                type="primary",
+                icon=":material/close:",
+                icon_position="right",
+                help="Clear the selection",
+                on_click=selection.select_images,
+                args=([],),
+            )
+        st.html(f'<span class="wb-note">{escape(probe_line(chosen))}</span>')
+
+
+def probe_line(chosen: Sequence[Choice]) -> str:
+    """The probe sets of the chosen runs in words."""
+    sets = {}
+    for choice in chosen:
+        found = reading.probe(choice.run)
+        if found is not None:
+            info = found.info()
+            sets[found.path.name] = f"{info.get('data', 'probe set')}, {info.get('n', '?')} images"
+    if not sets:
+        return "no probe set yet"
+    return ("probe set: " if len(sets) == 1 else f"{len(sets)} different probe sets: ") + "; ".join(sets.values())

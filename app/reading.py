@@ -1,0 +1,102 @@
+"""Runs and their evaluations as pages want them: any file may be missing, torn or foreign, and is then left out."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from workbench.store import Probe, Run, list_runs, probe_of
+
+
+def runs_folder() -> Path:
+    """The folder that is looked at: ``$WORKBENCH_RUNS``, or ``runs``."""
+    return Path(os.environ.get("WORKBENCH_RUNS", "runs"))
+
+
+@st.cache_data(ttl=2, show_spinner=False)
+def summaries(folder: Path) -> list[dict[str, Any]]:
+    """The summaries of all runs in a folder, newest first; as fresh as two seconds ago."""
+    return [run.summary() for run in list_runs(folder)]
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None."""
+    finite = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+    return float(value) if finite else None
+
+
+def rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
+    """The rows of an evaluation that have a model and a value, and whose entries equal ``where``."""
+    found = evaluation.get("rows")
+    if not isinstance(found, list):
+        return []
+    return [
+        row
+        for row in found
+        if isinstance(row, dict)
+        and isinstance(row.get("model"), str)
+        and number(row.get("value")) is not None
+        and all(row.get(key) == value for key, value in where.items())
+    ]
+
+
+def spaces(evaluation: dict[str, Any]) -> list[str]:
+    """The spaces that an evaluation has numbers of, the default first."""
+    found = evaluation.get("spaces")
+    names = [row.get("space") for row in rows(evaluation, model="run")] if found is None else list(found)
+    names = list(dict.fromkeys(name for name in names if isinstance(name, str)))
+    default = evaluation.get("default")
+    return sorted(names, key=lambda name: name != default)
+
+
+def default_row(evaluation: dict[str, Any], model: str = "run") -> dict[str, Any] | None:
+    """A model's row of the default space, or its first."""
+    found = rows(evaluation, model=model)
+    return next((row for row in found if row.get("space") == evaluation.get("default")), found[0] if found else None)
+
+
+def untrained(evaluation: dict[str, Any]) -> dict[str, Any] | None:
+    """The row of the same network with random weights: the best of its spaces."""
+    found = [row for row in rows(evaluation) if row["model"].startswith("untrained")]
+    default = [row for row in found if row.get("space") == evaluation.get("default")]
+    return max(default or found, key=lambda row: row["value"], default=None)
+
+
+def matrix(array: Any, shape: tuple[int | None, ...]) -> np.ndarray | None:
+    """An array of numbers of the given shape (None: any length but zero), or None where it is anything else."""
+    try:
+        array = np.asarray(array)
+    except ValueError:
+        return None
+    fits = len(array.shape) == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    )
+    return array if fits and array.size and array.dtype.kind in "biuf" else None
+
+
+def square(array: Any, side: int | None = None) -> np.ndarray | None:
+    """A square matrix of numbers, or None."""
+    found = matrix(array, (side, side))
+    return found if found is not None and found.shape[0] == found.shape[1] else None
+
+
+def fingerprint(run: Run) -> str:
+    """The data fingerprint of a run, or an empty string."""
+    data = run.info().get("data")
+    return str(data.get("fingerprint", "")) if isinstance(data, dict) else ""
+
+
+def probe(run: Run) -> Probe | None:
+    """The probe set of a run's data, or None where evaluation has not written it."""
+    name = fingerprint(run)
+    found = probe_of(run.path.parent, name) if name else None
+    return found if found is not None and found.ids() is not None else None
+
+
+def class_names(names: Any, n: int) -> list[str]:
+    """``n`` class names, numbers where there are none."""
+    if isinstance(names, list) and len(names) == n:
+        return [str(name) for name in names]
+    return [str(index) for index in range(n)]

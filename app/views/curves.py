@@ -1,0 +1,149 @@
+"""Curves: is it learning?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import charts, pieces, reading, selection
+from app.selection import Choice
+
+TITLE = "Is it learning?"
+X_AXES = {"step": "step", "images": "images seen", "seconds": "time"}
+SMALL = {
+    "lr": "learning rate",
+    "images_per_second": "images per second",
+    "grad_norm": "gradient norm",
+    "grad_norm/first": "gradient norm, first block",
+    "grad_norm/last": "gradient norm, last block",
+    "memory_mb": "memory, MB",
+}
+
+
+def render() -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+        st.segmented_control(
+            "x axis",
+            list(X_AXES),
+            format_func=X_AXES.__getitem__,
+            default="step",
+            required=True,
+            key="x",
+            bind="query-params",
+        )
+        st.slider("Smoothing", 0.0, 0.98, 0.6, 0.02, key="smoothing", bind="query-params", width=220)
+        st.toggle("Logarithmic loss", key="log", bind="query-params")
+    live = any(choice.status == "running" for choice in selection.choices())
+    st.fragment(figures, run_every=3 if live else None)()
+
+
+def curve(choice: Choice, rows: Sequence[dict[str, Any]], key: str, x: str, scale: float) -> charts.Curve | None:
+    """One quantity of one run; None where the run did not record it."""
+    points = [
+        (row[x], row[key])
+        for row in rows
+        if reading.number(row.get(x)) is not None and reading.number(row.get(key)) is not None
+    ]
+    if not points:
+        return None
+    xs, ys = np.array(points, float).T
+    return charts.Curve(choice.label, choice.colour, xs / scale, ys)
+
+
+def axis(x: str, metrics: dict[str, list[dict[str, Any]]]) -> tuple[float, str]:
+    """Divisor and title of the x axis, in a unit that suits the longest run."""
+    longest = max((reading.number(rows[-1].get(x)) or 0.0 for rows in metrics.values() if rows), default=0.0)
+    units = {
+        "step": [(1.0, "step")],
+        "images": [(1e6, "million images seen"), (1e3, "thousand images seen"), (1.0, "images seen")],
+        "seconds": [(3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")],
+    }[x]
+    return next(((size, title) for size, title in units if longest >= 2 * size), units[-1])
+
+
+def figures() -> None:
+    chosen, state = selection.choices(), st.session_state
+    x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
+    metrics = {choice.run.id: choice.run.metrics() for choice in chosen}
+    scale, x_title = axis(x, metrics)
+
+    def lines(key: str, among: Sequence[Choice] = chosen) -> list[charts.Curve]:
+        found = [curve(choice, metrics[choice.run.id], key, x, scale) for choice in among]
+        return [line for line in found if line is not None]
+
+    if not any(metrics.values()):
+        pieces.empty(
+            "No metrics yet",
+            "The first row is written after the first steps of training; this page shows it by itself.",
+        )
+    monitored = lines("knn")
+    if monitored:
+        st.subheader("kNN accuracy of the features", anchor=False)
+        with st.container(key="curve-knn"):
+            pieces.chart(
+                charts.curves(monitored, y_title="top-1, %", x_title=x_title, references=pixels(chosen), height=380),
+                "knn-curve",
+                "kNN accuracy while training",
+            )
+        pieces.note(
+            "weighted kNN monitor · validation split (pixels: test split, a guide only) · not smoothed · 1 seed per run"
+        )
+    methods = list(dict.fromkeys(str(choice.summary.get("method")) for choice in chosen))
+    losses = {
+        method: lines("loss", [choice for choice in chosen if str(choice.summary.get("method")) == method])
+        for method in methods
+    }
+    losses = {method: found for method, found in losses.items() if found}
+    if losses:
+        st.subheader("Loss", anchor=False)
+        for place, (method, found) in zip(pieces.columns_of(len(losses)), losses.items(), strict=True):
+            with place:
+                figure = charts.curves(
+                    found,
+                    y_title=f"{method} loss",
+                    x_title=x_title,
+                    smoothing=smoothing,
+                    log=log,
+                    height=270,
+                    labels=len(found) > 1,
+                )
+                pieces.name(method, found[0].colour if len(found) == 1 else "")
+                pieces.chart(figure, f"loss-{method}", f"loss of {method}")
+        pieces.note(
+            f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because losses of different "
+            "methods have different units"
+        )
+    small = {key: lines(key) for key in SMALL}
+    small = {key: found for key, found in small.items() if found}
+    if small:
+        st.subheader("How the optimiser and the machine are doing", anchor=False)
+        places = [place for _ in range(-(-len(small) // 3)) for place in st.columns(3, gap="medium")]
+        for place, (key, found) in zip(places, small.items(), strict=False):
+            with place:
+                smoothed = 0.0 if key == "lr" else smoothing
+                figure = charts.curves(
+                    found, y_title=SMALL[key], x_title=x_title, smoothing=smoothed, height=230, labels=False
+                )
+                pieces.chart(figure, f"small-{key}", SMALL[key])
+        pieces.note("colours as above · hover for names and values")
+    for choice in chosen:
+        told(choice, bool(metrics[choice.run.id]))
+
+
+def told(choice: Choice, has_metrics: bool) -> None:
+    """What the curves of an unusual run mean."""
+    if choice.status == "failed":
+        st.markdown(
+            f":red[●] **{choice.label}** failed. {choice.run.info().get('error') or 'The reason was not recorded.'}"
+        )
+    elif choice.status == "running":
+        pieces.note(f"{choice.label} is training: this page follows it every three seconds and keeps your zoom.")
+    elif not has_metrics:
+        pieces.note(f"{choice.label}: no metrics were recorded ({choice.status}).")
+
+
+def pixels(chosen: Sequence[Choice]) -> dict[str, float]:
+    """kNN on raw pixels, where an evaluation has measured it."""
+    found = [row["value"] for choice in chosen for row in reading.rows(choice.run.evaluation("knn"), model="pixels")]
+    return {"pixels": max(found)} if found else {}

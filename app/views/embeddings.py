@@ -1,0 +1,139 @@
+"""Embeddings: what is near what?"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import maps, pieces, reading, selection
+from app.selection import Choice
+from workbench.store import Probe
+
+TITLE = "What is near what?"
+MOST = 4
+SHOWN = 24
+KINDS = {"tsne": "t-SNE", "pca": "PCA"}
+
+
+def spaces_with(choice: Choice, kind: str) -> list[str]:
+    """Spaces of a run that have a map of this kind."""
+    names = reading.spaces(choice.run.evaluation("projection"))
+    return [space for space in names if reading.matrix(choice.run.array(f"{kind}-{space}"), (None, 2)) is not None]
+
+
+def render() -> None:
+    comparable, probe = pieces.same_probe(selection.choices())
+    kind = st.session_state.get("map") or "tsne"
+    chosen, missing = pieces.having(
+        comparable, "projection", lambda choice, _: probe is not None and spaces_with(choice, kind)
+    )
+    if chosen and probe is not None:
+        info = probe.info()
+        factors = [factor for factor in info.get("factors") or [] if isinstance(factor, dict) and "name" in factor]
+        names = (["label"] if probe.labels() is not None else []) + [
+            str(factor["name"]) for factor in factors if probe.factors() is not None
+        ]
+        with st.container(horizontal=True, gap="large"):
+            st.segmented_control(
+                "Map",
+                list(KINDS),
+                format_func=KINDS.__getitem__,
+                default="tsne",
+                required=True,
+                key="map",
+                bind="query-params",
+            )
+            if names:
+                st.segmented_control(
+                    "Colour", names, default=names[0], required=True, key="colour", bind="query-params"
+                )
+        selected = selection.images()
+        colour = colouring(probe, st.session_state.get("colour") or "label")
+        shown = chosen[:MOST]
+        for place, choice in zip(pieces.columns_of(len(shown)), shown, strict=True):
+            with place:
+                pieces.name(choice.label, choice.colour)
+                draw(choice, kind, probe, colour, selected)
+        if len(chosen) > MOST:
+            pieces.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
+        evaluation = chosen[0].run.evaluation("projection")
+        how = (
+            f"perplexity {evaluation.get('perplexity')}; distances between far groups mean nothing"
+            if kind == "tsne"
+            else "first two components"
+        )
+        pieces.note(
+            pieces.protocol(
+                chosen,
+                "projection",
+                how,
+                "circle points with the lasso or click one: the same images light up in every map",
+            )
+        )
+        images(probe, selected)
+    pieces.lacking(missing, "projection")
+
+
+def colouring(probe: Probe, name: str) -> dict[str, Any]:
+    """What points are coloured by, as arguments of :func:`app.maps.scatter`."""
+    labels, factors = probe.labels(), probe.factors()
+    if name == "label" and labels is not None:
+        n = max(int(labels.max()) + 1, len(probe.info().get("classes") or []))
+        return {"labels": np.asarray(labels), "classes": reading.class_names(probe.info().get("classes"), n)}
+    for index, factor in enumerate(probe.info().get("factors") or []):
+        if factor.get("name") == name and factors is not None and factors.ndim == 2 and index < factors.shape[1]:
+            values = np.asarray(factors[:, index])
+            if factor.get("kind") == "categorical":
+                whole = values.astype(int)
+                return {"labels": whole, "classes": [str(value) for value in range(whole.max() + 1)]}
+            return {"values": values, "circular": factor.get("kind") == "circular"}
+    return {}
+
+
+def draw(choice: Choice, kind: str, probe: Probe, colour: dict[str, Any], selected: list[int]) -> None:
+    """One model's map, with its space above."""
+    options = spaces_with(choice, kind)
+    space = st.selectbox("Space", options, key=f"map-space-{choice.index}", label_visibility="collapsed")
+    points, ids = choice.run.array(f"{kind}-{space}"), probe.ids()
+    if points is None or ids is None or len(points) != len(ids):
+        pieces.empty("This map is of another probe set", "", pieces.evaluate_command([choice]))
+        return
+    key = f"map-{kind}-{choice.index}"
+    st.plotly_chart(
+        maps.scatter(np.asarray(points), np.asarray(ids), selected=selected, **colour),
+        key=key,
+        config={"displaylogo": False, "scrollZoom": True},
+        alt=f"{KINDS[kind]} of {choice.label}",
+        on_select=partial(circled, key),
+        selection_mode=("points", "lasso", "box"),
+    )
+    explained = choice.run.evaluation("projection").get("explained")
+    if kind == "pca" and isinstance(explained, dict) and isinstance(explained.get(space), list):
+        pieces.note("explained variance: " + " + ".join(f"{100 * part:.0f} %" for part in explained[space]))
+
+
+def circled(key: str) -> None:
+    """Take over the images that were circled in one of the maps."""
+    points = st.session_state[key]["selection"]["points"]
+    selection.select_images(point["customdata"][0] for point in points if point.get("customdata"))
+
+
+def images(probe: Probe, selected: list[int]) -> None:
+    """The selected images below the maps."""
+    pictures, ids, labels = probe.images(), probe.ids(), probe.labels()
+    if not selected or pictures is None or ids is None:
+        return
+    found = np.flatnonzero(np.isin(ids, selected))[:SHOWN]
+    if not len(found):
+        pieces.note("The selected images are not in this probe set.")
+        return
+    st.subheader("The selected images", anchor=False)
+    names = reading.class_names(probe.info().get("classes"), len(probe.info().get("classes") or []))
+    captions = [
+        f"{names[int(labels[i])] if labels is not None and int(labels[i]) < len(names) else 'image'} · {int(ids[i])}"
+        for i in found
+    ]
+    pieces.thumbnails(np.asarray(pictures[found]), captions)
+    if len(selected) > SHOWN:
+        pieces.note(f"the first {SHOWN} of {len(selected)}")

@@ -1,0 +1,120 @@
+"""Linear probe: who knows more?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import intervals, look, maps, pictures, pieces, reading, selection
+from app.selection import Choice
+
+TITLE = "Who knows more?"
+
+
+def render() -> None:
+    chosen, missing = pieces.having(
+        selection.choices(), "linear", lambda _, evaluation: reading.rows(evaluation, model="run")
+    )
+    if chosen:
+        order = [choice.label for choice in sorted(chosen, key=lambda choice: -score(choice))]
+        panels = [panel("linear probe, top-1 in %", "linear", chosen)]
+        if any(reading.rows(choice.run.evaluation("knn"), model="run") for choice in chosen):
+            panels.append(panel("kNN, top-1 in %", "knn", chosen))
+        pieces.chart(intervals.by_model(panels, order), "probe-dots", "accuracy by model with intervals")
+        pieces.note(
+            pieces.protocol(chosen, "linear", "95 % interval", "large: default space, small: the model's other spaces")
+        )
+        if len(panels) > 1:
+            pieces.note(pieces.protocol(chosen, "knn", "95 % interval"))
+        by_class(chosen)
+        with st.expander("All numbers"):
+            st.dataframe(numbers(chosen), hide_index=True, height="content")
+    pieces.lacking(missing, "linear")
+
+
+def score(choice: Choice) -> float:
+    """What models are sorted by."""
+    row = reading.default_row(choice.run.evaluation("linear"))
+    return row["value"] if row else 0.0
+
+
+def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
+    """The dots of one evaluation."""
+    dots, ticks, pixels = [], {}, []
+    for choice in chosen:
+        evaluation = choice.run.evaluation(task)
+        main = reading.default_row(evaluation)
+        for row in reading.rows(evaluation, model="run"):
+            interval = reading.number(row.get("low")), reading.number(row.get("high"))
+            dots.append(
+                intervals.Dot(
+                    choice.label, choice.colour, row["value"], *interval, str(row.get("space", "")), row is main
+                )
+            )
+        untrained = reading.untrained(evaluation)
+        if untrained:
+            ticks[choice.label] = untrained["value"]
+        pixels += [row["value"] for row in reading.rows(evaluation, model="pixels")]
+    return intervals.Panel(title, dots, {"pixels": max(pixels)} if pixels else {}, ticks)
+
+
+def by_class(chosen: Sequence[Choice]) -> None:
+    """Accuracy per class and confusions, of the default space."""
+    rows = {choice.label: reading.default_row(choice.run.evaluation("linear")) or {} for choice in chosen}
+    found = {label: reading.matrix(row.get("per_class"), (None,)) for label, row in rows.items()}
+    sizes = {len(values) for values in found.values() if values is not None}
+    if not sizes:
+        return
+    n = sizes.pop() if len(sizes) == 1 else 0
+    if not n:
+        st.caption("The models were probed on different classes, so they are not compared class by class.")
+        return
+    classes = reading.class_names(chosen[0].run.evaluation("linear").get("classes"), n)
+    scores = {choice.label: (choice.colour, values) for choice in chosen if (values := found[choice.label]) is not None}
+    st.subheader("Class by class", anchor=False)
+    pieces.chart(intervals.per_class(scores, classes), "per-class", "accuracy per class")
+    few = f" · the 30 of {n} classes on which the models differ most" if n > 30 else ""
+    pieces.note(pieces.protocol(chosen, "linear", "default space" + few))
+    tables = {choice: reading.square(rows[choice.label].get("confusion"), n) for choice in chosen}
+    tables = {choice: table for choice, table in tables.items() if table is not None}
+    if not tables:
+        return
+    st.subheader("What is taken for what", anchor=False)
+    st.html(pictures.colour_bar("0", "100 %", "of the true class"))
+    for place, (choice, table) in zip(pieces.columns_of(len(tables)), tables.items(), strict=True):
+        with place:
+            pieces.name(choice.label, choice.colour, str(rows[choice.label].get("space", "")))
+            share = 100 * table / np.maximum(table.sum(1, keepdims=True), 1)
+            figure = maps.heat_map(
+                share,
+                rows=classes,
+                columns=classes,
+                low=0,
+                high=100,
+                decimals=0 if n <= 10 else None,
+                x_title="predicted",
+                y_title="true",
+                unit=" %",
+                height=pieces.side_of(len(tables)) + 20,
+            )
+            pieces.chart(figure, f"confusion-{choice.index}", f"confusion matrix of {choice.label}")
+    pieces.note("share of the true class in %, rows sum to 100 · the same scale for every model")
+
+
+def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+    """Every row of both evaluations."""
+    table: list[dict[str, Any]] = []
+    for choice in chosen:
+        for task, title in (("linear", "linear probe, %"), ("knn", "kNN, %")):
+            for row in reading.rows(choice.run.evaluation(task)):
+                model = choice.label if row["model"] == "run" else row["model"]
+                value = look.quantity(row["value"], reading.number(row.get("low")), reading.number(row.get("high")))
+                entry = {
+                    "model": model,
+                    "space": str(row.get("space", "")),
+                    "dimension": reading.number(row.get("dim")),
+                }
+                table.append(entry | {"metric": title, "value (95 % interval)": value})
+    return pd.DataFrame(table).drop_duplicates()

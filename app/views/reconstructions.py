@@ -1,0 +1,210 @@
+"""Reconstructions: what is lost?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import look, pictures, pieces, reading, selection
+from app.pictures import Row
+from app.selection import Choice
+from workbench.store import Probe
+
+TITLE = "What is lost?"
+ACROSS = 10
+ORDERS = {"probe": "as in the probe set", "error": "largest error first", "disagreement": "largest disagreement first"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One model's reconstructions: images uint8 (m, H, W, C) and their MSE (m,) on the scale [0, 1]."""
+
+    label: str
+    small: str
+    colour: str
+    images: np.ndarray
+    mse: np.ndarray
+
+
+def load(choice: Choice, model: str, variant: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Images and errors of a model and variant, or None where they are missing or do not fit each other."""
+    images = reading.matrix(choice.run.array(f"reconstruction-{model}-{variant}"), (None,) * 4)
+    if images is None:
+        return None
+    mse = reading.matrix(choice.run.array(f"reconstruction-error-{model}-{variant}"), (len(images),))
+    return None if mse is None else (images, mse)
+
+
+def variants(choice: Choice) -> list[str]:
+    """The variants of a run that can be drawn, the default first."""
+    evaluation = choice.run.evaluation("reconstruction")
+    found = [row["variant"] for row in reading.rows(evaluation, model="run") if isinstance(row.get("variant"), str)]
+    return sorted(
+        (variant for variant in dict.fromkeys(found) if load(choice, "run", variant)),
+        key=lambda v: v != evaluation.get("default"),
+    )
+
+
+def originals(choice: Choice, probe: Probe | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Ids and images that a run was asked to draw."""
+    ids, known = choice.run.array("reconstruction-ids"), probe.ids() if probe else None
+    images = probe.images() if probe else None
+    if ids is None or known is None or images is None:
+        return None
+    place = {int(image): index for index, image in enumerate(known)}
+    return (
+        (np.asarray(ids), np.asarray(images[[place[int(i)] for i in ids]]))
+        if all(int(i) in place for i in ids)
+        else None
+    )
+
+
+def same_ids(choice: Choice, ids: np.ndarray) -> bool:
+    """Whether a run drew the images with these ids."""
+    drawn = choice.run.array("reconstruction-ids")
+    return drawn is not None and np.array_equal(drawn, ids)
+
+
+def psnr(mse: float) -> str:
+    return f"{-10 * np.log10(max(mse, 1e-10)):.1f}"
+
+
+def render() -> None:
+    comparable, probe = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(
+        comparable, "reconstruction", lambda choice, _: variants(choice) and originals(choice, probe)
+    )
+    if chosen:
+        show(chosen, probe)
+    pieces.lacking(missing, "reconstruction")
+
+
+def show(chosen: Sequence[Choice], probe: Probe | None) -> None:
+    base = originals(chosen[0], probe)
+    assert base is not None
+    ids, images = base
+    other = [c for c in chosen if not same_ids(c, ids)]
+    if other:
+        st.warning("Drawn from other images, and not shown here: " + ", ".join(choice.label for choice in other) + ".")
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        order = (
+            st.segmented_control(
+                "Order",
+                list(ORDERS),
+                format_func=ORDERS.__getitem__,
+                default="probe",
+                required=True,
+                key="order",
+                bind="query-params",
+            )
+            or "probe"
+        )
+        picked = {}
+        for choice in (choice for choice in chosen if choice not in other):
+            options = variants(choice)
+            asked = f"{choice.label} at"
+            picked[choice] = (
+                st.segmented_control(asked, options, default=options[0], required=True, key=f"variant-{choice.index}")
+                if len(options) > 1
+                else options[0]
+            )
+    drawn = gather(picked)
+    selected = np.flatnonzero(np.isin(ids, selection.images()))
+    if len(selected):
+        pieces.note(
+            f"{len(selected)} of the selected images were drawn, and are shown; clear the selection above to see all."
+        )
+    sequence = selected if len(selected) else np.arange(len(ids))
+    sequence = sequence[ranking(order, [one.mse[sequence] for one in drawn if one.colour])]
+    page = turn(-(-len(sequence) // ACROSS))
+    keep = sequence[page * ACROSS : (page + 1) * ACROSS]
+    st.html(pictures.sheet(rows(drawn, images, keep)))
+    highest = largest_error(drawn, images)
+    st.html(pictures.colour_bar("0", f"{highest:.0f} or more of 255", "absolute error, mean over channels"))
+    pieces.note(
+        pieces.protocol(
+            list(picked),
+            "reconstruction",
+            "PSNR in dB under each image",
+            f"images {page * ACROSS + 1}\N{EN DASH}{page * ACROSS + len(keep)} of {len(sequence)}",
+        )
+    )
+    table(picked, chosen)
+
+
+def gather(picked: dict[Choice, str]) -> list[Drawn]:
+    """Every model's reconstructions and those of the baselines, which all runs on the same data share."""
+    drawn, baselines = [], {}
+    for choice, variant in picked.items():
+        found = load(choice, "run", variant)
+        if found:
+            drawn.append(Drawn(choice.label, variant, choice.colour, *found))
+        for row in reading.rows(choice.run.evaluation("reconstruction")):
+            found = load(choice, row["model"], "") if row["model"] != "run" and row["model"] not in baselines else None
+            if found:
+                baselines[row["model"]] = Drawn(row["model"], "", "", *found)
+    same = [one for one in baselines.values() if all(one.images.shape == other.images.shape for other in drawn)]
+    return drawn + same
+
+
+def ranking(order: str, errors: Sequence[np.ndarray]) -> np.ndarray:
+    """Positions in the order that was asked for; disagreement is the spread of log errors among the models."""
+    logs = np.log10(np.maximum(np.stack(errors), 1e-10))
+    score = {"error": logs.mean(0), "disagreement": np.ptp(logs, axis=0)}.get(order, np.zeros(logs.shape[1]))
+    return np.argsort(-score, kind="stable")
+
+
+def turn(pages: int) -> int:
+    """Pages of images, turned by click or arrow key."""
+    st.session_state["sheet"] = min(st.session_state.get("sheet", 0), pages - 1)
+    if pages > 1:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button(
+                "", icon=":material/arrow_back:", key="sheet-back", on_click=step, args=(-1, pages), shortcut="Left"
+            )
+            st.button(
+                "", icon=":material/arrow_forward:", key="sheet-on", on_click=step, args=(1, pages), shortcut="Right"
+            )
+            st.caption(f"page {st.session_state['sheet'] + 1} of {pages}", width="content")
+    return st.session_state["sheet"]
+
+
+def step(by: int, pages: int) -> None:
+    st.session_state["sheet"] = (st.session_state["sheet"] + by) % pages
+
+
+def largest_error(drawn: Sequence[Drawn], images: np.ndarray) -> float:
+    """The end of the error scale: what 99 % of the models' pixels stay under."""
+    errors = [np.abs(one.images.astype(np.float32) - images).mean(-1) for one in drawn if one.colour]
+    return float(max(1.0, np.percentile(np.concatenate(errors), 99)))
+
+
+def rows(drawn: Sequence[Drawn], images: np.ndarray, keep: np.ndarray) -> list[Row]:
+    """Original, what the models drew, and where they erred."""
+    highest = largest_error(drawn, images)
+    found = [Row("original", images[keep], "held-out images")]
+    for index, one in enumerate(drawn):
+        baseline = index and not one.colour and drawn[index - 1].colour
+        captions = [psnr(float(value)) for value in one.mse[keep]]
+        found.append(Row(one.label, one.images[keep], one.small, captions, one.colour or look.GREY, gap=bool(baseline)))
+    for index, one in enumerate(drawn):
+        maps = pictures.error_map(images[keep], one.images[keep], highest)
+        found.append(Row(one.label, maps, f"{one.small} error".strip(), colour=one.colour or look.GREY, gap=not index))
+    return found
+
+
+def table(picked: dict[Choice, str], chosen: Sequence[Choice]) -> None:
+    """PSNR over all held-out images."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for choice in chosen:
+        for row in reading.rows(choice.run.evaluation("reconstruction"), metric="psnr"):
+            model = choice.label if row["model"] == "run" else row["model"]
+            value = look.quantity(row["value"], reading.number(row.get("low")), reading.number(row.get("high")))
+            found.setdefault(
+                (model, str(row.get("variant", ""))),
+                {"model": model, "at": str(row.get("variant", "")), "PSNR in dB (95 % interval)": value},
+            )
+    with st.expander("All numbers"):
+        st.dataframe(list(found.values()), hide_index=True, height="content")

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from sklearn.metrics import r2_score
+
+from workbench.metrics.intervals import bootstrap_mean, bootstrap_r2
+
+
+def test_interval_of_a_mean_is_that_of_the_normal_approximation():
+    hits = np.random.default_rng(0).random(2000) < 0.7
+    interval = bootstrap_mean(hits)
+    error = 1.96 * np.sqrt(hits.mean() * (1 - hits.mean()) / 2000)
+    assert interval.value == pytest.approx(hits.mean())
+    assert interval.low == pytest.approx(hits.mean() - error, abs=0.004)
+    assert interval.high == pytest.approx(hits.mean() + error, abs=0.004)
+
+
+def test_interval_covers_the_true_mean_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = [low <= 0.5 <= high for _ in range(300) for _, low, high in [bootstrap_mean(rng.random(100), n_boot=400)]]
+    assert 0.90 <= np.mean(covered) <= 0.98
+
+
+def test_r2_equals_scikit_learn_on_the_samples_and_on_every_resampling():
+    rng = np.random.default_rng(2)
+    target = rng.normal(loc=100, size=(60, 2))
+    predicted = target + 0.5 * rng.normal(size=(60, 2))
+    interval = bootstrap_r2(target, predicted, n_boot=50, seed=3)
+    rows = np.random.default_rng(3).integers(0, 60, size=(50, 60))
+    expected = [r2_score(target[r], predicted[r], multioutput="variance_weighted") for r in rows]
+    assert interval.value == pytest.approx(r2_score(target, predicted, multioutput="variance_weighted"))
+    np.testing.assert_allclose([interval.low, interval.high], np.quantile(expected, [0.025, 0.975]))
+
+
+def test_seed_decides():
+    values = np.random.default_rng(0).normal(size=100)
+    assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)

@@ -1,0 +1,17 @@
+"""Train contrastive and generative models on the same images and see what each has learnt."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.evaluation.model import load as load
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":  # brings torch with it
+        from workbench.evaluation.model import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,68 @@
+"""The command line: parse, call, print. A command's module is imported when it is used, and torch with it."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Group
+
+from workbench import __version__
+from workbench.errors import WorkbenchError
+
+TRAIN = Group.create_ordered("Train")
+EVALUATE = Group.create_ordered("Evaluate")
+LOOK = Group.create_ordered("Look")
+OTHER = Group.create_ordered("Help and set-up")
+
+app = App(
+    name="workbench",
+    help="Train contrastive and generative models on the same images and see what each has learnt.",
+    help_epilogue="A RUN is an id, a unique beginning of one, a name or a path.",
+    help_format="plaintext",  # markdown doubles the time to start
+    version=__version__,
+    group_commands=OTHER,
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_int_as_exit_code_else_zero",
+)
+app.register_install_completion_command(help="Install completion for this shell.")
+
+for _group, _module, _names in (
+    (TRAIN, "train", {"train": "Train a method; `workbench train METHOD --help` lists its options."}),
+    (TRAIN, "train", {"resume": "Continue an interrupted run exactly, or a finished one for more epochs."}),
+    (TRAIN, "demo", {"demo": "Train mocov3, vae and ddpm on the same images, compare them and open the app."}),
+    (EVALUATE, "evaluate", {"evaluate": "Measure what runs have learnt; the results are stored in them."}),
+    (EVALUATE, "evaluate", {"compare": "Print runs side by side with their baselines."}),
+    (LOOK, "output", {"embed": "Write a run's features of a data set to a file."}),
+    (LOOK, "output", {"reconstruct": "Write images and what a run makes of them to a picture."}),
+    (LOOK, "output", {"sample": "Write images that a run has drawn to a picture."}),
+    (LOOK, "listing", {"runs": "List the runs."}),
+    (LOOK, "serve", {"app": "Open the app on the runs in the browser."}),
+    (OTHER, "listing", {"methods": "List the methods.", "datasets": "List the built-in data sets."}),
+    (OTHER, "doctor", {"doctor": "Say what this machine has, and what is missing."}),
+):
+    for _name, _help in _names.items():
+        app.command(f"workbench.cli.{_module}:{_name}", name=_name, help=_help, group=_group, sort_key=len([*app]))
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
+
+    With WORKBENCH_DEBUG=1 errors show their traceback.
+    """
+    try:
+        code = app(sys.argv[1:] if tokens is None else tokens)
+        sys.stdout.flush()
+        return code
+    except (WorkbenchError, CycloptsError) as error:
+        if os.environ.get("WORKBENCH_DEBUG") == "1":
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,0 +1,58 @@
+"""``workbench demo``: the whole path, from images to the app."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+
+import workbench
+from workbench.cli import serve
+from workbench.cli.options import RUNS, RunsFolder
+from workbench.config import read_yaml
+from workbench.methods import METHODS
+from workbench.store import Run
+
+PACKAGE = Path(workbench.__file__).parent
+# The recipes stand beside the package in a checkout and inside it in a wheel.
+RECIPES = next((folder for folder in (PACKAGE / "recipes", PACKAGE.parent / "recipes") if folder.is_dir()), PACKAGE)
+
+
+def demo(
+    *,
+    data: Annotated[
+        str | None, Parameter(help="digits, shapes, or a folder of images; by default what the recipes say.")
+    ] = None,
+    runs: RunsFolder = RUNS,
+    serve_app: Annotated[bool, Parameter(name="--serve", help="Open the app at the end.")] = True,
+) -> None:
+    """Train mocov3, vae and ddpm on the same images, compare them and open the app."""
+    started = time.monotonic()
+    console = Console(highlight=False)
+
+    def heading(text: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - started), 60)
+        console.rule(f"[bold]{text}[/] · {minutes}:{seconds:02d}", align="left")
+
+    given: dict[str, Any] = {"runs": str(runs)} | ({} if data is None else {"data": data})
+    trained: list[Run] = []
+    from workbench import training
+    from workbench.evaluation import comparison, runner
+
+    for number, method in enumerate(METHODS, start=1):
+        heading(f"{number} of {len(METHODS) + 2}: train {method}")
+        recipe = RECIPES / "demo" / f"{method}.yaml"
+        settings = read_yaml(recipe)
+        settings.pop("method", None)
+        run = training.start(method, settings | given, where=str(recipe))
+        assert run is not None  # only a dry run has none
+        trained.append(run)
+    heading(f"{len(METHODS) + 1} of {len(METHODS) + 2}: evaluate")
+    runner.evaluate(trained, only=(), device="auto", checkpoint="last")
+    heading(f"{len(METHODS) + 2} of {len(METHODS) + 2}: compare")
+    comparison.print_table(comparison.comparison_table(trained))
+    heading("done")
+    if serve_app:
+        serve.app(runs=runs)
+    console.print(f"`workbench app{'' if runs == RUNS else f' --runs {runs}'}` shows them in the browser.")

@@ -1,0 +1,117 @@
+"""``workbench doctor``: what this machine has, and what to do about what is missing."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from workbench import __version__
+from workbench.cli.options import RUNS, RunsFolder
+from workbench.data.cache import cache_root
+
+GB = 1e9
+PACKAGES = ("accelerate", "diffusers", "pyarrow", "safetensors", "sklearn", "timm", "streamlit", "plotly")
+# In a process of its own, so that a broken build is reported rather than fatal.
+PROBE = """
+import json, torch, torchvision
+cuda = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+print(json.dumps({
+    "torch": torch.__version__, "torchvision": torchvision.__version__, "threads": torch.get_num_threads(),
+    "build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "ROCm" if torch.version.hip else "CPU",
+    "cuda": [[device.name, device.total_memory / 1e9] for device in cuda],
+    "mps": torch.backends.mps.is_available(),
+}))
+"""
+
+
+class Finding(NamedTuple):
+    """One line of the report; ``advice`` says what to do where ``ok`` is false."""
+
+    ok: bool
+    what: str
+    found: str
+    advice: str = ""
+
+
+def doctor(*, runs: RunsFolder = RUNS) -> int:
+    """Say what this machine has, and what is missing; the exit code is 1 where training would not work."""
+    missing = [package for package in PACKAGES if find_spec(package) is None]
+    findings = [
+        Finding(
+            True, "workbench", f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
+        ),
+        *_torch(),
+        Finding(
+            not missing,
+            "packages",
+            "missing: " + ", ".join(missing) if missing else "all installed",
+            "Run `make setup`, or `pip install -e . -c constraints.txt`.",
+        ),
+        Finding(True, "processor", f"{_cores()} cores, {_memory() / GB:.1f} GB of memory"),
+        _folder("data cache", cache_root(None), "Set WORKBENCH_CACHE or --data.cache to a folder that can be written."),
+        _folder("runs", runs, "Choose another folder with --runs."),
+    ]
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+        table.add_row(mark, finding.what, escape(finding.found + ("" if finding.ok else f". {finding.advice}")))
+    Console().print(table, highlight=False)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _torch() -> list[Finding]:
+    advice = "Reinstall it: `rm -rf .venv`, then `make setup`; see https://pytorch.org/get-started for other builds."
+    try:
+        probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return [Finding(False, "torch", "did not answer within two minutes", advice)]
+    if probe.returncode:
+        lines = probe.stderr.strip().splitlines() or [f"ended with code {probe.returncode}"]
+        return [Finding(False, "torch", f"cannot be imported: {lines[-1]}", advice)]
+    report = json.loads(probe.stdout.splitlines()[-1])
+    devices = [f"{name} ({memory:.0f} GB)" for name, memory in report["cuda"]] + ["Apple GPU (mps)"] * report["mps"]
+    build = f"{report['torch']}, built for {report['build']}, torchvision {report['torchvision']}"
+    hint = "none; training runs on the processor, where the cpu presets are the ones to use"
+    if not devices and report["build"] == "CPU" and shutil.which("nvidia-smi"):
+        return [
+            Finding(True, "torch", build),
+            Finding(False, "GPU", "there is an NVIDIA driver, but torch is the CPU build", advice),
+        ]
+    return [Finding(True, "torch", build), Finding(True, "GPU", ", ".join(devices) or hint)]
+
+
+def _cores() -> int:
+    """Processors that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> float:
+    """Bytes of memory, within a container's limit."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(memory, float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no limit: the file is absent or says "max"
+        return memory
+
+
+def _folder(what: str, folder: Path, advice: str) -> Finding:
+    """Whether a folder can be written, or made; it is left as it is."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+        free = shutil.disk_usage(nearest).free
+    except OSError as error:
+        return Finding(False, what, f"{folder} cannot be written ({error.strerror})", advice)
+    state = "" if nearest == folder.absolute() else " (will be made)"
+    found = f"{folder}{state}, {free / GB:.1f} GB free"
+    return Finding(free > GB, what, found, "Free some space. " + advice)

@@ -1,0 +1,45 @@
+"""``workbench evaluate`` and ``workbench compare``."""
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from workbench.cli.options import RUNS, AsJson, Checkpoint, References, RunsFolder
+from workbench.config import Device
+from workbench.errors import WorkbenchError
+from workbench.store import Run, find_run
+
+
+def evaluate(
+    *references: References,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Evaluations to run, such as knn or linear; by default all.", negative="")
+    ] = (),
+    checkpoint: Checkpoint = "last",
+    device: Annotated[Device, Parameter(help="Where to compute.")] = "auto",
+    runs: RunsFolder = RUNS,
+) -> None:
+    """Measure what runs have learnt; the results are stored in them."""
+    found = _find(references, runs)
+    from workbench.evaluation import runner
+
+    runner.evaluate(found, only=only, device=device, checkpoint=checkpoint)
+
+
+def compare(*references: References, as_json: AsJson = False, runs: RunsFolder = RUNS) -> None:
+    """Print runs side by side with their baselines, from what `workbench evaluate` has stored."""
+    found = _find(references, runs)
+    from workbench.evaluation import comparison
+
+    table = comparison.comparison_table(found)
+    if as_json:
+        print(json.dumps(table, indent=1, ensure_ascii=False))
+    else:
+        comparison.print_table(table)
+
+
+def _find(references: tuple[str, ...], runs: RunsFolder) -> list[Run]:
+    if not references:
+        raise WorkbenchError("Say which runs, such as `workbench compare RUN RUN`; `workbench runs` lists them.")
+    return [find_run(reference, runs) for reference in references]

@@ -1,0 +1,85 @@
+"""``workbench runs``, ``methods`` and ``datasets``: what there is. None of them needs torch."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from workbench.cli.options import RUNS, AsJson, RunsFolder
+from workbench.methods import METHODS
+
+
+def runs(*, runs: RunsFolder = RUNS, as_json: AsJson = False) -> None:
+    """List the runs, newest first."""
+    from workbench.store import list_runs
+
+    summaries = [run.summary() for run in list_runs(runs)]
+    if as_json:
+        print(json.dumps(summaries, indent=1, ensure_ascii=False))
+    elif not summaries:
+        print(f"The folder {runs} has no runs yet; `workbench train mocov3` makes one.")
+    else:
+        table = _table("id", "name", "method", "data", "status", "kNN %", "linear %", "age")
+        for summary in summaries:
+            texts = [str(summary.get(key) or "") for key in ("id", "name", "method", "data", "status")]
+            table.add_row(
+                *texts, _percent(summary.get("knn")), _percent(summary.get("linear")), _age(summary.get("created"))
+            )
+        _print(table)
+
+
+def methods() -> None:
+    """List the methods."""
+    table = _table("method", "family", "summary", "paper", "can also")
+    for name, entry in METHODS.items():
+        table.add_row(name, entry.family, entry.summary, entry.paper, ", ".join(entry.capabilities))
+    _print(table)
+
+
+def datasets() -> None:
+    """List the built-in data sets; a folder of images or a Parquet file is given by its path."""
+    from workbench.data.datasets import CATALOGUE
+
+    table = _table("data", "summary", "size", "classes", "train images", "download")
+    for name, entry in CATALOGUE.items():
+        table.add_row(
+            name,
+            entry.summary,
+            f"{entry.size} px",
+            str(entry.classes),
+            f"{entry.n_train:,}",
+            "yes" if entry.download else "no",
+        )
+    _print(table)
+    print("Or the path of a folder of images (class folders or flat), or of Parquet files with image bytes.")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column.endswith(("%", "images")) else "left")
+    return table
+
+
+def _print(table: Table) -> None:
+    """Print a table; in a pipe its lines are long enough not to be folded, for `grep`."""
+    terminal = sys.stdout.isatty()
+    Console(width=None if terminal else 200).print(table, highlight=False)
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else ""
+
+
+def _age(created: Any) -> str:
+    """A time in ISO 8601 as "5 min", "3 h" or "12 d" ago."""
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
+    except (TypeError, ValueError):  # a foreign or half-written run
+        return ""
+    if seconds < 3600:
+        return f"{max(seconds, 0) / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"

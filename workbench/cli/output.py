@@ -1,0 +1,219 @@
+"""``workbench embed``, ``reconstruct`` and ``sample``: what a run makes of images, written to a file."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from workbench.cli.options import RUNS, Checkpoint, Reference, RunsFolder
+from workbench.config import Device
+from workbench.errors import WorkbenchError, unknown
+from workbench.store import replacing
+
+if TYPE_CHECKING:
+    from workbench.data.datasets import Dataset
+    from workbench.evaluation.model import TrainedModel
+
+Data = Annotated[
+    str | None, Parameter(help="A data set, a folder or a Parquet file; by default what the run was trained on.")
+]
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+Number = Annotated[int, Parameter(name=["--number", "-n"])]
+Place = Annotated[Device, Parameter(help="Where to compute.")]
+Part = Literal["train", "val", "test", "all"]
+SMALLEST = 96
+"""Side in pixels that small images are enlarged to in a picture, as far as whole factors reach."""
+ACROSS = 16
+
+
+def embed(
+    run: Reference,
+    /,
+    *,
+    output: Output,
+    data: Data = None,
+    split: Part | None = None,
+    space: str | None = None,
+    checkpoint: Checkpoint = "last",
+    device: Place = "auto",
+    runs: RunsFolder = RUNS,
+) -> None:
+    """Write features, sample ids and labels of a data set to a file.
+
+    Parameters
+    ----------
+    output
+        File to write: .npz, .parquet or .csv, or .npy for the features alone.
+    split
+        Part of the data; by default the test split of the run's own data, and all of any other.
+    space
+        Layer that the features come from; by default the run's own choice.
+    """
+    _check_suffix(output, (".npz", ".npy", ".parquet", ".csv"))
+    model, dataset = _open(run, data, checkpoint, device, runs)
+    part = split or ("test" if data is None else "all")
+    splits = [getattr(dataset, name) for name in (("train", "val", "test") if part == "all" else (part,))]
+    splits = [found for found in splits if len(found)]
+    features = [model.encode(found.images) for found in splits]
+    space = space or model.default
+    if space not in features[0]:
+        raise unknown("space", space, features[0])
+    columns: dict[str, np.ndarray] = {
+        "features": np.concatenate([found[space] for found in features]),
+        "ids": np.concatenate([found.ids for found in splits]),
+    }
+    if all(found.labels is not None for found in splits):
+        columns["labels"] = np.concatenate([found.labels for found in splits])
+    with replacing(output) as file:
+        _write_features(file, output.suffix, columns)
+    print(f"{output}: {columns['features'].shape[0]:,} images, {columns['features'].shape[1]} features of {space}")
+
+
+def reconstruct(
+    run: Reference,
+    /,
+    *,
+    output: Output,
+    data: Data = None,
+    n: Number = ACROSS,
+    seed: int = 0,
+    checkpoint: Checkpoint = "last",
+    device: Place = "auto",
+    runs: RunsFolder = RUNS,
+) -> None:
+    """Write test images and what a run makes of them to a picture: originals above, reconstructions below.
+
+    Parameters
+    ----------
+    output
+        Picture to write: .png or .webp.
+    n
+        Number of images, in the classes' proportions.
+    seed
+        Seed of the noise, where there is any.
+    """
+    _check_suffix(output, (".png", ".webp"))
+    _check_count(n)
+    model, dataset = _open(run, data, checkpoint, device, runs)
+    from workbench.data.datasets import stratified_order
+    from workbench.evaluation.model import prepare
+
+    test = dataset.test
+    chosen = test.take(np.sort(stratified_order(test.ids, test.labels, "probe")[:n]))
+    drawn = model.reconstruct(chosen.images, chosen.ids, seed)
+    originals = prepare(np.asarray(chosen.images), model.images).permute(0, 2, 3, 1).numpy()
+    _write_picture(output, [originals, *drawn.values()], ACROSS)
+    print(f"{output}: rows are the original and its reconstruction ({', '.join(name or 'one' for name in drawn)})")
+
+
+def sample(
+    run: Reference,
+    /,
+    *,
+    output: Output,
+    n: Number = 64,
+    seed: int = 0,
+    steps: int | None = None,
+    sampler: str | None = None,
+    checkpoint: Checkpoint = "last",
+    device: Place = "auto",
+    runs: RunsFolder = RUNS,
+) -> None:
+    """Write images that a run has drawn to a picture.
+
+    Parameters
+    ----------
+    output
+        Picture to write: .png or .webp.
+    n
+        Number of images.
+    seed
+        The same seed gives the same images.
+    steps
+        Steps of the sampler, where it has any; by default its own number.
+    sampler
+        Sampler, where there are several; by default the run's own.
+    """
+    _check_suffix(output, (".png", ".webp"))
+    _check_count(n)
+    from workbench.evaluation.model import load
+
+    images = load(run, runs, device, checkpoint).sample(n, seed, steps, sampler)
+    _write_picture(output, [images], math.ceil(math.sqrt(n)))
+    print(f"{output}: {n} samples, seed {seed}")
+
+
+def _open(
+    run: str, data: str | None, checkpoint: Literal["last", "best"], device: Device, runs: Path
+) -> tuple["TrainedModel", "Dataset"]:
+    """A run's model, and the data set that was asked for at the model's size."""
+    from workbench.data.datasets import load as load_data
+    from workbench.evaluation.model import load
+
+    model = load(run, runs, device, checkpoint)
+    options = replace(model.config.data_options, limit=None)
+    if data is None:
+        return model, load_data(model.config.data, options)
+    return model, load_data(data, replace(options, image_size=model.images.size, split="train"))
+
+
+def _check_suffix(output: Path, known: tuple[str, ...]) -> None:
+    if output.suffix.lower() not in known:
+        raise WorkbenchError(f"The file {output} must end in {', '.join(known[:-1])} or {known[-1]}; name it so.")
+
+
+def _check_count(n: int) -> None:
+    if n < 1:
+        raise WorkbenchError(f"--number must be at least 1, not {n}.")
+
+
+def _write_features(file: Any, suffix: str, columns: dict[str, np.ndarray]) -> None:
+    if suffix.lower() == ".npy":
+        np.save(file, columns["features"], allow_pickle=False)
+    elif suffix.lower() == ".npz":
+        np.savez(file, allow_pickle=False, **columns)
+    else:
+        import pyarrow as pa
+        from pyarrow import csv, parquet
+
+        features = columns["features"]
+        table = pa.table({"id": columns["ids"]} | ({"label": columns["labels"]} if "labels" in columns else {}))
+        if suffix.lower() == ".csv":
+            for number, column in enumerate(features.T):
+                table = table.append_column(f"f{number}", pa.array(column))
+            csv.write_csv(table, file)
+        else:
+            vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), features.shape[1])
+            parquet.write_table(table.append_column("features", vectors), file)
+
+
+def _write_picture(output: Path, rows: list[np.ndarray], across: int) -> None:
+    """Write images as a grid.
+
+    Args:
+        rows: arrays uint8 (N, H, W, C); the i-th images of all stand above one another.
+        across: images side by side, after which the grid goes on below.
+    """
+    from PIL import Image
+
+    count, height, width, channels = rows[0].shape
+    across = min(across, count)
+    gap, scale = 2, max(1, SMALLEST // height)
+    bands = math.ceil(count / across)
+    cell_h, cell_w = height * scale + gap, width * scale + gap
+    canvas = np.full((bands * len(rows) * cell_h + gap, across * cell_w + gap, channels), 255, np.uint8)
+    for index in range(count):
+        for row, images in enumerate(rows):
+            top = ((index // across) * len(rows) + row) * cell_h + gap
+            left = (index % across) * cell_w + gap
+            large = images[index].repeat(scale, axis=0).repeat(scale, axis=1)
+            canvas[top : top + height * scale, left : left + width * scale] = large
+    picture = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
+    with replacing(output) as file:
+        if output.suffix.lower() == ".png":
+            picture.save(file, "PNG")
+        else:
+            picture.save(file, "WEBP", lossless=True)

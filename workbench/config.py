@@ -1,0 +1,221 @@
+"""What a training run is told: one complete, frozen dataclass.
+
+Every method extends :class:`TrainConfig` by its own fields, so a run is described by one object. A configuration
+file is a flat list of the command line's flags (``optim.lr: 1e-3``), which is also what a run stores: nested
+mappings are accepted and flattened. Every field's docstring is its help text.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+from cyclopts import Parameter
+
+from workbench.errors import WorkbenchError, unknown
+
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+C = TypeVar("C", bound="TrainConfig")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How the images are read (``--data.…``)."""
+
+    limit: int | None = None
+    """Train on a stratified subset of this many images."""
+    image_size: int | None = None
+    """Side in pixels that images are resized and cropped to; by default the data set's own."""
+    split: Literal["train", "unlabelled"] = "train"
+    """Split to train on; stl10 has an unlabelled one."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be decoded instead of stopping at the first."""
+    memory_mb: int | None = None
+    """Budget for holding images on the device, in MB; larger sets are streamed. By default a quarter of the free memory."""
+    cache: Path | None = None
+    """Folder of downloads and decoded images; by default $WORKBENCH_CACHE or ~/.cache/workbench."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimOptions:
+    """How the weights are updated (``--optim.…``)."""
+
+    lr: float = 1.5e-4
+    """Base learning rate, for a batch of 256 where lr scaling is on."""
+    scale_lr: bool = True
+    """Multiply the base learning rate by batch size / 256."""
+    weight_decay: float = 0.1
+    """Decoupled weight decay, on every parameter."""
+    beta2: float = 0.999
+    """Decay rate of Adam's second moment."""
+    warmup_epochs: float = 1.0
+    """Epochs of linear warm-up from zero."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Learning rate after the warm-up."""
+    clip: float | None = None
+    """Largest norm of the gradient; larger ones are scaled down."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What every method is told."""
+
+    data: Annotated[str, Parameter(group="Data")] = "shapes"
+    """Images to train on: a built-in name (see `workbench datasets`), a folder or a Parquet file."""
+    download: Annotated[bool, Parameter(group="Data")] = False
+    """Allow the data set to be downloaded."""
+    data_options: Annotated[DataOptions, Parameter(name="--data", group="Data")] = DataOptions()
+    """How the images are read."""
+    epochs: Annotated[int, Parameter(group="Training")] = 20
+    """Passes over the training images."""
+    max_steps: Annotated[int | None, Parameter(group="Training")] = None
+    """Stop after this many steps, even in mid-epoch."""
+    batch_size: Annotated[int, Parameter(group="Training")] = 128
+    """Images per step, over all devices."""
+    seed: Annotated[int, Parameter(group="Training")] = 0
+    """Seed of everything random."""
+    preset: Annotated[Literal["auto", "cpu", "published"], Parameter(group="Training")] = "auto"
+    """Size of model and recipe; auto takes the published one on a GPU and the small one elsewhere."""
+    device: Annotated[Device, Parameter(group="Training")] = "auto"
+    """Where to compute."""
+    precision: Annotated[Precision, Parameter(group="Training")] = "auto"
+    """Arithmetic of the forward pass; auto is bf16 where the hardware has it, fp32 elsewhere."""
+    init: Annotated[str | None, Parameter(group="Training")] = None
+    """Run whose weights training starts from."""
+    optim: Annotated[OptimOptions, Parameter(group="Optimiser")] = OptimOptions()
+    """How the weights are updated."""
+    runs: Annotated[Path, Parameter(group="Run")] = Path("runs")
+    """Folder of the runs."""
+    name: Annotated[str | None, Parameter(group="Run")] = None
+    """Name to call the run by, beside its id."""
+    log_every: Annotated[int, Parameter(group="Run")] = 10
+    """Steps between two rows of metrics."""
+    monitor_every: Annotated[int, Parameter(group="Run")] = 1
+    """Epochs between two readings of the kNN monitor; 0 turns it off."""
+    checkpoint_every: Annotated[int, Parameter(group="Run")] = 1
+    """Epochs between two checkpoints; the last one and the best one are kept."""
+
+
+def option_name(field_name: str) -> str:
+    """The flag or key of a field: ``data_options`` is written ``data``, so its fields read ``data.limit``."""
+    return field_name.removesuffix("_options")
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """All settings of a configuration by key, as they stand in a file: ``{"data": "shapes", "optim.lr": 1e-3, …}``."""
+    flat: dict[str, Any] = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        key = prefix + option_name(field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= flatten(value, key + ".")
+        else:
+            flat[key] = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def replace_flat(config: C, values: Mapping[str, Any], where: str = "") -> C:
+    """A copy of ``config`` with settings replaced by key.
+
+    Args:
+        values: settings by key, as :func:`flatten` writes them.
+        where: the file they come from, for the error message.
+
+    Raises:
+        WorkbenchError: a key that does not exist, or a value of the wrong type.
+    """
+    known = set(flatten(config))
+    for key in values:
+        if key not in known:
+            raise unknown("key", key, known, where)
+    return _replace(config, values, "", where)
+
+
+def _replace(config: Any, values: Mapping[str, Any], prefix: str, where: str) -> Any:
+    hints = typing.get_type_hints(type(config))
+    changes: dict[str, Any] = {}
+    for field in fields(config):
+        key = prefix + option_name(field.name)
+        if dataclasses.is_dataclass(getattr(config, field.name)):
+            changes[field.name] = _replace(getattr(config, field.name), values, key + ".", where)
+        elif key in values:
+            changes[field.name] = _coerce(values[key], hints[field.name], key, where)
+    return dataclasses.replace(config, **changes)
+
+
+def _coerce(value: Any, hint: Any, key: str, where: str) -> Any:
+    """A value from YAML as the field's type."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in get_args(hint):
+            return None
+        hint = next(option for option in get_args(hint) if option is not type(None))
+        origin = get_origin(hint)
+    if origin is Literal:
+        if value in get_args(hint):
+            return value
+        expected = "one of " + ", ".join(str(option) for option in get_args(hint))
+    elif origin is tuple:
+        item = get_args(hint)[0]
+        if isinstance(value, list | tuple):
+            return tuple(_coerce(part, item, key, where) for part in value)
+        expected = "a list"
+    else:
+        expected = {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text")
+        if hint is bool or isinstance(value, bool):
+            if hint is bool and isinstance(value, bool):
+                return value
+        elif hint is int and isinstance(value, int | float) and value == int(value):
+            return int(value)
+        elif hint is float and isinstance(value, int | float | str):
+            try:  # YAML 1.1 reads 1e-3 as text
+                return float(value)
+            except ValueError:
+                pass
+        elif hint in (str, Path) and isinstance(value, str | int | float):
+            return hint(str(value))
+    place = f" in {where}" if where else ""
+    raise WorkbenchError(f'The value of "{key}"{place} must be {expected}, not {value!r}.')
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A configuration file as settings by key; nested mappings are flattened, hyphens and underscores are the same.
+
+    Raises:
+        WorkbenchError: the file is missing or is not YAML that maps keys to values.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WorkbenchError(f"There is no configuration file {path}; check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkbenchError(f"The configuration file {path} cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if getattr(error, "problem_mark", None) else ""
+        raise WorkbenchError(f"The configuration file {path} is not valid YAML{line}; correct it there.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise WorkbenchError(
+            f"The configuration file {path} must map keys to values, one per line, such as `epochs: 20`."
+        )
+    return dict(_flat_items(content, ""))
+
+
+def _flat_items(mapping: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in mapping.items():
+        name = prefix + str(key).replace("-", "_")
+        if isinstance(value, dict):
+            yield from _flat_items(value, name + ".")
+        else:
+            yield name, value
+
+
+def write_yaml(method: str, config: TrainConfig) -> str:
+    """The text of a run's ``config.yaml``: the method and every setting, resolved."""
+    return yaml.safe_dump({"method": method} | flatten(config), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,280 @@
+"""Data sets: a name, a folder or a Parquet file -> train, validation and test images, decoded once.
+
+Every image has a stable id, by which everything is chosen that must be the same for all runs: the validation split
+(a tenth of train), the test split of sources that have none (a fifth), the probe set and a limited training set.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.config import DataOptions
+from workbench.data import shapes
+from workbench.data.cache import Entry, cache_root, stored
+from workbench.data.hashing import hash_ids
+from workbench.errors import WorkbenchError, unknown
+
+PROBE_SIZE = 1000
+VALIDATION_PART, TEST_PART = 0.1, 0.2
+_DEFAULTS = DataOptions()
+_VERSION = 1  # counts changes of how images are decoded and split, which make older cache entries useless
+
+
+class CatalogueEntry(NamedTuple):
+    """What is known of a named data set without opening it.
+
+    Attributes:
+        size: default side of an image in pixels.
+        n_train: published number of training images, from which the validation split is taken.
+        download: whether it comes from the network.
+    """
+
+    summary: str
+    size: int
+    classes: int
+    n_train: int
+    download: bool
+
+
+CATALOGUE = {
+    "shapes": CatalogueEntry("generated colour shapes with known factors", 32, 6, 10_000, False),
+    "digits": CatalogueEntry("scikit-learn's handwritten digits", 8, 10, 1_438, False),
+    "cifar10": CatalogueEntry("small colour photos of animals and vehicles", 32, 10, 50_000, True),
+    "cifar100": CatalogueEntry("small colour photos of a hundred kinds of things", 32, 100, 50_000, True),
+    "mnist": CatalogueEntry("handwritten digits", 28, 10, 60_000, True),
+    "fashion_mnist": CatalogueEntry("grey pictures of clothes", 28, 10, 60_000, True),
+    "stl10": CatalogueEntry("colour photos, and 100,000 more without labels", 96, 10, 5_000, True),
+    "flowers102": CatalogueEntry("photos of flowers", 224, 102, 2_040, True),
+    "pets": CatalogueEntry("photos of cats and dogs by breed", 224, 37, 3_680, True),
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one purpose.
+
+    Attributes:
+        images: (N, H, W, C) uint8, memory-mapped.
+        labels: (N,) int64, positions in the data set's classes; None where there are none.
+        factors: known factors, (N,) float32 by name; None where there are none.
+        ids: (N,) int64, stable from run to run and machine to machine.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    factors: dict[str, NDArray[np.float32]] | None
+    ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> "Split":
+        """The samples at some positions, in that order; a slice copies nothing."""
+        return Split(
+            self.images[rows],
+            None if self.labels is None else self.labels[rows],
+            None if self.factors is None else {name: values[rows] for name, values in self.factors.items()},
+            self.ids[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images for training, for choosing and for judging.
+
+    Attributes:
+        name: of the data set, or of its folder or file.
+        fingerprint: 16 hexadecimal digits, a hash of all images, ids and labels (whatever the limit).
+        channels: 1 or 3.
+        size: side of the images in pixels.
+        classes: their names, or None for unlabelled images.
+        train, val, test: the splits; labels are None in a split without them.
+        periods: of the factors that go round, such as an angle, the length of one turn.
+        skipped: corrupt images that were left out.
+    """
+
+    name: str
+    fingerprint: str
+    channels: int
+    size: int
+    classes: list[str] | None
+    train: Split
+    val: Split
+    test: Split
+    periods: dict[str, float] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def factors(self) -> list[str]:
+        """Names of the known factors."""
+        return list(self.test.factors or {})
+
+
+def stratified_order(ids: NDArray[np.int64], labels: NDArray[np.int64] | None, salt: str) -> NDArray[np.int64]:
+    """Positions (N,) in an order whose every beginning holds the classes in their proportions.
+
+    Which images of a class come first is decided by a hash of their ids, so it depends on nothing else.
+    """
+    hashes = hash_ids(ids, salt)
+    if labels is None:
+        return np.argsort(hashes, kind="stable")
+    by_class = np.lexsort((hashes, labels))
+    _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
+    rank = np.arange(len(ids)) - np.repeat(starts, counts)
+    quantile = (rank + 0.5) / np.repeat(counts, counts)
+    return by_class[np.lexsort((hashes[by_class], quantile))]
+
+
+def load(data: str, options: DataOptions = _DEFAULTS, download: bool = False) -> Dataset:
+    """A data set by its name in :data:`CATALOGUE`, or from a folder of images, a Parquet file or a folder of those.
+
+    A folder may have ``train`` and ``test`` (or ``val``) folders, and class folders in these or at its top; images
+    that are in no class folder are unlabelled. Parquet files whose names start with ``train`` and ``test`` are
+    these splits. Images of a path keep their size where all have the same square one of at most 64 pixels, and are
+    brought to 64 pixels otherwise; ``options.image_size`` decides where it is given. Factors in pixels refer to the
+    data set's own size.
+
+    Raises:
+        WorkbenchError: an unknown name, a missing path, no or corrupt images, a data set that is not downloaded, a
+            cache folder that cannot be written to.
+    """
+    if options.limit is not None and options.limit < 1:
+        raise WorkbenchError(f"--data.limit must be at least 1, not {options.limit}.")
+    if options.image_size is not None and options.image_size < 1:
+        raise WorkbenchError(f"--data.image-size must be at least 1 pixel, not {options.image_size}.")
+    if options.split == "unlabelled" and data != "stl10":
+        raise WorkbenchError(f'"{data}" has no unlabelled split, only stl10 has; leave out --data.split.')
+    root = cache_root(options.cache)
+    if data in CATALOGUE:
+        name, entry = data, _load_named(data, root, options, download)
+    else:
+        path = Path(data).expanduser()
+        if not path.exists():
+            if os.sep in data or "/" in data or data.startswith(("~", ".")) or path.suffix:
+                raise WorkbenchError(f"There is no file or folder {path}; check the path.")
+            raise unknown("data set", data, CATALOGUE)
+        name, entry = path.resolve().stem if path.is_file() else path.resolve().name, _load_path(path, root, options)
+
+    skipped = tuple(entry.meta["skipped"])
+    if skipped:
+        if not options.skip_corrupt:
+            from workbench.data.decode import corrupt_error
+
+            raise corrupt_error(skipped[0], "as found before")
+        more = ", ..." if len(skipped) > 5 else ""
+        print(f"Left out {len(skipped):,} corrupt images of {name}: {', '.join(skipped[:5])}{more}", file=sys.stderr)
+    splits = {split: _read_split(entry, split) for split in ("train", "val", "test")}
+    if options.limit is not None:
+        splits["train"] = splits["train"].take(slice(options.limit))
+    return Dataset(
+        name=name,
+        fingerprint=entry.meta["digest"],
+        channels=entry.meta["channels"],
+        size=entry.meta["size"],
+        classes=entry.meta["classes"],
+        periods=shapes.PERIODS if name == "shapes" and data == name else {},
+        skipped=skipped,
+        **splits,
+    )
+
+
+def probe(dataset: Dataset, n: int = PROBE_SIZE) -> Split:
+    """The fixed test images that every model is shown: ``n`` in the classes' proportions, by class, then by id."""
+    test = dataset.test
+    rows = stratified_order(test.ids, test.labels, "probe")[:n]
+    keys = (test.ids[rows],) if test.labels is None else (test.ids[rows], test.labels[rows])
+    return test.take(rows[np.lexsort(keys)])
+
+
+def _read_split(entry: Entry, split: str) -> Split:
+    arrays = entry.arrays(f"{split}.")
+    factors = {name.removeprefix("factor."): array for name, array in arrays.items() if name.startswith("factor.")}
+    return Split(arrays["images"], arrays.get("labels"), factors or None, arrays["ids"])
+
+
+def _load_named(name: str, root: Path, options: DataOptions, download: bool) -> Entry:
+    size = options.image_size or CATALOGUE[name].size
+    unlabelled = options.split == "unlabelled"
+
+    def source() -> Any:
+        from workbench.data import sources
+
+        if name == "shapes":
+            return sources.shapes_source()
+        if name == "digits":
+            return sources.digits_source()
+        return sources.torchvision_source(name, root / "downloads", download, unlabelled)
+
+    key = {"data": name, "size": size, "unlabelled": unlabelled}
+    if name == "shapes":
+        key["source"] = hashlib.blake2b(Path(shapes.__file__).read_bytes(), digest_size=8).hexdigest()
+    return _stored(root, name, key, source, size, options.skip_corrupt)
+
+
+def _load_path(path: Path, root: Path, options: DataOptions) -> Entry:
+    from workbench.data import sources
+
+    folder = path.parent if path.is_file() else path
+    if path.is_file() and path.suffix != ".parquet":
+        raise WorkbenchError(f"{path} is not a Parquet file; give a .parquet file or a folder of images.")
+    tables = sources.parquet_parts(path)
+    if tables:
+        parts = {part: [file.relative_to(folder) for file in files] for part, files in tables.items()}
+    else:
+        parts = sources.folder_parts(path)
+    files = [
+        (part, file.as_posix(), stat.st_size, stat.st_mtime_ns)
+        for part, names in parts.items()
+        for file in names
+        for stat in ((folder / file).stat(),)
+    ]
+    listing = hashlib.blake2b(repr(files).encode(), digest_size=16).hexdigest()
+    key = {"path": str(path.resolve()), "files": listing, "size": options.image_size}
+
+    def source() -> Any:
+        return sources.parquet_source(tables) if tables else sources.folder_source(path, parts)
+
+    name = (path.resolve().stem if path.is_file() else path.resolve().name) or "data"
+    return _stored(root, name, key, source, options.image_size, options.skip_corrupt)
+
+
+def _stored(
+    root: Path, name: str, key: dict[str, Any], source: Callable[[], Any], size: int | None, skip_corrupt: bool
+) -> Entry:
+    def build(folder: Path) -> dict[str, Any]:
+        from workbench.data.decode import common_form, decode
+
+        found = source()
+        form = common_form(found, size)
+        meta = decode(found, _placed(found), form, folder, name, skip_corrupt)
+        return meta | {"channels": form.channels, "size": form.size, "classes": found.classes}
+
+    return stored(root, name, key | {"version": _VERSION}, build)
+
+
+def _placed(source: Any) -> dict[str, Any]:
+    """Which rows of which part are for training, validation and test.
+
+    Train comes in a stratified order, so that its first N images are a stratified N.
+    """
+    from workbench.data.decode import Placed
+
+    train = source.parts["train"]
+    order = stratified_order(train.ids, train.labels, "split")
+    if len(order) < 3:
+        raise WorkbenchError(f"There are only {len(order)} images to train on; it takes at least 3.")
+    splits = {}
+    if "test" in source.parts:
+        splits["test"] = Placed("test", np.arange(len(source.parts["test"].ids)))
+    else:
+        n_test = max(1, round(TEST_PART * len(order)))
+        splits["test"], order = Placed("train", np.sort(order[:n_test])), order[n_test:]
+    n_val = max(1, round(VALIDATION_PART * len(order)))
+    return splits | {"val": Placed("train", np.sort(order[:n_val])), "train": Placed("train", order[n_val:])}

@@ -1,0 +1,192 @@
+"""Raw images to uint8 arrays of one size, in a pool of threads, straight into the cache."""
+
+import hashlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from rich.console import Console
+from rich.progress import Progress
+
+from workbench.data.cache import ArrayWriter
+from workbench.data.sources import Part, Raw, Source
+from workbench.errors import WorkbenchError
+
+LARGEST_DEFAULT = 64
+"""Images of a folder that all have one square size keep it up to this side; otherwise it is the side they are given."""
+_GREY_MODES = ("1", "L", "I;16")
+_CHUNK = 256
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+class Form(NamedTuple):
+    """What all images of a data set are brought to."""
+
+    channels: int
+    size: int
+
+
+def common_form(source: Source, size: int | None) -> Form:
+    """One channel if all images are grey, else three; the given size, or the images' own (see ``LARGEST_DEFAULT``).
+
+    Reads the images' headers, and only as many as it takes to know.
+    """
+    grey, sizes = True, set[tuple[int, int]]()
+    for part in source.parts.values():
+        for raw in part.read():
+            try:
+                if isinstance(raw, np.ndarray):
+                    shape, mode = (raw.shape[1], raw.shape[0]), "L" if raw.ndim == 2 or raw.shape[2] == 1 else "RGB"
+                else:
+                    with _opened(raw) as image:
+                        shape, mode = image.size, image.mode
+            except _DECODING_ERRORS:
+                continue  # decoding reports it
+            grey = grey and mode in _GREY_MODES
+            sizes.add(shape)
+            odd = len(sizes) > 1 or shape[0] != shape[1] or shape[0] > LARGEST_DEFAULT
+            if not grey and (size is not None or odd):
+                return Form(3, size or LARGEST_DEFAULT)
+    own = next(iter(sizes)) if len(sizes) == 1 else None
+    if own is None or own[0] != own[1] or own[0] > LARGEST_DEFAULT:
+        own = (LARGEST_DEFAULT, LARGEST_DEFAULT)
+    return Form(1 if grey else 3, size or own[0])
+
+
+def _opened(raw: Raw) -> Image.Image:
+    if raw is None:
+        raise ValueError("it is empty")
+    if isinstance(raw, bytes):
+        return Image.open(io.BytesIO(raw))
+    if isinstance(raw, Path):
+        return Image.open(raw)
+    if isinstance(raw, np.ndarray):
+        return Image.fromarray(raw[:, :, 0] if raw.ndim == 3 and raw.shape[2] == 1 else raw)
+    return raw()
+
+
+def decoded(raw: Raw, form: Form) -> NDArray[np.uint8]:
+    """An image as uint8 (size, size, C): upright, the shorter side resized to ``size``, the centre cut out.
+
+    Raises:
+        OSError, ValueError: it is not an image that can be decoded.
+    """
+    mode = "L" if form.channels == 1 else "RGB"
+    with _opened(raw) as image:
+        if image.format == "JPEG":
+            image.draft(mode, (2 * form.size, 2 * form.size))  # lets the decoder skip detail that is resized away
+        image = ImageOps.exif_transpose(image)
+        if image.mode == "I;16":
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = image.convert(mode)
+    width, height = image.size
+    if (width, height) != (form.size, form.size):
+        scale = form.size / min(width, height)
+        width, height = max(form.size, round(width * scale)), max(form.size, round(height * scale))
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = (width - form.size) // 2, (height - form.size) // 2
+        image = image.crop((left, top, left + form.size, top + form.size))
+    return np.asarray(image).reshape(form.size, form.size, form.channels)
+
+
+class Placed(NamedTuple):
+    """Rows of a part that become one split, in the split's order."""
+
+    part: str
+    rows: NDArray[np.int64]
+
+
+def decode(
+    source: Source, splits: dict[str, Placed], form: Form, folder: Path, name: str, skip_corrupt: bool
+) -> dict[str, Any]:
+    """Writes each split's ``.images``, ``.ids``, ``.labels`` and ``.factor.…`` arrays into a folder.
+
+    Images are read in the source's order and written to their place, so that a split's order costs nothing.
+
+    Returns:
+        ``digest``, a hash of all images, ids and labels, and ``skipped``, the names of images left out.
+
+    Raises:
+        WorkbenchError: an image cannot be decoded (unless ``skip_corrupt``), or none can.
+    """
+    total = sum(len(placed.rows) for placed in splits.values())
+    skipped: list[str] = []
+    digest = hashlib.blake2b(digest_size=8)
+    shape = (form.size, form.size, form.channels)
+    progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool, progress, ExitStack() as files:
+        task = progress.add_task(f"Decoding {name}", total=total)
+        for part_name, part in source.parts.items():
+            here = {split: placed.rows for split, placed in splits.items() if placed.part == part_name}
+            writers = {
+                split: files.enter_context(ArrayWriter(folder / f"{split}.images.npy", shape, len(rows)))
+                for split, rows in here.items()
+            }
+            owner, place = _destinations(len(part.ids), here)
+            names = list(here)
+            for index, image in _decoded_in_order(part, form, pool):
+                progress.advance(task)
+                if isinstance(image, Exception):
+                    if not skip_corrupt:
+                        raise corrupt_error(part.describe(index), image)
+                    skipped.append(part.describe(index))
+                else:
+                    writers[names[owner[index]]].write(int(place[index]), image)
+            for split, rows in here.items():
+                kept, image_digest = writers[split].close()
+                if not len(kept):
+                    raise WorkbenchError(f"None of the images for {split} in {name} can be decoded; check the files.")
+                _write_columns(folder, split, part, rows[kept])
+                digest.update(f"{split} {shape} {image_digest}".encode())
+                digest.update(part.ids[rows[kept]].tobytes())
+                if part.labels is not None:
+                    digest.update(part.labels[rows[kept]].tobytes())
+    return {"digest": digest.hexdigest(), "skipped": skipped}
+
+
+def corrupt_error(image: str, error: object) -> WorkbenchError:
+    """The error for an image that cannot be decoded."""
+    reason = str(error).split(" <_io")[0].split(" '/")[0].rstrip(".")
+    return WorkbenchError(
+        f"The image {image} cannot be decoded ({reason}); replace it, or leave such images out by --data.skip-corrupt."
+    )
+
+
+def _destinations(n: int, splits: dict[str, NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each row of a part, which of its splits it belongs to and where it stands there."""
+    owner, place = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    for number, rows in enumerate(splits.values()):
+        owner[rows], place[rows] = number, np.arange(len(rows))
+    return owner, place
+
+
+def _decoded_in_order(part: Part, form: Form, pool: ThreadPoolExecutor) -> Iterator[tuple[int, Any]]:
+    def attempt(raw: Raw) -> NDArray[np.uint8] | Exception:
+        try:
+            return decoded(raw, form)
+        except _DECODING_ERRORS as error:
+            return error
+
+    raws = iter(part.read())
+    index = 0
+    while chunk := list(islice(raws, _CHUNK)):
+        for result in pool.map(attempt, chunk) if not isinstance(chunk[0], np.ndarray) else map(attempt, chunk):
+            yield index, result
+            index += 1
+
+
+def _write_columns(folder: Path, split: str, part: Part, rows: NDArray[np.int64]) -> None:
+    np.save(folder / f"{split}.ids.npy", part.ids[rows])
+    if part.labels is not None:
+        np.save(folder / f"{split}.labels.npy", part.labels[rows])
+    for name, values in part.factors.items():
+        np.save(folder / f"{split}.factor.{name}.npy", values[rows])

@@ -1,0 +1,133 @@
+"""``workbench compare``: runs and baselines side by side, from what evaluation has stored. No torch."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from workbench.store import Run
+
+Row = dict[str, Any]
+
+
+def comparison_table(runs: Sequence[Run]) -> list[Row]:
+    """One row per run, then one per baseline.
+
+    Returns:
+        rows with ``model`` and ``kind`` (``run``, ``best space`` or ``baseline``), ``id`` of the run, ``data``,
+        ``space``; ``knn`` and ``linear`` in percent and ``reconstruction`` in dB, each ``{value, low, high, n}`` or
+        None; ``parameters`` and ``seconds`` of training, or None. Features are read in the run's default space; where another
+        space did better on the validation split, a row of the kind ``best space`` follows.
+    """
+    table: list[Row] = []
+    baselines: dict[tuple[Any, ...], Row] = {}
+    for run in runs:
+        info = run.info()
+        data, cost = (value if isinstance(value := info.get(key), dict) else {} for key in ("data", "cost"))
+        name = info.get("name") or info.get("method") or run.id
+        told = {"id": run.id, "data": data.get("name")}
+        trained = {"parameters": cost.get("parameters"), "seconds": cost.get("seconds")}
+        default = run.evaluation("linear").get("default") or run.evaluation("knn").get("default")
+        table.append(_row(run, "run", default, name, "run") | told | trained)
+        best = _best_space(run)
+        if best not in (None, default):
+            table.append(_row(run, "run", best, name, "best space") | told | trained | {"reconstruction": None})
+        found = [str(row.get("model")) for kind in ("linear", "knn", "reconstruction") for row in _rows(run, kind)]
+        for model in dict.fromkeys(model for model in found if model != "run"):
+            # A random network's size tells those of two runs of one method apart.
+            own = cost.get("parameters") if model.startswith("untrained:") else None
+            space = "pixels" if model == "pixels" else default if model.startswith("untrained:") else None
+            row = _row(run, model, space, model, "baseline") | told | {"id": None, "parameters": own, "seconds": None}
+            baselines.setdefault((model, data.get("fingerprint"), own), row)
+    order = sorted(baselines.values(), key=lambda row: (row["knn"] is None, row["model"] != "pixels", row["model"]))
+    return table + order
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """Print a comparison; intervals are 95 %."""
+    headings = ("model", "space", "kNN %", "linear %", "reconstruction dB", "parameters", "training")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("model", "space") else "right", overflow="fold")
+    names = [row["model"] for row in rows if row["kind"] == "run"]
+    several = len({row["data"] for row in rows}) > 1
+    for row in rows:
+        model = f"{row['model']} ({row['id']})" if names.count(row["model"]) > 1 and row["id"] else row["model"]
+        model += f" on {row['data']}" if several else ""
+        table.add_row(
+            f"{model}, best space" if row["kind"] == "best space" else model,
+            row["space"] or "",
+            *(_interval(row[key]) for key in ("knn", "linear", "reconstruction")),
+            _count(row["parameters"]),
+            _time(row["seconds"]),
+            style="dim" if row["kind"] == "baseline" else None,
+        )
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+    counts = {key: sorted({row[key]["n"] for row in rows if row[key]}) for key in ("linear", "reconstruction")}
+    read = {"linear": "test images for kNN and linear probe", "reconstruction": "for the reconstruction"}
+    notes = [f"{' or '.join(f'{n:,}' for n in found)} {read[key]}" for key, found in counts.items() if found]
+    if notes:
+        console.print(f"In brackets 95 % bootstrap intervals over test images: {', '.join(notes)}.", style="dim")
+        if any(len(found) > 1 for found in counts.values()):
+            console.print("The runs were evaluated on different numbers of images; evaluate them again together.")
+    else:
+        console.print("Nothing has been measured yet; `workbench evaluate RUN...` does.")
+
+
+def _row(run: Run, model: str, space: str | None, name: str, kind: str) -> Row:
+    row: Row = {"model": name, "kind": kind, "space": space}
+    for key in ("knn", "linear"):
+        row[key] = _value(run, key, model=model, space=space)
+    variant = run.evaluation("reconstruction").get("default") if model == "run" else ""
+    row["reconstruction"] = _value(run, "reconstruction", model=model, variant=variant)
+    if row["reconstruction"] and variant:
+        row["reconstruction"]["variant"] = variant
+    return row
+
+
+def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
+    for row in _rows(run, evaluation):
+        if all(row.get(key) == value for key, value in where.items()):
+            return {key: row.get(key) for key in ("value", "low", "high")} | {"n": run.evaluation(evaluation).get("n")}
+    return None
+
+
+def _rows(run: Run, evaluation: str) -> list[Row]:
+    rows = run.evaluation(evaluation).get("rows")
+    rows = rows if isinstance(rows, list) else []
+    return [row for row in rows if isinstance(row, dict) and _number(row.get("value"))]
+
+
+def _best_space(run: Run) -> str | None:
+    """The space whose linear probe did best on the validation split."""
+    own = [row for row in _rows(run, "linear") if row.get("model") == "run" and _number(row.get("validation"))]
+    return max(own, key=lambda row: row["validation"])["space"] if own else None
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _interval(cell: Row | None) -> str:
+    if cell is None:
+        return ""
+    bounds = f" [{cell['low']:.1f}, {cell['high']:.1f}]" if _number(cell["low"]) and _number(cell["high"]) else ""
+    variant = f" {cell['variant']}" if "variant" in cell else ""
+    return f"{cell['value']:.1f}{bounds}{variant}"
+
+
+def _count(parameters: Any) -> str:
+    if not _number(parameters):
+        return ""
+    return f"{parameters / 1e6:.1f} M" if parameters >= 1e6 else f"{parameters / 1e3:.0f} k"
+
+
+def _time(seconds: Any) -> str:
+    if not _number(seconds):
+        return ""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,97 @@
+"""What every evaluation is given: a run, its model and baselines, and where results go."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from workbench.evaluation.features import Features, Limits, Material
+from workbench.evaluation.model import TrainedModel
+from workbench.store import Probe, Run
+
+Row = dict[str, Any]
+
+
+class Subject(NamedTuple):
+    """Something that is measured.
+
+    Attributes:
+        name: ``run``, ``untrained:<method>`` or ``pixels``.
+        features: of the images of the material.
+        default: the space that stands for it.
+    """
+
+    name: str
+    features: Features
+    default: str
+
+
+@dataclass
+class Context:
+    """One run under evaluation.
+
+    Attributes:
+        run: where results are written.
+        model: its weights.
+        material: the images.
+        limits: how many of them.
+        probe: the probe set that all runs on the same data share.
+    """
+
+    run: Run
+    model: TrainedModel
+    material: Material
+    limits: Limits
+    probe: Probe
+
+    @cached_property
+    def method(self) -> str:
+        return str(self.run.info().get("method"))
+
+    @cached_property
+    def trained(self) -> Subject:
+        """The run itself."""
+        return Subject("run", self.material.encode(self.model), self.model.default)
+
+    @cached_property
+    def untrained(self) -> Subject:
+        """The same network with random weights."""
+        return Subject(f"untrained:{self.method}", self.material.encode(self.untrained_model), self.model.default)
+
+    @cached_property
+    def untrained_model(self) -> TrainedModel:
+        return self.model.untrained()
+
+    @property
+    def pixels(self) -> Subject:
+        return Subject("pixels", self.material.pixels, "pixels")
+
+    def rows(self, evaluation: str, protocol: str, measure: Callable[[Subject], Iterator[Row]]) -> list[Row]:
+        """The rows of the run and of its baselines; those of ``pixels``, which are the same for every run on the same
+        data, are computed once and kept with the probe set."""
+        rows = [{"model": own.name, **row} for own in (self.trained, self.untrained) for row in measure(own)]
+        kept = Probe(self.probe.path / "baselines")
+        known = kept.evaluation(evaluation)
+        if known.get("protocol") != protocol or known.get("limits") != str(self.limits):
+            known = {
+                "protocol": protocol,
+                "limits": str(self.limits),
+                "rows": [{"model": "pixels", **row} for row in measure(self.pixels)],
+            }
+            kept.write_evaluation(evaluation, known)
+        return rows + known["rows"]
+
+    def write(self, evaluation: str, protocol: str, n: int, split: str = "test", **content: Any) -> None:
+        """Write an evaluation with the envelope that all share."""
+        envelope = {
+            "checkpoint": self.model.checkpoint,
+            "protocol": protocol,
+            "split": split,
+            "n": n,
+            "seeds": [self.model.config.seed],
+        }
+        self.run.write_evaluation(evaluation, envelope | content)
+
+    def skip(self, evaluation: str, reason: str) -> None:
+        """Write why an evaluation was left out, in one sentence."""
+        self.run.write_evaluation(evaluation, {"skipped": reason})

@@ -1,0 +1,152 @@
+"""The images that evaluation reads and their features: read once, held in memory, shared by all evaluations."""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workbench import store
+from workbench.config import TrainConfig
+from workbench.data import datasets
+from workbench.data.datasets import Dataset, Split
+from workbench.evaluation.model import TrainedModel
+
+Spaces = dict[str, NDArray[np.float32]]
+PIXEL_SIDE = 32  # larger images are shrunk for the row "pixels", whose features would not fit the memory otherwise
+CATEGORIES = 20  # whole-numbered factors with at most this many values are categories
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many images evaluation reads at most. Runs are only comparable where these are the same."""
+
+    train: int = 10_000
+    """Training images that probes are fitted to and that vote in kNN."""
+    val: int = 5_000
+    """Validation images that choose the regularisation."""
+    test: int = 10_000
+    """Test images; those of the probe set come first."""
+    reconstruct: int = 1_000
+    """Probe images that are reconstructed."""
+    drawn: int = 64
+    """Reconstructions that are kept, and samples that are drawn."""
+    similarity: int = 200
+    """Probe images in the similarity matrix."""
+    slow_samplers: bool = True
+    """Also draw with samplers of a thousand steps."""
+
+    @classmethod
+    def of(cls, device: torch.device) -> "Limits":
+        """Few enough for minutes on a CPU, or all there are to a common size."""
+        if device.type != "cpu":
+            return cls()
+        return cls(train=3_000, val=1_000, test=2_000, reconstruct=128, slow_samplers=False)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{field.name} {getattr(self, field.name)}" for field in fields(self))
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features (n, D) by space, of the training, validation and test images of a :class:`Material`."""
+
+    train: Spaces
+    val: Spaces
+    test: Spaces
+
+
+class Material:
+    """The images of a data set that evaluation reads, the same for all runs on it.
+
+    Attributes:
+        train, val, test: in the classes' proportions; ``test`` begins with the probe set.
+        probe: the fixed test images that are shown, by class, then by id.
+    """
+
+    def __init__(self, dataset: Dataset, limits: Limits) -> None:
+        self.dataset, self.limits = dataset, limits
+        self.train = dataset.train.take(slice(limits.train))  # the data set has put it in a stratified order
+        val, test = dataset.val, dataset.test
+        self.val = val.take(datasets.stratified_order(val.ids, val.labels, "evaluation")[: limits.val])
+        self.probe = datasets.probe(dataset, min(datasets.PROBE_SIZE, limits.test))
+        position = {int(sample): row for row, sample in enumerate(test.ids)}
+        first = np.array([position[int(sample)] for sample in self.probe.ids])
+        order = datasets.stratified_order(test.ids, test.labels, "evaluation")
+        rest = order[~np.isin(order, first)][: max(limits.test - len(first), 0)]
+        self.test = test.take(np.concatenate([first, rest]))
+
+    @classmethod
+    def load(cls, config: TrainConfig, limits: Limits) -> "Material":
+        """The material of a run's data; probes read the same training images whatever the run's own limit was."""
+        return cls(datasets.load(config.data, replace(config.data_options, limit=None), config.download), limits)
+
+    @cached_property
+    def pixels(self) -> Features:
+        """Pixels in [0, 1] as features, in the one space ``pixels``."""
+        return Features(*({"pixels": _flat(split)} for split in (self.train, self.val, self.test)))
+
+    def encode(self, model: TrainedModel) -> Features:
+        """A model's features, its default space first."""
+        splits = (self.train, self.val, self.test)
+        return Features(*(_default_first(model.encode(split.images), model) for split in splits))
+
+    def spread(self, n: int) -> NDArray[np.int64]:
+        """At most ``n`` rows of the probe set, evenly spread and therefore in the classes' proportions."""
+        return np.linspace(0, len(self.probe) - 1, min(n, len(self.probe))).round().astype(np.int64)
+
+    def factor_kind(self, name: str) -> str:
+        """``circular``, ``categorical`` or ``continuous``."""
+        if name in self.dataset.periods:
+            return "circular"
+        values = np.unique((self.test.factors or {})[name])
+        return "categorical" if len(values) <= CATEGORIES and np.all(values == np.rint(values)) else "continuous"
+
+    def unlabelled(self) -> str:
+        """Why labels cannot be evaluated, in one sentence, or an empty text."""
+        for name, split in (("test", self.test), ("validation", self.val), ("training", self.train)):
+            if split.labels is None:
+                return f"The {name} images of {self.dataset.name} have no labels."
+        if len(np.unique(np.asarray(self.train.labels))) < 2:
+            return f"The training images of {self.dataset.name} are all of one class."
+        return ""
+
+    def write_probe(self, probe: store.Probe) -> None:
+        """Write the probe set, unless it is there."""
+        known = probe.ids()
+        if probe.info() and known is not None and np.array_equal(known, self.probe.ids):
+            return
+        arrays: dict[str, Any] = {"ids": self.probe.ids, "images": self.probe.images, "labels": self.probe.labels}
+        if self.probe.factors:
+            arrays["factors"] = np.stack(list(self.probe.factors.values()), axis=1).astype(np.float32)
+        for name, array in arrays.items():
+            if array is not None:
+                store.write_array(probe.path / f"{name}.npy", np.asarray(array))
+        store.write_json(
+            probe.path / "probe.json",
+            {
+                "fingerprint": self.dataset.fingerprint,
+                "data": self.dataset.name,
+                "classes": self.dataset.classes,
+                "factors": [{"name": name, "kind": self.factor_kind(name)} for name in self.dataset.factors],
+                "n": len(self.probe),
+                "size": self.dataset.size,
+                "channels": self.dataset.channels,
+            },
+        )
+
+
+def _default_first(spaces: Spaces, model: TrainedModel) -> Spaces:
+    return {model.default: spaces[model.default], **spaces}
+
+
+def _flat(split: Split) -> NDArray[np.float32]:
+    """(N, D) float32 in [0, 1] from images shrunk to at most 32 pixels by the mean over blocks."""
+    parts = []
+    for start in range(0, len(split), 1024):
+        images = torch.from_numpy(np.array(split.images[start : start + 1024])).permute(0, 3, 1, 2).float() / 255
+        side = min(PIXEL_SIDE, images.shape[-1])
+        parts.append(torch.nn.functional.adaptive_avg_pool2d(images, side).flatten(1).numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,52 @@
+"""Reconstructions of held-out images, beside the mean image and a PCA of equal size."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.config import flatten
+from workbench.evaluation.context import Context, Row
+from workbench.methods.base import Reconstructs
+from workbench.metrics.image import mse, pca_reconstruct, psnr
+from workbench.metrics.intervals import bootstrap_mean
+
+COMPONENTS = 64  # of the PCA, where the method has no latent vector to match
+BASELINE_IMAGES, BASELINE_VALUES = 10_000, 2**28  # images, and numbers in memory, that mean and PCA are fitted to
+
+
+def evaluate(context: Context) -> None:
+    """Write ``reconstruction.json``, and images and errors of some of the probe images."""
+    if not context.model.can(Reconstructs):
+        return context.skip("reconstruction", f"{context.method} learns features only and has no way to draw an image.")
+    material, run = context.material, context.run
+    chosen = material.probe.take(material.spread(context.limits.reconstruct))
+    drawn = np.linspace(0, len(chosen) - 1, min(context.limits.drawn, len(chosen))).round().astype(np.int64)
+    images = np.asarray(chosen.images)
+    train = material.dataset.train.images[: min(BASELINE_IMAGES, BASELINE_VALUES // images[0].size)] / np.float32(255)
+    components = min(flatten(context.model.config).get("latent_dim", COMPONENTS), *train.reshape(len(train), -1).shape)
+    protocol = (
+        f"PSNR and mean squared error for pixels in [0, 1], averaged over {len(images):,} test images; mean image and "
+        f"{components} principal components fitted to {len(train):,} training images; 95 % bootstrap interval over "
+        "images."
+    )
+    rows: list[Row] = []
+
+    def add(model: str, variant: str, result: NDArray[np.uint8]) -> None:
+        errors = mse(images / np.float32(255), result / np.float32(255))
+        value, low, high = bootstrap_mean(psnr(errors))
+        row: Row = {"model": model, "variant": variant, "metric": "psnr", "value": value, "low": low, "high": high}
+        rows.append(row | {"mse": float(errors.mean())})
+        run.write_array(f"reconstruction-{model}-{variant}", result[drawn])
+        run.write_array(f"reconstruction-error-{model}-{variant}", errors[drawn])
+
+    reconstructed = context.model.reconstruct(images, chosen.ids)
+    for variant, result in reconstructed.items():
+        add("run", variant, result)
+    mean = np.broadcast_to(train.mean(axis=0), images.shape)
+    add("mean image", "", _quantised(mean))
+    add(f"pca-{components}", "", _quantised(pca_reconstruct(train, images / np.float32(255), components)))
+    run.write_array("reconstruction-ids", np.asarray(chosen.ids[drawn]))
+    context.write("reconstruction", protocol, len(images), rows=rows, default=next(iter(reconstructed)))
+
+
+def _quantised(images: np.ndarray) -> NDArray[np.uint8]:
+    return np.rint(images * 255).astype(np.uint8)

@@ -1,0 +1,49 @@
+"""Images that a model draws by itself."""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from workbench.evaluation.context import Context, Row
+from workbench.methods.base import Samples
+from workbench.store import replacing
+
+SEED = 0
+# By method: sampler, steps, and whether it takes too long for a CPU. What is not listed draws in one way.
+SAMPLERS = {"ddpm": (("dpm-solver++", 20, False), ("ddim", 20, False), ("ddim", 50, True), ("ancestral", 1000, True))}
+ACROSS, ENLARGED = 8, 96  # images in a row of the sheet, and the side in pixels that small ones are enlarged to
+
+
+def evaluate(context: Context) -> None:
+    """Write ``samples.json``, one array per sampler, and a sheet of the first as ``images/samples.webp``."""
+    if not context.model.can(Samples):
+        return context.skip("samples", f"{context.method} learns features only and has no way to draw an image.")
+    variants: list[Row] = []
+    for sampler, steps, slow in SAMPLERS.get(context.method, ((None, None, False),)):
+        if slow and not context.limits.slow_samplers:
+            continue
+        start = time.perf_counter()
+        images = context.model.sample(context.limits.drawn, SEED, steps, sampler)
+        seconds = time.perf_counter() - start
+        name = f"samples-{sampler}-{steps}" if sampler else "samples"
+        context.run.write_array(name, images)
+        variants.append(
+            {"sampler": sampler or "one pass", "steps": steps, "seconds": seconds, "seed": SEED, "array": name}
+        )
+        if len(variants) == 1:
+            with replacing(context.run.path / "images" / "samples.webp") as file:
+                Image.fromarray(sheet(images)).save(file, format="WEBP", lossless=True)
+    protocol = "Drawn from the same random numbers by every sampler; nothing is picked out."
+    context.write("samples", protocol, context.limits.drawn, "none", variants=variants)
+
+
+def sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Images (n, H, W, C) side by side, small ones enlarged pixel by pixel: (rows x side, columns x side, 3)."""
+    scale = max(1, ENLARGED // images.shape[1])
+    large = np.broadcast_to(images, (*images.shape[:3], 3)).repeat(scale, axis=1).repeat(scale, axis=2)
+    blank = np.full((-len(large) % ACROSS, *large.shape[1:]), 255, np.uint8)
+    cells = np.concatenate([large, blank])
+    side = cells.shape[1]
+    return cells.reshape(-1, ACROSS, side, side, 3).swapaxes(1, 2).reshape(-1, ACROSS * side, 3)

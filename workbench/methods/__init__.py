@@ -1,0 +1,54 @@
+"""The methods by name. Their modules, and with them torch, are imported only when one is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from workbench.errors import unknown
+
+if TYPE_CHECKING:
+    from workbench.config import TrainConfig
+    from workbench.methods.base import Method
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What can be said of a method without importing it."""
+
+    class_name: str
+    family: str
+    summary: str
+    paper: str
+    capabilities: tuple[str, ...]
+
+
+METHODS: dict[str, Entry] = {
+    "mocov3": Entry(
+        "MoCoV3", "contrastive", "Momentum contrast with a vision transformer or a ResNet", "Chen, Xie, He 2021", ()
+    ),
+    "vae": Entry(
+        "VAE",
+        "generative",
+        "Convolutional variational autoencoder with one latent vector",
+        "Kingma, Welling 2014",
+        ("reconstructs", "samples", "likelihood"),
+    ),
+    "ddpm": Entry(
+        "DDPM", "generative", "Denoising diffusion with a U-Net", "Ho, Jain, Abbeel 2020", ("reconstructs", "samples")
+    ),
+}
+
+
+def load_method(name: str) -> tuple[type[Method], type[TrainConfig]]:
+    """A method's class and its configuration's class.
+
+    Raises:
+        WorkbenchError: there is no such method.
+    """
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    module = import_module(f"workbench.methods.{name}")
+    class_name = METHODS[name].class_name
+    return getattr(module, class_name), getattr(module, class_name + "Config")

@@ -1,0 +1,218 @@
+"""Denoising diffusion: a U-Net that predicts the noise in an image.
+
+Ho, Jain and Abbeel, "Denoising Diffusion Probabilistic Models", NeurIPS 2020 (arXiv 2006.11239). With x_0 in [-1, 1] and
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, the loss is the simplified bound
+
+    L_simple = E_{t, x_0, eps} | eps - eps_theta(x_t, t) |^2   (equation 14), averaged over pixels.
+
+Exponentially averaged weights draw, reconstruct and encode. Samplers are diffusers': ancestral (algorithm 2), DDIM (Song
+et al. 2021) and DPM-Solver++ (Lu et al. 2022); x_0 estimates are clipped to [-1, 1], as in the published sampler.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from torch import Tensor
+
+from workbench.config import TrainConfig
+from workbench.data import keyed
+from workbench.data.augment import Augmentation, plain
+from workbench.errors import WorkbenchError, unknown
+from workbench.methods.base import Batch, ImageSpec, Method, Reconstructs, Samples, Step
+from workbench.networks.momentum import MomentumCopy
+from workbench.networks.unet import unet
+
+SAMPLERS = {"ancestral": DDPMScheduler, "ddim": DDIMScheduler, "dpm-solver++": DPMSolverMultistepScheduler}
+DEFAULT_STEPS = {"ancestral": 1000, "ddim": 50, "dpm-solver++": 20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDPMConfig(TrainConfig):
+    """DDPM's own options."""
+
+    widths: tuple[int, ...] = (128, 256, 256, 256)
+    """Channels of the U-Net at each resolution."""
+    layers: int = 2
+    """Residual blocks per resolution."""
+    attention_size: int | None = 16
+    """Side in pixels at which self-attention is added."""
+    dropout: float = 0.1
+    """Dropout in the residual blocks."""
+    noise_steps: int = 1000
+    """Steps T of the noising process."""
+    noise_schedule: Literal["linear", "cosine"] = "linear"
+    """How the noise grows over the steps."""
+    ema: float = 0.9999
+    """Decay of the averaged weights; it is smaller in the first steps."""
+    feature_steps: tuple[int, ...] = (10, 100, 300)
+    """Noise levels (of 1000) at which features are read."""
+    reconstruct_steps: tuple[int, ...] = (100, 250, 500, 750)
+    """Noise levels (of 1000) from which images are drawn again; multiples of 50."""
+    sampler: Literal["ancestral", "ddim", "dpm-solver++"] = "dpm-solver++"
+    """Default way of drawing samples."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+
+    @classmethod
+    def presets(cls, images: ImageSpec) -> dict[str, dict[str, Any]]:
+        """Settings by preset for images of a size."""
+        return {
+            "cpu": {
+                "widths": (32, 64, 64),
+                "layers": 1,
+                "attention_size": images.size // 4,
+                "dropout": 0.0,
+                "ema": 0.999,
+                "feature_steps": (100,),
+                "epochs": 20,
+                "batch_size": 64,
+                "optim.lr": 1e-3,
+                "optim.scale_lr": False,
+                "optim.weight_decay": 0.0,
+                "optim.warmup_epochs": 0.5,
+                "optim.clip": 1.0,
+            },
+            "published": {
+                "epochs": 2048,
+                "batch_size": 128,
+                "optim.lr": 2e-4,
+                "optim.scale_lr": False,
+                "optim.weight_decay": 0.0,
+                "optim.warmup_epochs": 12.8,
+                "optim.schedule": "constant",
+                "optim.clip": 1.0,
+            },
+        }
+
+
+def ema_decay(decay: float, step: int) -> float:
+    """The decay at a step: at most ``(1 + step) / (10 + step)``, so that the random start is soon forgotten."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+class DDPM(Method, Reconstructs, Samples):
+    """U-Net, noise schedule and averaged weights.
+
+    Features: pooled outputs (B, width) of the middle and of each upward block at each of ``feature_steps``, such as
+    ``up_1@t=100``; the input is noised to that step with noise that depends on the image alone.
+    """
+
+    weights = "EMA weights"
+
+    def __init__(self, config: DDPMConfig, images: ImageSpec) -> None:
+        super().__init__(config, images)
+        self.config, self.images = config, images
+        self.unet = unet(
+            images.size, images.channels, tuple(config.widths), config.layers, config.attention_size, config.dropout
+        )
+        self.ema = MomentumCopy(self.unet)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        schedule = {"linear": "linear", "cosine": "squaredcos_cap_v2"}[config.noise_schedule]
+        self.schedule: dict[str, Any] = {"num_train_timesteps": config.noise_steps, "beta_schedule": schedule}
+        self.register_buffer("signal", DDPMScheduler(**self.schedule).alphas_cumprod, persistent=False)
+        self.first_block, self.last_block = "unet.conv_in", "unet.up_blocks.-1"
+        self.default_feature = f"up_{min(1, len(config.widths) - 1)}@t={config.feature_steps[0]}"
+        self._updates = 0
+        for step in (*config.feature_steps, *config.reconstruct_steps):
+            if not 0 <= step < config.noise_steps:
+                raise WorkbenchError(
+                    f"A noise level of {step} is outside 0 … {config.noise_steps - 1} (--noise-steps)."
+                )
+
+    @classmethod
+    def augmentations(cls, config: DDPMConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
+        return (plain(images.size, config.flip),)
+
+    def noised(self, images: Tensor, steps: Tensor, noise: Tensor) -> Tensor:
+        """x_t for images (B, C, H, W) in [-1, 1], steps (B,) and standard normal noise."""
+        signal = self.signal[steps][:, None, None, None]
+        return signal.sqrt() * images + (1 - signal).sqrt() * noise
+
+    def forward(self, batch: Batch, progress: float) -> Step:
+        images = 2 * batch.views[0] - 1
+        steps = keyed.integers(keyed.fork(batch.keys, "step"), self.config.noise_steps)
+        noise = keyed.normal(keyed.fork(batch.keys, "noise"), *images.shape[1:])
+        predicted = self.unet(self.noised(images, steps, noise), steps).sample
+        squared = F.mse_loss(predicted.float(), noise, reduction="none").flatten(1).mean(dim=1)
+        with torch.no_grad():
+            early = steps < self.config.noise_steps // 4
+            logs = {"mse_low_noise": (squared * early).sum() / early.sum().clamp_min(1)}
+        return Step(squared.mean(), logs)
+
+    def after_step(self, progress: float) -> None:
+        self._updates += 1
+        self.updates += 1
+        self.ema.update(self.unet, ema_decay(self.config.ema, self._updates))
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        result = super().load_state_dict(state_dict, strict, assign)
+        self._updates = int(self.updates)
+        return result
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        noise = keyed.normal(keyed.content_keys(images), *images.shape[1:])
+        blocks = {"middle": self.ema.module.mid_block}
+        blocks |= {f"up_{index}": block.resnets[-1] for index, block in enumerate(self.ema.module.up_blocks)}
+        features: dict[str, Tensor] = {}
+        for step in self.config.feature_steps:
+            steps = torch.full((len(images),), step, device=images.device)
+            with _Outputs(blocks) as outputs:
+                self.ema(self.noised(2 * images - 1, steps, noise), steps)
+            features |= {f"{name}@t={step}": output.mean(dim=(2, 3)).float() for name, output in outputs.items()}
+        return features
+
+    def reconstruct(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+        scheduler = DDIMScheduler(**self.schedule)
+        scheduler.set_timesteps(self.config.noise_steps // 50)
+        noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
+        drawn = {}
+        for level in self.config.reconstruct_steps:
+            x = self.noised(2 * images - 1, torch.full((len(images),), level, device=images.device), noise)
+            for step in scheduler.timesteps[scheduler.timesteps <= level]:
+                x = scheduler.step(self.ema(x, step).sample, int(step), x).prev_sample
+            drawn[f"t={level}"] = (x / 2 + 0.5).clamp(0, 1)
+        return drawn
+
+    def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
+        name = sampler or self.config.sampler
+        if name not in SAMPLERS:
+            raise unknown("sampler", name, SAMPLERS)
+        steps = DEFAULT_STEPS[name] if steps is None else steps
+        if not 1 <= steps <= self.config.noise_steps:
+            raise WorkbenchError(
+                f"The number of sampling steps must be from 1 to {self.config.noise_steps}, not {steps}."
+            )
+        scheduler = SAMPLERS[name](**self.schedule)
+        scheduler.set_timesteps(steps)
+        keys = keyed.sample_keys(seed, 0, torch.arange(n))
+        x = keyed.normal(keys, self.images.channels, self.images.size, self.images.size).to(self.signal.device)
+        # One generator per image makes each independent of the others in the batch; the deterministic samplers need none.
+        generators = [torch.Generator().manual_seed(int(key) & (2**63 - 1)) for key in keys]
+        options: dict[str, Any] = {"generator": generators} if name == "ancestral" else {}
+        for step in scheduler.timesteps:
+            x = scheduler.step(self.ema(x, step).sample, step, x, **options).prev_sample
+        return (x / 2 + 0.5).clamp(0, 1)
+
+
+class _Outputs(dict[str, Tensor]):
+    """Context that catches what named modules put out."""
+
+    def __init__(self, modules: dict[str, torch.nn.Module]) -> None:
+        super().__init__()
+        self.modules = modules
+
+    def __enter__(self) -> "_Outputs":
+        self.hooks = [
+            module.register_forward_hook(lambda _module, _inputs, output, name=name: self.__setitem__(name, output))
+            for name, module in self.modules.items()
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self.hooks:
+            hook.remove()

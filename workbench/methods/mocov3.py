@@ -1,0 +1,227 @@
+"""MoCo v3: momentum contrast for vision transformers and ResNets.
+
+Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers", ICCV 2021 (arXiv 2104.02057).
+
+Two augmented views of an image, x1 and x2, give queries q = predictor(projector(encoder(x))) and, through a momentum copy
+of encoder and projector, keys k. Each query must find the key of the same image among all keys of the batch:
+
+    L = ctr(q1, k2) + ctr(q2, k1),   ctr(q, k) = -2 tau log[ exp(q k+ / tau) / sum_k exp(q k / tau) ]   (algorithm 1)
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workbench.config import TrainConfig
+from workbench.data.augment import Augmentation
+from workbench.methods.base import Batch, ImageSpec, Method, Step
+from workbench.networks.distributed import gather, world
+from workbench.networks.heads import mlp_head
+from workbench.networks.momentum import MomentumCopy
+from workbench.networks.resnet import resnet
+from workbench.networks.vit import Stem, vit
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoCoV3Config(TrainConfig):
+    """MoCo v3's own options."""
+
+    backbone: Literal["vit", "resnet18", "resnet50"] = "vit"
+    """Encoder."""
+    patch: int = 4
+    """Side of a ViT's patch in pixels."""
+    width: int = 192
+    """Width of the ViT."""
+    depth: int = 12
+    """Blocks of the ViT."""
+    heads: int = 3
+    """Attention heads of the ViT."""
+    stem: Stem = "patch"
+    """How a ViT sees pixels: one linear projection per patch, or a few convolutions."""
+    frozen_patch: bool = True
+    """Leave the ViT's random patch projection untrained, which makes training stable."""
+    hidden: int = 4096
+    """Hidden width of projector and predictor."""
+    out_dim: int = 256
+    """Width of the space in which views are compared."""
+    temperature: float = 0.2
+    """Softmax temperature tau."""
+    momentum: float = 0.99
+    """Momentum of the key encoder at the start; it rises to 1 by a cosine."""
+    crop_min: float = 0.08
+    """Smallest part of the image's area that a crop may have."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    jitter: float = 0.8
+    """Probability of colour jitter (brightness and contrast .4, saturation .2, hue .1)."""
+    grey: float = 0.2
+    """Probability of turning grey."""
+    blur: tuple[float, float] = (1.0, 0.1)
+    """Probability of Gaussian blur in each of the two views."""
+    solarise: tuple[float, float] = (0.0, 0.2)
+    """Probability of solarisation in each of the two views."""
+
+    @classmethod
+    def presets(cls, images: ImageSpec) -> dict[str, dict[str, Any]]:
+        """Settings by preset for images of a size."""
+        small = images.size <= 64
+        return {
+            "cpu": {
+                "patch": max(images.size // 4, 1),
+                "width": 192,
+                "depth": 4,
+                "heads": 6,
+                "stem": "conv" if images.size >= 32 else "patch",
+                "hidden": 512,
+                "out_dim": 128,
+                "crop_min": 0.2,
+                "blur": (0.0, 0.0) if small else (1.0, 0.1),
+                "epochs": 20,
+                "batch_size": 256,
+                "optim.lr": 1e-3,
+                "optim.warmup_epochs": 2.0,
+            },
+            "published": {
+                "patch": 4 if images.size <= 32 else 8 if small else 16,
+                "width": 384,
+                "depth": 12,
+                "heads": 12,
+                "blur": (0.0, 0.0) if small else (1.0, 0.1),
+                "epochs": 300,
+                "batch_size": 1024,
+                "optim.lr": 1.5e-4,
+                "optim.warmup_epochs": 40.0,
+            },
+        }
+
+
+def info_nce(queries: Tensor, keys: Tensor, temperature: float, first: int = 0) -> Tensor:
+    """The contrastive loss of one direction, ``2 tau CE(q k^T / tau)`` (algorithm 1 of the paper).
+
+    Args:
+        queries: (B, D), not necessarily normalised.
+        keys: (N, D), N >= B; the positive of query i is key ``first + i``.
+        temperature: tau.
+
+    Returns:
+        scalar, the mean over queries.
+    """
+    queries, keys = F.normalize(queries.float(), dim=1), F.normalize(keys.float(), dim=1)
+    positives = torch.arange(first, first + len(queries), device=queries.device)
+    return F.cross_entropy(queries @ keys.T / temperature, positives) * (2 * temperature)
+
+
+def momentum_schedule(start: float, progress: float) -> float:
+    """Cosine from ``start`` to 1: ``1 - (1 - m0)(1 + cos(pi progress)) / 2``."""
+    return 1.0 - (1.0 - start) * (1.0 + math.cos(math.pi * progress)) / 2
+
+
+class MoCoV3(Method):
+    """Query encoder, projector and predictor, and the momentum copies of the first two.
+
+    Features: for a ViT ``class_token`` and ``pooled_patches`` (B, width), for a ResNet ``pooled`` (B, 512 or 2048);
+    for both ``projector`` (B, out_dim).
+    """
+
+    def __init__(self, config: MoCoV3Config, images: ImageSpec) -> None:
+        super().__init__(config, images)
+        self.config = config
+        if config.backbone == "vit":
+            if config.stem == "patch" and config.frozen_patch and images.channels * config.patch**2 > config.width:
+                warnings.warn(
+                    f"The frozen random projection maps {images.channels * config.patch**2} values of a patch to "
+                    f"{config.width}, which loses information; a larger --width or a smaller --patch keeps it.",
+                    stacklevel=2,
+                )
+            self.backbone: nn.Module = vit(
+                images.size,
+                images.channels,
+                config.patch,
+                config.width,
+                config.depth,
+                config.heads,
+                config.stem,
+                config.frozen_patch,
+            )
+            features, layers, self.default_feature = config.width, 3, "class_token"
+            self.first_block, self.last_block = "backbone.patch_embed", f"backbone.blocks.{config.depth - 1}"
+            if config.stem == "patch" and config.frozen_patch:
+                self.first_block = "backbone.blocks.0"
+        else:
+            self.backbone, features = resnet(config.backbone, images.channels, images.size)
+            layers, self.default_feature = 2, "pooled"
+            self.first_block, self.last_block = "backbone.conv1", "backbone.layer4"
+        self.projector = mlp_head(layers, features, config.hidden, config.out_dim)
+        self.predictor = mlp_head(2, config.out_dim, config.hidden, config.out_dim, last_norm=config.backbone == "vit")
+        self.momentum_backbone = MomentumCopy(self.backbone)
+        self.momentum_projector = MomentumCopy(self.projector)
+        self.has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in self.backbone.modules())
+        mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if images.channels == 3 else ((0.5,), (0.25,))
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    @classmethod
+    def augmentations(cls, config: MoCoV3Config, images: ImageSpec) -> tuple[Augmentation, ...]:
+        return tuple(
+            Augmentation(
+                size=images.size,
+                crop_min=config.crop_min,
+                flip=config.flip,
+                jitter=config.jitter,
+                grey=config.grey,
+                blur=blur,
+                solarise=solarise,
+            )
+            for blur, solarise in zip(config.blur, config.solarise, strict=True)
+        )
+
+    def before_step(self, progress: float) -> None:
+        momentum = momentum_schedule(self.config.momentum, progress)
+        self.momentum_backbone.update(self.backbone, momentum)
+        self.momentum_projector.update(self.projector, momentum)
+
+    def forward(self, batch: Batch, progress: float) -> Step:
+        return self.objective(batch, self.embed(batch.views))
+
+    def embed(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The encoder's output (B, width) for each view."""
+        return self._per_view(self.backbone, views)
+
+    def objective(self, batch: Batch, embeddings: tuple[Tensor, ...]) -> Step:
+        """Heads, keys and loss, given the encoder's output for the two views."""
+        queries = [self.predictor(self.projector(embedding)) for embedding in embeddings]
+        with torch.no_grad():
+            keys = [gather(self.momentum_projector(k)) for k in self._per_view(self.momentum_backbone, batch.views)]
+        first = world()[0] * len(queries[0])
+        terms = [
+            info_nce(queries[0], keys[1], self.config.temperature, first),
+            info_nce(queries[1], keys[0], self.config.temperature, first),
+        ]
+        loss = terms[0] + terms[1]
+        with torch.no_grad():
+            spread = F.normalize(queries[0].float(), dim=1).std(dim=0).mean() * self.config.out_dim**0.5
+        return Step(loss, {"feature_std": spread})
+
+    def _per_view(self, network: nn.Module, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """One forward over all views at once, unless BatchNorm needs each view's own statistics."""
+        normalised = [self._normalise(view) for view in views]
+        if self.has_batch_norm:
+            return tuple(network(view) for view in normalised)
+        return network(torch.cat(normalised)).chunk(len(views))
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        images = self._normalise(images)
+        if self.config.backbone != "vit":
+            pooled = self.backbone(images)
+            return {"pooled": pooled, "projector": self.projector(pooled)}
+        tokens = self.backbone.forward_features(images)  # type: ignore[operator]
+        token, patches = tokens[:, 0], tokens[:, 1:].mean(dim=1)
+        return {"class_token": token, "pooled_patches": patches, "projector": self.projector(token)}

@@ -1,0 +1,1 @@
+"""Measures of features and images: pure functions on arrays, each from a paper or a library."""

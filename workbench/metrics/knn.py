@@ -1,0 +1,57 @@
+"""Weighted k-nearest-neighbour classification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", "np.ndarray", "Tensor")
+
+
+def knn_predict(
+    train_features: Array,
+    train_labels: Array,
+    features: Array,
+    classes: int,
+    k: int = 20,
+    temperature: float = 0.07,
+    chunk: int = 1024,
+) -> Array:
+    """Labels by a vote of the nearest training features, weighted by ``exp(cosine / temperature)``.
+
+    Wu, Xiong, Yu, Lin 2018, "Unsupervised feature learning via non-parametric instance discrimination", section 3.4.
+
+    Args:
+        train_features: (N, D), any scale; all arguments are NumPy arrays or all are tensors on one device.
+        train_labels: (N,) int64 in [0, classes).
+        features: (M, D), to be classified.
+        classes: number of classes.
+        k: neighbours that vote, at most N.
+        temperature: of the weights.
+        chunk: rows classified at a time, which bounds the memory to chunk x N similarities.
+
+    Returns:
+        (M,) int64 labels, of the same kind as ``features``.
+    """
+    import torch  # here, so that metrics can be imported without it
+    from torch.nn import functional as F
+
+    if isinstance(features, np.ndarray):
+        bank, labels, queries = (torch.from_numpy(np.array(a)) for a in (train_features, train_labels, features))
+        return cast("Array", knn_predict(bank, labels, queries, classes, k, temperature, chunk).numpy())
+
+    bank = F.normalize(cast("Tensor", train_features).float(), dim=1)
+    labels = cast("Tensor", train_labels).long()
+    queries = F.normalize(cast("Tensor", features).float(), dim=1)
+    predicted = []
+    for part in queries.split(chunk):
+        cosine, nearest = (part @ bank.T).topk(min(k, len(bank)), dim=1)  # (m, k) each
+        # Less 1, the largest cosine, so that exp cannot overflow; a common factor changes no vote.
+        weights = ((cosine - 1) / temperature).exp()
+        votes = torch.zeros(len(part), classes, device=part.device).scatter_add_(1, labels[nearest], weights)
+        predicted.append(votes.argmax(dim=1))
+    return cast("Array", torch.cat(predicted))

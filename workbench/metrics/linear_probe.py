@@ -1,0 +1,116 @@
+"""Linear read-outs of fixed features: what a linear model can tell from them."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+REGULARISATION = tuple(10.0**-exponent for exponent in range(-1, 7))
+RIDGE = tuple(10.0**-exponent for exponent in range(-1, 6))
+MAX_ITERATIONS = 300
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """A fitted multinomial logistic regression.
+
+    Attributes:
+        predicted: (n_test,) int64 labels of the test features.
+        regularisation: the chosen weight of ``||W||^2 / 2`` beside the mean cross-entropy in nats.
+        validation_accuracy: in [0, 1], at that weight.
+    """
+
+    predicted: np.ndarray
+    regularisation: float
+    validation_accuracy: float
+
+
+def linear_probe(
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    val: np.ndarray,
+    val_labels: np.ndarray,
+    test: np.ndarray,
+    regularisation: tuple[float, ...] = REGULARISATION,
+) -> LinearProbe:
+    """Multinomial logistic regression on standardised features, its L2 regularisation chosen on the validation split.
+
+    The sweep goes from strong to weak, each fit starting from the last one, and ends once the validation accuracy has
+    been below its best for two weights in a row: weaker regularisation takes longest and would only overfit more.
+
+    Args:
+        train, val, test: features (n, D) of each split; mean and deviation are those of ``train``.
+        train_labels, val_labels: (n,) int64.
+        regularisation: weights to try, strongest first.
+    """
+    scaler = StandardScaler().fit(train)
+    train, val, test = (np.asarray(scaler.transform(x), dtype=np.float32) for x in (train, val, test))
+    model = LogisticRegression(warm_start=True, max_iter=MAX_ITERATIONS)
+    best, worse = LinearProbe(np.zeros(0, np.int64), 0.0, -1.0), 0
+    for weight in regularisation:
+        model.C = 1 / (weight * len(train))  # scikit-learn's C weighs the sum of losses
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(train, train_labels)
+        accuracy = float(np.mean(model.predict(val) == val_labels))
+        if accuracy > best.validation_accuracy:
+            best, worse = LinearProbe(np.asarray(model.predict(test), dtype=np.int64), weight, accuracy), 0
+        else:
+            worse += accuracy < best.validation_accuracy
+            if worse == 2:
+                break
+    return best
+
+
+def ridge_predict(
+    train: np.ndarray,
+    train_targets: list[np.ndarray],
+    val: np.ndarray,
+    val_targets: list[np.ndarray],
+    test: np.ndarray,
+    regularisation: tuple[float, ...] = RIDGE,
+) -> list[np.ndarray]:
+    """Ridge regression of several targets on standardised features, each regularised as the validation split prefers.
+
+    Args:
+        train, val, test: features (n, D) of each split; mean and deviation are those of ``train``.
+        train_targets, val_targets: per target (n, outputs); the outputs of a target share their regularisation.
+        regularisation: weights of ``||W||^2`` beside the mean squared error, to be tried.
+
+    Returns:
+        Per target (n_test, outputs) float64.
+    """
+    scaler = StandardScaler().fit(train)
+    x, x_val, x_test = (np.asarray(scaler.transform(split), dtype=np.float64) for split in (train, val, test))
+    widths = np.cumsum([target.shape[1] for target in train_targets])[:-1]
+    y, y_val = (np.concatenate(targets, axis=1).astype(np.float64) for targets in (train_targets, val_targets))
+    mean = y.mean(axis=0)
+    n, d = x.shape
+    # The primal and the dual problem have one solution; the smaller one is solved.
+    gram, right = (x.T @ x, x.T @ (y - mean)) if d <= n else (x @ x.T, y - mean)
+    best: list[tuple[float, np.ndarray]] = [(np.inf, np.zeros(0))] * len(train_targets)
+    for weight in regularisation:
+        solution = solve(gram + weight * n * np.eye(len(gram)), right, assume_a="pos")
+        coefficients = solution if d <= n else x.T @ solution
+        predicted = np.split(x_test @ coefficients + mean, widths, axis=1)
+        residuals = np.split(x_val @ coefficients + mean - y_val, widths, axis=1)
+        for index, residual in enumerate(residuals):
+            error = float(np.mean(residual**2))
+            if error < best[index][0]:
+                best[index] = (error, predicted[index])
+    return [prediction for _, prediction in best]
+
+
+def r2(target: np.ndarray, predicted: np.ndarray) -> float:
+    """The part of the variance that is explained, all outputs (n, outputs) counted together; 0 is the mean's score."""
+    return float(1 - np.sum((target - predicted) ** 2) / np.sum((target - target.mean(axis=0)) ** 2))
+
+
+def circle(angle: np.ndarray, period: float) -> np.ndarray:
+    """A circular quantity (n,) as points (n, 2) on the unit circle, so that both ends of its range coincide."""
+    phase = 2 * np.pi * np.asarray(angle, dtype=np.float64) / period
+    return np.stack([np.cos(phase), np.sin(phase)], axis=1)

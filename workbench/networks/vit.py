@@ -1,0 +1,123 @@
+"""The vision transformer as MoCo v3 trains it: timm's, with a fixed position table and MoCo v3's initialisation."""
+
+import math
+from typing import Literal
+
+import torch
+from timm.layers import PatchEmbed
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError
+
+Stem = Literal["patch", "conv"]
+
+
+class ConvStem(nn.Module):
+    """Stride-two 3x3 convolutions in place of the patch projection (Xiao et al. 2021, section 4).
+
+    Images (B, C, H, W) -> tokens (B, (H / patch_size)(W / patch_size), embed_dim). The signature is timm's ``embed_layer``.
+    """
+
+    def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: object) -> None:
+        super().__init__()
+        stages = int(math.log2(patch_size))
+        if 2**stages != patch_size:
+            raise WorkbenchError(
+                f"A conv stem needs a patch size that is a power of two, not {patch_size}; choose another --patch."
+            )
+        widths = [in_chans, *[max(embed_dim // 2 ** (stages - i), 16) for i in range(1, stages + 1)]]
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.proj = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 1))
+        self.patch_size = (patch_size, patch_size)
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        self.num_patches = self.grid_size[0] * self.grid_size[1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
+def sincos_position(width: int, height: int, dim: int, temperature: float = 10_000.0) -> Tensor:
+    """The fixed 2-D sine-cosine position table, (1, 1 + width height, dim); the class token's row is zero.
+
+    Source: MoCo v3, section 4 "implementation details"; layout as in the authors' code, so that weights are interchangeable.
+    """
+    columns, rows = torch.meshgrid(torch.arange(width).float(), torch.arange(height).float(), indexing="ij")
+    frequency = temperature ** -(torch.arange(dim // 4).float() / (dim // 4))
+    x, y = columns.flatten()[:, None] * frequency, rows.flatten()[:, None] * frequency
+    table = torch.cat([x.sin(), x.cos(), y.sin(), y.cos()], dim=1)
+    return torch.cat([torch.zeros(1, dim), table])[None]
+
+
+def vit(
+    size: int,
+    channels: int,
+    patch: int,
+    width: int,
+    depth: int,
+    heads: int,
+    stem: Stem = "patch",
+    frozen_patch: bool = True,
+) -> VisionTransformer:
+    """A vision transformer without classifier, initialised as in MoCo v3.
+
+    Args:
+        size, channels: of the images (B, channels, size, size).
+        patch: side of a patch in pixels; must divide ``size``.
+        width, depth, heads: of the transformer; ``width`` must be a multiple of 4 and of ``heads``.
+        stem: a linear patch projection, or convolutions.
+        frozen_patch: leave the random patch projection untrained (MoCo v3, section 4.1); a conv stem is always trained.
+
+    Raises:
+        WorkbenchError: sizes that do not fit.
+    """
+    if size % patch:
+        fitting = [p for p in range(1, size + 1) if size % p == 0]
+        raise WorkbenchError(
+            f"Images of {size} px cannot be cut into patches of {patch} px; choose --patch from {fitting} or another --data.image-size."
+        )
+    if width % heads or width % 4:
+        raise WorkbenchError(f"--width {width} must be a multiple of 4 and of --heads {heads}.")
+    model = VisionTransformer(
+        img_size=size,
+        patch_size=patch,
+        in_chans=channels,
+        num_classes=0,
+        embed_dim=width,
+        depth=depth,
+        num_heads=heads,
+        weight_init="skip",
+        embed_layer=ConvStem if stem == "conv" else PatchEmbed,  # type: ignore[arg-type]
+    )
+    initialise(model)
+    assert isinstance(model.pos_embed, nn.Parameter)
+    with torch.no_grad():
+        model.pos_embed.copy_(sincos_position(size // patch, size // patch, width))
+    model.pos_embed.requires_grad_(False)
+    if stem == "patch" and frozen_patch:
+        model.patch_embed.requires_grad_(False)
+    return model
+
+
+def initialise(model: VisionTransformer) -> None:
+    """MoCo v3's initialisation: Xavier-uniform linear layers with q, k and v as three matrices, zero biases,
+    class token with standard deviation 1e-6, patch projection uniform as one linear layer."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            if name.endswith("qkv"):
+                bound = math.sqrt(6.0 / (module.weight.shape[0] // 3 + module.weight.shape[1]))
+                nn.init.uniform_(module.weight, -bound, bound)
+            else:
+                nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    assert isinstance(model.cls_token, nn.Parameter)
+    nn.init.normal_(model.cls_token, std=1e-6)
+    projection = model.patch_embed.proj
+    if isinstance(projection, nn.Conv2d):
+        inputs = projection.in_channels * math.prod(projection.kernel_size)
+        bound = math.sqrt(6.0 / (inputs + model.embed_dim))
+        nn.init.uniform_(projection.weight, -bound, bound)
+        assert projection.bias is not None
+        nn.init.zeros_(projection.bias)

@@ -1,0 +1,162 @@
+"""Saving and restoring: weights as safetensors, the optimiser's state in a file that loads with ``weights_only``."""
+
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from workbench.config import TrainConfig, replace_flat
+from workbench.errors import WorkbenchError
+from workbench.methods import load_method
+from workbench.methods.base import ImageSpec, Method
+from workbench.store import Run, read_json, storage_error, write_json
+
+Which = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class LoadedMethod:
+    """A method with a run's weights, in evaluation mode."""
+
+    method: Method
+    config: TrainConfig
+    images: ImageSpec
+    step: int
+    description: str
+
+
+def save_checkpoint(
+    run: Run, step: int, method: Method, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Write ``checkpoints/step-…`` under a temporary name and rename it; then drop all but the last and the best.
+
+    Args:
+        state: plain numbers to resume with.
+
+    Raises:
+        WorkbenchError: the disk is full; the former checkpoint is untouched.
+    """
+    folder = run.path / "checkpoints"
+    target, building = folder / f"step-{step:08d}", folder / f".tmp-{secrets.token_hex(4)}"
+    try:
+        building.mkdir(parents=True)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+        save_file(weights, building / "model.safetensors")
+        torch.save({"optimizer": optimizer.state_dict(), **state}, building / "training.pt")
+        for file in building.iterdir():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(building, target)
+    except OSError as error:
+        shutil.rmtree(building, ignore_errors=True)
+        raise storage_error(error, target) from error
+    except (SafetensorError, RuntimeError) as error:  # both wrap a failed write in an exception of their own
+        shutil.rmtree(building, ignore_errors=True)
+        if "os error 28" in str(error) or "No space left" in str(error) or "file write failed" in str(error):
+            raise WorkbenchError(
+                f"No space left on the disk of {folder}; free some, then `workbench resume` continues."
+            ) from error
+        raise
+    prune(run)
+
+
+def prune(run: Run) -> None:
+    """Drop every checkpoint but the last and the best, and what an interrupted write left behind."""
+    keep = {path for which in ("last", "best") if (path := run.checkpoint(which))}
+    for folder in (run.path / "checkpoints").iterdir():
+        if folder.is_dir() and folder not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def mark_best(run: Run, step: int, metric: str, value: float) -> None:
+    """Record which checkpoint the monitor liked best."""
+    write_json(run.path / "checkpoints" / "best.json", {"step": step, "metric": metric, "value": value})
+
+
+def best_value(run: Run) -> float | None:
+    """The best checkpoint's value, or None."""
+    return read_json(run.path / "checkpoints" / "best.json").get("value")
+
+
+def load_training_state(folder: Path) -> dict[str, Any]:
+    """The optimiser's state and the numbers saved with it; nothing is unpickled but tensors and plain containers."""
+    return torch.load(folder / "training.pt", map_location="cpu", weights_only=True)
+
+
+def read_config(run: Run) -> tuple[str, TrainConfig, type[Method]]:
+    """A run's method name, configuration and method class.
+
+    Raises:
+        WorkbenchError: ``config.yaml`` is missing or broken.
+    """
+    try:
+        values = yaml.safe_load(run.config_text())
+    except yaml.YAMLError:
+        values = None
+    if not isinstance(values, dict) or "method" not in values:
+        raise WorkbenchError(f"The run {run.id} has no readable config.yaml; it cannot be loaded.")
+    name = str(values.pop("method"))
+    method_class, config_class = load_method(name)
+    return name, replace_flat(config_class(), values, str(run.path / "config.yaml")), method_class
+
+
+def image_spec(run: Run) -> ImageSpec:
+    """Channels and size that a run's model is built for."""
+    data = run.info().get("data")
+    if not isinstance(data, dict) or not {"channels", "size"} <= data.keys():
+        raise WorkbenchError(
+            f"The run {run.id} does not say which images it was trained on (run.json); it cannot be loaded."
+        )
+    return ImageSpec(int(data["channels"]), int(data["size"]))
+
+
+def load_weights(method: Method, folder: Path, device: torch.device) -> None:
+    """Load ``model.safetensors`` of a checkpoint.
+
+    Raises:
+        WorkbenchError: the file is missing or broken, or fits another network.
+    """
+    try:
+        method.load_state_dict(load_file(folder / "model.safetensors", device=str(device)))
+    except (OSError, SafetensorError) as error:
+        raise WorkbenchError(f"The weights {folder / 'model.safetensors'} cannot be read: {error}") from None
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise WorkbenchError(f"The weights in {folder} belong to a different network: {first}") from None
+
+
+def load_method_from(run: Run, which: Which = "last", device: torch.device | None = None) -> LoadedMethod:
+    """A run's method with the weights of a checkpoint.
+
+    Raises:
+        WorkbenchError: the run has no such checkpoint, or one that cannot be read.
+    """
+    device = device or torch.device("cpu")
+    _, config, method_class = read_config(run)
+    folder = run.checkpoint(which)
+    if folder is None:
+        raise WorkbenchError(
+            f"The run {run.id} has no {which} checkpoint yet; let it train on with `workbench resume {run.id}`."
+        )
+    images = image_spec(run)
+    method = method_class(config, images).to(device)
+    load_weights(method, folder, device)
+    method.eval()
+    step = int(folder.name.removeprefix("step-"))
+    return LoadedMethod(method, config, images, step, f"{which}, step {step} ({method.weights})")
+
+
+def build_untrained(run: Run, device: torch.device, seed: int = 0) -> Method:
+    """The run's network with random weights, as the baseline ``untrained:<method>``."""
+    _, config, method_class = read_config(run)
+    torch.manual_seed(seed)
+    return method_class(config, image_spec(run)).to(device).eval()

@@ -1,0 +1,82 @@
+"""What a person sees while a model trains, and how they stop it."""
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class TrainingProgress:
+    """A live bar on a terminal, one line per epoch elsewhere; rate and time left in both."""
+
+    def __init__(self, steps: int, done: int, visible: bool) -> None:
+        self.visible, self.live = visible, visible and sys.stderr.isatty()
+        self.bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not self.live,
+        )
+        self.task = self.bar.add_task("training", total=steps, completed=done, text="")
+
+    def __enter__(self) -> "TrainingProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def update(self, step: int, row: dict[str, Any]) -> None:
+        """Show the newest row of metrics."""
+        text = f"loss {row['loss']:.4g}  {row['images_per_second']:.0f} images/s"
+        self.bar.update(self.task, completed=step, text=text)
+
+    def epoch(self, text: str) -> None:
+        """Say how an epoch ended."""
+        if self.visible:
+            self.bar.console.print(text)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``42 s``, ``3 min 10 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class StopSignals:
+    """Context in which SIGINT and SIGTERM ask for an orderly stop; a second SIGINT is not waited for."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "StopSignals":
+        self.former = {}
+        if threading.current_thread() is threading.main_thread():
+            self.former = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        console.print("Stopping: saving a checkpoint first (once more to stop at once).")
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.former.items():
+            signal.signal(number, handler)

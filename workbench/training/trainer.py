@@ -1,0 +1,139 @@
+"""What a run trains with, built from its configuration and its data, and one step of it."""
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from workbench.config import TrainConfig
+from workbench.data import keyed
+from workbench.data.datasets import Dataset
+from workbench.data.loader import Loader
+from workbench.errors import WorkbenchError
+from workbench.methods import METHODS, load_method
+from workbench.methods.base import Batch, ImageSpec, Method, Step, evaluation_mode
+from workbench.networks.momentum import MomentumCopy
+from workbench.training.hardware import describe_hardware, describe_versions, keep_freed_memory
+from workbench.training.monitor import gradient_norms, submodule
+from workbench.training.optim import adamw, learning_rate
+
+
+class Trainer:
+    """Method, optimiser, loader and device.
+
+    Args:
+        name: the method.
+        config: complete, as :func:`workbench.training.loop.resolve` makes it.
+
+    Raises:
+        WorkbenchError: sizes that do not fit one another.
+    """
+
+    def __init__(self, name: str, config: TrainConfig, dataset: Dataset) -> None:
+        self.name, self.config, self.dataset = name, config, dataset
+        method_class, _ = load_method(name)
+        keep_freed_memory()
+        AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
+        self.accelerator = Accelerator(
+            cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
+        )
+        self.device, self.is_main = self.accelerator.device, self.accelerator.is_main_process
+        self.images = ImageSpec(dataset.channels, dataset.size)
+        self.loader = Loader(
+            dataset.train,
+            config.batch_size,
+            config.seed,
+            self.device,
+            memory_mb=config.data_options.memory_mb,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+        self.steps_per_epoch = self.loader.steps_per_epoch
+        self.steps = min(self.steps_per_epoch * config.epochs, config.max_steps or 2**62)
+        if self.steps < 1:
+            raise WorkbenchError("There is nothing to train: --epochs and --max-steps must be at least 1.")
+        torch.manual_seed(config.seed)
+        self.method: Method = method_class(config, self.images).to(self.device)
+        self.views = method_class.augmentations(config, self.images)
+        self.optimizer = adamw(self.method, config.optim, self.device)
+        self.model = self.accelerator.prepare_model(self.method)
+        self.first_bad = torch.full((), -1, dtype=torch.int64, device=self.device)
+
+    def step(
+        self, images: Tensor, ids: Tensor, epoch: int, step: int, watch: bool = False
+    ) -> tuple[Step, dict[str, Tensor]]:
+        """Update the weights once. Nothing in here waits for the device.
+
+        Args:
+            images: uint8 (B, C, H, W).
+            ids: (B,) sample ids.
+            step: counted from 0.
+            watch: compute gradient norms.
+
+        Returns:
+            the loss with its terms, and the gradient norms.
+        """
+        config, progress = self.config, step / self.steps
+        torch.manual_seed((config.seed << 32) + step)  # for dropout; everything else is keyed by sample
+        keys = keyed.sample_keys(config.seed, epoch, ids)
+        views = tuple(view(images, keyed.fork(keys, index)) for index, view in enumerate(self.views))
+        rate = learning_rate(config.optim, config.batch_size, step, self.steps_per_epoch, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.method.before_step(progress)
+        result = self.model(Batch(views, keys), progress)
+        self.accelerator.backward(result.loss)
+        norms: dict[str, Tensor] = {}
+        if watch:
+            first, last = (submodule(self.method, path) for path in (self.method.first_block, self.method.last_block))
+            norms = gradient_norms(self.method, first, last)
+        if config.optim.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.method.parameters(), config.optim.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.method.after_step(progress)
+        bad = (self.first_bad < 0) & ~torch.isfinite(result.loss.detach())
+        self.first_bad = torch.where(bad, step + 1, self.first_bad)
+        return result, norms
+
+    def flops_per_image(self) -> int:
+        """Floating-point operations of one image's way through the encoder, two per multiply-add."""
+        image = torch.zeros(1, self.images.channels, self.images.size, self.images.size, device=self.device)
+        with evaluation_mode(self.method), FlopCounterMode(display=False) as counter:
+            self.method.encode(image)
+        return counter.get_total_flops()
+
+    def parameters(self) -> tuple[int, int]:
+        """(all, trainable) parameters, momentum copies left out."""
+        copies = {id(p) for m in self.method.modules() if isinstance(m, MomentumCopy) for p in m.parameters()}
+        own = [parameter for parameter in self.method.parameters() if id(parameter) not in copies]
+        return sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)
+
+    def info(self) -> dict[str, Any]:
+        """What ``run.json`` says of the run at its start."""
+        data, entry, (parameters, trainable) = self.dataset, METHODS[self.name], self.parameters()
+        return {
+            "name": self.config.name,
+            "method": self.name,
+            "family": entry.family,
+            "capabilities": list(entry.capabilities),
+            "data": {
+                "name": data.name,
+                "fingerprint": data.fingerprint,
+                "size": data.size,
+                "channels": data.channels,
+                "classes": data.classes,
+                "factors": data.factors,
+                "train": len(data.train),
+                "val": len(data.val),
+                "test": len(data.test),
+            },
+            "seed": self.config.seed,
+            "versions": describe_versions(),
+            "hardware": describe_hardware(self.device),
+            "cost": {"parameters": parameters, "trainable": trainable, "flops_per_image": self.flops_per_image()},
+        }
