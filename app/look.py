@@ -35,11 +35,12 @@ CSS = """<style>
 .wb-grid figcaption {color: #8b929a; font-size: .74rem; line-height: 1.25; font-variant-numeric: tabular-nums;}
 .wb-grid img, .wb-strip img {display: block; border-radius: 2px;}
 .st-key-chips button {border-radius: 99px; min-height: 1.9rem; padding: .05rem .7rem;}
-.st-key-chips [class*="st-key-chip_"] button::before {content: ""; width: .62rem; height: .62rem; border-radius: 50%;
-  flex: none; margin-right: .45rem;}
+.st-key-chips [class*="st-key-chip_"]:not(.st-key-chip_images) button::before {content: "";
+  width: .62rem; height: .62rem; border-radius: 50%; flex: none; margin-right: .45rem;}
 .wb-px {image-rendering: pixelated;}
 .wb-row {position: sticky; left: 0; z-index: 1; width: 150px; padding: .25rem .5rem .25rem 0;
-  font-size: .86rem; font-weight: 600; line-height: 1.25; background: var(--st-background-color); align-self: stretch; overflow-wrap: anywhere;}
+  font-size: .86rem; font-weight: 600; line-height: 1.25; background: var(--st-background-color); align-self:
+  stretch; overflow-wrap: anywhere;}
 .wb-row small {display: block; font-weight: 400; color: #8b929a; font-size: .78rem;}
 .wb-gap {grid-column: 1 / -1; height: 8px;}
 .wb-strip {display: flex; flex-wrap: wrap; gap: 8px;}

@@ -12,6 +12,19 @@ from app import look, pictures, reading, selection
 from app.selection import Choice
 from workbench.store import Probe
 
+NAMES = {  # of evaluations, as people say them
+    "linear": "linear probe",
+    "factors": "factor probes",
+    "similarity": "similarity matrix",
+    "cka": "comparison with other runs",
+    "projection": "map",
+    "reconstruction": "reconstructions",
+    "samples": "samples",
+}
+NEEDS = {
+    "reconstruction": "reconstructs",
+    "samples": "samples",
+}  # the capability without which there is nothing to evaluate
 CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
@@ -96,19 +109,24 @@ def lacking(missing: Sequence[Choice], task: str) -> None:
         reason = choice.run.evaluation(task).get("skipped")
         if isinstance(reason, str):
             note(f"{choice.label}: {reason}")
-        elif choice.status in ("running", "stalled"):
+        elif choice.status == "unreadable":
+            note(f"{choice.label}: its run.json is missing or damaged, so nothing is known about it.")
+        elif NEEDS.get(task) and NEEDS[task] not in reading.capabilities(choice.run):
+            note(f"{choice.label}: {choice.summary.get('method', 'this method')} learns features only and cannot draw.")
+        elif choice.status == "running":
             done = choice.summary.get("step"), choice.summary.get("steps")
             note(f"{choice.label}: still training (step {done[0]} of {done[1]}); evaluate it when it has finished.")
+        elif choice.status == "stalled":
+            note(f"{choice.label}: stopped without a word; `workbench resume {choice.run.id}` continues it.")
         elif choice.status == "failed":
             note(f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}")
         else:
             evaluable.append(choice)
     if evaluable:
-        several = "have" if len(evaluable) > 1 else "has"
+        have = "have" if len(evaluable) > 1 else "has"
         names = ", ".join(choice.label for choice in evaluable)
-        empty(
-            f"{names} {several} no “{task}” yet", "This makes it, and the page shows it:", evaluate_command(evaluable)
-        )
+        command = evaluate_command(evaluable)
+        empty(f"{names} {have} no {NAMES[task]} yet", "This command makes it; then reload the page:", command)
 
 
 def no_runs() -> bool:

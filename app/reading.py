@@ -88,6 +88,12 @@ def fingerprint(run: Run) -> str:
     return str(data.get("fingerprint", "")) if isinstance(data, dict) else ""
 
 
+def capabilities(run: Run) -> list[str]:
+    """What a run's method can do beyond features."""
+    found = run.info().get("capabilities")
+    return found if isinstance(found, list) else []
+
+
 def probe(run: Run) -> Probe | None:
     """The probe set of a run's data, or None where evaluation has not written it."""
     name = fingerprint(run)

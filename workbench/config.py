@@ -36,7 +36,7 @@ class DataOptions:
     skip_corrupt: bool = False
     """Leave out images that cannot be decoded instead of stopping at the first."""
     memory_mb: int | None = None
-    """Budget for holding images on the device, in MB; larger sets are streamed. By default a quarter of the free memory."""
+    """MB of images to hold on the device; larger sets are streamed. By default a quarter of the free memory."""
     cache: Path | None = None
     """Folder of downloads and decoded images; by default $WORKBENCH_CACHE or ~/.cache/workbench."""
 
@@ -99,6 +99,11 @@ class TrainConfig:
     """Epochs between two readings of the kNN monitor; 0 turns it off."""
     checkpoint_every: Annotated[int, Parameter(group="Run")] = 1
     """Epochs between two checkpoints; the last one and the best one are kept."""
+
+    @classmethod
+    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
+        """A method's settings by preset name and key, for images of ``size`` pixels."""
+        return {"cpu": {}, "published": {}}
 
 
 def option_name(field_name: str) -> str:
@@ -196,7 +201,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise WorkbenchError(f"The configuration file {path} cannot be read: {error}.") from None
     except yaml.YAMLError as error:
-        line = f" (line {error.problem_mark.line + 1})" if getattr(error, "problem_mark", None) else ""
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark else ""
         raise WorkbenchError(f"The configuration file {path} is not valid YAML{line}; correct it there.") from None
     if content is None:
         return {}

@@ -111,8 +111,8 @@ def figures() -> None:
                 pieces.name(method, found[0].colour if len(found) == 1 else "")
                 pieces.chart(figure, f"loss-{method}", f"loss of {method}")
         pieces.note(
-            f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because losses of different "
-            "methods have different units"
+            f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because "
+            "losses of different methods have different units"
         )
     small = {key: lines(key) for key in SMALL}
     small = {key: found for key, found in small.items() if found}

@@ -59,21 +59,25 @@ def frame(summaries: list[dict[str, Any]], colours: dict[str, str]) -> pd.DataFr
             "linear": [number(s.get("linear")) for s in summaries],
             "parameters": [look.count(number(s.get("parameters"))) for s in summaries],
             "speed": [number(s.get("images_per_second")) for s in summaries],
-            "time": [look.duration(number(s.get("seconds"))) for s in summaries],
+            "time": [time_of(s) for s in summaries],
             "seed": [str(s["seed"]) if s.get("seed") is not None else "" for s in summaries],
             "age": [look.ago(look.age(s.get("created"))) for s in summaries],
         }
     )
 
 
-def progress(summary: dict[str, Any]) -> str:
-    """How far a run is that has not come to its end."""
+def progress(summary: dict[str, Any]) -> float | None:
+    """The part of its steps that an unfinished run has done."""
     step, steps = reading.number(summary.get("step")), reading.number(summary.get("steps"))
-    if summary["status"] == "finished" or not step or not steps:
-        return ""
+    return None if summary["status"] == "finished" or not step or not steps else min(1.0, step / steps)
+
+
+def time_of(summary: dict[str, Any]) -> str:
+    """How long a run took; how long it still takes while it trains."""
     left = reading.number(summary.get("eta_seconds"))
-    end = f", {look.duration(left)} left" if summary["status"] == "running" and left else ""
-    return f"{100 * step / steps:.0f} %{end}"
+    if summary["status"] == "running" and left:
+        return look.duration(left) + " left"
+    return look.duration(reading.number(summary.get("seconds")))
 
 
 def table_key(ids: list[str], chosen: list[str]) -> str:
@@ -114,15 +118,15 @@ def table() -> None:
         selection_default={"selection": {"rows": [index for index, run_id in enumerate(ids) if run_id in chosen_ids]}},
         column_config={
             "colour": column.ImageColumn(" ", width=36),
-            "name": column.TextColumn("Run", width=280),
+            "name": column.TextColumn("Run", width=275),
             "method": column.TextColumn("Method"),
             "data": column.TextColumn("Data"),
             "status": column.MultiselectColumn(
                 "Status", options=list(look.STATUS), color=list(look.STATUS.values()), width=110
             ),
-            "progress": column.TextColumn("Progress", width=130),
+            "progress": column.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width=95),
             "sparkline": column.LineChartColumn(
-                "kNN while training", width=140, help="The online kNN monitor; the loss where there are no labels"
+                "kNN while training", width=130, help="The online kNN monitor; the loss where there are no labels"
             ),
             "knn": column.NumberColumn(
                 "kNN, %", format="%.1f", help="Top-1 of weighted kNN, on the validation split while training"
@@ -140,8 +144,8 @@ def table() -> None:
     )
     few = "" if len(shown) == len(everything) else f"{len(shown)} of "
     pieces.note(
-        f"{few}{len(everything)} runs in {reading.runs_folder()} · tick up to {selection.MOST} to compare them on every "
-        "page · click a column's head to sort"
+        f"{few}{len(everything)} runs in {reading.runs_folder()} · tick up to {selection.MOST} to compare them "
+        "on every page · click a column's head to sort"
     )
     for summary in [summary for summary in shown if summary["status"] in ("failed", "stalled", "unreadable")][:6]:
         trouble(summary)

@@ -36,8 +36,10 @@ def test_bare_gives_nothing_so_that_preset_and_defaults_decide(started: list[dic
 
 
 def test_flags_of_every_kind(started: list[dict[str, Any]]) -> None:
-    flags = "--data digits --data.limit 50 --download --optim.lr 1e-3 --temperature 0.5 --blur 0.5 0.2 --name a --runs there"
-    assert main(["train", "mocov3", *flags.split(), "--optim.no-scale-lr", "--dry-run"]) == 0
+    flags = (
+        "--data digits --data.limit 50 --download --optim.lr 1e-3 --optim.no-scale-lr --temperature 0.5 --blur 0.5 0.2"
+    )
+    assert main(["train", "mocov3", *flags.split(), "--name", "a", "--runs", "there", "--dry-run"]) == 0
     assert started[0]["settings"] == {
         "data": "digits",
         "data.limit": 50,

@@ -80,8 +80,8 @@ def test_splits_probe_and_limit_are_stratified_and_fixed(read):
     digits = read("digits")
     assert np.bincount(digits.val.labels).min() >= 13
     some = probe(digits, 100)
-    assert len(some) == 100 and np.bincount(some.labels).min() >= 9
     assert some.labels is not None
+    assert len(some) == 100 and np.bincount(some.labels).min() >= 9
     assert np.array_equal(np.lexsort((some.ids, some.labels)), np.arange(100))
     assert set(some.ids) <= set(digits.test.ids)
     small, smaller = read("digits", limit=200), read("digits", limit=50)

@@ -1,7 +1,7 @@
 """MoCo v3 against the published code.
 
-``tests/golden/mocov3.npz`` was made by running ``moco/builder.py``, ``vits.py`` and the schedules of ``main_moco.py`` of
-facebookresearch/moco-v3 (commit c349e6e) on one gloo process, with a small linear encoder and random weights.
+``tests/golden/mocov3.npz`` was made by running ``moco/builder.py``, ``vits.py`` and the schedules of ``main_moco.py``
+of facebookresearch/moco-v3 (commit c349e6e) on one gloo process, with a small linear encoder and random weights.
 """
 
 from pathlib import Path

@@ -14,9 +14,8 @@ from workbench.config import read_yaml
 from workbench.methods import METHODS
 from workbench.store import Run
 
-PACKAGE = Path(workbench.__file__).parent
-# The recipes stand beside the package in a checkout and inside it in a wheel.
-RECIPES = next((folder for folder in (PACKAGE / "recipes", PACKAGE.parent / "recipes") if folder.is_dir()), PACKAGE)
+CHECKOUT = Path(workbench.__file__).parent.parent
+RECIPES = (CHECKOUT if (CHECKOUT / "recipes").is_dir() else Path()) / "recipes"
 
 
 def demo(

@@ -14,7 +14,8 @@ from workbench.store import Run, find_run
 def evaluate(
     *references: References,
     only: Annotated[
-        tuple[str, ...], Parameter(help="Evaluations to run, such as knn or linear; by default all.", negative="")
+        tuple[str, ...],
+        Parameter(help="An evaluation to run, such as knn; may be repeated; by default all.", negative=""),
     ] = (),
     checkpoint: Checkpoint = "last",
     device: Annotated[Device, Parameter(help="Where to compute.")] = "auto",

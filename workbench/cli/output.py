@@ -106,7 +106,8 @@ def reconstruct(
     drawn = model.reconstruct(chosen.images, chosen.ids, seed)
     originals = prepare(np.asarray(chosen.images), model.images).permute(0, 2, 3, 1).numpy()
     _write_picture(output, [originals, *drawn.values()], ACROSS)
-    print(f"{output}: rows are the original and its reconstruction ({', '.join(name or 'one' for name in drawn)})")
+    variants = ", ".join(name for name in drawn if name)
+    print(f"{output}: originals above, reconstructions below{f' ({variants})' if variants else ''}")
 
 
 def sample(

@@ -18,8 +18,8 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
     Returns:
         rows with ``model`` and ``kind`` (``run``, ``best space`` or ``baseline``), ``id`` of the run, ``data``,
         ``space``; ``knn`` and ``linear`` in percent and ``reconstruction`` in dB, each ``{value, low, high, n}`` or
-        None; ``parameters`` and ``seconds`` of training, or None. Features are read in the run's default space; where another
-        space did better on the validation split, a row of the kind ``best space`` follows.
+        None; ``parameters`` and ``seconds`` of training, or None. Features are read in the run's default space; where
+        another space did better on the validation split, a row of the kind ``best space`` follows.
     """
     table: list[Row] = []
     baselines: dict[tuple[Any, ...], Row] = {}
@@ -58,13 +58,13 @@ def print_table(rows: Sequence[Row]) -> None:
         model += f" on {row['data']}" if several else ""
         table.add_row(
             f"{model}, best space" if row["kind"] == "best space" else model,
-            row["space"] or "",
+            str(row["space"] or ""),
             *(_interval(row[key]) for key in ("knn", "linear", "reconstruction")),
             _count(row["parameters"]),
             _time(row["seconds"]),
             style="dim" if row["kind"] == "baseline" else None,
         )
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
     console.print(table)
     counts = {key: sorted({row[key]["n"] for row in rows if row[key]}) for key in ("linear", "reconstruction")}
     read = {"linear": "test images for kNN and linear probe", "reconstruction": "for the reconstruction"}

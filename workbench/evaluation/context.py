@@ -1,12 +1,15 @@
 """What every evaluation is given: a run, its model and baselines, and where results go."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from workbench.evaluation.features import Features, Limits, Material
 from workbench.evaluation.model import TrainedModel
+from workbench.metrics.linear_probe import LinearProbe, linear_probe
 from workbench.store import Probe, Run
 
 Row = dict[str, Any]
@@ -43,6 +46,7 @@ class Context:
     material: Material
     limits: Limits
     probe: Probe
+    _label_probes: dict[tuple[str, str], LinearProbe] = field(default_factory=dict)
 
     @cached_property
     def method(self) -> str:
@@ -65,6 +69,15 @@ class Context:
     @property
     def pixels(self) -> Subject:
         return Subject("pixels", self.material.pixels, "pixels")
+
+    def label_probe(self, subject: Subject, space: str) -> LinearProbe:
+        """The linear probe of the labels, fitted once."""
+        key = subject.name, space
+        if key not in self._label_probes:
+            train, val, test = (getattr(subject.features, split)[space] for split in ("train", "val", "test"))
+            train_labels, val_labels = np.asarray(self.material.train.labels), np.asarray(self.material.val.labels)
+            self._label_probes[key] = linear_probe(train, train_labels, val, val_labels, test)
+        return self._label_probes[key]
 
     def rows(self, evaluation: str, protocol: str, measure: Callable[[Subject], Iterator[Row]]) -> list[Row]:
         """The rows of the run and of its baselines; those of ``pixels``, which are the same for every run on the same

@@ -8,57 +8,59 @@ from numpy.typing import NDArray
 from workbench.data.datasets import Split
 from workbench.evaluation.context import Context, Row, Subject
 from workbench.metrics.intervals import bootstrap_mean, bootstrap_r2
-from workbench.metrics.linear_probe import circle, ridge_predict
+from workbench.metrics.linear_probe import circle, linear_probe, ridge_predict
 
 
 def evaluate(context: Context) -> None:
-    """Write ``factors.json``."""
+    """Write ``factors.json``; the label is the factor ``class``."""
     material = context.material
-    names = material.dataset.factors
+    names = [name for name, values in (material.train.factors or {}).items() if len(np.unique(values)) > 1]
     if not names:
-        return context.skip("factors", f"No factors are known of the images of {material.dataset.name}.")
+        return context.skip("factors", f"Nothing is known of what varies in the images of {material.dataset.name}.")
     kinds = {name: material.factor_kind(name) for name in names}
-    if not material.unlabelled() and "class" not in kinds:
-        kinds = {"class": "categorical"} | kinds
-    targets = [
-        [_target(context, split, name, kind) for name, kind in kinds.items()]
-        for split in (material.train, material.val, material.test)
-    ]
+    splits = (material.train, material.val, material.test)
+    periods = material.dataset.periods
+    numbers = [name for name, kind in kinds.items() if kind != "categorical"]
+    train, val, test = ([_target(split, name, periods) for name in numbers] for split in splits)
     protocol = (
-        f"Ridge regression on standardised features of {len(material.train):,} training images, its regularisation "
-        f"chosen per factor on {len(material.val):,} validation images; R² of continuous factors, of sine and cosine "
-        "together where a factor is circular, accuracy of the largest output where it is categorical; 95 % bootstrap "
-        "interval over test images."
+        f"Linear models on standardised features of {len(material.train):,} training images, their regularisation "
+        f"chosen per factor on {len(material.val):,} validation images: ridge regression and its R² for continuous "
+        "factors, R² of sine and cosine together for circular ones, logistic regression and its accuracy for "
+        "categories; 95 % bootstrap interval over test images."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:
-        train, val, test = targets
         features = subject.features
         for space in features.test:
-            predicted = ridge_predict(features.train[space], train, features.val[space], val, features.test[space])
-            for (name, kind), truth, guess in zip(kinds.items(), test, predicted, strict=True):
-                row: Row = {"space": space, "factor": name}
-                if kind == "categorical":
-                    value, low, high = bootstrap_mean(100.0 * (guess.argmax(axis=1) == truth.argmax(axis=1)))
-                    row |= {"metric": "accuracy", "chance": 100.0 * float(truth.mean(axis=0).max())}
-                else:
-                    value, low, high = bootstrap_r2(truth, guess)
-                    row |= {"metric": "r2", "chance": 0.0}
-                yield row | {"value": value, "low": low, "high": high}
+            if not material.unlabelled() and "class" not in kinds:
+                yield _accuracy(space, "class", context.label_probe(subject, space).predicted, material.test.labels)
+            x, x_val, x_test = features.train[space], features.val[space], features.test[space]
+            predicted = ridge_predict(x, train, x_val, val, x_test) if numbers else []
+            for name, truth, guess in zip(numbers, test, predicted, strict=True):
+                yield {"space": space, "factor": name, "metric": "r2", "chance": 0.0} | bootstrap_r2(
+                    truth, guess
+                )._asdict()
+            for name in (name for name, kind in kinds.items() if kind == "categorical"):
+                y, y_val, y_test = (_codes(split, name) for split in splits)
+                yield _accuracy(space, name, linear_probe(x, y, x_val, y_val, x_test).predicted, y_test)
 
     rows = context.rows("factors", protocol, measure)
     context.write("factors", protocol, len(material.test), rows=rows, default=context.model.default, kinds=kinds)
 
 
-def _target(context: Context, split: Split, name: str, kind: str) -> NDArray[np.float64]:
+def _accuracy(space: str, factor: str, predicted: NDArray[np.int64], truth: NDArray[np.int64] | None) -> Row:
+    """A row in percent; chance is always naming the most frequent category."""
+    known = np.asarray(truth)
+    chance = 100.0 * float(np.unique(known, return_counts=True)[1].max() / len(known))
+    row: Row = {"space": space, "factor": factor, "metric": "accuracy", "chance": chance}
+    return row | bootstrap_mean(100.0 * (predicted == known))._asdict()
+
+
+def _codes(split: Split, name: str) -> NDArray[np.int64]:
+    return (split.factors or {})[name].astype(np.int64)
+
+
+def _target(split: Split, name: str, periods: dict[str, float]) -> NDArray[np.float64]:
     """A factor as what a linear model can be fitted to, (n, outputs)."""
-    dataset = context.material.dataset
-    if name == "class" and split.labels is not None and name not in dataset.factors:
-        return np.eye(len(dataset.classes or ()))[split.labels]
     values = np.asarray((split.factors or {})[name], dtype=np.float64)
-    if kind == "circular":
-        return circle(values, dataset.periods[name])
-    if kind == "categorical":
-        known = np.unique(np.asarray((dataset.train.factors or {})[name]))
-        return (values[:, None] == known).astype(np.float64)
-    return values[:, None]
+    return circle(values, periods[name]) if name in periods else values[:, None]

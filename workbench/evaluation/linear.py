@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix
 
 from workbench.evaluation.context import Context, Row, Subject
 from workbench.metrics.intervals import bootstrap_mean
-from workbench.metrics.linear_probe import MAX_ITERATIONS, linear_probe
+from workbench.metrics.linear_probe import MAX_ITERATIONS
 
 
 def evaluate(context: Context) -> None:
@@ -15,18 +15,17 @@ def evaluate(context: Context) -> None:
     material = context.material
     if reason := material.unlabelled():
         return context.skip("linear", reason)
-    train_labels, val_labels, labels = (np.asarray(s.labels) for s in (material.train, material.val, material.test))
+    labels = np.asarray(material.test.labels)
     classes = len(material.dataset.classes or ())
     protocol = (
-        f"Multinomial logistic regression on standardised features of {len(train_labels):,} training images (L-BFGS, "
-        f"at most {MAX_ITERATIONS} iterations); L2 regularisation chosen on {len(val_labels):,} validation images; "
+        f"Multinomial logistic regression on standardised features of {len(material.train):,} training images (L-BFGS, "
+        f"at most {MAX_ITERATIONS} iterations); L2 regularisation chosen on {len(material.val):,} validation images; "
         "95 % bootstrap interval over test images."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:
-        train, val, test = subject.features.train, subject.features.val, subject.features.test
-        for space, features in test.items():
-            probe = linear_probe(train[space], train_labels, val[space], val_labels, features)
+        for space, features in subject.features.test.items():
+            probe = context.label_probe(subject, space)
             value, low, high = bootstrap_mean(100.0 * (probe.predicted == labels))
             row: Row = {"space": space, "metric": "top1", "value": value, "low": low, "high": high}
             row |= {"dim": features.shape[1], "regularisation": probe.regularisation}

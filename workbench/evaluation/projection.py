@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from workbench import store
 from workbench.evaluation.context import Context
@@ -48,7 +49,8 @@ def _project(target: store.Run | store.Probe, space: str, features: np.ndarray, 
     scaled = StandardScaler().fit_transform(features)
     components = PCA(n_components=min(50, *scaled.shape), random_state=SEED).fit(scaled)
     reduced = components.transform(scaled)
-    points = TSNE(perplexity=perplexity, init="pca", random_state=SEED).fit_transform(reduced)
+    with threadpool_limits(1):  # a thousand points are too few to share
+        points = TSNE(perplexity=perplexity, init="pca", random_state=SEED).fit_transform(reduced)
     target.write_array(f"tsne-{space}", points.astype(np.float32))
     target.write_array(f"pca-{space}", reduced[:, :2].astype(np.float32))
     return [float(part) for part in components.explained_variance_ratio_[:2]]

@@ -25,6 +25,7 @@ from workbench.evaluation.context import Context
 from workbench.evaluation.features import Limits, Material
 from workbench.evaluation.model import load
 from workbench.store import Run, probe_of
+from workbench.training.hardware import keep_freed_memory
 
 EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "knn": knn.evaluate,
@@ -68,6 +69,7 @@ def evaluate(
     runs = list({run.path.resolve(): run for run in runs}.values())
     if "cka" in wanted:
         cka.check_comparable(runs)
+    keep_freed_memory()
     materials: dict[str, Material] = {}
     compared: list[tuple[Context, Mapping[str, cka.Grams]]] = []
     console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)

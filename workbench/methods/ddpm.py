@@ -1,15 +1,16 @@
 """Denoising diffusion: a U-Net that predicts the noise in an image.
 
-Ho, Jain and Abbeel, "Denoising Diffusion Probabilistic Models", NeurIPS 2020 (arXiv 2006.11239). With x_0 in [-1, 1] and
-x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, the loss is the simplified bound
+Ho, Jain and Abbeel, "Denoising Diffusion Probabilistic Models", NeurIPS 2020 (arXiv 2006.11239). With x_0 in [-1, 1]
+and x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, the loss is the simplified bound
 
     L_simple = E_{t, x_0, eps} | eps - eps_theta(x_t, t) |^2   (equation 14), averaged over pixels.
 
-Exponentially averaged weights draw, reconstruct and encode. Samplers are diffusers': ancestral (algorithm 2), DDIM (Song
-et al. 2021) and DPM-Solver++ (Lu et al. 2022); x_0 estimates are clipped to [-1, 1], as in the published sampler.
+Exponentially averaged weights draw, reconstruct and encode. Samplers are diffusers': ancestral (algorithm 2), DDIM
+(Song et al. 2021) and DPM-Solver++ (Lu et al. 2022); x_0 estimates are clipped to [-1, 1], as in the published sampler.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -59,13 +60,13 @@ class DDPMConfig(TrainConfig):
     """Probability of a horizontal flip."""
 
     @classmethod
-    def presets(cls, images: ImageSpec) -> dict[str, dict[str, Any]]:
-        """Settings by preset for images of a size."""
+    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
+        levels = next(n for n in (4, 3, 2, 1) if size % 2 ** (n - 1) == 0 and size // 2 ** (n - 1) >= min(4, size))
         return {
             "cpu": {
-                "widths": (32, 64, 64),
+                "widths": (32, 64, 64)[:levels],
                 "layers": 1,
-                "attention_size": images.size // 4,
+                "attention_size": 8 if size > 8 else 4,
                 "dropout": 0.0,
                 "ema": 0.999,
                 "feature_steps": (100,),
@@ -78,6 +79,8 @@ class DDPMConfig(TrainConfig):
                 "optim.clip": 1.0,
             },
             "published": {
+                "widths": (128, 256, 256, 256)[:levels],
+                "attention_size": size // 2 if size <= 64 else size // 8,
                 "epochs": 2048,
                 "batch_size": 128,
                 "optim.lr": 2e-4,
@@ -111,6 +114,8 @@ class DDPM(Method, Reconstructs, Samples):
             images.size, images.channels, tuple(config.widths), config.layers, config.attention_size, config.dropout
         )
         self.ema = MomentumCopy(self.unet)
+        self.updates: Tensor
+        self.signal: Tensor
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         schedule = {"linear": "linear", "cosine": "squaredcos_cap_v2"}[config.noise_schedule]
         self.schedule: dict[str, Any] = {"num_train_timesteps": config.noise_steps, "beta_schedule": schedule}
@@ -156,8 +161,12 @@ class DDPM(Method, Reconstructs, Samples):
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         noise = keyed.normal(keyed.content_keys(images), *images.shape[1:])
-        blocks = {"middle": self.ema.module.mid_block}
-        blocks |= {f"up_{index}": block.resnets[-1] for index, block in enumerate(self.ema.module.up_blocks)}
+        modules = dict(self.ema.module.named_modules())
+        blocks = {"middle": modules["mid_block"]}
+        blocks |= {
+            f"up_{index}": modules[f"up_blocks.{index}.resnets.{self.config.layers}"]
+            for index in range(len(self.config.widths))
+        }
         features: dict[str, Tensor] = {}
         for step in self.config.feature_steps:
             steps = torch.full((len(images),), step, device=images.device)
@@ -174,7 +183,7 @@ class DDPM(Method, Reconstructs, Samples):
         for level in self.config.reconstruct_steps:
             x = self.noised(2 * images - 1, torch.full((len(images),), level, device=images.device), noise)
             for step in scheduler.timesteps[scheduler.timesteps <= level]:
-                x = scheduler.step(self.ema(x, step).sample, int(step), x).prev_sample
+                x = scheduler.step(self.ema(x, step).sample, int(step), x, return_dict=False)[0]
             drawn[f"t={level}"] = (x / 2 + 0.5).clamp(0, 1)
         return drawn
 
@@ -191,11 +200,11 @@ class DDPM(Method, Reconstructs, Samples):
         scheduler.set_timesteps(steps)
         keys = keyed.sample_keys(seed, 0, torch.arange(n))
         x = keyed.normal(keys, self.images.channels, self.images.size, self.images.size).to(self.signal.device)
-        # One generator per image makes each independent of the others in the batch; the deterministic samplers need none.
+        # A generator per image keeps it independent of the batch; the deterministic samplers need none.
         generators = [torch.Generator().manual_seed(int(key) & (2**63 - 1)) for key in keys]
         options: dict[str, Any] = {"generator": generators} if name == "ancestral" else {}
         for step in scheduler.timesteps:
-            x = scheduler.step(self.ema(x, step).sample, step, x, **options).prev_sample
+            x = scheduler.step(self.ema(x, step).sample, step, x, return_dict=False, **options)[0]
         return (x / 2 + 0.5).clamp(0, 1)
 
 
@@ -207,11 +216,11 @@ class _Outputs(dict[str, Tensor]):
         self.modules = modules
 
     def __enter__(self) -> "_Outputs":
-        self.hooks = [
-            module.register_forward_hook(lambda _module, _inputs, output, name=name: self.__setitem__(name, output))
-            for name, module in self.modules.items()
-        ]
+        self.hooks = [module.register_forward_hook(partial(self._keep, name)) for name, module in self.modules.items()]
         return self
+
+    def _keep(self, name: str, _module: torch.nn.Module, _inputs: object, output: Tensor) -> None:
+        self[name] = output
 
     def __exit__(self, *error: object) -> None:
         for hook in self.hooks:

@@ -2,8 +2,8 @@
 
 Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers", ICCV 2021 (arXiv 2104.02057).
 
-Two augmented views of an image, x1 and x2, give queries q = predictor(projector(encoder(x))) and, through a momentum copy
-of encoder and projector, keys k. Each query must find the key of the same image among all keys of the batch:
+Two augmented views of an image, x1 and x2, give queries q = predictor(projector(encoder(x))) and, through a momentum
+copy of encoder and projector, keys k. Each query must find the key of the same image among all keys of the batch:
 
     L = ctr(q1, k2) + ctr(q2, k1),   ctr(q, k) = -2 tau log[ exp(q k+ / tau) / sum_k exp(q k / tau) ]   (algorithm 1)
 """
@@ -67,16 +67,16 @@ class MoCoV3Config(TrainConfig):
     """Probability of solarisation in each of the two views."""
 
     @classmethod
-    def presets(cls, images: ImageSpec) -> dict[str, dict[str, Any]]:
-        """Settings by preset for images of a size."""
-        small = images.size <= 64
+    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
+        small = size <= 64
+        patch = max(p for p in (1, 2, 4, 8, 16, 32) if size % p == 0 and 4 * p <= max(size, 4))
         return {
             "cpu": {
-                "patch": max(images.size // 4, 1),
-                "width": 192,
-                "depth": 4,
-                "heads": 6,
-                "stem": "conv" if images.size >= 32 else "patch",
+                "patch": patch,
+                "width": 128,
+                "depth": 3,
+                "heads": 4,
+                "stem": "conv" if size >= 32 else "patch",
                 "hidden": 512,
                 "out_dim": 128,
                 "crop_min": 0.2,
@@ -87,7 +87,7 @@ class MoCoV3Config(TrainConfig):
                 "optim.warmup_epochs": 2.0,
             },
             "published": {
-                "patch": 4 if images.size <= 32 else 8 if small else 16,
+                "patch": min(patch, 4 if size <= 32 else 8 if small else 16),
                 "width": 384,
                 "depth": 12,
                 "heads": 12,
@@ -162,6 +162,8 @@ class MoCoV3(Method):
         self.momentum_projector = MomentumCopy(self.projector)
         self.has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in self.backbone.modules())
         mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if images.channels == 3 else ((0.5,), (0.25,))
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 

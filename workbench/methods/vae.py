@@ -1,10 +1,10 @@
 """The variational autoencoder with one latent vector and a Gaussian decoder.
 
-Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014 (arXiv 1312.6114); the learned observation noise is the
-sigma-VAE of Rybkin, Daniilidis and Levine 2021 (arXiv 2006.13202). With x in [-1, 1] the loss is the negative evidence
-lower bound in nats, summed over dimensions and averaged over images:
+Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014 (arXiv 1312.6114); the learned observation noise is
+the sigma-VAE of Rybkin et al. 2021 (arXiv 2006.13202). With x in [-1, 1] the loss is the negative evidence lower bound
+in nats, summed over dimensions and averaged over images:
 
-    -ELBO = -E_q(z|x)[ln N(x; decoder(z), sigma^2)] + KL( N(mu, diag s^2) || N(0, 1) )   (Kingma and Welling, equation 3)
+    -ELBO = -E_q(z|x)[ln N(x; decoder(z), sigma^2)] + KL( N(mu, diag s^2) || N(0, 1) )   (their equation 3)
 """
 
 import math
@@ -39,11 +39,10 @@ class VAEConfig(TrainConfig):
     """Probability of a horizontal flip."""
 
     @classmethod
-    def presets(cls, images: ImageSpec) -> dict[str, dict[str, Any]]:
-        """Settings by preset for images of a size."""
+    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
         return {
             "cpu": {
-                "latent_dim": 32 if images.size >= 16 else 8,
+                "latent_dim": 32 if size >= 16 else 8,
                 "width": 32,
                 "epochs": 20,
                 "batch_size": 128,

@@ -1,5 +1,7 @@
 """Convolutional encoder and decoder for images of any size that is a power of two times at most eight."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
@@ -62,7 +64,7 @@ class ConvDecoder(nn.Sequential):
             nn.Linear(inputs, widths[0] * side * side),
             nn.Unflatten(1, (widths[0], side, side)),
         ]
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in pairwise(widths):
             layers += [_Residual(wide), nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1)]
         layers += [nn.GroupNorm(8, widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], channels, 3, padding=1)]
         super().__init__(*layers)

@@ -24,7 +24,7 @@ def unet(
     factor = 2 ** (len(widths) - 1)
     if size % factor:
         raise WorkbenchError(
-            f"A U-Net of {len(widths)} resolutions halves images {len(widths) - 1} times, which {size} px do not allow; "
+            f"A U-Net of {len(widths)} resolutions cannot halve images of {size} px {len(widths) - 1} times; "
             f"choose --data.image-size as a multiple of {factor}, or fewer --widths."
         )
     attends = [size // 2**stage == attention_size for stage in range(len(widths))]

@@ -1,10 +1,11 @@
 """The vision transformer as MoCo v3 trains it: timm's, with a fixed position table and MoCo v3's initialisation."""
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
-from timm.layers import PatchEmbed
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -16,7 +17,8 @@ Stem = Literal["patch", "conv"]
 class ConvStem(nn.Module):
     """Stride-two 3x3 convolutions in place of the patch projection (Xiao et al. 2021, section 4).
 
-    Images (B, C, H, W) -> tokens (B, (H / patch_size)(W / patch_size), embed_dim). The signature is timm's ``embed_layer``.
+    Images (B, C, H, W) -> tokens (B, (H / patch_size)(W / patch_size), embed_dim). The signature is that of timm's
+    ``embed_layer``.
     """
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: object) -> None:
@@ -28,7 +30,7 @@ class ConvStem(nn.Module):
             )
         widths = [in_chans, *[max(embed_dim // 2 ** (stages - i), 16) for i in range(1, stages + 1)]]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.proj = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 1))
         self.patch_size = (patch_size, patch_size)
@@ -42,7 +44,7 @@ class ConvStem(nn.Module):
 def sincos_position(width: int, height: int, dim: int, temperature: float = 10_000.0) -> Tensor:
     """The fixed 2-D sine-cosine position table, (1, 1 + width height, dim); the class token's row is zero.
 
-    Source: MoCo v3, section 4 "implementation details"; layout as in the authors' code, so that weights are interchangeable.
+    Source: MoCo v3, section 4; the layout is that of the authors' code, so that weights are interchangeable.
     """
     columns, rows = torch.meshgrid(torch.arange(width).float(), torch.arange(height).float(), indexing="ij")
     frequency = temperature ** -(torch.arange(dim // 4).float() / (dim // 4))
@@ -76,7 +78,8 @@ def vit(
     if size % patch:
         fitting = [p for p in range(1, size + 1) if size % p == 0]
         raise WorkbenchError(
-            f"Images of {size} px cannot be cut into patches of {patch} px; choose --patch from {fitting} or another --data.image-size."
+            f"Images of {size} px cannot be cut into patches of {patch} px; choose --patch from {fitting} "
+            "or another --data.image-size."
         )
     if width % heads or width % 4:
         raise WorkbenchError(f"--width {width} must be a multiple of 4 and of --heads {heads}.")

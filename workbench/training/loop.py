@@ -15,7 +15,6 @@ from workbench.data import datasets
 from workbench.data.loader import Images
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS, load_method
-from workbench.methods.base import ImageSpec
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
 from workbench.training.hardware import peak_memory_mb, pick_device, pick_precision
@@ -41,7 +40,7 @@ def resolve(method: str, settings: Mapping[str, Any], where: str = "") -> tuple[
     device = pick_device(asked.device)
     dataset = datasets.load(asked.data, asked.data_options, asked.download)
     preset = asked.preset if asked.preset != "auto" else "published" if device.type == "cuda" else "cpu"
-    chosen = config_class.presets(ImageSpec(dataset.channels, dataset.size))[preset]
+    chosen = config_class.presets(dataset.size)[preset]
     config = replace_flat(config_class(), chosen | dict(settings), where)
     precision: Any = pick_precision(config.precision, device)
     return replace(config, preset=preset, device=device.type, precision=precision), dataset
@@ -201,8 +200,9 @@ class _Session:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
             sentence = (
-                f"Out of memory at step {self.step + 1}: lower --batch-size (now {self.config.batch_size}), --data.image-size "
-                f"or the size of the model; `workbench resume {self.run.id}` continues from the last checkpoint."
+                f"Out of memory at step {self.step + 1}: lower --batch-size (now {self.config.batch_size}), "
+                "--data.image-size or the size of the model; "
+                f"`workbench resume {self.run.id}` continues from the last checkpoint."
             )
             raise self._failed(WorkbenchError(sentence)) from None
         if self.step < self.trainer.steps:

@@ -57,6 +57,8 @@ class Trainer:
             raise WorkbenchError("There is nothing to train: --epochs and --max-steps must be at least 1.")
         torch.manual_seed(config.seed)
         self.method: Method = method_class(config, self.images).to(self.device)
+        if self.device.type == "cpu":  # convolutions are a third faster
+            self.method.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.views = method_class.augmentations(config, self.images)
         self.optimizer = adamw(self.method, config.optim, self.device)
         self.model = self.accelerator.prepare_model(self.method)

@@ -1,0 +1,40 @@
+"""The invented runs folder, written once, and a view of the app on it without a browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.app.app_fixture import make_runs
+
+
+@pytest.fixture(scope="session")
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The folder, and run ids by role."""
+    folder = tmp_path_factory.mktemp("runs")
+    return folder, make_runs(folder)
+
+
+@pytest.fixture
+def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Runs one view: ``show(folder, view, chosen_ids, url_parameter=…)``."""
+
+    def run(folder: Path, view: str, chosen: list[str] | None = None, **parameters: str) -> AppTest:
+        monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
+        st.cache_data.clear()
+        lines = [
+            "from app import main, pieces",
+            f"from app.views import {view}",
+            "pieces.chips()",
+            f"main.view({view})",
+        ]
+        app = AppTest.from_string("\n".join(lines), default_timeout=30)
+        if chosen is not None:
+            app.query_params["runs"] = ",".join(f"{run_id}:{index}" for index, run_id in enumerate(chosen)) or "none"
+        for key, value in parameters.items():
+            app.query_params[key] = value
+        return app.run()
+
+    return run

@@ -1,0 +1,178 @@
+"""The pure parts: figures, pictures, numbers in print, and the choice in the URL."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import charts, intervals, look, maps, pictures, selection
+from app.views import differences, factors, reconstructions
+
+
+def test_smoothing_keeps_a_constant_and_starts_unbiased() -> None:
+    np.testing.assert_allclose(charts.smooth(np.full(5, 3.0), 0.9), 3.0)
+    values = charts.smooth(np.array([2.0, 4.0]), 0.5)
+    np.testing.assert_allclose(values, [2.0, (0.25 * 2 + 0.5 * 4) / 0.75])
+
+
+def test_labels_are_moved_apart_in_order() -> None:
+    moved = charts.spread([1.0, 1.01, 5.0, 0.99], 0.5)
+    assert moved[3] < moved[0] < moved[1] < moved[2]
+    assert np.diff(np.sort(moved)).min() == pytest.approx(0.5, rel=0.01)
+    assert charts.spread([1.0, 4.0], 0.5) == [1.0, 4.0]
+
+
+def test_curves_carry_their_names_and_keep_zoom() -> None:
+    x = np.arange(5000.0)
+    lines = [charts.Curve("a", "#0072B2", x, x), charts.Curve("b", "#D55E00", x[:10], -x[:10])]
+    figure: Any = charts.curves(lines, y_title="top-1, %", x_title="step", smoothing=0.5, references={"pixels": 7.0})
+    assert max(len(trace.x) for trace in figure.data) <= charts.POINTS
+    assert {annotation.text for annotation in figure.layout.annotations} == {"a", "b", "pixels"}
+    assert figure.layout.uirevision and figure.layout.shapes[0].y0 == 7.0
+    assert figure.data[2].x[0] == x[-1]  # the end is drawn, however many points are left out
+
+
+def test_dots_show_interval_and_what_is_better_than_nothing() -> None:
+    dots = [intervals.Dot("a", "#0072B2", 71.0, 69.0, 73.5), intervals.Dot("b", "#D55E00", 40.0)]
+    figure: Any = intervals.by_model([intervals.Panel("top-1", dots, {"pixels": 33.0}, {"a": 25.0})], ["a", "b"])
+    of_a = next(trace for trace in figure.data if trace.marker.color == "#0072B2")
+    assert of_a.error_x.array == (2.5,) and of_a.error_x.arrayminus == (2.0,)
+    assert figure.layout.xaxis.range[0] == 0 and figure.layout.xaxis.range[1] > 73.5
+    assert figure.layout.yaxis.tickvals == (1, 0)  # the first model on top
+
+
+def test_classes_on_which_models_differ_most_are_kept_and_on_top() -> None:
+    scores = {"a": ("#0072B2", np.array([50.0, 10.0, 60.0])), "b": ("#D55E00", np.array([50.0, 90.0, 70.0]))}
+    figure: Any = intervals.per_class(scores, ["same", "disputed", "close"], most=2)
+    assert figure.layout.yaxis.ticktext == ("close", "disputed")
+
+
+def test_heat_map_prints_every_value_once_and_in_a_colour_that_can_be_read() -> None:
+    values = np.array([[0.0, 1.0], [np.nan, 0.4]])
+    figure: Any = maps.heat_map(values, rows=["r", "s"], columns=["c", "d"], low=0, high=1, decimals=2)
+    dark, bright = (np.array(trace.z) for trace in figure.data)
+    assert np.isnan(dark).tolist() == [[False, True], [True, False]]
+    assert np.isnan(bright).tolist() == [[True, False], [True, True]]
+    assert [trace.textfont.color for trace in figure.data] == ["#ffffff", "#16191c"]
+    assert {(trace.zmin, trace.zmax) for trace in figure.data} == {(0, 1)}
+
+
+def test_a_large_similarity_matrix_is_thinned_and_keeps_its_diagonal() -> None:
+    matrix = np.eye(1000, dtype=np.float32)
+    figure: Any = maps.similarity(matrix, ["a"] * 500 + ["b"] * 500, low=0, high=1, most=100)
+    drawn = np.array(figure.data[0].z)
+    np.testing.assert_array_equal(drawn, np.eye(100))
+    assert figure.layout.xaxis.ticktext == ("a", "b")
+
+
+def test_blocks_of_equal_labels() -> None:
+    assert maps.blocks(["a", "a", "b", "b", "b"]) == ([0.5, 3.0], ["a", "b"], [1.5])
+
+
+def test_maps_are_drawn_in_webgl_and_selected_images_stand_out() -> None:
+    points, ids = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) + 100
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    figure: Any = maps.scatter(points, ids, classes=["a", "b", "c"], labels=labels, selected=[101, 104])
+    assert [trace.type for trace in figure.data] == ["scattergl"] * 3
+    assert [list(trace.selectedpoints) for trace in figure.data] == [[1], [], [0]]
+    assert [point[0] for trace in figure.data for point in trace.customdata] == ids.tolist()
+    plain: Any = maps.scatter(points, ids, values=points[:, 0])
+    assert plain.data[0].selectedpoints is None
+
+
+def test_pictures_are_enlarged_without_blur_and_lossless() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    html = pictures.tag(image)
+    assert 'class="wb-px"' in html and 'width="96"' in html
+    content = base64.b64decode(pictures.uri(image).split(",")[1])
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(content))), image)
+    grey = pictures.uri(image[..., :1])
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(base64.b64decode(grey.split(",")[1])))), image[..., 0])
+    assert "wb-px" not in pictures.tag(np.zeros((224, 224, 3), np.uint8))
+
+
+def test_error_maps_share_their_scale() -> None:
+    original = np.zeros((1, 2, 2, 3), np.uint8)
+    drawn = original + np.array([[0, 10], [20, 200]], np.uint8)[None, :, :, None]
+    error = pictures.error_map(original, drawn, highest=20)[0]
+    colours = pictures.ramp()
+    np.testing.assert_array_equal(error[0, 0], colours[0])
+    np.testing.assert_array_equal(error[1, 0], colours[255])
+    np.testing.assert_array_equal(error[1, 1], colours[255])
+    np.testing.assert_array_equal(error[0, 1], colours[127])
+
+
+def test_names_cannot_bring_html_into_the_page() -> None:
+    row = pictures.Row("<script>x</script>", np.zeros((1, 4, 4, 1), np.uint8))
+    assert "<script>" not in pictures.sheet([row])
+    assert "<" not in selection.labels([{"id": "a", "name": "<b>bold"}])[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "printed"),
+    [
+        (71.23, 69.1, 73.4, "71 (69\N{EN DASH}73)"),
+        (71.23, 70.9, 71.5, "71.2 (70.9\N{EN DASH}71.5)"),
+        (0.8213, 0.801, 0.841, "0.82 (0.80\N{EN DASH}0.84)"),
+        (71.23, None, None, "71.2"),
+    ],
+)
+def test_no_more_digits_than_the_interval_carries(value: float, low: float, high: float, printed: str) -> None:
+    assert look.quantity(value, low, high) == printed
+
+
+def test_counts_and_durations() -> None:
+    assert [look.count(n) for n in (None, 950, 12_340, 2_812_000)] == ["", "950", "12.3k", "2.81M"]
+    assert [look.duration(s) for s in (None, 42, 200, 7500, 200_000)] == [
+        "",
+        "42 s",
+        "3 min 20 s",
+        "2 h 5 min",
+        "2 d 7 h",
+    ]
+
+
+def test_the_choice_goes_through_the_url_and_back() -> None:
+    chosen = {"20260101-a": 0, "run:with:colons": 5}
+    assert selection.parse(selection.write(chosen)) == chosen
+    assert selection.parse(selection.write({})) == {}
+    assert selection.parse("a:0,b:0,a:1,c:99,d:x,,e:-1,f") == {"a": 0}
+    assert len(selection.parse(",".join(f"r{n}:{n}" for n in range(20)))) == selection.MOST
+
+
+def test_colours_stay_with_their_runs() -> None:
+    chosen = selection.recolour(["a", "b", "c"], {})
+    assert chosen == {"a": 0, "b": 1, "c": 2}
+    assert selection.recolour(["c", "d", "b"], chosen) == {"b": 1, "c": 2, "d": 0}
+    assert len(selection.recolour([f"r{n}" for n in range(12)], {})) == selection.MOST
+
+
+def test_labels_tell_runs_apart_with_as_little_as_needed() -> None:
+    one = {"id": "x-aaaa", "method": "vae", "seed": 0}
+    assert selection.labels([one, {"id": "x-bbbb", "method": "ddpm", "seed": 0}]) == ["vae", "ddpm"]
+    assert selection.labels([one, one | {"id": "x-bbbb", "seed": 1}]) == ["vae · seed 0", "vae · seed 1"]
+    both = selection.labels([one, one | {"id": "x-bbbb"}])
+    assert len(set(both)) == 2 and both[1].endswith("bbbb")
+
+
+def test_differing_settings() -> None:
+    configs = [{"lr": 1, "epochs": 5, "tau": 0.2, "name": "a"}, {"lr": 2, "epochs": 5, "name": "b"}]
+    assert differences.differing(configs) == ["lr", "tau"]
+    html = differences.table({"a": configs[0], "b": configs[1]}, ["lr", "tau"], {"a": "#000", "b": "#111"})
+    assert "<td>1</td><td><mark>2</mark></td>" in html and "—" in html
+
+
+def test_factors_are_measured_from_chance_to_perfect() -> None:
+    assert factors.share({"metric": "accuracy", "value": 25.0, "chance": 25.0}) == 0
+    assert factors.share({"metric": "accuracy", "value": 100.0, "chance": 25.0}) == pytest.approx(1)
+    assert factors.share({"metric": "r2", "value": 0.5, "chance": 0.0}) == 0.5
+
+
+def test_images_are_ranked_by_error_and_by_disagreement() -> None:
+    errors = [np.array([0.1, 0.2, 0.001]), np.array([0.1, 0.2, 0.1])]
+    assert reconstructions.ranking("probe", errors).tolist() == [0, 1, 2]
+    assert reconstructions.ranking("error", errors)[0] == 1
+    assert reconstructions.ranking("disagreement", errors)[0] == 2

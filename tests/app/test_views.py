@@ -1,0 +1,232 @@
+"""Every page on good, empty and broken folders, without a browser."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.launch import command
+from workbench.store import Run
+
+VIEWS = {
+    "runs": "What has been trained?",
+    "differences": "What is not the same?",
+    "curves": "Is it learning?",
+    "linear": "Who knows more?",
+    "factors": "What is kept?",
+    "similarity": "What looks alike?",
+    "agreement": "Do models see alike?",
+    "embeddings": "What is near what?",
+    "reconstructions": "What is lost?",
+    "samples": "What can it imagine?",
+}
+# What each page draws of three evaluated runs: figures, and images as HTML.
+FIGURES = {"curves": 10, "linear": 5, "factors": 2, "similarity": 9, "agreement": 1, "embeddings": 3}
+Show = Callable[..., AppTest]
+Folder = tuple[Path, dict[str, str]]
+
+
+def text(app: AppTest) -> str:
+    """All words on a page."""
+    kinds = (app.markdown, app.caption, app.code, app.warning, app.error, app.get("html"))
+    return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
+
+
+def chosen_in_url(app: AppTest) -> str:
+    value = app.query_params["runs"]
+    return value if isinstance(value, str) else value[0]
+
+
+def figures(app: AppTest) -> list[dict]:
+    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_three_evaluated_runs(show: Show, runs_folder: Folder, view: str) -> None:
+    folder, ids = runs_folder
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    app = show(folder, view, [ids[method] for method in ("mocov3", "vae", "ddpm")])
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before  # it only reads
+    assert not app.exception
+    assert [title.value for title in app.title] == [VIEWS[view]]
+    assert len(figures(app)) == FIGURES.get(view, 0)
+    assert [button.label for button in app.button][:3] == ["mocov3", "vae", "ddpm"]
+    assert "workbench evaluate" not in text(app)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_runs_yet(show: Show, tmp_path: Path, view: str) -> None:
+    app = show(tmp_path / "nowhere", view)
+    assert not app.exception
+    assert "No runs yet" in text(app) and "workbench train mocov3" in text(app)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_good_runs_beside_broken_ones_and_those_not_evaluated(show: Show, runs_folder: Folder, view: str) -> None:
+    folder, ids = runs_folder
+    roles = ("vae", "half", "ddpm", "bare", "running", "failed")
+    app = show(folder, view, [ids[role] for role in roles] + ["somebody-elses", "gone"])
+    assert not app.exception
+    assert [title.value for title in app.title] == [VIEWS[view]]
+    assert bool(figures(app)) == (view in FIGURES)
+    if view not in ("runs", "differences", "curves"):
+        said = text(app)
+        assert "workbench evaluate" in said and "still training" in said and "became NaN" in said
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view not in ("runs", "differences", "curves")])
+def test_every_file_of_a_run_can_be_torn(show: Show, runs_folder: Folder, tmp_path: Path, view: str) -> None:
+    folder, ids = runs_folder
+    shutil.copytree(folder / ids["ddpm"], tmp_path / ids["ddpm"])
+    shutil.copytree(folder / ".probes", tmp_path / ".probes")
+    run = Run(tmp_path / ids["ddpm"])
+    for file in sorted((run.path / "arrays").iterdir()):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert not show(tmp_path, view, [run.id]).exception
+    for file in sorted((run.path / "evaluations").iterdir()):
+        content = json.loads(file.read_text())
+        foreign = {
+            key: [value] if isinstance(value, dict) else "x" if key != "rows" else value
+            for key, value in content.items()
+        }
+        file.write_text(json.dumps(foreign))
+    assert not show(tmp_path, view, [run.id]).exception
+    for file in sorted((tmp_path / ".probes" / "fixture01").iterdir()):
+        file.write_bytes(file.read_bytes()[:40])
+    assert not show(tmp_path, view, [run.id]).exception
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_chosen(show: Show, runs_folder: Folder, view: str) -> None:
+    app = show(runs_folder[0], view, [])
+    assert not app.exception
+    assert ("Nothing chosen" in text(app)) == (view != "runs")
+
+
+def test_choice_before_anybody_chose_is_the_evaluated_run_of_each_method(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "linear")
+    expected = ",".join(f"{ids[method]}:{index}" for index, method in enumerate(("mocov3", "vae", "ddpm")))
+    assert chosen_in_url(app) == expected
+
+
+def test_a_chip_removes_its_run_and_the_others_keep_their_colours(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "linear", [ids["mocov3"], ids["vae"], ids["ddpm"]])
+    app.button(key="chip_0").click().run()
+    assert chosen_in_url(app) == f"{ids['vae']}:1,{ids['ddpm']}:2"
+    assert [button.label for button in app.button] == ["vae", "ddpm"]
+
+
+def test_runs_can_be_filtered_by_typing(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "runs")
+    everything = app.dataframe[0].value
+    assert len(everything) == 9 and set(everything["status"].str[0]) >= {"running", "failed", "stalled", "unreadable"}
+    app.text_input(key="filter").set_value("VAE failed").run()
+    assert list(app.dataframe[0].value["name"]) == [ids["failed"]]
+    app.text_input(key="filter").set_value("no such run").run()
+    assert not app.dataframe and "None of the 9 runs" in text(app)
+    assert not app.exception
+
+
+def test_the_run_list_tells_what_went_wrong(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    said = text(show(folder, "runs"))
+    assert "The loss became NaN at step 61" in said
+    assert f"workbench resume {ids['stalled']}" in said
+    assert "somebody-elses" in said
+
+
+def test_differences_show_what_differs_and_how_to_repeat_it(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "differences", [ids["mocov3"], ids["bare"]])
+    table = text(app)
+    assert "optim.lr" in table and "<mark>0.003</mark>" in table
+    assert "batch_size" not in table
+    assert f"workbench train mocov3 --config {folder / ids['bare'] / 'config.yaml'}" in table
+    app.toggle(key="same").set_value(True).run()
+    assert "batch_size" in text(app)
+
+
+def test_curves_by_time_smoothed_and_logarithmic(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "curves", [ids["mocov3"], ids["running"]])
+    app.segmented_control(key="x").set_value("seconds")
+    app.toggle(key="log").set_value(True).run()
+    assert not app.exception
+    drawn = figures(app)
+    assert {figure["layout"]["xaxis"]["title"]["text"] for figure in drawn} == {"minutes"}
+    assert drawn[1]["layout"]["yaxis"]["type"] == "log"
+    assert "follows it" in text(app)
+
+
+def test_the_probe_has_grey_reference_lines(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    layout = figures(show(folder, "linear", [ids["mocov3"]]))[0]["layout"]
+    written = " ".join(annotation["text"] for annotation in layout["annotations"])
+    assert "pixels 33" in written and "untrained 25" in written and "71 (69\N{EN DASH}73)" in written
+    assert any(shape["x0"] == shape["x1"] == 33 for shape in layout["shapes"])
+
+
+def test_a_missing_capability_is_a_reason_not_an_error(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    said = text(show(folder, "samples", [ids["mocov3"], ids["bare"], ids["vae"]]))
+    assert "no decoder that could draw" in said  # what evaluation wrote
+    assert "mocov3 learns features only" in said  # what run.json says before any evaluation
+
+
+def test_runs_on_other_images_are_not_compared_image_by_image(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
+    folder, ids = runs_folder
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    other = Run(tmp_path / ids["ddpm"])
+    other.update_info(data=other.info()["data"] | {"fingerprint": "other"})
+    app = show(tmp_path, "embeddings", [ids["vae"], ids["ddpm"]])
+    assert not app.exception
+    assert "Trained on other images" in text(app)
+    assert len(figures(app)) == 1
+
+
+def test_selected_images_are_shown_and_can_be_cleared(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "embeddings", [ids["vae"]], images="3,10,nonsense")
+    assert "circle · 3" in text(app) and "circle · 10" in text(app)
+    assert app.button(key="chip_images").label == "2 images selected"
+    app.button(key="chip_images").click().run()
+    assert "circle · 3" not in text(app) and not app.exception
+
+
+def test_reconstructions_are_sorted_by_error_and_by_noise_level(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "reconstructions", [ids["ddpm"]])
+    app.segmented_control(key="order").set_value("error").run()
+    run = Run(folder / ids["ddpm"])
+    errors = run.array("reconstruction-error-run-t=100")
+    assert errors is not None
+    worst = f"{-10 * np.log10(errors.max()):.1f}"
+    page = text(app)
+    assert page.index(f"<figcaption>{worst}</figcaption>") == page.index("<figcaption>")
+    app.segmented_control(key="variant-0").set_value("t=500").run()
+    assert text(app) != page and not app.exception
+
+
+def test_the_app_does_not_import_torch() -> None:
+    heavy = "{'torch', 'timm', 'diffusers', 'torchvision'}"
+    code = f"import sys, app.main, app.launch; sys.exit(str({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip().splitlines()[-1] == "set()"
+
+
+def test_the_server_binds_to_loopback_unless_told_otherwise(tmp_path: Path) -> None:
+    argv, environment = command(port=9000, runs=tmp_path)
+    assert argv[argv.index("--server.address") + 1] == "127.0.0.1"
+    assert argv[argv.index("--server.port") + 1] == "9000"
+    assert environment["WORKBENCH_RUNS"] == str(tmp_path)
+    assert "0.0.0.0" in command(host="0.0.0.0")[0]

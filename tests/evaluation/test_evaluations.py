@@ -1,0 +1,186 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score, recall_score
+
+from workbench.evaluation import factors, knn, likelihood, linear, projection, reconstruction, samples, similarity
+from workbench.metrics.similarity import cosine_matrix
+from workbench.store import Probe
+
+
+def rows(context, name, **where):
+    return [r for r in context.run.evaluation(name)["rows"] if all(r.get(k) == v for k, v in where.items())]
+
+
+def envelope(context, name, n, split):
+    written = context.run.evaluation(name)
+    assert written["name"] == name and written["checkpoint"] == "last, step 7"
+    assert (written["n"], written["split"], written["seeds"]) == (n, split, [0])
+    assert written["protocol"].endswith(".") and written["created"]
+    return written
+
+
+@pytest.mark.parametrize("evaluation", [knn, linear])
+def test_accuracy_rows_hold_run_and_baselines(make_context, evaluation):
+    context, name = make_context(), evaluation.__name__.rsplit(".")[-1]
+    evaluation.evaluate(context)
+    written = envelope(context, name, 60, "test")
+    assert written["default"] == "quarters"
+    assert [(r["model"], r["space"], r["dim"]) for r in written["rows"]] == [
+        ("run", "quarters", 12),
+        ("run", "random", 5),
+        ("untrained:vae", "quarters", 12),
+        ("untrained:vae", "random", 5),
+        ("pixels", "pixels", 192),
+    ]
+    assert all(0 <= r["low"] <= r["value"] <= r["high"] <= 100 for r in written["rows"])
+    assert rows(context, name, model="run", space="quarters")[0]["value"] > 90  # three colours
+
+
+def test_linear_details_agree_with_its_accuracy(make_context):
+    context = make_context()
+    linear.evaluate(context)
+    (row,) = rows(context, "linear", model="untrained:vae", space="quarters")
+    confusion = np.array(row["confusion"])
+    truth = np.repeat([0, 1, 2], confusion.sum(axis=1))
+    guess = np.concatenate([np.repeat([0, 1, 2], counts) for counts in confusion])
+    assert row["value"] == pytest.approx(100 * accuracy_score(truth, guess))
+    recall: Any = recall_score(truth, guess, average=None)  # type: ignore[arg-type]
+    np.testing.assert_allclose(row["per_class"], 100 * recall)
+    assert "confusion" not in rows(context, "linear", model="run", space="random")[0]
+    assert rows(context, "linear", model="pixels")[0]["per_class"]
+
+
+def test_pixels_are_measured_once_for_all_runs(make_context, make_run):
+    first, second = make_context(), make_context(make_run())
+    knn.evaluate(first)
+    kept = Probe(first.probe.path / "baselines")
+    content = kept.evaluation("knn")
+    content["rows"][0]["value"] = 12.5
+    kept.write_evaluation("knn", content)
+    knn.evaluate(second)
+    assert rows(second, "knn", model="pixels")[0]["value"] == 12.5
+    kept.write_evaluation("knn", content | {"limits": "others"})
+    knn.evaluate(second)
+    assert rows(second, "knn", model="pixels")[0]["value"] != 12.5
+
+
+def test_factors_that_are_there_are_found_and_others_are_not(make_context):
+    context = make_context()
+    factors.evaluate(context)
+    envelope(context, "factors", 60, "test")
+    found = {r["factor"]: r for r in rows(context, "factors", model="run", space="quarters")}
+    assert list(found) == ["class", "turn", "green", "noise", "parity"]
+    assert found["turn"]["metric"] == "r2" and found["turn"]["value"] > 0.5
+    assert found["noise"]["value"] < 0.2
+    assert found["class"]["metric"] == "accuracy" and found["class"]["value"] > 85
+    assert found["class"]["chance"] == pytest.approx(100 / 3)
+    assert found["parity"]["metric"] == "accuracy" and found["parity"]["value"] < 75
+    assert len(rows(context, "factors", model="pixels")) == 5
+
+
+def test_unlabelled_data_is_skipped_with_a_reason(make_context):
+    context = make_context(labels=False, factors=False)
+    for evaluation in (knn, linear, factors, similarity, projection):
+        evaluation.evaluate(context)
+    for name in ("knn", "linear", "factors"):
+        assert "tiny" in context.run.evaluation(name)["skipped"]
+    assert context.run.array("similarity-labels") is None and context.run.array("similarity-quarters") is not None
+    assert context.run.array("tsne-quarters") is not None
+
+
+def test_similarity_matrix_is_the_cosine_of_stored_views(make_context):
+    context = make_context()
+    similarity.evaluate(context)
+    written = envelope(context, "similarity", 15, "probe")
+    first, second = context.probe.array("similarity-views")
+    for space in ("quarters", "random"):
+        matrix = context.run.array(f"similarity-{space}")
+        a, b = (context.model.encode(view)[space] for view in (first, second))
+        np.testing.assert_allclose(matrix, cosine_matrix(a, b), atol=1e-6)
+        numbers = written["spaces"][space]
+        assert numbers["diagonal"] == pytest.approx(np.diag(matrix).mean(), abs=1e-5)
+        assert numbers["off_diagonal"] == pytest.approx(matrix[~np.eye(15, dtype=bool)].mean(), abs=1e-5)
+        assert numbers["matching"] == pytest.approx(100 * np.mean(matrix.argmax(1) == np.arange(15)))
+        assert context.run.array(f"class-similarity-{space}").shape == (3, 3)
+    labels, ids = context.run.array("similarity-labels"), context.run.array("similarity-ids")
+    assert list(labels) == [0] * 5 + [1] * 5 + [2] * 5 and set(ids) <= set(context.material.probe.ids)
+    assert len(rows(context, "similarity")) == 5
+
+
+def test_views_depend_on_the_image_alone(make_context):
+    probe = make_context().material.probe
+    first, second = similarity.views(probe.images, probe.ids)
+    again, _ = similarity.views(probe.images[20:30], probe.ids[20:30])
+    np.testing.assert_array_equal(first[20:30], again)
+    assert (first != second).mean() > 0.5
+
+
+def test_projection_has_a_point_per_probe_image(make_context):
+    context = make_context()
+    projection.evaluate(context)
+    written = envelope(context, "projection", 60, "probe")
+    assert written["spaces"] == ["quarters", "random"] and written["perplexity"] == 19
+    for kind in ("tsne", "pca"):
+        points = context.run.array(f"{kind}-quarters")
+        assert points.shape == (60, 2) and points.dtype == np.float32 and np.isfinite(points).all()
+    features = context.model.encode(context.material.probe.images)["quarters"]
+    scaled = (features - features.mean(0)) / features.std(0)
+    spectrum = np.linalg.svd(scaled, compute_uv=False) ** 2
+    np.testing.assert_allclose(written["explained"]["quarters"], spectrum[:2] / spectrum.sum(), rtol=1e-4)
+    pixels = Probe(context.probe.path / "baselines").array("tsne-pixels")
+    assert pixels is not None and pixels.shape == (60, 2)
+
+
+def test_reconstruction_rows_are_decibels_of_what_is_stored(make_context):
+    context = make_context()
+    reconstruction.evaluate(context)
+    written = envelope(context, "reconstruction", 20, "test")
+    assert written["default"] == "good"
+    names = [(r["model"], r["variant"]) for r in written["rows"]]
+    assert names == [("run", "good"), ("run", "bad"), ("mean image", ""), ("pca-4", "")]
+    (good,) = rows(context, "reconstruction", variant="good")
+    assert good["value"] == pytest.approx(-20 * np.log10(3 / 255), abs=0.2)  # 0.01 is 2.55 grey levels, so 2 or 3
+    assert good["low"] <= good["value"] <= good["high"]
+    ids = context.run.array("reconstruction-ids")
+    images = {int(i): image for i, image in zip(context.material.probe.ids, context.material.probe.images, strict=True)}
+    originals = np.stack([images[int(i)] for i in ids])
+    np.testing.assert_array_equal(context.run.array("reconstruction-run-bad"), 255 - originals)
+    pca = context.run.array("reconstruction-pca-4-")
+    errors = ((pca / 255 - originals / 255) ** 2).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(context.run.array("reconstruction-error-pca-4-"), errors, rtol=1e-4)
+    mean = context.run.array("reconstruction-mean image-")
+    assert mean.shape == (9, 8, 8, 3) and (mean == mean[0]).all()
+
+
+def test_samples_are_stored_and_shown_as_a_sheet(make_context):
+    context = make_context()
+    samples.evaluate(context)
+    (variant,) = envelope(context, "samples", 9, "none")["variants"]
+    assert variant["seconds"] >= 0 and variant["seed"] == 0
+    np.testing.assert_array_equal(context.run.array(variant["array"]), context.model.sample(9, 0))
+    sheet = np.asarray(Image.open(context.run.path / "images" / "samples.webp"))
+    assert sheet.shape == (2 * 96, 8 * 96, 3)
+    np.testing.assert_array_equal(sheet[96:192:12, :96:12], context.run.array("samples")[8])
+    assert (sheet[96:, 96:] == 255).all()
+
+
+def test_every_listed_sampler_is_used_unless_it_is_slow(make_context, make_run, monkeypatch):
+    listed = {"vae": (("quick", 3, False), ("slow", 9, True))}
+    monkeypatch.setattr(samples, "SAMPLERS", listed)
+    context = make_context()
+    context.limits = type(context.limits)(drawn=4, slow_samplers=False)
+    samples.evaluate(context)
+    assert [(v["sampler"], v["steps"]) for v in context.run.evaluation("samples")["variants"]] == [("quick", 3)]
+
+
+def test_likelihood_is_in_bits_per_dimension(make_context):
+    context = make_context()
+    likelihood.evaluate(context)
+    written = envelope(context, "likelihood", 60, "test")
+    assert written["kind"] == "exact"
+    bits, nats = written["rows"]
+    assert bits["metric"] == "bits_per_dim" and bits["value"] == pytest.approx(1, abs=1e-5)
+    assert nats["metric"] == "nats" and nats["value"] == pytest.approx(192 * np.log(2), rel=1e-5)

@@ -1,0 +1,64 @@
+import numpy as np
+
+from workbench import store
+from workbench.data import datasets
+from workbench.evaluation.features import Limits, Material
+
+LIMITS = Limits(train=90, val=40, test=30)
+
+
+def test_test_images_begin_with_the_probe_set_and_hold_none_twice(make_dataset):
+    dataset = make_dataset()
+    material = Material(dataset, Limits(train=90, val=40, test=60))
+    np.testing.assert_array_equal(material.probe.ids, datasets.probe(dataset, 60).ids)
+    np.testing.assert_array_equal(material.test.ids[: len(material.probe)], material.probe.ids)
+    assert len(set(material.test.ids.tolist())) == len(material.test) == 60
+    known, taken = np.asarray(dataset.test.labels), np.asarray(material.test.labels)
+    np.testing.assert_array_equal(taken, known[np.searchsorted(dataset.test.ids, material.test.ids)])
+
+
+def test_splits_are_stratified_and_small_enough(make_dataset):
+    material = Material(make_dataset(), LIMITS)
+    assert [len(material.train), len(material.val), len(material.test)] == [90, 40, 30]
+    assert np.bincount(np.asarray(material.val.labels)).min() >= 13
+    assert np.bincount(np.asarray(material.test.labels)).tolist() == [10, 10, 10]
+    assert np.bincount(np.asarray(material.probe.labels)[material.spread(6)]).tolist() == [2, 2, 2]
+
+
+def test_probe_set_is_written_as_documented_and_once(make_dataset, tmp_path):
+    material, probe = Material(make_dataset(), LIMITS), store.probe_of(tmp_path, "feed")
+    material.write_probe(probe)
+    assert probe.info() == {
+        "fingerprint": "feed",
+        "data": "tiny",
+        "classes": ["dark blue", "grey", "bright yellow"],
+        "factors": [
+            {"name": "turn", "kind": "circular"},
+            {"name": "green", "kind": "continuous"},
+            {"name": "noise", "kind": "continuous"},
+            {"name": "parity", "kind": "categorical"},
+        ],
+        "n": 30,
+        "size": 8,
+        "channels": 3,
+    }
+    arrays = [probe.images(), probe.labels(), probe.ids(), probe.factors()]
+    assert [array.shape for array in arrays if array is not None] == [(30, 8, 8, 3), (30,), (30,), (30, 4)]
+    np.testing.assert_array_equal(probe.images(), material.probe.images)
+    before = (probe.path / "images.npy").stat().st_mtime_ns
+    material.write_probe(probe)
+    assert (probe.path / "images.npy").stat().st_mtime_ns == before
+
+
+def test_unlabelled_data_says_so(make_dataset, tmp_path):
+    material, probe = Material(make_dataset(labels=False, factors=False), LIMITS), store.probe_of(tmp_path, "feed")
+    assert "no labels" in material.unlabelled()
+    material.write_probe(probe)
+    assert probe.labels() is None and probe.factors() is None and probe.info()["factors"] == []
+
+
+def test_pixels_are_the_images_and_large_ones_are_shrunk(make_dataset):
+    material = Material(make_dataset(), LIMITS)
+    features = material.pixels.test["pixels"]
+    assert features.shape == (30, 8 * 8 * 3)
+    np.testing.assert_allclose(features[0, :64], material.test.images[0, :, :, 0].ravel() / 255, atol=1e-6)

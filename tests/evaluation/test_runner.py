@@ -1,0 +1,167 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.evaluation import comparison, runner
+from workbench.evaluation.features import Limits, Material
+from workbench.metrics.similarity import linear_cka
+
+LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, drawn=9, similarity=15)
+
+
+@pytest.fixture
+def evaluate(make_model, make_dataset, monkeypatch):
+    """Evaluate runs whose model is a tiny one, each with its own random weights."""
+    seeds: dict[str, int] = {}
+
+    def load(run, device, checkpoint):
+        return make_model(run, seed=seeds.setdefault(run.id, len(seeds)))
+
+    monkeypatch.setattr(runner, "load", load)
+    monkeypatch.setattr(Material, "load", lambda config, limits: Material(make_dataset(), limits))
+    return lambda runs, **options: runner.evaluate(runs, limits=LIMITS, quiet=True, **options)
+
+
+def test_everything_is_written_and_summed_up(evaluate, make_run):
+    run = make_run(cost={"parameters": 1234, "seconds": 75.0})
+    evaluate([run])
+    assert set(run.evaluations()) == set(runner.NAMES)
+    summary = run.summary()
+    assert summary["knn"] == runner.default_value(run.evaluation("knn"))
+    assert summary["linear"] == runner.default_value(run.evaluation("linear"))
+    assert summary["linear"] > 90
+    assert run.info()["cost"] == {"parameters": 1234, "seconds": 75.0}
+
+
+def test_only_does_no_more_than_it_is_told(evaluate, make_run):
+    run = make_run()
+    evaluate([run], only=["likelihood"])
+    assert list(run.evaluations()) == ["likelihood"]
+    with pytest.raises(WorkbenchError, match='did you mean "linear"'):
+        evaluate([run], only=["liner"])
+
+
+def test_cka_of_runs_together_is_that_of_their_features(evaluate, make_run, make_model, make_dataset):
+    one, other = make_run(), make_run()
+    evaluate([one, other], only=["cka"])
+    written = one.evaluation("cka")
+    assert {row["other"] for row in written["rows"]} == {other.id, "pixels", "untrained:vae"}
+    assert written["rows"][0] | {"value": 0} == {
+        "model": "run",
+        "space": "quarters",
+        "other": other.id,
+        "other_space": "quarters",
+        "metric": "cka",
+        "value": 0,
+        "other_checkpoint": "last, step 1",
+    }
+    probe = Material(make_dataset(), LIMITS).probe
+    a, b = (make_model(run, seed=seed).encode(probe.images) for run, seed in ((one, 0), (other, 1)))
+    values = {(r["space"], r["other_space"]): r["value"] for r in written["rows"] if r["other"] == other.id}
+    assert values["quarters", "quarters"] == pytest.approx(1, abs=1e-5)
+    assert values["random", "random"] == pytest.approx(linear_cka(a["random"], b["random"]), abs=1e-5)
+    mirrored = {
+        (r["other_space"], r["space"]): r["value"] for r in other.evaluation("cka")["rows"] if r["other"] == one.id
+    }
+    assert values == pytest.approx(mirrored)
+
+
+def test_cka_with_earlier_runs_is_kept_while_their_weights_are_the_same(evaluate, make_run):
+    one, other, third = make_run(), make_run(), make_run()
+    evaluate([one, other], only=["cka"])
+    evaluate([one, third], only=["cka"])
+    assert {other.id, third.id} <= {row["other"] for row in one.evaluation("cka")["rows"]}
+    changed = other.evaluation("cka")
+    other.write_evaluation("cka", changed | {"checkpoint": "last, step 99"})
+    evaluate([one, third], only=["cka"])
+    assert other.id not in {row["other"] for row in one.evaluation("cka")["rows"]}
+
+
+def test_runs_on_different_data_are_not_joined(evaluate, make_run):
+    runs = [make_run(), make_run(fingerprint="beef", data="cats")]
+    with pytest.raises(WorkbenchError, match=r"tiny.*cats.*different data"):
+        evaluate(runs)
+    assert not runs[0].evaluations()
+
+
+def test_data_that_changed_since_training_is_refused(evaluate, make_run):
+    with pytest.raises(WorkbenchError, match="trained on other images"):
+        evaluate([make_run(fingerprint="beef")])
+
+
+def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys):
+    runs = [make_run(cost={"parameters": 1_234_567, "seconds": 75.0}, name="mine"), make_run()]
+    evaluate(runs)
+    table = comparison.comparison_table(runs)
+    assert [(row["model"], row["kind"]) for row in table if row["kind"] != "best space"] == [
+        ("mine", "run"),
+        ("vae", "run"),
+        ("pixels", "baseline"),
+        ("untrained:vae", "baseline"),
+        ("untrained:vae", "baseline"),  # of another size, as far as is known
+        ("mean image", "baseline"),
+        ("pca-4", "baseline"),
+    ]
+    mine = table[0]
+    assert mine["space"] == "quarters" and mine["linear"]["n"] == 60
+    assert mine["linear"]["value"] == runs[0].summary()["linear"]
+    assert mine["reconstruction"]["variant"] == "good" and mine["reconstruction"]["n"] == 20
+    assert table[-1]["reconstruction"]["value"] and table[-1]["linear"] is None
+    json.dumps(table)
+    comparison.print_table(table)
+    printed = capsys.readouterr().out
+    for text in ("mine", "1.2 M", "1 min", "pca-4", "60 test images"):
+        assert text in printed
+
+
+def test_best_space_is_the_one_that_validation_prefers(make_run):
+    run = make_run()
+    values = {"a": (60.0, 55.0), "b": (50.0, 70.0), "c": (90.0, 65.0)}
+    found = [
+        {
+            "model": "run",
+            "space": space,
+            "metric": "top1",
+            "value": test,
+            "low": 0,
+            "high": 100,
+            "validation": validation,
+        }
+        for space, (test, validation) in values.items()
+    ]
+    run.write_evaluation("linear", {"rows": found, "default": "a", "n": 10})
+    table = comparison.comparison_table([run])
+    assert [(row["kind"], row["space"], row["linear"]["value"]) for row in table] == [
+        ("run", "a", 60.0),
+        ("best space", "b", 50.0),
+    ]
+
+
+def test_comparison_survives_missing_and_foreign_files(make_run, capsys):
+    run = make_run()
+    run.write_evaluation("linear", {"rows": "none", "default": 3})
+    run.write_evaluation("knn", {"rows": [1, {"model": "run"}, {"model": "pixels", "space": "pixels", "value": 3.0}]})
+    table = comparison.comparison_table([run])
+    assert table[0]["linear"] is None and table[0]["knn"] is None
+    comparison.print_table(table)
+    assert "vae" in capsys.readouterr().out
+
+
+def test_comparison_and_metrics_are_imported_without_torch():
+    code = (
+        "import sys, workbench.evaluation.comparison, workbench.metrics.knn, workbench.metrics.linear_probe, "
+        "workbench.metrics.intervals, workbench.metrics.similarity, workbench.metrics.image; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_limits_are_small_on_a_cpu():
+    import torch
+
+    assert Limits.of(torch.device("cpu")).train < Limits.of(torch.device("cuda")).train
+    assert np.all([int(word) > 0 for word in str(LIMITS).split() if word.isdigit()])

@@ -1,0 +1,187 @@
+"""What every method promises, whatever it is."""
+
+import ast
+import inspect
+import textwrap
+import warnings
+from dataclasses import fields
+
+import pytest
+import torch
+from torch import Tensor
+
+from workbench.config import TrainConfig, flatten, replace_flat
+from workbench.data import keyed
+from workbench.methods import METHODS, load_method
+from workbench.methods.base import Batch, ImageSpec, Likelihood, Method, Reconstructs, Samples, evaluation_mode
+
+SMALL = {
+    "mocov3": {"width": 48, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4},
+    "vae": {"width": 8, "latent_dim": 6},
+    "ddpm": {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0, "feature_steps": (100,)},
+}
+CAPABILITIES = {"reconstructs": Reconstructs, "samples": Samples, "likelihood": Likelihood}
+IMAGES = [ImageSpec(3, 16), ImageSpec(1, 8)]
+
+everyone = pytest.mark.parametrize("name", METHODS)
+every_size = pytest.mark.parametrize("images", IMAGES, ids=str)
+
+
+def build(name: str, images: ImageSpec, seed: int = 0) -> tuple[Method, TrainConfig]:
+    method_class, config_class = load_method(name)
+    config = config_class(**SMALL[name])
+    torch.manual_seed(seed)
+    return method_class(config, images), config
+
+
+def pictures(images: ImageSpec, n: int = 6) -> Tensor:
+    keys = keyed.sample_keys(7, 0, torch.arange(n))
+    return (keyed.uniform(keys, images.channels, images.size, images.size) * 255).round() / 255
+
+
+def batch_of(name: str, config: TrainConfig, images: ImageSpec, ids: Tensor) -> Batch:
+    """A batch as the trainer makes it, of the pictures with these ids."""
+    keys = keyed.sample_keys(0, 0, ids)
+    views = load_method(name)[0].augmentations(config, images)
+    whole = pictures(images)[ids]
+    return Batch(tuple(view(whole, keyed.fork(keys, index)) for index, view in enumerate(views)), keys)
+
+
+@everyone
+def test_options_do_not_shadow_common_ones(name: str) -> None:
+    _, config_class = load_method(name)
+    own = set(config_class.__annotations__)
+    assert own and not own & {field.name for field in fields(TrainConfig)}
+    keys = list(flatten(config_class()))
+    assert len(keys) == len(set(keys))
+
+
+@everyone
+def test_every_option_has_help(name: str) -> None:
+    for config_class in (load_method(name)[1], TrainConfig):
+        body = ast.parse(textwrap.dedent(inspect.getsource(config_class))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for statement, after in zip(body.body, body.body[1:], strict=False):
+            if isinstance(statement, ast.AnnAssign):
+                assert isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant), ast.unparse(statement)
+
+
+@everyone
+@pytest.mark.parametrize("size", [8, 28, 32, 64, 96, 224])
+def test_presets_name_real_options_and_build(name: str, size: int) -> None:
+    method_class, config_class = load_method(name)
+    presets = config_class.presets(size)
+    assert set(presets) == {"cpu", "published"}
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ViT-S with 16 px patches is undercomplete, as published
+        for values in presets.values():
+            method_class(replace_flat(config_class(), values), ImageSpec(3, size))
+
+
+@everyone
+def test_capabilities_are_what_the_list_says(name: str) -> None:
+    method_class, _ = load_method(name)
+    has = {capability for capability, base in CAPABILITIES.items() if issubclass(method_class, base)}
+    assert has == set(METHODS[name].capabilities)
+
+
+@everyone
+@every_size
+def test_a_step_trains_everything_trainable(name: str, images: ImageSpec) -> None:
+    method, config = build(name, images)
+    batch = batch_of(name, config, images, torch.arange(6))
+    method.before_step(0.0)
+    step = method(batch, 0.0)
+    step.loss.backward()
+    assert step.loss.shape == () and torch.isfinite(step.loss)
+    for term in step.logs.values():
+        assert term.shape == () and not term.requires_grad
+    for parameter_name, parameter in method.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, parameter_name
+    method.after_step(0.0)
+
+
+@everyone
+@every_size
+def test_loss_does_not_depend_on_the_order_of_samples(name: str, images: ImageSpec) -> None:
+    method, config = build(name, images)
+    ids = torch.arange(6)
+    one = method(batch_of(name, config, images, ids), 0.5).loss
+    other = method(batch_of(name, config, images, ids.flip(0)), 0.5).loss
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@everyone
+@every_size
+def test_features_belong_to_the_image_alone(name: str, images: ImageSpec) -> None:
+    """Not to the batch, nor to how often one asks."""
+    method, _ = build(name, images)
+    whole = pictures(images)
+    with evaluation_mode(method):
+        together, again, alone = method.encode(whole), method.encode(whole), method.encode(whole[2:3])
+    assert method.default_feature in together
+    for space, features in together.items():
+        assert features.ndim == 2 and len(features) == len(whole) and torch.isfinite(features).all()
+        assert torch.equal(features, again[space])
+        torch.testing.assert_close(features[2:3], alone[space], rtol=1e-4, atol=1e-5)
+
+
+@everyone
+def test_weights_are_the_whole_state(name: str) -> None:
+    method, _ = build(name, IMAGES[0])
+    other, _ = build(name, IMAGES[0], seed=1)
+    whole = pictures(IMAGES[0])
+    other.load_state_dict(method.state_dict())
+    with evaluation_mode(method), evaluation_mode(other):
+        for space, features in method.encode(whole).items():
+            assert torch.equal(features, other.encode(whole)[space])
+
+
+@everyone
+def test_evaluation_leaves_the_training_mode_as_it_was(name: str) -> None:
+    method, _ = build(name, IMAGES[0])
+    method.train()
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    with evaluation_mode(method):
+        assert not method.training
+        method.encode(pictures(IMAGES[0]))
+    assert method.training
+    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
+
+
+@everyone
+@every_size
+def test_reconstructions(name: str, images: ImageSpec) -> None:
+    method, _ = build(name, images)
+    if not isinstance(method, Reconstructs):
+        pytest.skip("does not reconstruct")
+    whole, keys = pictures(images), keyed.sample_keys(0, 0, torch.arange(6))
+    with evaluation_mode(method):
+        drawn, part = method.reconstruct(whole, keys), method.reconstruct(whole[:2], keys[:2])
+    for variant, pixels in drawn.items():
+        assert pixels.shape == whole.shape and pixels.min() >= 0 and pixels.max() <= 1
+        torch.testing.assert_close(pixels[:2], part[variant], rtol=1e-3, atol=1e-3)
+
+
+@everyone
+@every_size
+def test_samples_depend_on_the_seed_alone(name: str, images: ImageSpec) -> None:
+    method, _ = build(name, images)
+    if not isinstance(method, Samples):
+        pytest.skip("does not sample")
+    with evaluation_mode(method):
+        four, two, other = (method.sample(n, seed, steps=4) for n, seed in ((4, 0), (2, 0), (2, 1)))
+    assert four.shape == (4, *images[:1], images.size, images.size) and four.min() >= 0 and four.max() <= 1
+    torch.testing.assert_close(four[:2], two, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(two, other, atol=1e-2)
+
+
+@everyone
+def test_likelihood_of_discrete_pixels_is_at_least_zero(name: str) -> None:
+    """A probability mass is at most 1, so its negative logarithm cannot be below 0."""
+    method, _ = build(name, IMAGES[0])
+    if not isinstance(method, Likelihood):
+        pytest.skip("has no likelihood")
+    with evaluation_mode(method):
+        nats = method.nats_per_image(pictures(IMAGES[0]), keyed.sample_keys(0, 0, torch.arange(6)))
+    assert nats.shape == (6,) and (nats > 0).all()
