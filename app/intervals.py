@@ -58,11 +58,10 @@ def by_model(panels: Sequence[Panel], order: Sequence[str], row_height: int = 74
                 row=1,
                 col=column,
             )
-        for index, (label, value) in enumerate((label, panel.ticks[label]) for label in order if label in panel.ticks):
-            y = place[label]
+        for label in [label for label in order if label in panel.ticks]:
             figure.add_scatter(
-                x=[value, value],
-                y=[y - 0.3, y + 0.3],
+                x=[panel.ticks[label]] * 2,
+                y=[place[label] - 0.24, place[label] + 0.14],
                 mode="lines",
                 line={"color": look.GREY, "width": 3},
                 showlegend=False,
@@ -70,17 +69,6 @@ def by_model(panels: Sequence[Panel], order: Sequence[str], row_height: int = 74
                 row=1,
                 col=column,
             )
-            if not index:
-                figure.add_annotation(
-                    x=value,
-                    y=y - 0.3,
-                    text=f"untrained {value:.0f}",
-                    showarrow=False,
-                    yanchor="top",
-                    font={"color": look.GREY, "size": 12},
-                    row=1,
-                    col=column,
-                )
         for dot in panel.dots:
             add_dot(figure, dot, place[dot.label], column)
         figure.update_xaxes(title=panel.title, showgrid=True, gridcolor=GRID, zeroline=False, row=1, col=column)
@@ -130,7 +118,14 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, column: int) -> None:
     )
     if dot.main:
         figure.add_annotation(
-            x=dot.value, y=y + 0.18, text=f"<b>{text}</b>", showarrow=False, yanchor="bottom", row=1, col=column
+            x=dot.value,
+            y=y + 0.18,
+            text=f"<b>{text}</b>",
+            font={"color": dot.colour, "size": 13},
+            showarrow=False,
+            yanchor="bottom",
+            row=1,
+            col=column,
         )
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#F0E442")
 # Tol's "muted" scheme for classes, so that a class is never taken for a run; indigo is lighter, to be seen on dark.
 CLASS_COLOURS = ("#CC6677", "#5F56BD", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
-CLASS_SYMBOLS = ("circle", "diamond", "cross")
+CLASS_SYMBOLS = {"circle": "\N{BLACK CIRCLE}", "diamond": "\N{BLACK DIAMOND}", "cross": "\N{HEAVY GREEK CROSS}"}
 GREY = "#8b929a"
 MAGNITUDE = "viridis"
+CIRCULAR = "Phase"
 STATUS = {
     "running": "blue",
     "finished": "green",
@@ -29,6 +30,7 @@ CSS = """<style>
 .wb-dot {display: inline-block; width: .68rem; height: .68rem; border-radius: 50%; flex: none;}
 .wb-ramp {display: flex; align-items: center; gap: .5rem; color: #8b929a; font-size: .82rem; margin: .1rem 0 .3rem;}
 .wb-ramp i {display: inline-block; width: 150px; height: 9px; border-radius: 2px;}
+.wb-legend {display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; margin: .1rem 0 .3rem;}
 .wb-sheet {overflow-x: auto; padding-bottom: .4rem;}
 .wb-grid {display: grid; gap: 4px 6px; align-items: start; width: max-content;}
 .wb-grid figure {margin: 0; text-align: center;}
@@ -60,6 +62,12 @@ CSS = """<style>
 def run_colours(dark: bool) -> tuple[str, ...]:
     """The eight colours that runs can have."""
     return (*OKABE_ITO, "#e8eaed" if dark else "#1c2024")
+
+
+def class_style(index: int) -> tuple[str, str]:
+    """Colour and symbol of a class; 27 classes can be told apart."""
+    symbols = list(CLASS_SYMBOLS)
+    return CLASS_COLOURS[index % len(CLASS_COLOURS)], symbols[index // len(CLASS_COLOURS) % len(symbols)]
 
 
 def decimals(half_width: float) -> int:

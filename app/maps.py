@@ -134,8 +134,11 @@ def corner(matrix: np.ndarray, images: np.ndarray | None, *, low: float, high: f
         images: uint8 (n, H, W, C), or None.
     """
     n = len(matrix)
-    figure = heat_map(matrix, rows=[""] * n, columns=[""] * n, low=low, high=high, decimals=2, height=height)
-    figure.update_traces(customdata=None, hovertemplate="<b>%{z:.3f}</b><extra></extra>", textfont={"size": 11})
+    digits = look.decimals((high - low) / 20)
+    figure = heat_map(matrix, rows=[""] * n, columns=[""] * n, low=low, high=high, decimals=digits, height=height)
+    figure.update_traces(
+        customdata=None, hovertemplate="<b>%{z:.3f}</b><extra></extra>", textfont={"size": 11 if digits < 3 else 9}
+    )
     figure.update_xaxes(showticklabels=False)
     figure.update_yaxes(showticklabels=False)
     if images is not None:
@@ -177,25 +180,12 @@ def scatter(
     if labels is not None and classes is not None:
         for index in np.unique(labels):
             of_class = np.flatnonzero(labels == index)
-            marker = {
-                "color": look.CLASS_COLOURS[int(index) % len(look.CLASS_COLOURS)],
-                "symbol": look.CLASS_SYMBOLS[int(index) // len(look.CLASS_COLOURS) % len(look.CLASS_SYMBOLS)],
-            }
+            colour, symbol = look.class_style(int(index))
+            marker = {"color": colour, "symbol": symbol}
             add_points(figure, points[of_class], ids[of_class], marker | {"size": size}, classes[int(index)], selected)
-            x, y = np.median(points[of_class], axis=0)
-            if len(classes) <= 12:
-                figure.add_annotation(
-                    x=x,
-                    y=y,
-                    text=f"<b>{classes[int(index)]}</b>",
-                    showarrow=False,
-                    bgcolor="rgba(20,23,26,.62)",
-                    borderpad=2,
-                    font={"color": "#ffffff", "size": 12},
-                )
     else:
         colour = (
-            {"color": values, "colorscale": "Phase" if circular else look.MAGNITUDE}
+            {"color": values, "colorscale": look.CIRCULAR if circular else look.MAGNITUDE}
             if values is not None
             else {"color": look.GREY}
         )

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -32,9 +32,9 @@ def tag(image: np.ndarray, side: int = SIDE, title: str = "") -> str:
     return f'<img{crisp} src="{uri(image)}" {size} alt="{escape(title)}" title="{escape(title)}">'
 
 
-def ramp(steps: int = 256) -> np.ndarray:
-    """The colours of the magnitude scale, uint8 (steps, 3)."""
-    colours = sample_colorscale(look.MAGNITUDE, list(np.linspace(0, 1, steps)), colortype="tuple")
+def ramp(steps: int = 256, scale: str = look.MAGNITUDE) -> np.ndarray:
+    """The colours of a scale, uint8 (steps, 3)."""
+    colours = sample_colorscale(scale, list(np.linspace(0, 1, steps)), colortype="tuple")
     return (np.array(colours) * 255).round().astype(np.uint8)
 
 
@@ -107,8 +107,17 @@ def strip(images: np.ndarray, captions: Sequence[str], side: int = SIDE) -> str:
     return f'<div class="wb-strip">{"".join(cells)}</div>'
 
 
-def colour_bar(low: str, high: str, what: str) -> str:
-    """A small legend of the magnitude scale."""
-    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in ramp(9))
+def class_legend(names: Mapping[int, str]) -> str:
+    """The classes by index in their colours; beyond those that can be told apart, the hover must tell."""
+    cells = []
+    for index, name in list(names.items())[: len(look.CLASS_COLOURS) * len(look.CLASS_SYMBOLS)]:
+        colour, symbol = look.class_style(index)
+        cells.append(f'<span><span style="color:{colour}">{look.CLASS_SYMBOLS[symbol]}</span> {escape(name)}</span>')
+    return f'<div class="wb-legend">{"".join(cells)}</div>'
+
+
+def colour_bar(low: str, high: str, what: str, scale: str = look.MAGNITUDE) -> str:
+    """A small legend of a colour scale."""
+    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in ramp(9, scale))
     bar = f'<i style="background: linear-gradient(90deg, {stops})"></i>'
     return f'<div class="wb-ramp"><span>{escape(what)}</span> {escape(low)} {bar} {escape(high)}</div>'

@@ -34,22 +34,21 @@ def note(text: str) -> None:
 
 
 def protocol(choices: Sequence[Choice], task: str, *more: str) -> str:
-    """What a figure's numbers are: protocol, split, n, seeds and checkpoint of its evaluations, each once."""
+    """What a figure's numbers are: protocol, split, n, seeds and checkpoint of its evaluations, each said once."""
     evaluations = [choice.run.evaluation(task) for choice in choices]
-    parts = [
-        " / ".join(dict.fromkeys(filter(None, map(told, evaluations))))
-        for told in (_protocol, _split, _n, _seeds, _checkpoint)
-    ]
+    parts = ["; ".join(dict.fromkeys(clause for evaluation in evaluations for clause in _clauses(evaluation)))]
+    for told in (_split, _n, _seeds, _checkpoint):
+        parts.append(" / ".join(dict.fromkeys(filter(None, map(told, evaluations)))))
     return " · ".join(part for part in (*parts, *more) if part)
 
 
-def _protocol(evaluation: dict) -> str:
-    return str(evaluation.get("protocol") or "").rstrip(".")
+def _clauses(evaluation: dict) -> list[str]:
+    return [clause for clause in str(evaluation.get("protocol") or "").rstrip(".").split("; ") if clause]
 
 
 def _split(evaluation: dict) -> str:
     split = evaluation.get("split")
-    return "probe set" if split == "probe" else f"{split} split" if split else ""
+    return {"probe": "probe set", "none": "", None: ""}.get(split, f"{split} split")
 
 
 def _n(evaluation: dict) -> str:
@@ -62,7 +61,7 @@ def _seeds(evaluation: dict) -> str:
 
 
 def _checkpoint(evaluation: dict) -> str:
-    return f"checkpoint: {evaluation['checkpoint']}" if evaluation.get("checkpoint") else ""
+    return f"checkpoint {evaluation['checkpoint']}" if evaluation.get("checkpoint") else ""
 
 
 def name(label: str, colour: str = "", small: str = "") -> None:
@@ -108,7 +107,7 @@ def lacking(missing: Sequence[Choice], task: str) -> None:
     for choice in missing:
         reason = choice.run.evaluation(task).get("skipped")
         if isinstance(reason, str):
-            note(f"{choice.label}: {reason}")
+            note(reason if reason.startswith(choice.label) else f"{choice.label}: {reason}")
         elif choice.status == "unreadable":
             note(f"{choice.label}: its run.json is missing or damaged, so nothing is known about it.")
         elif NEEDS.get(task) and NEEDS[task] not in reading.capabilities(choice.run):

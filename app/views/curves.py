@@ -122,8 +122,15 @@ def figures() -> None:
         for place, (key, found) in zip(places, small.items(), strict=False):
             with place:
                 smoothed = 0.0 if key == "lr" else smoothing
+                # Gradient norms of different methods lie orders of magnitude apart.
                 figure = charts.curves(
-                    found, y_title=SMALL[key], x_title=x_title, smoothing=smoothed, height=230, labels=False
+                    found,
+                    y_title=SMALL[key],
+                    x_title=x_title,
+                    smoothing=smoothed,
+                    log=key.startswith("grad_norm"),
+                    height=230,
+                    labels=False,
                 )
                 pieces.chart(figure, f"small-{key}", SMALL[key])
         pieces.note("colours as above · hover for names and values")

@@ -44,9 +44,8 @@ def table(configs: dict[str, dict[str, Any]], keys: Sequence[str], colours: dict
     body = []
     for key in keys:
         values = [config.get(key, ABSENT) for config in configs.values()]
-        usual = Counter(repr(value) for value in values if value is not ABSENT).most_common(1)[0][
-            0
-        ]  # at a tie, the first
+        counts = Counter(repr(value) for value in values if value is not ABSENT)
+        usual = counts.most_common(1)[0][0]  # at a tie, the first
         cells = []
         for value in values:
             if value is ABSENT:
@@ -67,20 +66,30 @@ def render() -> None:
     if not readable:
         return
     everything = st.toggle("Show settings that are the same, too", key="same", bind="query-params")
-    keys = differing(list(readable.values()))
+    differences = differing(list(readable.values()))
+    owners = {key: [label for label, config in readable.items() if key in config] for key in differences}
+    keys = [key for key in differences if len(owners[key]) > 1 or len(readable) == 1]
     if everything:
-        rest = dict.fromkeys(key for config in readable.values() for key in config if key not in keys)
+        rest = dict.fromkeys(key for config in readable.values() for key in config if key not in differences)
         keys += list(rest)
     if len(readable) == 1 and not everything:
         st.caption("Choose a second run to compare it with; the switch above shows all settings of this one.")
-    elif not keys:
+    elif not differences and not keys:
         st.caption("Nothing: these runs were trained with the same settings.")
     else:
-        st.html(table(readable, keys, {choice.label: choice.colour for choice in chosen}))
+        colours = {choice.label: choice.colour for choice in chosen}
+        st.html(table(readable, keys, colours))
         pieces.note(
-            f"{len(differing(list(readable.values())))} settings differ · — : the method has no such setting · "
+            f"{len(differences)} settings differ · — : the method has no such setting · "
             "marked: unlike most of the runs, or unlike the first"
         )
+        alone = {label: [key for key in differences if owners[key] == [label]] for label in readable}
+        alone = {label: keys for label, keys in alone.items() if keys and len(readable) > 1}
+        if alone:
+            st.subheader("Settings that only one of them has", anchor=False)
+            for place, (label, keys) in zip(pieces.columns_of(len(alone)), alone.items(), strict=True):
+                with place:
+                    st.html(table({label: readable[label]}, keys, colours))
     st.subheader("Train them again", anchor=False)
     folder = reading.runs_folder()
     for choice in chosen:

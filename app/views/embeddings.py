@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import maps, pieces, reading, selection
+from app import look, maps, pictures, pieces, reading, selection
 from app.selection import Choice
 from workbench.store import Probe
 
@@ -44,12 +44,14 @@ def render() -> None:
                 key="map",
                 bind="query-params",
             )
+            by = None
             if names:
-                st.segmented_control(
+                by = st.segmented_control(
                     "Colour", names, default=names[0], required=True, key="colour", bind="query-params"
                 )
         selected = selection.images()
-        colour = colouring(probe, st.session_state.get("colour") or "label")
+        colour = colouring(probe, by or "")
+        st.html(legend(colour))
         shown = chosen[:MOST]
         for place, choice in zip(pieces.columns_of(len(shown)), shown, strict=True):
             with place:
@@ -57,17 +59,10 @@ def render() -> None:
                 draw(choice, kind, probe, colour, selected)
         if len(chosen) > MOST:
             pieces.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
-        evaluation = chosen[0].run.evaluation("projection")
-        how = (
-            f"perplexity {evaluation.get('perplexity')}; distances between far groups mean nothing"
-            if kind == "tsne"
-            else "first two components"
-        )
         pieces.note(
             pieces.protocol(
                 chosen,
                 "projection",
-                how,
                 "circle points with the lasso or click one: the same images light up in every map",
             )
         )
@@ -89,6 +84,18 @@ def colouring(probe: Probe, name: str) -> dict[str, Any]:
                 return {"labels": whole, "classes": [str(value) for value in range(whole.max() + 1)]}
             return {"values": values, "circular": factor.get("kind") == "circular"}
     return {}
+
+
+def legend(colour: dict[str, Any]) -> str:
+    """What the colours mean, once for all maps."""
+    if "values" in colour:
+        low, high = colour["values"].min(), colour["values"].max()
+        return pictures.colour_bar(
+            f"{low:.3g}", f"{high:.3g}", "", look.CIRCULAR if colour["circular"] else look.MAGNITUDE
+        )
+    if "labels" not in colour:
+        return ""
+    return pictures.class_legend({int(index): colour["classes"][int(index)] for index in np.unique(colour["labels"])})
 
 
 def draw(choice: Choice, kind: str, probe: Probe, colour: dict[str, Any], selected: list[int]) -> None:
@@ -121,8 +128,8 @@ def circled(key: str) -> None:
 
 def images(probe: Probe, selected: list[int]) -> None:
     """The selected images below the maps."""
-    pictures, ids, labels = probe.images(), probe.ids(), probe.labels()
-    if not selected or pictures is None or ids is None:
+    thumbnails, ids, labels = probe.images(), probe.ids(), probe.labels()
+    if not selected or thumbnails is None or ids is None:
         return
     found = np.flatnonzero(np.isin(ids, selected))[:SHOWN]
     if not len(found):
@@ -134,6 +141,6 @@ def images(probe: Probe, selected: list[int]) -> None:
         f"{names[int(labels[i])] if labels is not None and int(labels[i]) < len(names) else 'image'} · {int(ids[i])}"
         for i in found
     ]
-    pieces.thumbnails(np.asarray(pictures[found]), captions)
+    pieces.thumbnails(np.asarray(thumbnails[found]), captions)
     if len(selected) > SHOWN:
         pieces.note(f"the first {SHOWN} of {len(selected)}")

@@ -32,7 +32,7 @@ def share(row: dict) -> float:
 
 def printed(row: dict) -> str:
     """A cell's text in the metric's own unit."""
-    return f"{row['value']:.0f} %" if row.get("metric") == "accuracy" else f"{row['value']:.2f}"
+    return f"{row['value']:.0f} %" if row.get("metric") == "accuracy" else f"{round(row['value'], 2) + 0.0:.2f}"
 
 
 def columns_for(chosen: Sequence[Choice], space: str) -> dict[str, tuple[str, dict[str, dict]]]:
@@ -113,5 +113,5 @@ def render() -> None:
         }
         chance = {name: level for name, value in levels.items() if (level := reading.number(value)) is not None}
         pieces.chart(intervals.small_multiples(dots, chance, units), "factor-dots", "every factor with intervals")
-        pieces.note(pieces.protocol(chosen, "factors", "95 % interval", "dotted line: chance"))
+        pieces.note("probes as above · bars: 95 % interval · dotted line: chance")
     pieces.lacking(missing, "factors")

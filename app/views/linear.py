@@ -24,10 +24,12 @@ def render() -> None:
             panels.append(panel("kNN, top-1 in %", "knn", chosen))
         pieces.chart(intervals.by_model(panels, order), "probe-dots", "accuracy by model with intervals")
         pieces.note(
-            pieces.protocol(chosen, "linear", "95 % interval", "large: default space, small: the model's other spaces")
+            "large dot: the model's default space, with its 95 % interval · small dots: its other spaces · "
+            "short grey line: the same network untrained · dotted line: the same probe on raw pixels"
         )
+        pieces.note("Linear probe: " + pieces.protocol(chosen, "linear"))
         if len(panels) > 1:
-            pieces.note(pieces.protocol(chosen, "knn", "95 % interval"))
+            pieces.note("kNN: " + pieces.protocol(chosen, "knn"))
         by_class(chosen)
         with st.expander("All numbers"):
             st.dataframe(numbers(chosen), hide_index=True, height="content")
@@ -76,7 +78,7 @@ def by_class(chosen: Sequence[Choice]) -> None:
     st.subheader("Class by class", anchor=False)
     pieces.chart(intervals.per_class(scores, classes), "per-class", "accuracy per class")
     few = f" · the 30 of {n} classes on which the models differ most" if n > 30 else ""
-    pieces.note(pieces.protocol(chosen, "linear", "default space" + few))
+    pieces.note("linear probe of the default space, as above" + few)
     tables = {choice: reading.square(rows[choice.label].get("confusion"), n) for choice in chosen}
     tables = {choice: table for choice, table in tables.items() if table is not None}
     if not tables:

@@ -1,49 +1,55 @@
 """Similarity: what looks alike?"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
 
-from app import maps, pictures, pieces, reading, selection
+from app import look, maps, pictures, pieces, reading, selection
 from app.selection import Choice
 from workbench.store import Probe
 
 TITLE = "What looks alike?"
 CORNER = 10
+SCALES = ["the same for every model", "each model its own"]
+
+
+class Shown(NamedTuple):
+    """A model's matrix (n, n) in one of its spaces, and what the ends of its colour scale mean."""
+
+    choice: Choice
+    space: str
+    matrix: np.ndarray
+    limits: tuple[float, float]
 
 
 def render() -> None:
-    chosen, probe = pieces.same_probe(selection.choices())
-    chosen, missing = pieces.having(chosen, "similarity", lambda choice, evaluation: readable(choice, evaluation))
+    comparable, probe = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(comparable, "similarity", lambda choice, _: usable_spaces(choice))
     if chosen:
-        spaces = {choice: pick(choice) for choice in chosen}
-        matrices = {choice: matrix(choice, space) for choice, space in spaces.items()}
-        low = float(min(np.percentile(np.asarray(m[::3, ::3], np.float32), 2) for m in matrices.values()))
-        low = np.floor(min(low, 0.9) * 10) / 10
-        instances(matrices, spaces, probe, low)
-        corners(matrices, probe, low)
-        classes(spaces, probe)
+        scale = st.segmented_control(
+            "Colour scale", SCALES, default=SCALES[0], required=True, key="scale", bind="query-params"
+        )
+        shared = scale != SCALES[1]
+        matrices = {choice: matrix(choice, picked(choice)) for choice in chosen}
+        limits = colour_limits({choice: found[::3, ::3] for choice, found in matrices.items()}, shared)
+        models = [Shown(choice, picked(choice), found, limits[choice]) for choice, found in matrices.items()]
+        instances(models, probe, shared)
+        corners(models, probe)
+        classes(models, probe, shared)
     pieces.lacking(missing, "similarity")
 
 
-def readable(choice: Choice, evaluation: dict[str, Any]) -> bool:
-    """Whether a run has a matrix that can be drawn."""
-    return any(
-        reading.square(choice.run.array(f"similarity-{space}")) is not None for space in reading.spaces(evaluation)
-    )
+def usable_spaces(choice: Choice) -> list[str]:
+    """Spaces of a run that have a matrix, the default first."""
+    names = reading.spaces(choice.run.evaluation("similarity"))
+    return [space for space in names if reading.square(choice.run.array(f"similarity-{space}")) is not None]
 
 
-def pick(choice: Choice) -> str:
-    """The space of a run that is shown: chosen above its matrix, the default at first."""
-    evaluation = choice.run.evaluation("similarity")
-    options = [
-        space
-        for space in reading.spaces(evaluation)
-        if reading.square(choice.run.array(f"similarity-{space}")) is not None
-    ]
-    kept = st.session_state.get(f"space-{choice.index}")
+def picked(choice: Choice) -> str:
+    """The space that was picked above the model's matrix, the default at first."""
+    options, kept = usable_spaces(choice), st.session_state.get(f"space-{choice.index}")
     return kept if kept in options else options[0]
 
 
@@ -53,106 +59,75 @@ def matrix(choice: Choice, space: str) -> np.ndarray:
     return found
 
 
-def class_labels(choice: Choice, probe: Probe | None, n: int) -> list[str]:
-    """Class names of the n images of a matrix, or nothing where they have none."""
-    labels = (
-        reading.matrix(choice.run.array("similarity-labels"), (n,))
-        if choice.run.array("similarity-labels") is not None
-        else None
-    )
+def colour_limits(tables: dict[Choice, np.ndarray], shared: bool) -> dict[Choice, tuple[float, float]]:
+    """What the ends of each model's colour scale mean: nearly its smallest and its largest value, or those of all."""
+    ends = {choice: (float(np.percentile(table, 1)), float(table.max())) for choice, table in tables.items()}
+    lows, highs = zip(*ends.values(), strict=True)
+    return dict.fromkeys(ends, (min(lows), max(highs))) if shared else ends
+
+
+def legend(limits: tuple[float, float], what: str) -> None:
+    st.html(pictures.colour_bar(f"{limits[0]:.2f}", f"{limits[1]:.2f}", what))
+
+
+def class_labels(model: Shown, probe: Probe | None) -> list[str]:
+    """Class names of the matrix's images, or nothing where they have none."""
+    labels = reading.matrix(model.choice.run.array("similarity-labels"), (len(model.matrix),))
     if labels is None or labels.min() < 0:
         return []
-    names = reading.class_names(
-        probe.info().get("classes") if probe else None, known_classes(probe, int(labels.max()) + 1)
-    )
-    return [names[int(label)] for label in labels]
-
-
-def known_classes(probe: Probe | None, at_least: int) -> int:
     names = probe.info().get("classes") if probe else None
-    return max(at_least, len(names) if isinstance(names, list) else 0)
+    known = max(int(labels.max()) + 1, len(names) if isinstance(names, list) else 0)
+    return [reading.class_names(names, known)[int(label)] for label in labels]
 
 
-def instances(matrices: dict[Choice, np.ndarray], spaces: dict[Choice, str], probe: Probe | None, low: float) -> None:
-    """The large matrices, one per model, on one scale."""
-    st.html(pictures.colour_bar(f"{low:.1f}", "1", "cosine similarity"))
-    for place, (choice, values) in zip(pieces.columns_of(len(matrices)), matrices.items(), strict=True):
+def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
+    """The large matrices, one per model."""
+    if shared:
+        legend(models[0].limits, "cosine similarity")
+    for place, model in zip(pieces.columns_of(len(models)), models, strict=True):
         with place:
-            pieces.name(choice.label, choice.colour)
-            evaluation = choice.run.evaluation("similarity")
-            options = [
-                space
-                for space in reading.spaces(evaluation)
-                if reading.square(choice.run.array(f"similarity-{space}")) is not None
-            ]
-            st.selectbox(
-                "Space",
-                options,
-                index=options.index(spaces[choice]),
-                key=f"space-{choice.index}",
-                label_visibility="collapsed",
-            )
-            figure = maps.similarity(
-                values,
-                class_labels(choice, probe, len(values)),
-                low=low,
-                high=1,
-                height=pieces.side_of(len(matrices)) + 15,
-            )
-            pieces.chart(figure, f"similarity-{choice.index}", f"similarity matrix of {choice.label}")
-            told = evaluation.get("spaces")
-            numbers = told.get(spaces[choice]) if isinstance(told, dict) else None
+            pieces.name(model.choice.label, model.choice.colour)
+            options, key = usable_spaces(model.choice), f"space-{model.choice.index}"
+            st.selectbox("Space", options, options.index(model.space), key=key, label_visibility="collapsed")
+            if not shared:
+                legend(model.limits, "cosine")
+            low, high = model.limits
+            height = pieces.side_of(len(models)) + 15
+            figure = maps.similarity(model.matrix, class_labels(model, probe), low=low, high=high, height=height)
+            pieces.chart(figure, f"similarity-{model.choice.index}", f"similarity matrix of {model.choice.label}")
+            told = model.choice.run.evaluation("similarity").get("spaces")
+            numbers = told.get(model.space) if isinstance(told, dict) else None
             if isinstance(numbers, dict):
                 pieces.note(summary(numbers))
-    pieces.note(
-        pieces.protocol(
-            list(matrices),
-            "similarity",
-            "rows: view A, columns: view B, sorted by class",
-            "one scale for all; values below it are drawn in its darkest colour",
-        )
-    )
+    choices = [model.choice for model in models]
+    pieces.note(pieces.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class"))
 
 
 def summary(numbers: dict[str, Any]) -> str:
     """Diagonal against the rest, in words."""
-    parts = []
-    for key, text in (
-        ("diagonal", "same image {:.2f}"),
-        ("off_diagonal", "other images {:.2f}"),
-        ("matching", "{:.0f} % find their own second view first"),
-    ):
-        value = reading.number(numbers.get(key))
-        if value is not None:
-            parts.append(text.format(value))
-    return " · ".join(parts)
+    texts = {
+        "diagonal": "same image {:.2f}",
+        "off_diagonal": "other images {:.2f}",
+        "matching": "{:.0f} % find their own second view first",
+    }
+    values = {key: reading.number(numbers.get(key)) for key in texts}
+    return " · ".join(texts[key].format(value) for key, value in values.items() if value is not None)
 
 
-def corner_indices(labels: Sequence[str], n: int) -> np.ndarray:
-    """Ten images spread over the classes; without classes the first ten."""
-    if not labels:
-        return np.arange(min(CORNER, n))
-    return maps.thin(n, CORNER)
-
-
-def corners(matrices: dict[Choice, np.ndarray], probe: Probe | None, low: float) -> None:
-    """Ten images with printed values."""
+def corners(models: Sequence[Shown], probe: Probe | None) -> None:
+    """Ten images, spread over the classes, with printed values."""
     st.subheader("Ten of them, with their values", anchor=False)
-    for place, (choice, values) in zip(pieces.columns_of(len(matrices)), matrices.items(), strict=True):
-        keep = corner_indices(class_labels(choice, probe, len(values)), len(values))
+    for place, model in zip(pieces.columns_of(len(models)), models, strict=True):
+        keep = maps.thin(len(model.matrix), CORNER)
         with place:
-            pieces.name(choice.label, choice.colour, pick(choice))
-            figure = maps.corner(
-                np.asarray(values[np.ix_(keep, keep)]),
-                thumbnails(choice, probe, keep),
-                low=low,
-                high=1,
-                height=pieces.side_of(len(matrices)) + 20,
-            )
-            pieces.chart(figure, f"corner-{choice.index}", f"ten images' similarities in {choice.label}")
+            pieces.name(model.choice.label, model.choice.colour, model.space)
+            low, high = model.limits
+            values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), pieces.side_of(len(models)) + 20
+            figure = maps.corner(values, thumbnails(model.choice, probe, keep), low=low, high=high, height=height)
+            pieces.chart(figure, f"corner-{model.choice.index}", f"ten images' similarities in {model.choice.label}")
     pieces.note(
         "ten images spread over the classes, the same for every model · thumbnails before augmentation · "
-        "view A down, view B across"
+        "view A down, view B across · colours as above"
     )
 
 
@@ -167,33 +142,30 @@ def thumbnails(choice: Choice, probe: Probe | None, keep: np.ndarray) -> np.ndar
     return np.asarray(images[wanted]) if len(wanted) == len(keep) else None
 
 
-def classes(spaces: dict[Choice, str], probe: Probe | None) -> None:
+def classes(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
     """Mean similarity between classes."""
-    arrays = {choice: choice.run.array(f"class-similarity-{space}") for choice, space in spaces.items()}
-    found = {
-        choice: table
-        for choice, array in arrays.items()
-        if array is not None and (table := reading.square(array)) is not None
-    }
-    if not found:
+    tables = {}
+    for model in models:
+        table = reading.square(model.choice.run.array(f"class-similarity-{model.space}"))
+        if table is not None:
+            tables[model.choice] = table
+    if not tables:
         return
+    limits, spaces = colour_limits(tables, shared), {model.choice: model.space for model in models}
     st.subheader("Between classes", anchor=False)
-    values = np.concatenate([np.asarray(table).ravel() for table in found.values()])
-    low, high = float(values.min()), float(values.max())
-    st.html(pictures.colour_bar(f"{low:.2f}", f"{high:.2f}", "mean cosine similarity"))
-    for place, (choice, table) in zip(pieces.columns_of(len(found)), found.items(), strict=True):
+    if shared:
+        legend(next(iter(limits.values())), "mean cosine similarity")
+    for place, (choice, table) in zip(pieces.columns_of(len(tables)), tables.items(), strict=True):
         names = reading.class_names(probe.info().get("classes") if probe else None, len(table))
+        low, high = limits[choice]
+        decimals = look.decimals((high - low) / 20) if len(names) <= 10 else None
+        height = pieces.side_of(len(tables))
         with place:
             pieces.name(choice.label, choice.colour, spaces[choice])
-            decimals = 2 if len(names) <= 10 else None
+            if not shared:
+                legend(limits[choice], "mean cosine")
             figure = maps.heat_map(
-                table,
-                rows=names,
-                columns=names,
-                low=low,
-                high=high,
-                decimals=decimals,
-                height=pieces.side_of(len(found)),
+                table, rows=names, columns=names, low=low, high=high, decimals=decimals, height=height
             )
             pieces.chart(figure, f"classes-{choice.index}", f"class similarity of {choice.label}")
-    pieces.note("mean cosine between the images of two classes, view A against view B · the same scale for every model")
+    pieces.note("mean cosine between the images of two classes, view A against view B")

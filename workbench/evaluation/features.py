@@ -43,7 +43,7 @@ class Limits:
         """Few enough for minutes on a CPU, or all there are to a common size."""
         if device.type != "cpu":
             return cls()
-        return cls(train=3_000, val=1_000, test=2_000, reconstruct=128, slow_samplers=False)
+        return cls(train=3_000, val=500, test=1_500, reconstruct=100, slow_samplers=False)
 
     def __str__(self) -> str:
         return ", ".join(f"{field.name} {getattr(self, field.name)}" for field in fields(self))
