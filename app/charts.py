@@ -58,6 +58,7 @@ def curves(
     references: Mapping[str, float] | None = None,
     height: int = 300,
     labels: bool = True,
+    zoom: tuple[float, float] | None = None,
 ) -> go.Figure:
     """Curves with their names at their ends.
 
@@ -65,14 +66,25 @@ def curves(
         references: horizontal grey lines by name.
         smoothing: weight of :func:`smooth`; the raw curve stays behind, faint.
         labels: write the names; without, the hover tells.
+        zoom: the part of the x axis that is shown; the y axis fits what is in it.
     """
     figure = go.Figure()
+    start, stop = zoom or (-np.inf, np.inf)
+    seen: list[float] = []
     ends: list[tuple[str, str, float, float]] = []
     for line in lines:
-        keep = np.linspace(0, len(line.x) - 1, min(POINTS, len(line.x))).round().astype(int)
+        smoothed = smooth(line.y, smoothing) if smoothing else line.y
+        # One point beyond each edge, so that the line runs out of the picture.
+        inside = np.flatnonzero((line.x >= start) & (line.x <= stop))
+        if not len(inside):
+            continue
+        edges = np.clip([start, stop], line.x[0], line.x[-1])
+        seen += [*line.y[inside], *smoothed[inside], *np.interp(edges, line.x, smoothed)]
+        first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, len(line.x) - 1)
+        keep = np.linspace(first, last, min(POINTS, last - first + 1)).round().astype(int)
+        end = inside[-1]
         hover = f"{line.label}: %{{y:.4~g}}<extra></extra>"
         style = {"mode": "lines", "showlegend": False, "name": line.label}
-        smoothed = smooth(line.y, smoothing) if smoothing else line.y
         if smoothing:
             faint = {"color": line.colour, "width": 1}
             figure.add_scatter(x=line.x[keep], y=line.y[keep], line=faint, opacity=0.25, hoverinfo="skip", **style)
@@ -80,15 +92,15 @@ def curves(
             x=line.x[keep], y=smoothed[keep], line={"color": line.colour, "width": 2.2}, hovertemplate=hover, **style
         )
         figure.add_scatter(
-            x=line.x[-1:],
-            y=smoothed[-1:],
+            x=line.x[end : end + 1],
+            y=smoothed[end : end + 1],
             mode="markers",
             marker={"color": line.colour, "size": 7},
             hoverinfo="skip",
             showlegend=False,
             cliponaxis=False,
         )
-        ends.append((line.label, line.colour, float(line.x[-1]), float(smoothed[-1])))
+        ends.append((line.label, line.colour, float(line.x[end]), float(smoothed[end])))
     for name, value in (references or {}).items():
         figure.add_hline(y=value, line=REFERENCE)
         figure.add_annotation(
@@ -103,22 +115,25 @@ def curves(
         )
     if labels and ends:
         place_labels(figure, ends, log, height)
-    x_end = max((end[2] for end in ends), default=1.0)
     figure.update_layout(
         height=height,
         margin={"l": 62, "r": 130 if labels else 12, "t": 12, "b": 44},
         hovermode="x unified",
-        uirevision=x_title,
+        selectdirection="h",
     )
-    figure.update_xaxes(title=x_title, gridcolor=GRID, zeroline=False, range=[0, x_end * 1.005])
+    whole = max((float(line.x[-1]) for line in lines), default=1.0)
+    figure.update_xaxes(title=x_title, gridcolor=GRID, zeroline=False, range=zoom or (0, whole * 1.005))
     figure.update_yaxes(
         title=y_title, type="log" if log else "linear", gridcolor=GRID, zeroline=False, nticks=7, tickformat=".4~g"
     )
-    shown = np.concatenate([line.y for line in lines]) if lines else np.zeros(0)
+    shown = np.array([*seen, *(references or {}).values()])
     if len(shown) and np.ptp(shown) <= 1e-6 * np.abs(shown).max():  # a constant: no axis of rounding errors
-        figure.update_yaxes(
-            range=[shown[0] - 0.1 * abs(shown[0]), shown[0] + 0.1 * abs(shown[0])], type="linear", tickformat=".3~g"
-        )
+        margin = 0.1 * abs(shown[0]) or 1.0
+        figure.update_yaxes(range=[shown[0] - margin, shown[0] + margin], type="linear", tickformat=".3~g")
+    elif zoom and len(shown):
+        values = np.log10(shown[shown > 0]) if log else shown
+        margin = 0.05 * np.ptp(values)
+        figure.update_yaxes(range=[values.min() - margin, values.max() + margin])
     return figure
 
 

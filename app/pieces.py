@@ -25,7 +25,7 @@ NEEDS = {
     "reconstruction": "reconstructs",
     "samples": "samples",
 }  # the capability without which there is nothing to evaluate
-CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}
 
 
 def note(text: str) -> None:

@@ -1,7 +1,7 @@
 """The one exception meant for people."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Iterable
 
 
 class WorkbenchError(Exception):

@@ -1,6 +1,8 @@
 """Curves: is it learning?"""
 
+import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,8 +36,44 @@ def render() -> None:
         )
         st.slider("Smoothing", 0.0, 0.98, 0.6, 0.02, key="smoothing", bind="query-params", width=220)
         st.toggle("Logarithmic loss", key="log", bind="query-params")
+        st.button(
+            "Whole training",
+            icon=":material/zoom_out_map:",
+            key="whole",
+            on_click=keep_zoom,
+            args=(None,),
+            disabled=not zoom(),
+        )
     live = any(choice.status == "running" for choice in selection.choices())
     st.fragment(figures, run_every=3 if live else None)()
+
+
+def zoom() -> tuple[float, float] | None:
+    """The part of training that was dragged open, in units of the x axis as recorded; it stands in the URL."""
+    text = st.query_params.get("zoom", st.session_state.get("zoom", ""))
+    match = re.fullmatch(r"(\w+):([\d.]+)-([\d.]+)", text)
+    if match is None or match[1] != (st.session_state.get("x") or "step"):
+        return None
+    keep_zoom(text)
+    return float(match[2]), float(match[3])
+
+
+def keep_zoom(text: str | None) -> None:
+    """Keep it in the URL and over a change of page."""
+    st.session_state["zoom"] = text or ""
+    if text:
+        st.query_params["zoom"] = text
+    elif "zoom" in st.query_params:
+        del st.query_params["zoom"]
+
+
+def dragged(key: str, x: str, scale: float) -> None:
+    """Open the part of training that was dragged over in one of the figures, in all of them."""
+    boxes = st.session_state[key]["selection"]["box"]
+    if boxes:
+        start, stop = sorted(max(0.0, value) * scale for value in boxes[-1]["x"][:2])
+        keep_zoom(f"{x}:{start:.2f}-{stop:.2f}")
+        st.session_state["dragged"] = True
 
 
 def curve(choice: Choice, rows: Sequence[dict[str, Any]], key: str, x: str, scale: float) -> charts.Curve | None:
@@ -63,10 +101,20 @@ def axis(x: str, metrics: dict[str, list[dict[str, Any]]]) -> tuple[float, str]:
 
 
 def figures() -> None:
+    if st.session_state.pop("dragged", False):  # a fragment alone would leave the button behind
+        st.rerun()
     chosen, state = selection.choices(), st.session_state
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
     metrics = {choice.run.id: choice.run.metrics() for choice in chosen}
     scale, x_title = axis(x, metrics)
+    opened = zoom()
+    window = (opened[0] / scale, opened[1] / scale) if opened else None
+
+    def draw(found: Sequence[charts.Curve], title: str, key: str, **options: Any) -> None:
+        # Streamlit rebuilds a figure whose data change, so the zoom is kept here and not in the browser.
+        figure = charts.curves(found, y_title=title, x_title=x_title, zoom=window, **options)
+        select = partial(dragged, key, x, scale)
+        st.plotly_chart(figure, key=key, config=pieces.CHART, alt=title, on_select=select, selection_mode="box")
 
     def lines(key: str, among: Sequence[Choice] = chosen) -> list[charts.Curve]:
         found = [curve(choice, metrics[choice.run.id], key, x, scale) for choice in among]
@@ -80,12 +128,7 @@ def figures() -> None:
     monitored = lines("knn")
     if monitored:
         st.subheader("kNN accuracy of the features", anchor=False)
-        with st.container(key="curve-knn"):
-            pieces.chart(
-                charts.curves(monitored, y_title="top-1, %", x_title=x_title, references=pixels(chosen), height=380),
-                "knn-curve",
-                "kNN accuracy while training",
-            )
+        draw(monitored, "top-1, %", "knn-curve", references=pixels(chosen), height=380)
         pieces.note(
             "weighted kNN monitor · validation split (pixels: test split, a guide only) · not smoothed · 1 seed per run"
         )
@@ -99,17 +142,9 @@ def figures() -> None:
         st.subheader("Loss", anchor=False)
         for place, (method, found) in zip(pieces.columns_of(len(losses)), losses.items(), strict=True):
             with place:
-                figure = charts.curves(
-                    found,
-                    y_title=f"{method} loss",
-                    x_title=x_title,
-                    smoothing=smoothing,
-                    log=log,
-                    height=270,
-                    labels=len(found) > 1,
-                )
                 pieces.name(method, found[0].colour if len(found) == 1 else "")
-                pieces.chart(figure, f"loss-{method}", f"loss of {method}")
+                options = {"smoothing": smoothing, "log": log, "labels": len(found) > 1}
+                draw(found, f"{method} loss", f"loss-{method}", height=270, **options)
         pieces.note(
             f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because "
             "losses of different methods have different units"
@@ -123,17 +158,11 @@ def figures() -> None:
             with place:
                 smoothed = 0.0 if key == "lr" else smoothing
                 # Gradient norms of different methods lie orders of magnitude apart.
-                figure = charts.curves(
-                    found,
-                    y_title=SMALL[key],
-                    x_title=x_title,
-                    smoothing=smoothed,
-                    log=key.startswith("grad_norm"),
-                    height=230,
-                    labels=False,
-                )
-                pieces.chart(figure, f"small-{key}", SMALL[key])
-        pieces.note("colours as above · hover for names and values")
+                norm = key.startswith("grad_norm")
+                draw(found, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
+        pieces.note(
+            "colours as above · hover for names and values · drag sideways to open a part of training in every figure"
+        )
     for choice in chosen:
         told(choice, bool(metrics[choice.run.id]))
 

@@ -25,13 +25,21 @@ def test_labels_are_moved_apart_in_order() -> None:
     assert charts.spread([1.0, 4.0], 0.5) == [1.0, 4.0]
 
 
-def test_curves_carry_their_names_and_keep_zoom() -> None:
+def test_an_opened_part_of_training_fits_its_values() -> None:
+    line = charts.Curve("a", "#0072B2", np.arange(100.0), np.arange(100.0) ** 2)
+    figure: Any = charts.curves([line], y_title="loss", x_title="step", zoom=(10.5, 20.5))
+    assert figure.layout.xaxis.range == (10.5, 20.5)
+    assert 0 < figure.layout.yaxis.range[0] < 11**2 and 20**2 < figure.layout.yaxis.range[1] < 21**2
+    assert figure.data[0].x[0] == 10 and figure.data[0].x[-1] == 21  # the line runs on beyond the edges
+
+
+def test_curves_carry_their_names() -> None:
     x = np.arange(5000.0)
     lines = [charts.Curve("a", "#0072B2", x, x), charts.Curve("b", "#D55E00", x[:10], -x[:10])]
     figure: Any = charts.curves(lines, y_title="top-1, %", x_title="step", smoothing=0.5, references={"pixels": 7.0})
     assert max(len(trace.x) for trace in figure.data) <= charts.POINTS
     assert {annotation.text for annotation in figure.layout.annotations} == {"a", "b", "pixels"}
-    assert figure.layout.uirevision and figure.layout.shapes[0].y0 == 7.0
+    assert figure.layout.shapes[0].y0 == 7.0
     assert figure.data[2].x[0] == x[-1]  # the end is drawn, however many points are left out
 
 

@@ -20,7 +20,7 @@ def test_initialisation() -> None:
         "blocks.1.mlp.fc1.weight": math.sqrt(6 / (192 + 768)),
         "blocks.1.mlp.fc2.weight": math.sqrt(6 / (192 + 768)),
     }
-    parameters = dict(model.named_parameters())
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
     for name, bound in bounds.items():
         weight = parameters[name]
         assert 0.99 * bound < weight.abs().max() <= bound, name
