@@ -66,11 +66,10 @@ def recolour(run_ids: Iterable[str], before: dict[str, int]) -> dict[str, int]:
 
 
 def first_choice(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """What is compared before anybody chose: the newest finished run of each method, on the newest one's data."""
-    usable = [summary for summary in summaries if summary["status"] in ("finished", "running")]
-    finished = [summary for summary in usable if summary["status"] == "finished"] or usable
+    """What is compared before anybody chose: the newest evaluated run of each method, on the newest one's data."""
+    usable = [summary for summary in summaries if summary["status"] in ("finished", "interrupted", "running")]
+    best = sorted(usable, key=lambda one: (reading.number(one.get("linear")) is None, one["status"] != "finished"))
     newest: dict[str, str] = {}
-    best = sorted(finished, key=lambda summary: reading.number(summary.get("linear")) is None)
     for summary in best:
         if summary.get("data") == best[0].get("data"):
             newest.setdefault(str(summary.get("method")), summary["id"])

@@ -4,8 +4,9 @@
     python -m benchmarks.mocov3_step                    # fp32
     python -m benchmarks.mocov3_step --precision bf16
 
-ViT of width 192, depth 12, patch 4 on 32 px images, heads of the published sizes, batch 128, AdamW. Each side runs in a
-process of its own, in turns; printed are the median step, the ratio of each turn and the peak memory (workers included).
+ViT of width 192, depth 12, patch 4 on 32 px images, heads of the published sizes, batch 128, AdamW. Each side runs
+in a process of its own, in turns; printed are the median step, the ratio of each turn and the peak memory (with the
+workers').
 """
 
 import argparse
@@ -106,9 +107,8 @@ def main() -> None:
         seconds = statistics.median(pair[column]["seconds"] for pair in rounds)
         memory = statistics.median(pair[column]["peak_mb"] for pair in rounds)
         print(f"{name:16} {seconds:7.3f} s a step, {options.batch_size / seconds:6.1f} images/s, peak {memory:6.0f} MB")
-    print(
-        f"ratio            {statistics.median(ratios):7.2f} (from {min(ratios):.2f} to {max(ratios):.2f}), {options.precision}"
-    )
+    spread = f"from {min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"ratio            {statistics.median(ratios):7.2f} ({spread}), {options.precision}")
 
 
 if __name__ == "__main__":

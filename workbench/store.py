@@ -57,7 +57,7 @@ def storage_error(error: OSError, path: Path) -> WorkbenchError:
         return WorkbenchError(
             f"No space left on the disk of {path.parent}; free some, then `workbench resume` continues."
         )
-    return WorkbenchError(f"Cannot write {path}: {error.strerror or error}; choose another folder with --runs.")
+    return WorkbenchError(f"Cannot write {path}: {error.strerror or error}; choose another place.")
 
 
 def write_json(path: Path, content: Any) -> None:

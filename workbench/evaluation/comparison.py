@@ -73,7 +73,7 @@ def print_table(rows: Sequence[Row]) -> None:
         console.print(f"In brackets 95 % bootstrap intervals over test images: {', '.join(notes)}.", style="dim")
         if any(len(found) > 1 for found in counts.values()):
             console.print("The runs were evaluated on different numbers of images; evaluate them again together.")
-    else:
+    elif not any(row["knn"] for row in rows):
         console.print("Nothing has been measured yet; `workbench evaluate RUN...` does.")
 
 
