@@ -127,6 +127,9 @@ def curves(
         title=y_title, type="log" if log else "linear", gridcolor=GRID, zeroline=False, nticks=7, tickformat=".4~g"
     )
     shown = np.array([*seen, *(references or {}).values()])
+    if log and len(shown) and shown.max() > 0:
+        decades = np.ptp(np.log10(shown[shown > 0]))
+        figure.update_yaxes(dtick=max(1, round(decades / 4)) if decades > 1.5 else "D2")
     if len(shown) and np.ptp(shown) <= 1e-6 * np.abs(shown).max():  # a constant: no axis of rounding errors
         margin = 0.1 * abs(shown[0]) or 1.0
         figure.update_yaxes(range=[shown[0] - margin, shown[0] + margin], type="linear", tickformat=".3~g")

@@ -25,7 +25,7 @@ class Pictures(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> list[Tensor]:
+    def __getitem__(self, index: int) -> list:
         return self.transform(self.images[index])
 
 

@@ -51,8 +51,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
     With WORKBENCH_DEBUG=1 errors show their traceback.
     """
-    # On a machine that others use too, threads that spin at OpenMP's barriers slow a training step several times over.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # On a machine that others use too, threads that spin long at OpenMP's barriers slow a training step several times.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         code = app(sys.argv[1:] if tokens is None else tokens)
         sys.stdout.flush()

@@ -21,6 +21,7 @@ from workbench.methods.base import Batch, ImageSpec, Likelihood, Method, Reconst
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
 
 LOG_2PI = math.log(2 * math.pi)
+SIGMA_SPEED = 20.0  # Adam moves a parameter by about the learning rate a step: too slow for one that spans decades
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class VAEConfig(TrainConfig):
         return {
             "cpu": {
                 "latent_dim": 32 if size >= 16 else 8,
-                "width": 32,
+                "width": 16,
                 "epochs": 20,
                 "batch_size": 128,
                 "optim.lr": 1e-3,
@@ -106,11 +107,17 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
         self.config, self.images = config, images
         self.encoder = ConvEncoder(images.channels, images.size, config.width, 2 * config.latent_dim)
         self.decoder = ConvDecoder(images.channels, images.size, config.width, config.latent_dim)
-        self.log_sigma = nn.Parameter(torch.tensor(math.log(config.noise or 0.5)), requires_grad=config.noise is None)
+        start = torch.tensor(math.log(config.noise or 0.5) / SIGMA_SPEED)
+        self.scaled_log_sigma = nn.Parameter(start, requires_grad=config.noise is None)
 
     @classmethod
     def augmentations(cls, config: VAEConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
         return (plain(images.size, config.flip),)
+
+    @property
+    def log_sigma(self) -> Tensor:
+        """ln of the observation noise's standard deviation, for pixels in [-1, 1]."""
+        return SIGMA_SPEED * self.scaled_log_sigma
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, latent_dim) of q(z|x) for images in [0, 1]."""

@@ -120,10 +120,13 @@ def _describe(trainer: Trainer) -> None:
     """Say what was chosen."""
     config, data, (parameters, _) = trainer.config, trainer.dataset, trainer.parameters()
     classes = f"{len(data.classes)} classes" if data.classes else "no labels"
+    length = f"{config.epochs} epochs of {trainer.steps_per_epoch} steps"
+    if config.max_steps == trainer.steps:
+        length = f"{trainer.steps} steps, {trainer.steps_per_epoch} an epoch"
     console.print(
         f"[bold]{trainer.name}[/] ({METHODS[trainer.name].summary}; {parameters / 1e6:.2f} M parameters, "
         f"preset {config.preset})\non {data.name} ({len(data.train)} images of {data.size} px, {classes}): "
-        f"{config.epochs} epochs of {trainer.steps_per_epoch} steps, batch {config.batch_size}, "
+        f"{length}, batch {config.batch_size}, "
         f"{trainer.device.type} {config.precision}, seed {config.seed}"
     )
 
@@ -252,7 +255,7 @@ class _Session:
     def _end_epoch(self, epoch: int, progress: TrainingProgress) -> None:
         """Monitor, say how it went, save."""
         config, done = self.config, self.step >= self.trainer.steps
-        text = f"epoch {epoch}/{config.epochs}"
+        text = f"epoch {epoch}/{-(-self.trainer.steps // self.trainer.steps_per_epoch)}"
         if self.last_row:
             text += f"  loss {self.last_row['loss']:.4g}  {self.last_row['images_per_second']:.0f} images/s"
         best = None
@@ -331,7 +334,7 @@ class _Session:
             step=self.step,
             steps=trainer.steps,
             epoch=self.step / trainer.steps_per_epoch,
-            epochs=self.config.epochs,
+            epochs=trainer.steps / trainer.steps_per_epoch,
             loss=self.last_row.get("loss"),
             knn=readings[-1] if readings else None,
             images_per_second=self.last_row.get("images_per_second"),
