@@ -47,7 +47,8 @@ def main() -> None:
     pixels = shapes.generate("train", options.images).images
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     loader = peer_lightly.loader(pixels, options.batch_size, options.workers, options.blur)
-    theirs(loader), ours(tensor, options.batch_size, options.blur)  # start workers, warm up
+    theirs(loader)  # starts the workers
+    ours(tensor, options.batch_size, options.blur)
     rounds = [(ours(tensor, options.batch_size, options.blur), theirs(loader)) for _ in range(options.rounds)]
     mine, peer = (statistics.median(column) for column in zip(*rounds, strict=True))
     ratios = [a / b for a, b in rounds]

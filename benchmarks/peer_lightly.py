@@ -7,10 +7,10 @@ os.environ.setdefault("LIGHTLY_DID_VERSION_CHECK", "True")  # importing it asks 
 
 import numpy as np
 import torch
-from lightly.loss import NTXentLoss
-from lightly.models.modules.heads import MoCoProjectionHead
-from lightly.models.utils import deactivate_requires_grad, update_momentum
-from lightly.transforms.simclr_transform import SimCLRTransform
+from lightly.loss import NTXentLoss  # pyright: ignore[reportMissingImports]
+from lightly.models.modules.heads import MoCoProjectionHead  # pyright: ignore[reportMissingImports]
+from lightly.models.utils import deactivate_requires_grad, update_momentum  # pyright: ignore[reportMissingImports]
+from lightly.transforms.simclr_transform import SimCLRTransform  # pyright: ignore[reportMissingImports]
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset

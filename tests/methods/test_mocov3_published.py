@@ -1,7 +1,8 @@
 """MoCo v3 against the published code.
 
 ``tests/golden/mocov3.npz`` was made by running ``moco/builder.py``, ``vits.py`` and the schedules of ``main_moco.py``
-of facebookresearch/moco-v3 (commit c349e6e) on one gloo process, with a small linear encoder and random weights.
+of facebookresearch/moco-v3 (commit c349e6e) on one gloo process in double precision, with a small linear
+encoder and random weights.
 """
 
 from pathlib import Path
@@ -64,6 +65,7 @@ def build(tag: str, temperature: float) -> tuple[MoCoV3, dict[str, str]]:
     for name, _ in model.named_parameters():
         prefix = next(p for p in ours if name.startswith(p))
         translation[name] = ours[prefix] + name.removeprefix(prefix)
+    model.double()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(published(tag, "before", translation[name]))
@@ -80,16 +82,16 @@ def test_loss_gradients_and_momentum_encoder(tag: str, temperature: float, monke
     model.before_step(0.0)
     step = model(Batch(views, torch.arange(6)), 0.0)
     step.loss.backward()
-    assert float(step.loss.detach()) == pytest.approx(float(GOLDEN[f"{tag}/loss"]), rel=1e-5)
+    assert float(step.loss.detach()) == pytest.approx(float(GOLDEN[f"{tag}/loss"]), rel=1e-8)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            torch.testing.assert_close(parameter.grad, published(tag, "grad", translation[name]), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(parameter.grad, published(tag, "grad", translation[name]), rtol=1e-8, atol=1e-10)
     state = model.state_dict()
     for key in names(tag, "momentum"):  # parameters, and BatchNorm statistics that are the momentum encoder's own
         ours = f"momentum_backbone.module.{key}"
         if not key.startswith("body"):
             ours = f"momentum_projector.module.{key.split('.', 1)[1]}"
-        torch.testing.assert_close(state[ours], published(tag, "momentum", key), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(state[ours], published(tag, "momentum", key), rtol=1e-8, atol=1e-10)
 
 
 def test_schedules() -> None:

@@ -111,7 +111,8 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float, first: int = 0) 
     Returns:
         scalar, the mean over queries.
     """
-    queries, keys = F.normalize(queries.float(), dim=1), F.normalize(keys.float(), dim=1)
+    dtype = torch.promote_types(queries.dtype, torch.float32)  # at least
+    queries, keys = F.normalize(queries.to(dtype), dim=1), F.normalize(keys.to(dtype), dim=1)
     positives = torch.arange(first, first + len(queries), device=queries.device)
     return F.cross_entropy(queries @ keys.T / temperature, positives) * (2 * temperature)
 
