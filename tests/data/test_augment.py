@@ -190,3 +190,11 @@ def test_the_input_is_left_as_it_was():
     FULL(floats, keys(8))
     dataclasses.replace(FULL, crop_min=1.0, flip=0.0)(floats, keys(8))
     assert torch.equal(floats, before)
+
+
+def test_changing_every_image_and_keeping_some_is_changing_some(monkeypatch: pytest.MonkeyPatch):
+    """What a GPU does, which is never asked which images are chosen, is what the CPU does."""
+    batch = images(64)
+    some = FULL(batch, keys(64))
+    monkeypatch.setattr("workbench.data.augment._selects", lambda device: False)
+    torch.testing.assert_close(FULL(batch, keys(64)), some, rtol=0, atol=1e-6)

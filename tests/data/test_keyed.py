@@ -82,3 +82,9 @@ def test_permutation_is_one_and_changes_with_seed_and_epoch():
     for other in (keyed.permutation(0, 1, 1000), keyed.permutation(1, 0, 1000)):
         assert (order == other).sum() < 20
     assert torch.equal(order, keyed.permutation(0, 0, 1000))
+
+
+def test_numbers_are_mixed_as_tensors_are():
+    numbers = [0, 1, -1, 2**63 - 1, -(2**63), 0x9E3779B97F4A7C15 - 2**64]
+    mixed = keyed.mix(torch.tensor(numbers)).tolist()
+    assert [hashing.mix_number(number) for number in numbers] == [number % 2**64 for number in mixed]

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.networks.vit import ConvStem, vit
+from workbench.networks.vit import ConvStem, Stem, vit
 
 
 def test_initialisation() -> None:
@@ -36,6 +37,26 @@ def test_what_is_frozen() -> None:
     assert frozen == {"pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}
     learned = vit(32, 3, 4, 192, 1, 3, frozen_patch=False)
     assert {name for name, p in learned.named_parameters() if not p.requires_grad} == {"pos_embed"}
+
+
+@pytest.mark.parametrize("stem", ["patch", "conv"])
+def test_forward_is_timms_class_token_with_its_gradients(stem: Stem) -> None:
+    """The shortcut through the last block changes nothing but the cost."""
+    torch.manual_seed(0)
+    model = vit(16, 3, 4, 48, 3, 3, stem=stem).double()
+    images = torch.rand(5, 3, 16, 16, dtype=torch.float64)
+    weights = torch.randn(5, 48, dtype=torch.float64)
+    results = []
+    for tokens in (model(images), VisionTransformer.forward(model, images)):
+        model.zero_grad()
+        (tokens * weights).sum().backward()
+        gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        results.append((tokens.detach(), gradients))
+    (ours, our_gradients), (timms, timms_gradients) = results
+    torch.testing.assert_close(ours, timms, rtol=1e-10, atol=1e-12)
+    assert our_gradients.keys() == timms_gradients.keys()
+    for name, gradient in timms_gradients.items():
+        torch.testing.assert_close(our_gradients[name], gradient, rtol=1e-8, atol=1e-10)
 
 
 def test_a_shifted_image_gives_shifted_patches_but_for_position() -> None:

@@ -7,8 +7,9 @@ each operation can be compared with its per-image counterpart.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import permutations
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from workbench.data import keyed
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-_ORDERS = torch.tensor(list(permutations(range(4))))
+_ORDERS = tuple(permutations(range(4)))
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision rounds it
 _RATIO = (3 / 4, 4 / 3)
 _TRIES = 10
@@ -94,8 +95,8 @@ class Augmentation:
         u = keyed.uniform(keyed.fork(keys, "augmentation"), 2 * _TRIES + 13)
         u, tries = u[:, 2 * _TRIES :], u[:, : 2 * _TRIES]
         spreads = (self.brightness, self.contrast, self.saturation)
-        low = torch.tensor([max(0.0, 1.0 - spread) for spread in spreads] + [-self.hue], device=u.device)
-        high = torch.tensor([1.0 + spread for spread in spreads] + [self.hue], device=u.device)
+        low = _constant((*(max(0.0, 1.0 - spread) for spread in spreads), -self.hue), u.device)
+        high = _constant((*(1.0 + spread for spread in spreads), self.hue), u.device)
         jitter = self.jitter > 0
         sigma_low, sigma_high = self.blur_sigma
         return Parameters(
@@ -103,7 +104,7 @@ class Augmentation:
             flip=u[:, 2] < self.flip if self.flip > 0 else None,
             jitter=u[:, 3] < self.jitter if jitter else None,
             factors=low + (high - low) * u[:, 4:8] if jitter else None,
-            order=_ORDERS.to(u.device)[(u[:, 8] * len(_ORDERS)).long()] if jitter else None,
+            order=_constant(_ORDERS, u.device)[(u[:, 8] * len(_ORDERS)).long()] if jitter else None,
             grey=u[:, 9] < self.grey if self.grey > 0 else None,
             sigma=(sigma_low + (sigma_high - sigma_low) * u[:, 11]) * (u[:, 10] < self.blur) if self.blur > 0 else None,
             solarise=u[:, 12] < self.solarise if self.solarise > 0 else None,
@@ -126,9 +127,7 @@ class Augmentation:
             w_whole, h_whole = round(height * _RATIO[1]), height
         else:
             w_whole, h_whole = width, height
-        whole = torch.tensor(
-            [(height - h_whole) // 2, (width - w_whole) // 2, h_whole, w_whole], device=tries.device, dtype=torch.int64
-        )
+        whole = _constant(((height - h_whole) // 2, (width - w_whole) // 2, h_whole, w_whole), tries.device)
         return torch.where(fits.any(dim=1, keepdim=True), torch.stack((top, left, h, w), dim=1), whole)
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
@@ -139,15 +138,11 @@ class Augmentation:
             if p.jitter is not None and p.factors is not None and p.order is not None:
                 _jitter_(x, p.jitter, p.factors, p.order)
             if p.grey is not None and x.shape[1] == 3:
-                chosen = p.grey.nonzero()[:, 0]
-                x[chosen] = _grey(x[chosen]).expand(-1, 3, -1, -1)
+                _change_(x, p.grey, lambda some: _grey(some).expand(-1, 3, -1, -1))
             if p.sigma is not None:
-                chosen = (p.sigma > 0).nonzero()[:, 0]
-                x[chosen] = _blur(x[chosen], p.sigma[chosen], self.blur_sigma[1])
+                _change_(x, p.sigma > 0, partial(_blur, largest=self.blur_sigma[1]), p.sigma)
             if p.solarise is not None:
-                chosen = p.solarise.nonzero()[:, 0]
-                bright = x[chosen]
-                x[chosen] = torch.where(bright >= self.solarise_threshold, 1.0 - bright, bright)
+                _change_(x, p.solarise, partial(_solarise, threshold=self.solarise_threshold))
         return x
 
     def _crop_and_flip(self, images: Tensor, p: Parameters) -> Tensor:
@@ -213,19 +208,41 @@ def _grey(x: Tensor) -> Tensor:
     return (red * _GREY[0]).add_(green, alpha=_GREY[1]).add_(blue, alpha=_GREY[2])
 
 
+def _change_(x: Tensor, chosen: Tensor, change: Callable[..., Tensor], *parameters: Tensor) -> None:
+    """Replace the chosen (B,) bool of the images (B, C, H, W) by ``change(images, *parameters)``, in place.
+
+    On a CPU only these are computed; elsewhere all are, because the host would have to wait for the device to learn
+    which ones are chosen.
+    """
+    if _selects(x.device):
+        rows = chosen.nonzero()[:, 0]
+        if len(rows):
+            x[rows] = change(x[rows], *(parameter[rows] for parameter in parameters))
+    else:
+        x.copy_(torch.where(chosen[:, None, None, None], change(x.clone(), *parameters), x))
+
+
+def _selects(device: torch.device) -> bool:
+    return device.type == "cpu"
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple, device: torch.device) -> Tensor:
+    """A small tensor that is copied to the device once."""
+    return torch.tensor(values, device=device)
+
+
 def _jitter_(x: Tensor, jitter: Tensor, factors: Tensor, order: Tensor) -> None:
     """Colour jitter in place, each image's four operations in its own order."""
     operations = (BRIGHTNESS, CONTRAST, SATURATION, HUE) if x.shape[1] == 3 else (BRIGHTNESS, CONTRAST)
-    on, order = jitter.cpu(), order.cpu()  # the one synchronisation: which image is due when
     for turn in range(4):
         for operation in operations:
-            chosen = (on & (order[:, turn] == operation)).nonzero()[:, 0].to(x.device)
-            if len(chosen):
-                x[chosen] = _adjust_(x[chosen], operation, factors[chosen, operation][:, None, None, None])
+            due = jitter & (order[:, turn] == operation)
+            _change_(x, due, partial(_adjust_, operation), factors[:, operation, None, None, None])
 
 
-def _adjust_(x: Tensor, operation: int, factor: Tensor) -> Tensor:
-    """One colour operation on images (B, C, H, W) by factors (B, 1, 1, 1), in place.
+def _adjust_(operation: int, x: Tensor, factor: Tensor) -> Tensor:
+    """One colour operation on images (B, C, H, W) by factors (B, 1, 1, 1); the images are overwritten.
 
     Brightness, contrast and saturation blend with black, with the mean grey and with the grey image, as
     ``torchvision.transforms.functional.adjust_…`` do.
@@ -271,6 +288,11 @@ def _shifts(radius: int, size: int, device: torch.device) -> Tensor:
     return torch.nn.functional.one_hot(source, size).to(torch.float32).flatten(1).to(device)
 
 
+def _solarise(x: Tensor, threshold: float) -> Tensor:
+    """Images with the values from the threshold on inverted."""
+    return torch.where(x >= threshold, 1.0 - x, x)
+
+
 def _blur(x: Tensor, sigma: Tensor, largest: float) -> Tensor:
     """Gaussian blur of images (B, C, S, S) by standard deviations (B,), cut off at three times the largest.
 
@@ -279,7 +301,7 @@ def _blur(x: Tensor, sigma: Tensor, largest: float) -> Tensor:
     b, c, size, _ = x.shape
     radius = min(math.ceil(3.0 * largest), size - 1)
     offset = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32)
-    kernel = torch.softmax(-0.5 * (offset / sigma[:, None]) ** 2, dim=1)
+    kernel = torch.softmax(-0.5 * (offset / sigma[:, None].clamp_min(1e-6)) ** 2, dim=1)  # 0 is no blur
     band = (kernel @ _shifts(radius, size, x.device)).view(b, size, size)
     rows = torch.bmm(x.reshape(b, c * size, size), band.transpose(1, 2))
     return torch.matmul(band[:, None], rows.view(b, c, size, size)).clamp_(0.0, 1.0)

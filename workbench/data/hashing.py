@@ -6,6 +6,7 @@ splittable pseudorandom number generators", OOPSLA 2014).
 """
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,15 @@ def mix(numbers: NDArray[np.int64] | NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
+def mix_number(number: int) -> int:
+    """:func:`mix` of one Python number, modulo 2**64."""
+    z = number % 2**64
+    z = ((z ^ (z >> 30)) * MIX_1) % 2**64
+    z = ((z ^ (z >> 27)) * MIX_2) % 2**64
+    return z ^ (z >> 31)
+
+
+@lru_cache(maxsize=256)
 def text_hash(text: str) -> int:
     """A signed 64-bit hash of a text, the same in every process."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)

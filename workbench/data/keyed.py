@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from workbench.data.hashing import GAMMA, MIX_1, MIX_2, text_hash
+from workbench.data.hashing import GAMMA, MIX_1, MIX_2, mix_number, text_hash
 
 
 def _signed(number: int) -> int:
@@ -44,14 +44,13 @@ def bits(keys: Tensor, n: int) -> Tensor:
 
 def sample_keys(seed: int, epoch: int, ids: Tensor) -> Tensor:
     """Keys (B,) int64 of samples by their stable ids (B,) int64."""
-    base = torch.tensor([_signed(seed)], device=ids.device, dtype=torch.int64)
-    return mix(ids + mix(mix(base) + epoch))
+    return mix(ids + _signed(mix_number(mix_number(seed) + epoch)))
 
 
 def fork(keys: Tensor, stream: int | str) -> Tensor:
     """Keys (B,) of an independent stream; the same keys and stream give the same numbers."""
-    number = text_hash(stream) if isinstance(stream, str) else _signed(stream)
-    return mix(keys ^ mix(torch.tensor([number], device=keys.device, dtype=torch.int64).add_(_GAMMA)))
+    number = text_hash(stream) if isinstance(stream, str) else stream
+    return mix(keys ^ _signed(mix_number(number + GAMMA)))
 
 
 def uniform(keys: Tensor, *shape: int) -> Tensor:

@@ -82,6 +82,8 @@ class Loader:
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Images]:
         """The batches of an epoch from its step ``start_step`` on, each (batch_size / world) images."""
         order = keyed.permutation(self.seed, epoch, len(self.split))
+        if self.resident:
+            order = order.to(self.device)
         share = self.batch_size // self.world
         chosen = (
             order[step * self.batch_size + self.rank * share :][:share]
@@ -89,7 +91,7 @@ class Loader:
         )
         if not self.resident:
             return _streamed(self.split.images, self._ids, self._labels, chosen, self.device)
-        return (self._take(rows.to(self.device)) for rows in chosen)
+        return map(self._take, chosen)
 
     def _take(self, rows: Tensor) -> Images:
         images = self._images[rows].permute(0, 3, 1, 2).contiguous()

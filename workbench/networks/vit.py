@@ -2,9 +2,10 @@
 
 import math
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -41,6 +42,37 @@ class ConvStem(nn.Module):
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
+class ViT(VisionTransformer):
+    """timm's vision transformer whose :meth:`forward` computes only what its class token needs.
+
+    The last block's output is read at the class token alone, so its query, attention, projection and MLP are computed
+    for that one token: the same numbers and gradients as timm's, for the price of about one block less.
+    """
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        """Class tokens (B, embed_dim) of images (B, C, H, W); masks are not supported."""
+        x = self.norm_pre(self.patch_drop(self._pos_embed(self.patch_embed(x))))
+        *blocks, last = self.blocks
+        for block in blocks:
+            x = block(x)
+        return self.norm(_first_token(last, x))
+
+
+def _first_token(block: Any, x: Tensor) -> Tensor:
+    """What timm's ``Block`` makes of the first of its tokens: (B, N, D) -> (B, D)."""
+    attention, dim = block.attn, x.shape[2]
+    (query_weight, pair_weight), (query_bias, pair_bias) = (
+        parameter.split([dim, 2 * dim]) for parameter in (attention.qkv.weight, attention.qkv.bias)
+    )
+    normed = block.norm1(x)
+    query = F.linear(normed[:, :1], query_weight, query_bias)
+    key, value = F.linear(normed, pair_weight, pair_bias).chunk(2, dim=2)
+    query, key, value = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in (query, key, value))
+    seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(1)
+    token = x[:, 0] + attention.proj(seen)
+    return token + block.mlp(block.norm2(token))
+
+
 def sincos_position(width: int, height: int, dim: int, temperature: float = 10_000.0) -> Tensor:
     """The fixed 2-D sine-cosine position table, (1, 1 + width height, dim); the class token's row is zero.
 
@@ -62,7 +94,7 @@ def vit(
     heads: int,
     stem: Stem = "patch",
     frozen_patch: bool = True,
-) -> VisionTransformer:
+) -> ViT:
     """A vision transformer without classifier, initialised as in MoCo v3.
 
     Args:
@@ -83,7 +115,7 @@ def vit(
         )
     if width % heads or width % 4:
         raise WorkbenchError(f"--width {width} must be a multiple of 4 and of --heads {heads}.")
-    model = VisionTransformer(
+    model = ViT(
         img_size=size,
         patch_size=patch,
         in_chans=channels,
