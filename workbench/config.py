@@ -85,6 +85,8 @@ class TrainConfig:
     """Where to compute."""
     precision: Annotated[Precision, Parameter(group="Training")] = "auto"
     """Arithmetic of the forward pass; auto is bf16 where the hardware has it, fp32 elsewhere."""
+    compile: Annotated[bool, Parameter(group="Training")] = False
+    """Compile the networks with torch.compile: quicker steps after a minute or more of compilation."""
     init: Annotated[str | None, Parameter(group="Training")] = None
     """Run whose weights training starts from."""
     optim: Annotated[OptimOptions, Parameter(group="Optimiser")] = OptimOptions()

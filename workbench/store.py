@@ -162,10 +162,16 @@ class Run(_Directory):
             summary["status"] = "stalled"
         return summary
 
-    def update_summary(self, **changes: Any) -> None:
-        """Change entries of ``summary.json`` and set its heartbeat."""
+    def update_summary(self, *, alive: bool = True, **changes: Any) -> None:
+        """Change entries of ``summary.json``.
+
+        Args:
+            alive: set the heartbeat, as only the process that trains the run may.
+            changes: entries by name.
+        """
         summary = read_json(self.path / "summary.json") or _summary_of(self.info())
-        write_json(self.path / "summary.json", summary | changes | {"id": self.id, "heartbeat": time.time()})
+        beat = {"heartbeat": time.time()} if alive else {}
+        write_json(self.path / "summary.json", summary | changes | {"id": self.id} | beat)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append a row to ``metrics.jsonl``."""

@@ -118,7 +118,7 @@ def _open(
 def _summarise(run: Run) -> str:
     """Put the default space's accuracies into the run's summary; the same in words."""
     found = {name: default_value(run.evaluation(name)) for name in ("knn", "linear")}
-    run.update_summary(**found)
+    run.update_summary(alive=False, **found)
     return "".join(f", {name} {value:.1f} %" for name, value in found.items() if value is not None)
 
 

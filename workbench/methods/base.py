@@ -1,6 +1,8 @@
 """What a method is: a module that turns a batch into a loss, and the capabilities it may have."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -45,12 +47,14 @@ class Method(nn.Module, ABC):
         default_feature: the entry of :meth:`encode` that stands for the model where one is asked for.
         weights: which weights :meth:`encode` and the capabilities use, in words.
         first_block, last_block: names of the submodules whose gradient norms are monitored.
+        compiled: whether the networks are compiled.
     """
 
     default_feature: str
     weights: ClassVar[str] = "trained weights"
     first_block: str
     last_block: str
+    compiled = False
 
     @abstractmethod
     def __init__(self, config: Any, images: ImageSpec) -> None:
@@ -74,6 +78,12 @@ class Method(nn.Module, ABC):
 
     def after_step(self, progress: float) -> None:
         """What happens after the optimiser's step, such as an exponential moving average."""
+
+    def compile_networks(self) -> None:
+        """Compile each network by itself; what a method does between them is cheap, and changes from step to step."""
+        self.compiled = True
+        for network in self.children():
+            network.compile()
 
 
 class Reconstructs(ABC):
@@ -107,20 +117,13 @@ class Likelihood(ABC):
         """Negative log-likelihood (B,) in nats, summed over dimensions."""
 
 
-def evaluation_mode(method: Method):
-    """Context: no gradient, evaluation mode; the former mode comes back."""
-    return _EvaluationMode(method)
-
-
-class _EvaluationMode:
-    def __init__(self, method: Method) -> None:
-        self.method, self.no_grad = method, torch.inference_mode()
-
-    def __enter__(self) -> None:
-        self.was_training = self.method.training
-        self.method.eval()
-        self.no_grad.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self.no_grad.__exit__(*error)
-        self.method.train(self.was_training)
+@contextmanager
+def evaluation_mode(method: Method) -> Iterator[None]:
+    """Context: no gradient, evaluation mode, nothing compiled (batches differ in size); the former mode comes back."""
+    was_training = method.training
+    method.eval()
+    try:
+        with torch.inference_mode(), torch.compiler.set_stance("force_eager") if method.compiled else nullcontext():
+            yield
+    finally:
+        method.train(was_training)

@@ -336,7 +336,7 @@ class _Session:
             epoch=self.step / trainer.steps_per_epoch,
             epochs=trainer.steps / trainer.steps_per_epoch,
             loss=self.last_row.get("loss"),
-            knn=readings[-1] if readings else None,
+            knn_monitor=readings[-1] if readings else None,
             images_per_second=self.last_row.get("images_per_second"),
             eta_seconds=(trainer.steps - self.step) * seconds / max(self.step, 1),
             seconds=self.seconds,

@@ -59,6 +59,8 @@ class Trainer:
         self.method: Method = method_class(config, self.images).to(self.device)
         if self.device.type == "cpu":  # convolutions are a third faster
             self.method.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if config.compile:
+            self.method.compile_networks()
         self.views = method_class.augmentations(config, self.images)
         self.optimizer = adamw(self.method, config.optim, self.device)
         self.model = self.accelerator.prepare_model(self.method)
@@ -87,7 +89,7 @@ class Trainer:
             group["lr"] = rate
         self.model.train()
         self.method.before_step(progress)
-        result = self.model(Batch(views, keys), progress)
+        result = self._forward(Batch(views, keys), progress)
         self.accelerator.backward(result.loss)
         norms: dict[str, Tensor] = {}
         if watch:
@@ -101,6 +103,15 @@ class Trainer:
         bad = (self.first_bad < 0) & ~torch.isfinite(result.loss.detach())
         self.first_bad = torch.where(bad, step + 1, self.first_bad)
         return result, norms
+
+    def _forward(self, batch: Batch, progress: float) -> Step:
+        try:
+            return self.model(batch, progress)
+        except RuntimeError as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise WorkbenchError(f"The networks could not be compiled ({reason}); train without --compile.") from error
 
     def flops_per_image(self) -> int:
         """Floating-point operations of one image's way through the encoder, two per multiply-add."""
