@@ -18,6 +18,30 @@ from cyclopts import Parameter
 
 from workbench.errors import WorkbenchError, unknown
 
+
+@dataclass(frozen=True)
+class Range:
+    """What a number, or each number of a list, must lie in; stands in a field's annotation."""
+
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, number: float) -> bool:
+        return (
+            (self.low is None or number >= self.low)
+            and (self.high is None or number <= self.high)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
+
+    def __str__(self) -> str:
+        bounds = {"at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
+        return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+
+
+Probability = Annotated[float, Range(0, 1)]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 C = TypeVar("C", bound="TrainConfig")
@@ -35,7 +59,7 @@ class DataOptions:
     """Split to train on; stl10 has an unlabelled one."""
     skip_corrupt: bool = False
     """Leave out images that cannot be decoded instead of stopping at the first."""
-    memory_mb: int | None = None
+    memory_mb: Annotated[int | None, Range(0)] = None
     """MB of images to hold on the device; larger sets are streamed. By default a quarter of the free memory."""
     cache: Path | None = None
     """Folder of downloads and decoded images; by default $WORKBENCH_CACHE or ~/.cache/workbench."""
@@ -45,19 +69,19 @@ class DataOptions:
 class OptimOptions:
     """How the weights are updated (``--optim.…``)."""
 
-    lr: float = 1.5e-4
+    lr: Annotated[float, Range(0)] = 1.5e-4
     """Base learning rate, for a batch of 256 where lr scaling is on."""
     scale_lr: bool = True
     """Multiply the base learning rate by batch size / 256."""
-    weight_decay: float = 0.1
+    weight_decay: Annotated[float, Range(0)] = 0.1
     """Decoupled weight decay, on every parameter."""
-    beta2: float = 0.999
+    beta2: Annotated[float, Range(0, below=1)] = 0.999
     """Decay rate of Adam's second moment."""
-    warmup_epochs: float = 1.0
+    warmup_epochs: Annotated[float, Range(0)] = 1.0
     """Epochs of linear warm-up from zero."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Learning rate after the warm-up."""
-    clip: float | None = None
+    clip: Annotated[float | None, Range(above=0)] = None
     """Largest norm of the gradient; larger ones are scaled down."""
 
 
@@ -71,13 +95,13 @@ class TrainConfig:
     """Allow the data set to be downloaded."""
     data_options: Annotated[DataOptions, Parameter(name="--data", group="Data")] = DataOptions()
     """How the images are read."""
-    epochs: Annotated[int, Parameter(group="Training")] = 20
+    epochs: Annotated[int, Parameter(group="Training"), Range(1)] = 20
     """Passes over the training images."""
-    max_steps: Annotated[int | None, Parameter(group="Training")] = None
+    max_steps: Annotated[int | None, Parameter(group="Training"), Range(1)] = None
     """Stop after this many steps, even in mid-epoch."""
-    batch_size: Annotated[int, Parameter(group="Training")] = 128
+    batch_size: Annotated[int, Parameter(group="Training"), Range(1)] = 128
     """Images per step, over all devices."""
-    seed: Annotated[int, Parameter(group="Training")] = 0
+    seed: Annotated[int, Parameter(group="Training"), Range(0, 2**31 - 1)] = 0
     """Seed of everything random."""
     preset: Annotated[Literal["auto", "cpu", "published"], Parameter(group="Training")] = "auto"
     """Size of model and recipe; auto takes the published one on a GPU and the small one elsewhere."""
@@ -95,11 +119,11 @@ class TrainConfig:
     """Folder of the runs."""
     name: Annotated[str | None, Parameter(group="Run")] = None
     """Name to call the run by, beside its id."""
-    log_every: Annotated[int, Parameter(group="Run")] = 10
+    log_every: Annotated[int, Parameter(group="Run"), Range(1)] = 10
     """Steps between two rows of metrics."""
-    monitor_every: Annotated[int, Parameter(group="Run")] = 1
+    monitor_every: Annotated[int, Parameter(group="Run"), Range(0)] = 1
     """Epochs between two readings of the kNN monitor; 0 turns it off."""
-    checkpoint_every: Annotated[int, Parameter(group="Run")] = 1
+    checkpoint_every: Annotated[int, Parameter(group="Run"), Range(1)] = 1
     """Epochs between two checkpoints; the last one and the best one are kept."""
 
     @classmethod
@@ -144,7 +168,7 @@ def replace_flat(config: C, values: Mapping[str, Any], where: str = "") -> C:
 
 
 def _replace(config: Any, values: Mapping[str, Any], prefix: str, where: str) -> Any:
-    hints = typing.get_type_hints(type(config))
+    hints = typing.get_type_hints(type(config), include_extras=True)
     changes: dict[str, Any] = {}
     for field in fields(config):
         key = prefix + option_name(field.name)
@@ -157,6 +181,14 @@ def _replace(config: Any, values: Mapping[str, Any], prefix: str, where: str) ->
 
 def _coerce(value: Any, hint: Any, key: str, where: str) -> Any:
     """A value from YAML as the field's type."""
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        coerced = _coerce(value, hint, key, where)
+        numbers = coerced if isinstance(coerced, tuple) else () if coerced is None else (coerced,)
+        for allowed in (note for note in notes if isinstance(note, Range)):
+            if not all(number in allowed for number in numbers):
+                raise _wrong(str(allowed), value, key, where)
+        return coerced
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in get_args(hint):
@@ -168,16 +200,17 @@ def _coerce(value: Any, hint: Any, key: str, where: str) -> Any:
             return value
         expected = "one of " + ", ".join(str(option) for option in get_args(hint))
     elif origin is tuple:
-        item = get_args(hint)[0]
-        if isinstance(value, list | tuple):
+        item, *more = get_args(hint)
+        length = None if more == [...] else 1 + len(more)
+        if isinstance(value, list | tuple) and value and length in (None, len(value)):
             return tuple(_coerce(part, item, key, where) for part in value)
-        expected = "a list"
+        expected = f"a list of {length} values" if length else "a list with at least one value"
     else:
         expected = {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text")
         if hint is bool or isinstance(value, bool):
             if hint is bool and isinstance(value, bool):
                 return value
-        elif hint is int and isinstance(value, int | float) and value == int(value):
+        elif hint is int and (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             return int(value)
         elif hint is float and isinstance(value, int | float | str):
             try:  # YAML 1.1 reads 1e-3 as text
@@ -186,8 +219,12 @@ def _coerce(value: Any, hint: Any, key: str, where: str) -> Any:
                 pass
         elif hint in (str, Path) and isinstance(value, str | int | float):
             return hint(str(value))
+    raise _wrong(expected, value, key, where)
+
+
+def _wrong(expected: str, value: Any, key: str, where: str) -> WorkbenchError:
     place = f" in {where}" if where else ""
-    raise WorkbenchError(f'The value of "{key}"{place} must be {expected}, not {value!r}.')
+    return WorkbenchError(f'The value of "{key}"{place} must be {expected}, not {value!r}.')
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch.distributions import Independent, Normal, kl_divergence
 
 from workbench.data import keyed
 from workbench.methods.base import ImageSpec, evaluation_mode
-from workbench.methods.ddpm import DDPM, DDPMConfig, ema_decay
+from workbench.methods.ddpm import DDPM, DEFAULT_STEPS, DDPMConfig, ddim_step, ema_decay, sampling_steps
 from workbench.methods.vae import VAE, VAEConfig, discretised_gaussian_nll, gaussian_kl, gaussian_nll
 from workbench.networks.unet import unet
 
@@ -90,6 +91,42 @@ def test_a_perfect_denoiser_reconstructs_perfectly(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(model.ema, "forward", Oracle)
     for variant in model.reconstruct(images, torch.arange(3)).values():
         torch.testing.assert_close(variant, images, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("sampler", list(DEFAULT_STEPS))
+@pytest.mark.parametrize("steps", [1, 7, 600, 1000])
+def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all data is one image the best denoiser is known, and any number of steps must end at that image."""
+    model, image = small(), torch.rand(1, 1, 8, 8)
+    levels = []
+
+    class Oracle:
+        def __init__(self, x, step) -> None:
+            levels.append(int(step))
+            signal = model.signal[int(step)]
+            self.sample = (x - signal.sqrt() * (2 * image - 1)) / (1 - signal).sqrt()
+
+    monkeypatch.setattr(model.ema, "forward", Oracle)
+    drawn = model.sample(2, seed=0, steps=steps, sampler=sampler)
+    torch.testing.assert_close(drawn, image.expand(2, -1, -1, -1), rtol=0, atol=2e-3)
+    assert levels[0] == 999 and len(levels) == steps and levels == sorted(set(levels), reverse=True)
+
+
+@pytest.mark.parametrize("steps", [4, 50, 1000])
+def test_ddim_is_that_of_diffusers(steps: int) -> None:
+    """diffusers can only do numbers of steps that divide T."""
+    torch.manual_seed(0)
+    model, noises = small(), torch.randn(steps, 2, 1, 8, 8)
+    scheduler = DDIMScheduler(**model.schedule, timestep_spacing="trailing")
+    scheduler.set_timesteps(steps)
+    levels = sampling_steps(1000, steps)
+    assert scheduler.timesteps.tolist() == levels
+    ours = theirs = torch.randn(2, 1, 8, 8)
+    for level, after, noise in zip(levels, [*levels[1:], None], noises, strict=True):
+        ours = ddim_step(ours, noise, model.signal[level], 1.0 if after is None else model.signal[after])
+        scheduler.final_alpha_cumprod = torch.tensor(1.0)
+        theirs = scheduler.step(noise, level, theirs, use_clipped_model_output=True, return_dict=False)[0]
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_averaged_weights_follow_and_come_back_from_a_checkpoint() -> None:

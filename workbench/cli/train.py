@@ -95,7 +95,8 @@ def method_app(method: str) -> App:
 
         training.start(method, settings, where=where, dry_run=dry_run)
 
-    app = App(name=method, config=note_flags, help_epilogue=EPILOGUE)
+    plain = Parameter(negative_iterable=())  # no flags for empty lists
+    app = App(name=method, config=note_flags, default_parameter=plain, help_epilogue=EPILOGUE)
     app.default(run)
     return app
 

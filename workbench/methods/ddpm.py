@@ -5,22 +5,22 @@ and x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, the loss is the simplified bo
 
     L_simple = E_{t, x_0, eps} | eps - eps_theta(x_t, t) |^2   (equation 14), averaged over pixels.
 
-Exponentially averaged weights draw, reconstruct and encode. Samplers are diffusers': ancestral (algorithm 2), DDIM
-(Song et al. 2021) and DPM-Solver++ (Lu et al. 2022); x_0 estimates are clipped to [-1, 1], as in the published sampler.
+Exponentially averaged weights draw, reconstruct and encode. Samplers are ancestral (algorithm 2), DDIM (Song et al.
+2021) and DPM-Solver++ (Lu et al. 2022), with any number of steps from pure noise at t = T - 1 down; the first two clip
+their x_0 estimates to [-1, 1], as the published sampler does.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from torch import Tensor
 
-from workbench.config import TrainConfig
+from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
@@ -28,35 +28,35 @@ from workbench.methods.base import Batch, ImageSpec, Method, Reconstructs, Sampl
 from workbench.networks.momentum import MomentumCopy
 from workbench.networks.unet import unet
 
-SAMPLERS = {"ancestral": DDPMScheduler, "ddim": DDIMScheduler, "dpm-solver++": DPMSolverMultistepScheduler}
 DEFAULT_STEPS = {"ancestral": 1000, "ddim": 50, "dpm-solver++": 20}
+RECONSTRUCTION_STRIDE = 50  # of 1000 noise levels
 
 
 @dataclass(frozen=True, kw_only=True)
 class DDPMConfig(TrainConfig):
     """DDPM's own options."""
 
-    widths: tuple[int, ...] = (128, 256, 256, 256)
+    widths: Annotated[tuple[int, ...], Range(1)] = (128, 256, 256, 256)
     """Channels of the U-Net at each resolution."""
-    layers: int = 2
+    layers: Annotated[int, Range(1)] = 2
     """Residual blocks per resolution."""
-    attention_size: int | None = 16
+    attention_size: Annotated[int | None, Range(1)] = 16
     """Side in pixels at which self-attention is added."""
-    dropout: float = 0.1
+    dropout: Probability = 0.1
     """Dropout in the residual blocks."""
-    noise_steps: int = 1000
+    noise_steps: Annotated[int, Range(2)] = 1000
     """Steps T of the noising process."""
     noise_schedule: Literal["linear", "cosine"] = "linear"
     """How the noise grows over the steps."""
-    ema: float = 0.9999
+    ema: Probability = 0.9999
     """Decay of the averaged weights; it is smaller in the first steps."""
-    feature_steps: tuple[int, ...] = (10, 100, 300)
+    feature_steps: Annotated[tuple[int, ...], Range(0)] = (10, 100, 300)
     """Noise levels (of 1000) at which features are read."""
-    reconstruct_steps: tuple[int, ...] = (100, 250, 500, 750)
-    """Noise levels (of 1000) from which images are drawn again; multiples of 50."""
+    reconstruct_steps: Annotated[tuple[int, ...], Range(0)] = (100, 250, 500, 750)
+    """Noise levels (of 1000) from which images are drawn again."""
     sampler: Literal["ancestral", "ddim", "dpm-solver++"] = "dpm-solver++"
     """Default way of drawing samples."""
-    flip: float = 0.5
+    flip: Probability = 0.5
     """Probability of a horizontal flip."""
 
     @classmethod
@@ -96,6 +96,25 @@ class DDPMConfig(TrainConfig):
 def ema_decay(decay: float, step: int) -> float:
     """The decay at a step: at most ``(1 + step) / (10 + step)``, so that the random start is soon forgotten."""
     return min(decay, (1 + step) / (10 + step))
+
+
+def sampling_steps(noise_steps: int, n: int) -> list[int]:
+    """``n`` noise levels from ``noise_steps - 1`` down, evenly spread; the first is pure noise, whatever ``n``."""
+    return [(2 * (n - i) * noise_steps + n) // (2 * n) - 1 for i in range(n)]
+
+
+def ddim_step(x: Tensor, noise: Tensor, signal: Tensor, signal_after: Tensor | float) -> Tensor:
+    """One deterministic step of DDIM (Song et al. 2021, equation 12 with sigma = 0), the x_0 estimate clipped.
+
+    Args:
+        x: x_t (B, C, H, W).
+        noise: the noise predicted in it.
+        signal: abar_t.
+        signal_after: abar at the step that follows, 1 for the last.
+    """
+    start = ((x - (1 - signal).sqrt() * noise) / signal.sqrt()).clamp(-1, 1)
+    noise = (x - signal.sqrt() * start) / (1 - signal).sqrt()
+    return signal_after**0.5 * start + (1 - signal_after) ** 0.5 * noise
 
 
 class DDPM(Method, Reconstructs, Samples):
@@ -176,36 +195,52 @@ class DDPM(Method, Reconstructs, Samples):
         return features
 
     def reconstruct(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
-        scheduler = DDIMScheduler(**self.schedule)
-        scheduler.set_timesteps(self.config.noise_steps // 50)
         noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
         drawn = {}
         for level in self.config.reconstruct_steps:
             x = self.noised(2 * images - 1, torch.full((len(images),), level, device=images.device), noise)
-            for step in scheduler.timesteps[scheduler.timesteps <= level]:
-                x = scheduler.step(self.ema(x, step).sample, int(step), x, return_dict=False)[0]
+            x = self._ddim(x, sampling_steps(level + 1, -(-(level + 1) // RECONSTRUCTION_STRIDE)))
             drawn[f"t={level}"] = (x / 2 + 0.5).clamp(0, 1)
         return drawn
 
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
         name = sampler or self.config.sampler
-        if name not in SAMPLERS:
-            raise unknown("sampler", name, SAMPLERS)
-        steps = DEFAULT_STEPS[name] if steps is None else steps
+        if name not in DEFAULT_STEPS:
+            raise unknown("sampler", name, DEFAULT_STEPS)
+        steps = min(DEFAULT_STEPS[name], self.config.noise_steps) if steps is None else steps
         if not 1 <= steps <= self.config.noise_steps:
             raise WorkbenchError(
                 f"The number of sampling steps must be from 1 to {self.config.noise_steps}, not {steps}."
             )
-        scheduler = SAMPLERS[name](**self.schedule)
-        scheduler.set_timesteps(steps)
+        levels = sampling_steps(self.config.noise_steps, steps)
         keys = keyed.sample_keys(seed, 0, torch.arange(n))
         x = keyed.normal(keys, self.images.channels, self.images.size, self.images.size).to(self.signal.device)
-        # A generator per image keeps it independent of the batch; the deterministic samplers need none.
-        generators = [torch.Generator().manual_seed(int(key) & (2**63 - 1)) for key in keys]
-        options: dict[str, Any] = {"generator": generators} if name == "ancestral" else {}
-        for step in scheduler.timesteps:
-            x = scheduler.step(self.ema(x, step).sample, step, x, return_dict=False, **options)[0]
+        if name == "ddim":
+            x = self._ddim(x, levels)
+        elif name == "ancestral":
+            scheduler = DDPMScheduler(**self.schedule)
+            scheduler.set_timesteps(timesteps=levels)
+            # A generator per image keeps it independent of the batch; the other samplers need none.
+            generators: Any = [torch.Generator().manual_seed(int(key) & (2**63 - 1)) for key in keys]
+            for step in scheduler.timesteps:
+                x = scheduler.step(self._noise(x, step), int(step), x, generator=generators, return_dict=False)[0]
+        else:
+            scheduler = DPMSolverMultistepScheduler(**self.schedule)
+            scheduler.set_timesteps(timesteps=levels)
+            for step in scheduler.timesteps:
+                x = scheduler.step(self._noise(x, step), step, x, return_dict=False)[0]
         return (x / 2 + 0.5).clamp(0, 1)
+
+    def _noise(self, x: Tensor, step: int | Tensor) -> Tensor:
+        """The noise that the averaged weights see in x_t (B, C, H, W)."""
+        return self.ema(x, step).sample
+
+    def _ddim(self, x: Tensor, levels: list[int]) -> Tensor:
+        """x_0 from x_t at the first of the levels, by DDIM over all of them."""
+        signals = [*self.signal[levels], 1.0]
+        for level, signal, after in zip(levels, signals[:-1], signals[1:], strict=True):
+            x = ddim_step(x, self._noise(x, level), signal, after)
+        return x
 
 
 class _Outputs(dict[str, Tensor]):

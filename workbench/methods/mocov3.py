@@ -11,14 +11,15 @@ copy of encoder and projector, keys k. Each query must find the key of the same 
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.config import TrainConfig
+from workbench.config import Probability, Range, TrainConfig
 from workbench.data.augment import Augmentation
+from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, Method, Step
 from workbench.networks.distributed import gather, world
 from workbench.networks.heads import mlp_head
@@ -33,37 +34,37 @@ class MoCoV3Config(TrainConfig):
 
     backbone: Literal["vit", "resnet18", "resnet50"] = "vit"
     """Encoder."""
-    patch: int = 4
+    patch: Annotated[int, Range(1)] = 4
     """Side of a ViT's patch in pixels."""
-    width: int = 192
+    width: Annotated[int, Range(1)] = 192
     """Width of the ViT."""
-    depth: int = 12
+    depth: Annotated[int, Range(1)] = 12
     """Blocks of the ViT."""
-    heads: int = 3
+    heads: Annotated[int, Range(1)] = 3
     """Attention heads of the ViT."""
     stem: Stem = "patch"
     """How a ViT sees pixels: one linear projection per patch, or a few convolutions."""
     frozen_patch: bool = True
     """Leave the ViT's random patch projection untrained, which makes training stable."""
-    hidden: int = 4096
+    hidden: Annotated[int, Range(1)] = 4096
     """Hidden width of projector and predictor."""
-    out_dim: int = 256
+    out_dim: Annotated[int, Range(1)] = 256
     """Width of the space in which views are compared."""
-    temperature: float = 0.2
+    temperature: Annotated[float, Range(above=0)] = 0.2
     """Softmax temperature tau."""
-    momentum: float = 0.99
+    momentum: Probability = 0.99
     """Momentum of the key encoder at the start; it rises to 1 by a cosine."""
-    crop_min: float = 0.08
+    crop_min: Annotated[float, Range(above=0, high=1)] = 0.08
     """Smallest part of the image's area that a crop may have."""
-    flip: float = 0.5
+    flip: Probability = 0.5
     """Probability of a horizontal flip."""
-    jitter: float = 0.8
+    jitter: Probability = 0.8
     """Probability of colour jitter (brightness and contrast .4, saturation .2, hue .1)."""
-    grey: float = 0.2
+    grey: Probability = 0.2
     """Probability of turning grey."""
-    blur: tuple[float, float] = (1.0, 0.1)
+    blur: Annotated[tuple[float, float], Range(0, 1)] = (1.0, 0.1)
     """Probability of Gaussian blur in each of the two views."""
-    solarise: tuple[float, float] = (0.0, 0.2)
+    solarise: Annotated[tuple[float, float], Range(0, 1)] = (0.0, 0.2)
     """Probability of solarisation in each of the two views."""
 
     @classmethod
@@ -112,9 +113,10 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float, first: int = 0) 
         scalar, the mean over queries.
     """
     dtype = torch.promote_types(queries.dtype, torch.float32)  # at least
-    queries, keys = F.normalize(queries.to(dtype), dim=1), F.normalize(keys.to(dtype), dim=1)
-    positives = torch.arange(first, first + len(queries), device=queries.device)
-    return F.cross_entropy(queries @ keys.T / temperature, positives) * (2 * temperature)
+    with torch.autocast(queries.device.type, enabled=False):  # which would round cosines near 1 to steps of 0.004
+        queries, keys = F.normalize(queries.to(dtype), dim=1), F.normalize(keys.to(dtype), dim=1)
+        positives = torch.arange(first, first + len(queries), device=queries.device)
+        return F.cross_entropy(queries @ keys.T / temperature, positives) * (2 * temperature)
 
 
 def momentum_schedule(start: float, progress: float) -> float:
@@ -132,6 +134,8 @@ class MoCoV3(Method):
     def __init__(self, config: MoCoV3Config, images: ImageSpec) -> None:
         super().__init__(config, images)
         self.config = config
+        if config.batch_size < 2:
+            raise WorkbenchError("MoCo v3 tells the images of a batch apart: --batch-size must be at least 2.")
         if config.backbone == "vit":
             if config.stem == "patch" and config.frozen_patch and images.channels * config.patch**2 > config.width:
                 warnings.warn(

@@ -9,12 +9,12 @@ in nats, summed over dimensions and averaged over images:
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from workbench.config import TrainConfig
+from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.methods.base import Batch, ImageSpec, Likelihood, Method, Reconstructs, Samples, Step
@@ -28,15 +28,15 @@ SIGMA_SPEED = 20.0  # Adam moves a parameter by about the learning rate a step: 
 class VAEConfig(TrainConfig):
     """The VAE's own options."""
 
-    latent_dim: int = 128
+    latent_dim: Annotated[int, Range(1)] = 128
     """Dimensions of the latent vector."""
-    width: int = 64
-    """Channels of the first layer; deeper ones have up to four times as many."""
-    beta: float = 1.0
+    width: Annotated[int, Range(1)] = 64
+    """Channels of the first layer, a multiple of 8; deeper ones have up to four times as many."""
+    beta: Annotated[float, Range(0)] = 1.0
     """Weight of the KL term; only 1 gives a bound on the likelihood."""
-    noise: float | None = None
+    noise: Annotated[float | None, Range(above=0)] = None
     """Standard deviation of the observation noise for pixels in [-1, 1]; learned by default."""
-    flip: float = 0.0
+    flip: Probability = 0.0
     """Probability of a horizontal flip."""
 
     @classmethod
@@ -83,13 +83,16 @@ def discretised_gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor, levels:
 
     ``x`` in [-1, 1] on a grid of ``levels`` values; the outer bins are open (Ho et al. 2020, equation 13).
     """
+    device = x.device
+    if device.type == "mps":  # has no double precision
+        x, mean, log_sigma = x.cpu(), mean.cpu(), log_sigma.cpu()
     half, normal = 1.0 / (levels - 1), torch.distributions.Normal(0.0, 1.0)
     upper = torch.where(x > 1 - half, torch.inf, (x + half - mean) / log_sigma.exp())
     lower = torch.where(x < -1 + half, -torch.inf, (x - half - mean) / log_sigma.exp())
     swap = lower > 0  # both in the upper tail, where differences of the distribution function cancel
     upper, lower = torch.where(swap, -lower, upper), torch.where(swap, -upper, lower)
     mass = (normal.cdf(upper.double()) - normal.cdf(lower.double())).clamp_min(1e-300)
-    return -mass.log().flatten(1).sum(dim=1).float()
+    return -mass.log().flatten(1).sum(dim=1).float().to(device)
 
 
 class VAE(Method, Reconstructs, Samples, Likelihood):
@@ -107,7 +110,7 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
         self.config, self.images = config, images
         self.encoder = ConvEncoder(images.channels, images.size, config.width, 2 * config.latent_dim)
         self.decoder = ConvDecoder(images.channels, images.size, config.width, config.latent_dim)
-        start = torch.tensor(math.log(config.noise or 0.5) / SIGMA_SPEED)
+        start = torch.tensor(math.log(0.5 if config.noise is None else config.noise) / SIGMA_SPEED)
         self.scaled_log_sigma = nn.Parameter(start, requires_grad=config.noise is None)
 
     @classmethod

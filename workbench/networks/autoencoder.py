@@ -1,4 +1,4 @@
-"""Convolutional encoder and decoder for images of any size that is a power of two times at most eight."""
+"""Convolutional encoder and decoder for images of any size."""
 
 from itertools import pairwise
 
@@ -6,17 +6,21 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 
+GROUPS = 8
 
-def _stages(size: int) -> int:
-    """Halvings until at most 4 px are left on a side."""
-    stages, rest = 0, size
-    while rest > 4 and rest % 2 == 0:
-        stages, rest = stages + 1, rest // 2
-    if rest > 8:
-        raise WorkbenchError(
-            f"Images of {size} px cannot be halved down to 8 px or less; choose --data.image-size as a power of two."
-        )
-    return stages
+
+def _sides(size: int) -> list[int]:
+    """Sides of the feature maps: halved, an odd one rounded down, until 4 px are left, or 8 that cannot be halved."""
+    sides = [size]
+    while sides[-1] > 8 or (sides[-1] > 4 and sides[-1] % 2 == 0):
+        sides.append(sides[-1] // 2)
+    return sides
+
+
+def _checked(width: int) -> int:
+    if width % GROUPS:
+        raise WorkbenchError(f"--width {width} must be a multiple of {GROUPS}, the number of groups in its layers.")
+    return width
 
 
 class _Residual(nn.Module):
@@ -25,10 +29,10 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.GroupNorm(8, channels),
+            nn.GroupNorm(GROUPS, channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GroupNorm(8, channels),
+            nn.GroupNorm(GROUPS, channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
         )
@@ -41,15 +45,14 @@ class ConvEncoder(nn.Sequential):
     """Images (B, channels, size, size) -> (B, outputs)."""
 
     def __init__(self, channels: int, size: int, width: int, outputs: int) -> None:
-        stages = _stages(size)
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1)]
+        *larger, side = _sides(size)
+        layers: list[nn.Module] = [nn.Conv2d(channels, _checked(width), 3, padding=1)]
         current = width
-        for _ in range(stages):
+        for _ in larger:
             wider = min(current * 2, width * 4)
             layers += [nn.Conv2d(current, wider, 4, stride=2, padding=1), _Residual(wider)]
             current = wider
-        side = size // 2**stages
-        layers += [nn.GroupNorm(8, current), nn.SiLU(), nn.Flatten(), nn.Linear(current * side * side, outputs)]
+        layers += [nn.GroupNorm(GROUPS, current), nn.SiLU(), nn.Flatten(), nn.Linear(current * side * side, outputs)]
         super().__init__(*layers)
 
 
@@ -57,14 +60,16 @@ class ConvDecoder(nn.Sequential):
     """Codes (B, inputs) -> images (B, channels, size, size), unbounded; the encoder's mirror."""
 
     def __init__(self, channels: int, size: int, width: int, inputs: int) -> None:
-        stages = _stages(size)
-        side = size // 2**stages
-        widths = [min(width * 2**stage, width * 4) for stage in range(stages + 1)][::-1]
+        sides = _sides(size)[::-1]
+        widths = [min(_checked(width) * 2**stage, width * 4) for stage in range(len(sides))][::-1]
         layers: list[nn.Module] = [
-            nn.Linear(inputs, widths[0] * side * side),
-            nn.Unflatten(1, (widths[0], side, side)),
+            nn.Linear(inputs, widths[0] * sides[0] ** 2),
+            nn.Unflatten(1, (widths[0], sides[0], sides[0])),
         ]
-        for wide, narrow in pairwise(widths):
-            layers += [_Residual(wide), nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1)]
-        layers += [nn.GroupNorm(8, widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], channels, 3, padding=1)]
+        for (wide, narrow), side in zip(pairwise(widths), sides[1:], strict=True):
+            layers += [
+                _Residual(wide),
+                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, output_padding=side % 2),
+            ]
+        layers += [nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], channels, 3, padding=1)]
         super().__init__(*layers)
