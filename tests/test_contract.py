@@ -5,6 +5,7 @@ import inspect
 import textwrap
 import warnings
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from workbench.data import keyed
 from workbench.methods import METHODS, load_method
 from workbench.methods.base import Batch, ImageSpec, Likelihood, Method, Reconstructs, Samples, evaluation_mode
 
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "mocov3": {"width": 48, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4},
     "vae": {"width": 8, "latent_dim": 6},
     "ddpm": {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0, "feature_steps": (100,)},
@@ -27,9 +28,9 @@ everyone = pytest.mark.parametrize("name", METHODS)
 every_size = pytest.mark.parametrize("images", IMAGES, ids=str)
 
 
-def build(name: str, images: ImageSpec, seed: int = 0) -> tuple[Method, TrainConfig]:
+def build(name: str, images: ImageSpec, seed: int = 0, **changes: Any) -> tuple[Method, TrainConfig]:
     method_class, config_class = load_method(name)
-    config = config_class(**SMALL[name])
+    config = config_class(**SMALL[name] | changes)
     torch.manual_seed(seed)
     return method_class(config, images), config
 
@@ -51,7 +52,8 @@ def batch_of(name: str, config: TrainConfig, images: ImageSpec, ids: Tensor) -> 
 def test_options_do_not_shadow_common_ones(name: str) -> None:
     _, config_class = load_method(name)
     own = set(config_class.__annotations__)
-    assert own and not own & {field.name for field in fields(TrainConfig)}
+    commands = {"config", "config_file", "dry_run", "help", "version"}  # the command's own
+    assert own and not own & ({field.name for field in fields(TrainConfig)} | commands)
     keys = list(flatten(config_class()))
     assert len(keys) == len(set(keys))
 
@@ -99,6 +101,31 @@ def test_a_step_trains_everything_trainable(name: str, images: ImageSpec) -> Non
     for parameter_name, parameter in method.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, parameter_name
     method.after_step(0.0)
+
+
+@pytest.mark.parametrize("changes", [{"backbone": "resnet18"}, {"backbone": "resnet50"}, {"stem": "conv"}], ids=str)
+def test_other_backbones_of_mocov3_train_too(changes: dict[str, Any]) -> None:
+    method, config = build("mocov3", IMAGES[0], **changes)
+    step = method(batch_of("mocov3", config, IMAGES[0], torch.arange(6)), 0.0)
+    step.loss.backward()
+    assert torch.isfinite(step.loss)
+    assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
+    with evaluation_mode(method):
+        features = method.encode(pictures(IMAGES[0]))
+    assert method.default_feature in features and "projector" in features
+
+
+@everyone
+def test_bf16_is_near_fp32(name: str) -> None:
+    method, config = build(name, IMAGES[0])
+    batch = batch_of(name, config, IMAGES[0], torch.arange(6))
+    method.eval()  # BatchNorm of six images would blow differences up
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        half = method(batch, 0.0).loss
+    with torch.no_grad():
+        full = method(batch, 0.0).loss
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, full, rtol=0.05, atol=0.05)
 
 
 @everyone

@@ -162,6 +162,27 @@ class Run(_Directory):
             summary["status"] = "stalled"
         return summary
 
+    def in_training(self) -> str | None:
+        """Where a process trains the run at this moment, in words, or None.
+
+        On this host that is known from the process; of another host, from the heartbeat.
+        """
+        summary, host = self.summary(), self.info().get("host")
+        if summary["status"] != "running":
+            return None
+        if host != socket.gethostname():
+            return f"on {host}, whose last sign of life is less than {STALLED_SECONDS} s old; stop it, or wait as long"
+        pid = summary.get("pid")
+        if not isinstance(pid, int) or pid == os.getpid():
+            return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return f"by process {pid}; stop it first, or let it finish"
+
     def update_summary(self, *, alive: bool = True, **changes: Any) -> None:
         """Change entries of ``summary.json``.
 
@@ -303,7 +324,7 @@ def create_run(runs: Path, config_text: str, info: Mapping[str, Any]) -> Run:
         shutil.rmtree(building, ignore_errors=True)
         raise
     run = Run(runs / run_id)
-    run.update_summary()
+    run.update_summary(pid=os.getpid())
     return run
 
 

@@ -120,3 +120,22 @@ def test_rows_are_written_in_any_order_and_gaps_are_closed(tmp_path: Path):
         assert kept.tolist() == [row for row in range(1200) if row % 7]
         assert np.array_equal(np.load(tmp_path / "x.npy", mmap_mode="r"), items[kept])
     assert digests[0] == digests[1]
+
+
+def test_a_build_that_was_overtaken_takes_the_other_ones_entry(tmp_path: Path):
+    """As after a pause so long that another process took the lock over."""
+
+    def overtaken(folder: Path) -> dict[str, int]:
+        whole = tmp_path / "decoded" / folder.name.split(".")[1]
+        whole.mkdir()
+        (whole / "meta.json").write_text('{"n": 2}')
+        return {"n": 1}
+
+    assert stored(tmp_path, "x", {"a": 1}, overtaken).meta == {"n": 2}
+
+
+def test_an_entry_that_a_loss_of_power_left_broken_is_built_again(tmp_path: Path):
+    entry = stored(tmp_path, "x", {"a": 1}, lambda folder: {"n": 1})
+    (entry.folder / "meta.json").write_text('{"n"')
+    assert stored(tmp_path, "x", {"a": 1}, lambda folder: {"n": 3}).meta == {"n": 3}
+    assert stored(tmp_path, "x", {"a": 1}, lambda folder: {"n": 4}).meta == {"n": 3}

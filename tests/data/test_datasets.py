@@ -158,6 +158,19 @@ def test_a_changed_folder_is_read_again(read, tmp_path: Path):
     assert len(all_ids(after)) == 11 and before.fingerprint != after.fingerprint
 
 
+def test_a_link_to_nothing_is_a_corrupt_image(read, tmp_path: Path):
+    folder = class_folders(tmp_path / "x", {"a": 10, "b": 10})
+    (folder / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(WorkbenchError, match=r"a/gone\.png cannot be decoded"):
+        read(folder)
+    assert len(all_ids(read(folder, skip_corrupt=True))) == 20
+
+
+@pytest.mark.parametrize(("own", "side"), [(3, 3), (8, 8), (25, 24), (50, 48), (64, 64), (65, 64), (500, 64)])
+def test_sides_are_such_as_networks_can_halve(read, tmp_path: Path, own: int, side: int):
+    assert read(class_folders(tmp_path / "x", {"a": 5, "b": 5}, (own, own))).size == side
+
+
 def test_corrupt_images_are_named_and_left_out_only_if_asked_for(
     read, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

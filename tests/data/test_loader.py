@@ -98,3 +98,12 @@ def test_impossible_batches():
 
 def test_free_memory_is_a_sensible_number():
     assert 10**7 < free_memory(torch.device("cpu")) < 10**14
+
+
+def test_a_container_has_less_memory_than_its_host(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("workbench.data.loader._CGROUP", tmp_path)
+    (tmp_path / "memory.current").write_text("300000\n")
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert free_memory(torch.device("cpu")) == 700_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(torch.device("cpu")) > 10**7

@@ -13,6 +13,7 @@ from workbench.methods.vae import VAE
 from workbench.store import list_runs
 from workbench.training import checkpoint as ckpt
 from workbench.training import resume, start
+from workbench.training.monitor import KNNMonitor
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_good_checkpoint(
@@ -68,8 +69,45 @@ def test_out_of_memory_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.Mo
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 TiB")
 
     monkeypatch.setattr(VAE, "forward", greedy)
-    with pytest.raises(WorkbenchError, match="Out of memory at step 1: lower --batch-size"):
+    with pytest.raises(WorkbenchError, match="Out of memory: lower --batch-size"):
         start("vae", settings("vae", tmp_path))
+    (run,) = list_runs(tmp_path)
+    assert run.summary()["status"] == "failed" and "Out of memory" in run.info()["error"]
+
+
+def test_a_mistake_of_ours_is_a_traceback_but_the_run_says_that_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: VAE, batch, progress: float):
+        raise KeyError("posterior")
+
+    monkeypatch.setattr(VAE, "forward", broken)
+    with pytest.raises(KeyError):
+        start("vae", settings("vae", tmp_path))
+    (run,) = list_runs(tmp_path)
+    assert run.summary()["status"] == "failed" and run.info()["error"] == "KeyError: 'posterior'"
+
+
+def test_the_best_checkpoint_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """best.json never names a checkpoint that was not written."""
+    readings = iter([50.0, 40.0, 60.0])
+    monkeypatch.setattr(KNNMonitor, "__call__", lambda self, method: next(readings))
+    save, calls = ckpt.save_file, []
+
+    def full(tensors, path) -> None:
+        calls.append(path)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(tensors, path)
+
+    monkeypatch.setattr(ckpt, "save_file", full)
+    with pytest.raises(WorkbenchError, match="No space left on the disk"):
+        start("vae", settings("vae", tmp_path))
+    (run,) = list_runs(tmp_path)
+    best, last = run.checkpoint("best"), run.checkpoint("last")
+    assert best is not None and best.name == f"step-{EPOCH:08d}"
+    assert last is not None and last.name == f"step-{2 * EPOCH:08d}"
+    assert ckpt.load_method_from(run, "best").description.startswith("best, step 10")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +121,19 @@ def test_out_of_memory_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.Mo
         ("vae", {"data": "nowhere/at/all"}, "nowhere/at/all"),
         ("vae", {"data": "shaeps"}, "shapes"),
         ("vae", {"optim.lrr": 1}, 'did you mean "optim.lr"'),
-        ("vae", {"epochs": 0}, "nothing to train"),
+        ("vae", {"epochs": 0}, '"epochs" must be at least 1'),
+        ("vae", {"epochs": float("inf")}, '"epochs" must be a whole number'),
+        ("vae", {"max_steps": 0}, '"max_steps" must be at least 1'),
+        ("vae", {"log_every": 0}, '"log_every" must be at least 1'),
+        ("vae", {"checkpoint_every": 0}, '"checkpoint_every" must be at least 1'),
+        ("vae", {"optim.beta2": 1.0}, "at least 0 and below 1"),
+        ("vae", {"noise": 0.0}, '"noise" must be above 0'),
+        ("vae", {"width": 6}, "--width 6 must be a multiple of 8"),
+        ("vae", {"seed": 2**32}, '"seed" must be at least 0 and at most 2147483647'),
+        ("mocov3", {"batch_size": 1}, "--batch-size must be at least 2"),
+        ("mocov3", {"blur": [1.0]}, '"blur" must be a list of 2 values'),
+        ("mocov3", {"solarise": [0.5, 1.5]}, '"solarise" must be at least 0 and at most 1'),
+        ("ddpm", {"feature_steps": []}, "a list with at least one value"),
         ("vea", {}, 'did you mean "vae"'),
         ("vae", {"init": "nobody"}, "nobody"),
     ],

@@ -2,20 +2,27 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.training.tiny import EPOCH, settings, weights
+from workbench.data import datasets
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS
+from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs
 from workbench.training import resume, start
+from workbench.training.monitor import KNNMonitor
 
 TRAIN = "import json, sys; from workbench.training import start; start(sys.argv[1], json.loads(sys.argv[2]))"
 
@@ -93,4 +100,102 @@ def test_a_run_says_what_it_cost_and_what_it_saw(tmp_path: Path) -> None:
     assert info["cost"]["images_seen"] == 160 and info["cost"]["steps"] == EPOCH and info["cost"]["flops_per_image"] > 0
     row = [row for row in run.metrics() if "loss" in row][-1]
     assert {"lr", "images_per_second", "grad_norm", "grad_norm/first", "grad_norm/last", "memory_mb"} <= row.keys()
-    assert 0 <= summary["knn"] <= 100 and len(summary["sparkline"]) == 1
+    assert 0 <= summary["knn_monitor"] <= 100 and len(summary["sparkline"]) == 1
+
+
+def test_a_run_that_is_being_trained_is_not_resumed(tmp_path: Path) -> None:
+    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
+    assert run is not None
+    run.update_summary(status="running", pid=os.getppid())
+    with pytest.raises(WorkbenchError, match=f"being trained by process {os.getppid()}"):
+        resume(run, epochs=2)
+    run.update_info(host="elsewhere")
+    with pytest.raises(WorkbenchError, match="being trained on elsewhere"):
+        resume(run, epochs=2)
+    run.update_summary(alive=False, heartbeat=time.time() - 600)
+    assert resume(run, epochs=2).summary()["status"] == "finished"
+
+
+def test_training_starts_from_another_run_and_so_does_its_resume(tmp_path: Path) -> None:
+    first = start("vae", settings("vae", tmp_path) | {"epochs": 1})
+    assert first is not None
+    asked = settings("vae", tmp_path) | {"epochs": 1, "seed": 1, "optim.lr": 0.0, "init": first.id}
+    whole = start("vae", asked)
+    assert whole is not None
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(first)[name]), name
+    loss = curve(whole)[0]
+    shutil.rmtree(whole.path / "checkpoints")  # as if it had been killed before the first one
+    (whole.path / "checkpoints").mkdir()
+    assert curve(resume(whole))[0] == loss
+
+
+def test_a_stop_at_the_end_of_an_epoch_leaves_out_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = settings("vae", tmp_path) | {"log_every": EPOCH}
+    after_step = VAE.after_step
+
+    def stop_at_the_end(self: VAE, progress: float) -> None:
+        after_step(self, progress)
+        if round(progress * 3 * EPOCH) == EPOCH - 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(VAE, "after_step", stop_at_the_end)
+    with pytest.raises(KeyboardInterrupt):
+        start("vae", asked)
+    monkeypatch.undo()
+    (run,) = list_runs(tmp_path)
+    resume(run)
+    assert [row["step"] for row in run.metrics() if "knn" in row] == [EPOCH, 2 * EPOCH, 3 * EPOCH]
+
+
+def test_the_rate_leaves_out_what_is_not_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that reach over an epoch's end have the same images and seconds as the others."""
+    monkeypatch.setattr(KNNMonitor, "__call__", lambda self, method: time.sleep(0.3) or 50.0)
+    run = start("vae", settings("vae", tmp_path) | {"log_every": 4})
+    assert run is not None
+    rows = [row for row in run.metrics() if "loss" in row]
+    for before, after in pairwise(rows):
+        rate = (after["images"] - before["images"]) / (after["seconds"] - before["seconds"])
+        assert after["images_per_second"] == pytest.approx(rate, rel=1e-6)
+    assert rows[-1]["seconds"] < 0.3 * 3 + rows[-1]["images"] / min(row["images_per_second"] for row in rows)
+
+
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start("ddpm", settings("ddpm", tmp_path / "runs"), dry_run=True) is None
+    printed = capsys.readouterr()
+    assert not (tmp_path / "runs").exists()
+    for word in ("parameters", "FLOPs per image", "memory", "for 30 steps at"):
+        assert word in printed.out
+    assert "widths [8, 16]" in printed.err  # what was chosen
+
+
+def test_data_given_by_a_relative_path_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(20):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("L", (8, 8), 10 * index).save(tmp_path / "photos" / f"{index}.png")
+    monkeypatch.chdir(tmp_path)
+    asked = settings("vae", tmp_path / "runs") | {"data": "photos", "batch_size": 4, "data.limit": None, "epochs": 1}
+    run = start("vae", asked)
+    assert run is not None and not [row for row in run.metrics() if "knn" in row]  # there are no labels
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert resume(run, epochs=2).summary()["status"] == "finished"
+
+
+def test_an_unlabelled_split_of_labelled_data_is_trained_without_monitor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = datasets.load
+
+    def unlabelled(*args, **options):
+        found = load(*args, **options)
+        return replace(found, train=replace(found.train, labels=None), val=replace(found.val, labels=None))
+
+    monkeypatch.setattr(datasets, "load", unlabelled)
+    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
+    assert run is not None and run.summary()["status"] == "finished"
+    assert len(run.summary()["sparkline"]) > 1  # of the loss

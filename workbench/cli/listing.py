@@ -22,13 +22,13 @@ def runs(*, runs: RunsFolder = RUNS, as_json: AsJson = False) -> None:
     elif not summaries:
         print(f"The folder {runs} has no runs yet; `workbench train mocov3` makes one.")
     else:
-        table = _table("id", "name", "method", "data", "status", "kNN %", "linear %", "age")
+        table = _table("id", "name", "method", "data", "status", "monitor kNN %", "kNN %", "linear %", "age")
         for summary in summaries:
             texts = [str(summary.get(key) or "") for key in ("id", "name", "method", "data", "status")]
-            table.add_row(
-                *texts, _percent(summary.get("knn")), _percent(summary.get("linear")), _age(summary.get("created"))
-            )
+            scores = [_percent(summary.get(key)) for key in ("knn_monitor", "knn", "linear")]
+            table.add_row(*texts, *scores, _age(summary.get("created")))
         _print(table)
+        print("monitor: on validation images while training; kNN and linear probe: on test images.")
 
 
 def methods() -> None:

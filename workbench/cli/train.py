@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from workbench.cli.options import RUNS, Reference, RunsFolder
-from workbench.config import flatten, option_name, read_yaml, replace_flat
+from workbench.config import Device, flatten, option_name, read_yaml, replace_flat
 from workbench.errors import WorkbenchError, unknown
 from workbench.methods import METHODS, load_method
 from workbench.store import find_run
@@ -106,10 +106,11 @@ def resume(
     /,
     *,
     epochs: Annotated[int | None, Parameter(help="Train up to this many epochs in all.")] = None,
+    device: Annotated[Device | None, Parameter(help="Another device than the run was started on.")] = None,
     runs: RunsFolder = RUNS,
 ) -> None:
     """Continue an interrupted run exactly, or a finished one for more epochs."""
     found = find_run(run, runs)
     from workbench import training
 
-    training.resume(found, epochs)
+    training.resume(found, epochs, device)

@@ -91,7 +91,7 @@ def stored(root: Path, name: str, key: Mapping[str, Any], build: Callable[[Path]
 def _read(folder: Path) -> Entry | None:
     try:
         return Entry(folder, json.loads((folder / "meta.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last after a loss of power
         return None
 
 
@@ -101,8 +101,18 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> Entry:
     try:
         temporary.mkdir()
         meta = build(temporary)
-        (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-        os.rename(temporary, folder)
+        with open(temporary / "meta.json", "w", encoding="utf-8") as file:
+            json.dump(meta, file)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.rename(temporary, folder)
+        except OSError:  # there already: whole, if this process was held up and its lock taken over, or broken
+            entry = _read(folder)
+            if entry is not None:
+                return entry
+            shutil.rmtree(folder)
+            os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Entry(folder, meta)

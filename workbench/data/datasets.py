@@ -24,7 +24,7 @@ from workbench.errors import WorkbenchError, unknown
 PROBE_SIZE = 1000
 VALIDATION_PART, TEST_PART = 0.1, 0.2
 _DEFAULTS = DataOptions()
-_VERSION = 1  # counts changes of how images are decoded and split, which make older cache entries useless
+_VERSION = 2  # counts changes of how images are decoded and split, which make older cache entries useless
 
 
 class CatalogueEntry(NamedTuple):
@@ -137,9 +137,9 @@ def load(data: str, options: DataOptions = _DEFAULTS, download: bool = False) ->
 
     A folder may have ``train`` and ``test`` (or ``val``) folders, and class folders in these or at its top; images
     that are in no class folder are unlabelled. Parquet files whose names start with ``train`` and ``test`` are
-    these splits. Images of a path keep their size where all have the same square one of at most 64 pixels, and are
-    brought to 64 pixels otherwise; ``options.image_size`` decides where it is given. Factors in pixels refer to the
-    data set's own size.
+    these splits. Images of a path keep their size where all have the same square one of at most 64 pixels (but for
+    what is beyond a multiple of four, which networks can halve twice), and are brought to 64 pixels otherwise;
+    ``options.image_size`` decides where it is given. Factors in pixels refer to the data set's own size.
 
     Raises:
         WorkbenchError: an unknown name, a missing path, no or corrupt images, a data set that is not downloaded, a
@@ -229,12 +229,7 @@ def _load_path(path: Path, root: Path, options: DataOptions) -> Entry:
         parts = {part: [file.relative_to(folder) for file in files] for part, files in tables.items()}
     else:
         parts = sources.folder_parts(path)
-    files = [
-        (part, file.as_posix(), stat.st_size, stat.st_mtime_ns)
-        for part, names in parts.items()
-        for file in names
-        for stat in ((folder / file).stat(),)
-    ]
+    files = [(part, file.as_posix(), *_state(folder / file)) for part, names in parts.items() for file in names]
     listing = hashlib.blake2b(repr(files).encode(), digest_size=16).hexdigest()
     key = {"path": str(path.resolve()), "files": listing, "size": options.image_size}
 
@@ -243,6 +238,15 @@ def _load_path(path: Path, root: Path, options: DataOptions) -> Entry:
 
     name = (path.resolve().stem if path.is_file() else path.resolve().name) or "data"
     return _stored(root, name, key, source, options.image_size, options.skip_corrupt)
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """Size and time of a file, by which a change is noticed; a link to nothing has none, and decoding reports it."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _stored(

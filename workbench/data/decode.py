@@ -23,6 +23,8 @@ from workbench.errors import WorkbenchError
 
 LARGEST_DEFAULT = 64
 """Images of a folder that all have one square size keep it up to this side; otherwise it is the side they are given."""
+MULTIPLE = 4
+"""What the side is a multiple of by default, so that every method's networks can halve it twice."""
 _GREY_MODES = ("1", "L", "I;16")
 _CHUNK = 256
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -59,7 +61,8 @@ def common_form(source: Source, size: int | None) -> Form:
     own = next(iter(sizes)) if len(sizes) == 1 else None
     if own is None or own[0] != own[1] or own[0] > LARGEST_DEFAULT:
         own = (LARGEST_DEFAULT, LARGEST_DEFAULT)
-    return Form(1 if grey else 3, size or own[0])
+    side = own[0] - own[0] % MULTIPLE if own[0] > MULTIPLE else own[0]
+    return Form(1 if grey else 3, size or side)
 
 
 def _opened(raw: Raw) -> Image.Image:

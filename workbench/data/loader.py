@@ -7,6 +7,7 @@ the same.
 import queue
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from workbench.data import keyed
 from workbench.data.datasets import Split
 from workbench.errors import WorkbenchError
 
+_CGROUP = Path("/sys/fs/cgroup")
 _AHEAD = 4  # batches that are read before they are asked for
 
 
@@ -113,9 +115,14 @@ def free_memory(device: torch.device) -> int:
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             available = next(line for line in file if line.startswith("MemAvailable:"))
-        return int(available.split()[1]) * 1024
+        free = int(available.split()[1]) * 1024
     except (OSError, StopIteration):
         return 4 * 2**30  # macOS and Windows do not say without another package
+    try:  # a container may use less than its host has
+        most, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        return min(free, max(most - used, 0))
+    except (OSError, ValueError):  # no container, or one without a limit, which says "max"
+        return free
 
 
 def _to_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:

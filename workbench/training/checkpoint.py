@@ -33,12 +33,20 @@ class LoadedMethod:
 
 
 def save_checkpoint(
-    run: Run, step: int, method: Method, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    run: Run,
+    step: int,
+    method: Method,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    best: float | None = None,
 ) -> None:
     """Write ``checkpoints/step-…`` under a temporary name and rename it; then drop all but the last and the best.
 
+    A step that has been saved is left as it is: training is a function of the seed, so it would be the same.
+
     Args:
         state: plain numbers to resume with.
+        best: the monitor's kNN accuracy in percent, where it is the best so far.
 
     Raises:
         WorkbenchError: the disk is full; the former checkpoint is untouched.
@@ -46,6 +54,8 @@ def save_checkpoint(
     folder = run.path / "checkpoints"
     target, building = folder / f"step-{step:08d}", folder / f".tmp-{secrets.token_hex(4)}"
     try:
+        if target.exists():
+            return
         building.mkdir(parents=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
         save_file(weights, building / "model.safetensors")
@@ -53,9 +63,9 @@ def save_checkpoint(
         for file in building.iterdir():
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
-        if target.exists():
-            shutil.rmtree(target)
         os.rename(building, target)
+        if best is not None:
+            write_json(folder / "best.json", {"step": step, "metric": "knn", "value": best})
     except OSError as error:
         shutil.rmtree(building, ignore_errors=True)
         raise storage_error(error, target) from error
@@ -75,11 +85,6 @@ def prune(run: Run) -> None:
     for folder in (run.path / "checkpoints").iterdir():
         if folder.is_dir() and folder not in keep:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def mark_best(run: Run, step: int, metric: str, value: float) -> None:
-    """Record which checkpoint the monitor liked best."""
-    write_json(run.path / "checkpoints" / "best.json", {"step": step, "metric": metric, "value": value})
 
 
 def best_value(run: Run) -> float | None:

@@ -4,6 +4,8 @@ import ctypes
 import os
 import platform
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -41,6 +43,18 @@ def pick_precision(wanted: Precision, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+@contextmanager
+def memory_to_spare(advice: str) -> Iterator[None]:
+    """Context that turns running out of memory, of the device or of the host, into a sentence with this advice."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = ("out of memory", "can't allocate memory")
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(w in str(error) for w in words):
+            raise
+        raise WorkbenchError(f"Out of memory: {advice}.") from error
 
 
 def keep_freed_memory() -> None:

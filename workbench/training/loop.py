@@ -1,5 +1,7 @@
-"""The training loop: one for every method, on one device or, through Accelerate, on several."""
+"""The training loop: one for every method, on any device that Accelerate knows."""
 
+import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,14 +12,14 @@ import torch
 from torch import Tensor
 
 from workbench import store
-from workbench.config import TrainConfig, replace_flat, write_yaml
+from workbench.config import Device, TrainConfig, flatten, replace_flat, write_yaml
 from workbench.data import datasets
 from workbench.data.loader import Images
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS, load_method
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
-from workbench.training.hardware import peak_memory_mb, pick_device, pick_precision
+from workbench.training.hardware import memory_to_spare, peak_memory_mb, pick_device, pick_precision
 from workbench.training.monitor import KNNMonitor
 from workbench.training.progress import StopSignals, TrainingProgress, console, duration
 from workbench.training.trainer import Trainer
@@ -43,6 +45,8 @@ def resolve(method: str, settings: Mapping[str, Any], where: str = "") -> tuple[
     chosen = config_class.presets(dataset.size)[preset]
     config = replace_flat(config_class(), chosen | dict(settings), where)
     precision: Any = pick_precision(config.precision, device)
+    if config.data not in datasets.CATALOGUE:  # so that the run can be read from any folder
+        config = replace(config, data=str(Path(config.data).expanduser().resolve()))
     return replace(config, preset=preset, device=device.type, precision=precision), dataset
 
 
@@ -59,38 +63,38 @@ def start(method: str, settings: Mapping[str, Any], where: str = "", dry_run: bo
     config, dataset = resolve(method, settings, where)
     if not dry_run:
         store.check_writable(config.runs)
-    trainer = Trainer(method, config, dataset)
-    if config.init is not None:
-        source = store.find_run(config.init, config.runs)
-        folder = source.checkpoint()
-        if folder is None:
-            raise WorkbenchError(f"The run {source.id} has no checkpoint to start from; choose another --init.")
-        ckpt.load_weights(trainer.method, folder, trainer.device)
-    if trainer.is_main:
+    with memory_to_spare(_smaller(config)):
+        trainer = Trainer(method, config, dataset)
+        _initial_weights(trainer)
         _describe(trainer)
-    if dry_run:
-        _estimate(trainer)
-        return None
-    run = Run(config.runs)
-    if trainer.is_main:
-        run = store.create_run(config.runs, write_yaml(method, config), trainer.info())
-        console.print(f"run {run.id} in {config.runs}")
+        if dry_run:
+            _estimate(trainer)
+            return None
+        info = trainer.info()
+    run = store.create_run(config.runs, write_yaml(method, config), info)
+    console.print(f"run {run.id} in {config.runs}")
     _Session(run, trainer).train()
     return run
 
 
-def resume(run: Run, epochs: int | None = None) -> Run:
+def resume(run: Run, epochs: int | None = None, device: Device | None = None) -> Run:
     """Continue a run exactly where its last checkpoint stands, in the same directory.
 
     Args:
         epochs: a new total number of epochs, for training longer.
+        device: another device to compute on, whose arithmetic may differ in the last digits.
 
     Raises:
-        WorkbenchError: there is nothing left to train, the data has changed, or the run cannot be read.
+        WorkbenchError: there is nothing left to train, the data has changed, a process is training the run, or it
+            cannot be read.
     """
     name, config, _ = ckpt.read_config(run)
+    if reason := run.in_training():
+        raise WorkbenchError(f"The run {run.id} is being trained {reason}.")
     if epochs is not None:
-        config = replace(config, epochs=epochs, max_steps=None)
+        config = replace_flat(replace(config, max_steps=None), {"epochs": epochs})
+    if device is not None:
+        config = replace(config, device=pick_device(device).type)
     pick_device(config.device)
     dataset = datasets.load(config.data, config.data_options, config.download)
     trained_on = run.info().get("data", {}).get("fingerprint")
@@ -99,21 +103,39 @@ def resume(run: Run, epochs: int | None = None) -> Run:
             f"The data {config.data} has changed since {run.id} was trained; "
             f"start a new run instead, with --init {run.id} to keep its weights."
         )
-    trainer = Trainer(name, config, dataset)
     folder = run.checkpoint()
+    with memory_to_spare(_smaller(config)):
+        trainer = Trainer(name, config, dataset)
+        if folder is None:
+            _initial_weights(trainer)
     done = int(folder.name.removeprefix("step-")) if folder else 0
     if done >= trainer.steps:
         raise WorkbenchError(f"The run {run.id} is complete ({done} steps); train longer with --epochs.")
-    if trainer.is_main:
-        if epochs is not None:
-            with store.replacing(run.path / "config.yaml", "w") as file:
-                file.write(write_yaml(name, config))
-        console.print(f"resuming {run.id} at step {done} of {trainer.steps}")
-        run.update_info(status="running", error=None, finished=None)
-        run.update_summary(status="running")
-        run.drop_metrics_after(done)
+    if epochs is not None or device is not None:
+        with store.replacing(run.path / "config.yaml", "w") as file:
+            file.write(write_yaml(name, config))
+    console.print(f"resuming {run.id} at step {done} of {trainer.steps}")
+    run.update_info(status="running", error=None, finished=None, host=socket.gethostname())
+    run.update_summary(status="running", pid=os.getpid())
+    run.drop_metrics_after(done)
     _Session(run, trainer).train(folder)
     return run
+
+
+def _initial_weights(trainer: Trainer) -> None:
+    """Load the weights of the run that ``--init`` names, if any."""
+    if trainer.config.init is None:
+        return
+    source = store.find_run(trainer.config.init, trainer.config.runs)
+    folder = source.checkpoint()
+    if folder is None:
+        raise WorkbenchError(f"The run {source.id} has no checkpoint to start from; choose another --init.")
+    ckpt.load_weights(trainer.method, folder, trainer.device)
+
+
+def _smaller(config: TrainConfig) -> str:
+    """What to lower where the memory does not suffice."""
+    return f"lower --batch-size (now {config.batch_size}), --data.image-size or the size of the model"
 
 
 def _describe(trainer: Trainer) -> None:
@@ -129,6 +151,9 @@ def _describe(trainer: Trainer) -> None:
         f"{length}, batch {config.batch_size}, "
         f"{trainer.device.type} {config.precision}, seed {config.seed}"
     )
+    settings = flatten(config)
+    chosen = [f"{key} {settings[key]}" for key in type(config).presets(data.size)[config.preset]]
+    console.print(f"[dim]{', '.join(chosen)}[/]")
 
 
 def _estimate(trainer: Trainer) -> None:
@@ -158,10 +183,10 @@ def _endless(trainer: Trainer) -> Iterator[Images]:
 
 
 class _Window:
-    """Running means of the loss and its terms since the last row, kept on the device."""
+    """Running means of the loss and its terms since the last row, kept on the device, and the seconds they took."""
 
     def __init__(self) -> None:
-        self.steps, self.sums = 0, dict[str, Tensor]()
+        self.steps, self.seconds, self.sums = 0, 0.0, dict[str, Tensor]()
 
     def add(self, loss: Tensor, logs: Mapping[str, Tensor]) -> None:
         self.steps += 1
@@ -181,9 +206,12 @@ class _Session:
         self.run, self.trainer, self.config = run, trainer, trainer.config
         self.step, self.seconds, self.last_row = 0, 0.0, dict[str, Any]()
         self.window, self.last_summary = _Window(), 0.0
-        self.monitor = None
-        if self.config.monitor_every and trainer.dataset.classes and trainer.is_main:
-            self.monitor = KNNMonitor(trainer.dataset, self.config.batch_size, trainer.device)
+        rows = run.metrics()
+        self.losses = [row["loss"] for row in rows if "loss" in row]
+        self.readings = [row["knn"] for row in rows if "knn" in row]
+        self.monitor, data = None, trainer.dataset
+        if self.config.monitor_every and data.train.labels is not None and data.val.labels is not None:
+            self.monitor = KNNMonitor(data, self.config.batch_size, trainer.device)
 
     def train(self, folder: Path | None = None) -> None:
         """Train on from the checkpoint in ``folder``; failures are written into the run before they are raised."""
@@ -191,23 +219,19 @@ class _Session:
             self._restore(folder)
         try:
             with (
+                memory_to_spare(f"{_smaller(self.config)}; `workbench resume {self.run.id}` continues"),
                 StopSignals() as stop,
-                TrainingProgress(self.trainer.steps, self.step, self.trainer.is_main) as progress,
+                TrainingProgress(self.trainer.steps, self.step) as progress,
             ):
                 self.lap = time.perf_counter()
                 while self.step < self.trainer.steps and not stop.asked:
                     self._epoch(stop, progress)
         except WorkbenchError as error:
-            raise self._failed(error) from None
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-                raise
-            sentence = (
-                f"Out of memory at step {self.step + 1}: lower --batch-size (now {self.config.batch_size}), "
-                "--data.image-size or the size of the model; "
-                f"`workbench resume {self.run.id}` continues from the last checkpoint."
-            )
-            raise self._failed(WorkbenchError(sentence)) from None
+            self._failed(str(error))
+            raise
+        except Exception as error:
+            self._failed(f"{type(error).__name__}: {error}")
+            raise
         if self.step < self.trainer.steps:
             self._save()
             self._close("interrupted")
@@ -230,27 +254,27 @@ class _Session:
                 progress.update(self.step, self.last_row)
             if self.step >= trainer.steps:
                 break
-            if stop.asked:
+            if stop.asked and self.step % trainer.steps_per_epoch:
                 return
         self._end_epoch(epoch + 1, progress)
 
     def _log(self, norms: Mapping[str, Tensor]) -> None:
         """Write a row of metrics: the one place where the loop waits for the device."""
         self._check_finite()
-        images = self.window.steps * self.config.batch_size
-        lap = self._lap()
+        self._lap()
+        rate = self.window.steps * self.config.batch_size / self.window.seconds
         self.last_row = {
             **self._where(),
             **self.window.pop(),
             "lr": self.trainer.optimizer.param_groups[0]["lr"],
-            "images_per_second": images / lap,
+            "images_per_second": rate,
             **{name: float(norm) for name, norm in norms.items()},
             "memory_mb": peak_memory_mb(self.trainer.device),
         }
-        if self.trainer.is_main:
-            self.run.log(self.last_row)
-            if time.time() - self.last_summary > SUMMARY_SECONDS:
-                self._summarise()
+        self.run.log(self.last_row)
+        self.losses.append(self.last_row["loss"])
+        if time.time() - self.last_summary > SUMMARY_SECONDS:
+            self._summarise()
 
     def _end_epoch(self, epoch: int, progress: TrainingProgress) -> None:
         """Monitor, say how it went, save."""
@@ -260,10 +284,12 @@ class _Session:
             text += f"  loss {self.last_row['loss']:.4g}  {self.last_row['images_per_second']:.0f} images/s"
         best = None
         if self.monitor is not None and (done or epoch % config.monitor_every == 0):
+            self._check_finite()  # which also waits for the device
             self._lap()
             knn = self.monitor(self.trainer.method)
             self.lap = time.perf_counter()  # training time and rate leave the monitor out
             self.run.log({**self._where(), "knn": knn})
+            self.readings.append(knn)
             text += f"  kNN {knn:.1f} %"
             former = ckpt.best_value(self.run)
             best = knn if former is None or knn > former else None
@@ -272,8 +298,7 @@ class _Session:
         progress.epoch(text)
         if best is not None or done or epoch % config.checkpoint_every == 0:
             self._save(best)
-        if self.trainer.is_main:
-            self._summarise()
+        self._summarise()
 
     def _where(self) -> dict[str, Any]:
         epoch = self.step / self.trainer.steps_per_epoch
@@ -284,12 +309,12 @@ class _Session:
             "seconds": self.seconds,
         }
 
-    def _lap(self) -> float:
-        """Seconds since the last lap, added to the run's training time."""
+    def _lap(self) -> None:
+        """Add the seconds since the last lap to the run's training time and to the window's."""
         now = time.perf_counter()
         lap, self.lap = max(now - self.lap, 1e-9), now
         self.seconds += lap
-        return lap
+        self.window.seconds += lap
 
     def _check_finite(self) -> None:
         step = int(self.trainer.first_bad)
@@ -304,21 +329,23 @@ class _Session:
     def _save(self, best: float | None = None) -> None:
         """Write a checkpoint, unless the weights are no longer finite."""
         self._check_finite()
-        if not self.trainer.is_main:
-            return
         self._lap()
-        sums = {name: float(value) for name, value in self.window.sums.items()}
-        state = {"step": self.step, "seconds": self.seconds, "window_steps": self.window.steps, "window": sums}
-        if best is not None:
-            ckpt.mark_best(self.run, self.step, "knn", best)
-        ckpt.save_checkpoint(self.run, self.step, self.trainer.method, self.trainer.optimizer, state)
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "window_steps": self.window.steps,
+            "window_seconds": self.window.seconds,
+            "window": {name: float(value) for name, value in self.window.sums.items()},
+        }
+        ckpt.save_checkpoint(self.run, self.step, self.trainer.method, self.trainer.optimizer, state, best)
+        self.lap = time.perf_counter()  # training time and rate leave the writing out
 
     def _restore(self, folder: Path) -> None:
         ckpt.load_weights(self.trainer.method, folder, self.trainer.device)
         state = ckpt.load_training_state(folder)
         self.trainer.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        self.window.steps = int(state["window_steps"])
+        self.window.steps, self.window.seconds = int(state["window_steps"]), float(state["window_seconds"])
         self.window.sums = {
             name: torch.tensor(value, device=self.trainer.device) for name, value in state["window"].items()
         }
@@ -326,9 +353,7 @@ class _Session:
     def _summarise(self, **changes: Any) -> None:
         """Rewrite ``summary.json``: the heartbeat, and all that a list of runs shows."""
         trainer, seconds = self.trainer, max(self.seconds, 1e-9)
-        rows = self.run.metrics()
-        readings = [row["knn"] for row in rows if "knn" in row]
-        curve = readings or [row["loss"] for row in rows if "loss" in row]
+        curve = self.readings or self.losses
         stride = max(1, -(-len(curve) // store.SPARKLINE))
         self.run.update_summary(
             step=self.step,
@@ -336,7 +361,7 @@ class _Session:
             epoch=self.step / trainer.steps_per_epoch,
             epochs=trainer.steps / trainer.steps_per_epoch,
             loss=self.last_row.get("loss"),
-            knn_monitor=readings[-1] if readings else None,
+            knn_monitor=self.readings[-1] if self.readings else None,
             images_per_second=self.last_row.get("images_per_second"),
             eta_seconds=(trainer.steps - self.step) * seconds / max(self.step, 1),
             seconds=self.seconds,
@@ -348,8 +373,6 @@ class _Session:
 
     def _close(self, status: str, error: str | None = None) -> None:
         """Write the run's end into ``run.json`` and ``summary.json``."""
-        if not self.trainer.is_main:
-            return
         cost = self.run.info().get("cost", {}) | {
             "images_seen": self.step * self.config.batch_size,
             "steps": self.step,
@@ -359,10 +382,9 @@ class _Session:
         self.run.update_info(status=status, error=error, finished=store.now(), cost=cost)
         self._summarise(status=status)
 
-    def _failed(self, error: WorkbenchError) -> WorkbenchError:
+    def _failed(self, error: str) -> None:
         """Write a failure into the run, as far as the disk allows."""
         try:
-            self._close("failed", str(error))
+            self._close("failed", error)
         except WorkbenchError:
             console.print("The run's status could not be written either.")
-        return error

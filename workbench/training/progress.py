@@ -15,8 +15,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 class TrainingProgress:
     """A live bar on a terminal, one line per epoch elsewhere; rate and time left in both."""
 
-    def __init__(self, steps: int, done: int, visible: bool) -> None:
-        self.visible, self.live = visible, visible and sys.stderr.isatty()
+    def __init__(self, steps: int, done: int) -> None:
         self.bar = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -27,7 +26,7 @@ class TrainingProgress:
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not self.live,
+            disable=not sys.stderr.isatty(),
         )
         self.task = self.bar.add_task("training", total=steps, completed=done, text="")
 
@@ -45,8 +44,7 @@ class TrainingProgress:
 
     def epoch(self, text: str) -> None:
         """Say how an epoch ended."""
-        if self.visible:
-            self.bar.console.print(text)
+        self.bar.console.print(text)
 
 
 def duration(seconds: float) -> str:

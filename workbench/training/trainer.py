@@ -40,7 +40,9 @@ class Trainer:
         self.accelerator = Accelerator(
             cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
         )
-        self.device, self.is_main = self.accelerator.device, self.accelerator.is_main_process
+        if self.accelerator.num_processes > 1:
+            raise WorkbenchError("Training in several processes is not there yet; start one, without a launcher.")
+        self.device = self.accelerator.device
         self.images = ImageSpec(dataset.channels, dataset.size)
         self.loader = Loader(
             dataset.train,
@@ -48,13 +50,9 @@ class Trainer:
             config.seed,
             self.device,
             memory_mb=config.data_options.memory_mb,
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
         )
         self.steps_per_epoch = self.loader.steps_per_epoch
-        self.steps = min(self.steps_per_epoch * config.epochs, config.max_steps or 2**62)
-        if self.steps < 1:
-            raise WorkbenchError("There is nothing to train: --epochs and --max-steps must be at least 1.")
+        self.steps = min(self.steps_per_epoch * config.epochs, config.max_steps or self.steps_per_epoch * config.epochs)
         torch.manual_seed(config.seed)
         self.method: Method = method_class(config, self.images).to(self.device)
         if self.device.type == "cpu":  # convolutions are a third faster
