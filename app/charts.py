@@ -48,6 +48,12 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     return result.tolist()
 
 
+def above_zero(lines: Sequence[Curve], zoom: tuple[float, float] | None = None) -> bool:
+    """Whether a logarithmic axis has anything to show."""
+    start, stop = zoom or (-np.inf, np.inf)
+    return any((line.y[(line.x >= start) & (line.x <= stop)] > 0).any() for line in lines)
+
+
 def curves(
     lines: Sequence[Curve],
     *,
@@ -65,10 +71,12 @@ def curves(
     Args:
         references: horizontal grey lines by name.
         smoothing: weight of :func:`smooth`; the raw curve stays behind, faint.
+        log: a logarithmic y axis, unless nothing is :func:`above_zero`.
         labels: write the names; without, the hover tells.
         zoom: the part of the x axis that is shown; the y axis fits what is in it.
     """
     figure = go.Figure()
+    log = log and above_zero(lines, zoom)
     start, stop = zoom or (-np.inf, np.inf)
     seen: list[float] = []
     ends: list[tuple[str, str, float, float]] = []
@@ -113,6 +121,9 @@ def curves(
             yanchor="bottom",
             font={"color": look.GREY, "size": 12},
         )
+    shown = np.array([*seen, *(references or {}).values()])
+    constant = len(shown) > 0 and np.ptp(shown) <= 1e-6 * np.abs(shown).max()
+    log = log and not constant
     if labels and ends:
         place_labels(figure, ends, log, height)
     figure.update_layout(
@@ -126,13 +137,12 @@ def curves(
     figure.update_yaxes(
         title=y_title, type="log" if log else "linear", gridcolor=GRID, zeroline=False, nticks=7, tickformat=".4~g"
     )
-    shown = np.array([*seen, *(references or {}).values()])
-    if log and len(shown) and shown.max() > 0:
+    if log and len(shown):
         decades = np.ptp(np.log10(shown[shown > 0]))
         figure.update_yaxes(dtick=max(1, round(decades / 4)) if decades > 1.5 else "D2")
-    if len(shown) and np.ptp(shown) <= 1e-6 * np.abs(shown).max():  # a constant: no axis of rounding errors
+    if constant:  # no axis of rounding errors
         margin = 0.1 * abs(shown[0]) or 1.0
-        figure.update_yaxes(range=[shown[0] - margin, shown[0] + margin], type="linear", tickformat=".3~g")
+        figure.update_yaxes(range=[shown[0] - margin, shown[0] + margin], tickformat=".3~g")
     elif zoom and len(shown):
         values = np.log10(shown[shown > 0]) if log else shown
         margin = 0.05 * np.ptp(values)

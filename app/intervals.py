@@ -134,10 +134,12 @@ def per_class(scores: Mapping[str, tuple[str, np.ndarray]], classes: Sequence[st
 
     Args:
         scores: colour and accuracy in % (classes,) by model.
-        most: classes shown; those on which the models differ least are left out first.
+        most: classes shown; those on which the models differ least are left out first, as are those without test
+            images, whose accuracy is NaN.
     """
     table = np.stack([values for _, values in scores.values()])
-    order = np.argsort(np.ptp(table, axis=0) if len(scores) > 1 else -table[0], kind="stable")[-most:]
+    order = np.argsort(np.ptp(table, axis=0) if len(scores) > 1 else -table[0], kind="stable")
+    order = order[np.isfinite(table[:, order]).all(axis=0)][-most:]
     names = [classes[index] for index in order]
     figure = go.Figure()
     for place, index in enumerate(order):

@@ -72,7 +72,7 @@ def class_style(index: int) -> tuple[str, str]:
 
 def decimals(half_width: float) -> int:
     """Digits after the point that an interval of this half-width carries."""
-    return 1 if half_width <= 0 else min(4, max(0, -math.floor(math.log10(half_width))))
+    return 1 if not 0 < half_width < math.inf else min(4, max(0, -math.floor(math.log10(half_width))))
 
 
 def quantity(value: float, low: float | None = None, high: float | None = None, digits: int = 1) -> str:

@@ -21,6 +21,27 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
     return [run.summary() for run in list_runs(folder)]
 
 
+def metrics(run: Run) -> dict[str, np.ndarray]:
+    """The columns of ``metrics.jsonl``, (rows,) each, NaN where a row has no such number; parsed once."""
+    path = run.path / "metrics.jsonl"
+    try:
+        stat = path.stat()
+    except OSError:
+        return {}
+    return _columns(run.path, stat.st_size, stat.st_mtime_ns)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _columns(folder: Path, size: int, modified: int) -> dict[str, np.ndarray]:
+    rows = Run(folder).metrics()
+    columns: dict[str, np.ndarray] = {}
+    for index, row in enumerate(rows):
+        for key, value in row.items():
+            if (found := number(value)) is not None:
+                columns.setdefault(key, np.full(len(rows), np.nan))[index] = found
+    return columns
+
+
 def number(value: Any) -> float | None:
     """A finite number, or None."""
     finite = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
@@ -65,10 +86,12 @@ def untrained(evaluation: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def matrix(array: Any, shape: tuple[int | None, ...]) -> np.ndarray | None:
-    """An array of numbers of the given shape (None: any length but zero), or None where it is anything else."""
+    """An array of numbers of the given shape (None: any length but zero), or None where it is anything else; a null in
+    a list is NaN."""
     try:
         array = np.asarray(array)
-    except ValueError:
+        array = array.astype(float) if array.dtype == object else array
+    except (TypeError, ValueError):
         return None
     fits = len(array.shape) == len(shape) and all(
         want in (None, have) for want, have in zip(shape, array.shape, strict=True)
@@ -99,6 +122,11 @@ def probe(run: Run) -> Probe | None:
     name = fingerprint(run)
     found = probe_of(run.path.parent, name) if name else None
     return found if found is not None and found.ids() is not None else None
+
+
+def baselines(probe: Probe) -> Probe:
+    """What evaluation has measured of the pixels of a probe set."""
+    return Probe(probe.path / "baselines")
 
 
 def class_names(names: Any, n: int) -> list[str]:

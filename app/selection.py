@@ -1,5 +1,6 @@
 """What is being compared: up to eight runs, each with its colour, and some images. All of it stands in the URL."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,13 +39,8 @@ def parse(text: str) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for part in text.split(","):
         run_id, _, index = part.rpartition(":")
-        if (
-            run_id
-            and run_id not in chosen
-            and index.isdecimal()
-            and int(index) < MOST
-            and int(index) not in chosen.values()
-        ):
+        known = re.fullmatch(r"[0-9]", index) and int(index) < MOST
+        if run_id and run_id not in chosen and known and int(index) not in chosen.values():
             chosen[run_id] = int(index)
     return dict(list(chosen.items())[:MOST])
 
@@ -123,7 +119,7 @@ def choices() -> list[Choice]:
 def images() -> list[int]:
     """Ids of the selected images."""
     text = st.query_params.get("images", st.session_state.get("images", ""))
-    found = [int(part) for part in text.split(",") if part.lstrip("-").isdecimal()][:MOST_IMAGES]
+    found = [int(part) for part in text.split(",") if re.fullmatch(r"-?[0-9]{1,18}", part)][:MOST_IMAGES]
     select_images(found)
     return found
 

@@ -34,7 +34,8 @@ def ours(steps: int, batch_size: int, precision: str, warmup: int, compiled: boo
         settings = {
             "runs": runs, "data": "shapes", "epochs": 1, "batch_size": batch_size, "precision": precision,
             "compile": compiled, "width": WIDTH, "depth": DEPTH, "heads": HEADS, "patch": PATCH, "stem": "patch",
-            "frozen_patch": False, "hidden": 4096, "out_dim": 256, "crop_min": 0.08, "blur": [0.5, 0.5], "solarise": [0.0, 0.0],
+            "frozen_patch": False, "hidden": 4096, "out_dim": 256, "crop_min": 0.08, "blur": [0.5, 0.5],
+            "solarise": [0.0, 0.0],
         }  # fmt: skip
         config, dataset = resolve("mocov3", settings)
         trainer = Trainer("mocov3", config, dataset)
@@ -114,7 +115,8 @@ def main() -> None:
         memory = statistics.median(pair[column]["peak_mb"] for pair in rounds)
         print(f"{name:16} {seconds:7.3f} s a step, {options.batch_size / seconds:6.1f} images/s, peak {memory:6.0f} MB")
     spread = f"from {min(ratios):.2f} to {max(ratios):.2f}"
-    print(f"ratio            {statistics.median(ratios):7.2f} ({spread}), {options.precision}, compiled: {options.compile}")
+    how = f"{options.precision}, compiled: {options.compile}"
+    print(f"ratio            {statistics.median(ratios):7.2f} ({spread}), {how}")
 
 
 if __name__ == "__main__":

@@ -185,6 +185,9 @@ def test_reconstructions(name: str, images: ImageSpec) -> None:
     whole, keys = pictures(images), keyed.sample_keys(0, 0, torch.arange(6))
     with evaluation_mode(method):
         drawn, part = method.reconstruct(whole, keys), method.reconstruct(whole[:2], keys[:2])
+        default = method.reconstruct(whole, keys, default_only=True)
+    first = next(iter(drawn))
+    assert list(default) == [first] and torch.equal(default[first], drawn[first])
     for variant, pixels in drawn.items():
         assert pixels.shape == whole.shape and pixels.min() >= 0 and pixels.max() <= 1
         torch.testing.assert_close(pixels[:2], part[variant], rtol=1e-3, atol=1e-3)

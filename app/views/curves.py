@@ -51,7 +51,7 @@ def render() -> None:
 def zoom() -> tuple[float, float] | None:
     """The part of training that was dragged open, in units of the x axis as recorded; it stands in the URL."""
     text = st.query_params.get("zoom", st.session_state.get("zoom", ""))
-    match = re.fullmatch(r"(\w+):([\d.]+)-([\d.]+)", text)
+    match = re.fullmatch(r"(\w+):(\d{1,15}(?:\.\d+)?)-(\d{1,15}(?:\.\d+)?)", text, re.ASCII)
     if match is None or match[1] != (st.session_state.get("x") or "step"):
         return None
     keep_zoom(text)
@@ -76,22 +76,19 @@ def dragged(key: str, x: str, scale: float) -> None:
         st.session_state["dragged"] = True
 
 
-def curve(choice: Choice, rows: Sequence[dict[str, Any]], key: str, x: str, scale: float) -> charts.Curve | None:
+def curve(choice: Choice, columns: dict[str, np.ndarray], key: str, x: str, scale: float) -> charts.Curve | None:
     """One quantity of one run; None where the run did not record it."""
-    points = [
-        (row[x], row[key])
-        for row in rows
-        if reading.number(row.get(x)) is not None and reading.number(row.get(key)) is not None
-    ]
-    if not points:
+    if not {x, key} <= columns.keys():
         return None
-    xs, ys = np.array(points, float).T
-    return charts.Curve(choice.label, choice.colour, xs / scale, ys)
+    known = ~np.isnan(columns[x]) & ~np.isnan(columns[key])
+    if not known.any():
+        return None
+    return charts.Curve(choice.label, choice.colour, columns[x][known] / scale, columns[key][known])
 
 
-def axis(x: str, metrics: dict[str, list[dict[str, Any]]]) -> tuple[float, str]:
+def axis(x: str, metrics: dict[str, dict[str, np.ndarray]]) -> tuple[float, str]:
     """Divisor and title of the x axis, in a unit that suits the longest run."""
-    longest = max((reading.number(rows[-1].get(x)) or 0.0 for rows in metrics.values() if rows), default=0.0)
+    longest = max((np.nanmax(columns[x]) for columns in metrics.values() if x in columns), default=0.0)
     units = {
         "step": [(1.0, "step")],
         "images": [(1e6, "million images seen"), (1e3, "thousand images seen"), (1.0, "images seen")],
@@ -105,7 +102,7 @@ def figures() -> None:
         st.rerun()
     chosen, state = selection.choices(), st.session_state
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
-    metrics = {choice.run.id: choice.run.metrics() for choice in chosen}
+    metrics = {choice.run.id: reading.metrics(choice.run) for choice in chosen}
     scale, x_title = axis(x, metrics)
     opened = zoom()
     window = (opened[0] / scale, opened[1] / scale) if opened else None
@@ -115,6 +112,8 @@ def figures() -> None:
         figure = charts.curves(found, y_title=title, x_title=x_title, zoom=window, **options)
         select = partial(dragged, key, x, scale)
         st.plotly_chart(figure, key=key, config=pieces.CHART, alt=title, on_select=select, selection_mode="box")
+        if options.get("log") and not charts.above_zero(found, window):
+            pieces.note("nothing here is above zero, so the axis is linear")
 
     def lines(key: str, among: Sequence[Choice] = chosen) -> list[charts.Curve]:
         found = [curve(choice, metrics[choice.run.id], key, x, scale) for choice in among]

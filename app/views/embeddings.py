@@ -22,6 +22,12 @@ def spaces_with(choice: Choice, kind: str) -> list[str]:
     return [space for space in names if reading.matrix(choice.run.array(f"{kind}-{space}"), (None, 2)) is not None]
 
 
+def pixel_map(probe: Probe, kind: str) -> np.ndarray | None:
+    """The map of raw pixels (n, 2), or None where there is none of this probe set."""
+    ids = probe.ids()
+    return None if ids is None else reading.matrix(reading.baselines(probe).array(f"{kind}-pixels"), (len(ids), 2))
+
+
 def render() -> None:
     comparable, probe = pieces.same_probe(selection.choices())
     kind = st.session_state.get("map") or "tsne"
@@ -34,7 +40,7 @@ def render() -> None:
         names = (["label"] if probe.labels() is not None else []) + [
             str(factor["name"]) for factor in factors if probe.factors() is not None
         ]
-        with st.container(horizontal=True, gap="large"):
+        with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             st.segmented_control(
                 "Map",
                 list(KINDS),
@@ -49,14 +55,26 @@ def render() -> None:
                 by = st.segmented_control(
                     "Colour", names, default=names[0], required=True, key="colour", bind="query-params"
                 )
+            pixels, few = pixel_map(probe, kind), len(chosen) < MOST
+            if pixels is not None:
+                key = "pixels" if few else "pixels-too"  # the URL leaves out what is the default, and that differs
+                pixels = pixels if st.toggle("Raw pixels, too", value=few, key=key, bind="query-params") else None
         selected = selection.images()
         colour = colouring(probe, by or "")
         st.html(legend(colour))
         shown = chosen[:MOST]
-        for place, choice in zip(pieces.columns_of(len(shown)), shown, strict=True):
+        places = pieces.columns_of(len(shown) + (pixels is not None))
+        for place, choice in zip(places, shown, strict=False):
             with place:
                 pieces.name(choice.label, choice.colour)
                 draw(choice, kind, probe, colour, selected)
+        if pixels is not None:
+            with places[-1]:
+                pieces.name("pixels", look.GREY)
+                # Empty, so that the maps stand at one height.
+                st.selectbox("Space", ["no network"], key="map-space", disabled=True, label_visibility="collapsed")
+                figure(pixels, f"map-{kind}-pixels", f"{KINDS[kind]} of pixels", probe, colour, selected)
+                explained(reading.baselines(probe).evaluation("projection"), kind, "pixels")
         if len(chosen) > MOST:
             pieces.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
         pieces.note(
@@ -106,18 +124,29 @@ def draw(choice: Choice, kind: str, probe: Probe, colour: dict[str, Any], select
     if points is None or ids is None or len(points) != len(ids):
         pieces.empty("This map is of another probe set", "", pieces.evaluate_command([choice]))
         return
-    key = f"map-{kind}-{choice.index}"
+    alt = f"{KINDS[kind]} of {choice.label}"
+    figure(np.asarray(points), f"map-{kind}-{choice.index}", alt, probe, colour, selected)
+    explained(choice.run.evaluation("projection"), kind, space)
+
+
+def figure(points: np.ndarray, key: str, alt: str, probe: Probe, colour: dict[str, Any], selected: list[int]) -> None:
+    """A map whose circled images become the selection."""
     st.plotly_chart(
-        maps.scatter(np.asarray(points), np.asarray(ids), selected=selected, **colour),
+        maps.scatter(points, np.asarray(probe.ids()), selected=selected, **colour),
         key=key,
         config={"displaylogo": False, "scrollZoom": True},
-        alt=f"{KINDS[kind]} of {choice.label}",
+        alt=alt,
         on_select=partial(circled, key),
         selection_mode=("points", "lasso", "box"),
     )
-    explained = choice.run.evaluation("projection").get("explained")
-    if kind == "pca" and isinstance(explained, dict) and isinstance(explained.get(space), list):
-        pieces.note("explained variance: " + " + ".join(f"{100 * part:.0f} %" for part in explained[space]))
+
+
+def explained(evaluation: dict[str, Any], kind: str, space: str) -> None:
+    """How much of the variance the two principal components hold."""
+    found = evaluation.get("explained")
+    parts = reading.matrix(found.get(space), (2,)) if kind == "pca" and isinstance(found, dict) else None
+    if parts is not None and np.isfinite(parts).all():
+        pieces.note("explained variance: " + " + ".join(f"{100 * part:.0f} %" for part in parts))
 
 
 def circled(key: str) -> None:

@@ -66,7 +66,8 @@ def by_class(chosen: Sequence[Choice]) -> None:
     """Accuracy per class and confusions, of the default space."""
     rows = {choice.label: reading.default_row(choice.run.evaluation("linear")) or {} for choice in chosen}
     found = {label: reading.matrix(row.get("per_class"), (None,)) for label, row in rows.items()}
-    sizes = {len(values) for values in found.values() if values is not None}
+    found = {label: values for label, values in found.items() if values is not None and np.isfinite(values).any()}
+    sizes = {len(values) for values in found.values()}
     if not sizes:
         return
     n = sizes.pop() if len(sizes) == 1 else 0
@@ -74,11 +75,13 @@ def by_class(chosen: Sequence[Choice]) -> None:
         st.caption("The models were probed on different classes, so they are not compared class by class.")
         return
     classes = reading.class_names(chosen[0].run.evaluation("linear").get("classes"), n)
-    scores = {choice.label: (choice.colour, values) for choice in chosen if (values := found[choice.label]) is not None}
+    scores = {choice.label: (choice.colour, found[choice.label]) for choice in chosen if choice.label in found}
     st.subheader("Class by class", anchor=False)
     pieces.chart(intervals.per_class(scores, classes), "per-class", "accuracy per class")
-    few = f" · the 30 of {n} classes on which the models differ most" if n > 30 else ""
-    pieces.note("linear probe of the default space, as above" + few)
+    measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
+    few = f" · the 30 of {measured} classes on which the models differ most" if measured > 30 else ""
+    none = f" · left out: {n - measured} of {n} classes, without test images" if measured < n else ""
+    pieces.note("linear probe of the default space, as above" + few + none)
     tables = {choice: reading.square(rows[choice.label].get("confusion"), n) for choice in chosen}
     tables = {choice: table for choice, table in tables.items() if table is not None}
     if not tables:
@@ -88,7 +91,8 @@ def by_class(chosen: Sequence[Choice]) -> None:
     for place, (choice, table) in zip(pieces.columns_of(len(tables)), tables.items(), strict=True):
         with place:
             pieces.name(choice.label, choice.colour, str(rows[choice.label].get("space", "")))
-            share = 100 * table / np.maximum(table.sum(1, keepdims=True), 1)
+            total = table.sum(1, keepdims=True)
+            share = 100 * table / np.where(total > 0, total, np.nan)
             figure = maps.heat_map(
                 share,
                 rows=classes,

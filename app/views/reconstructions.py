@@ -142,11 +142,18 @@ def gather(picked: dict[Choice, str]) -> list[Drawn]:
         if found:
             drawn.append(Drawn(choice.label, variant, choice.colour, *found))
         for row in reading.rows(choice.run.evaluation("reconstruction")):
-            found = load(choice, row["model"], "") if row["model"] != "run" and row["model"] not in baselines else None
+            model, variant, size = row["model"], str(row.get("variant", "")), size_of(choice, row["model"])
+            found = load(choice, model, variant) if model != "run" and (model, size) not in baselines else None
             if found:
-                baselines[row["model"]] = Drawn(row["model"], "", "", *found)
+                baselines[model, size] = Drawn(model, ", ".join(filter(None, (variant, size))), "", *found)
     same = [one for one in baselines.values() if all(one.images.shape == other.images.shape for other in drawn)]
-    return drawn + same
+    return drawn + sorted(same, key=lambda one: not one.label.startswith("untrained"))
+
+
+def size_of(choice: Choice, model: str) -> str:
+    """What tells the random networks of two runs of one method apart."""
+    size = reading.number(choice.summary.get("parameters")) if model.startswith("untrained") else None
+    return f"{look.count(size)} parameters" if size else ""
 
 
 def ranking(order: str, errors: Sequence[np.ndarray]) -> np.ndarray:
@@ -201,6 +208,8 @@ def table(picked: dict[Choice, str], chosen: Sequence[Choice]) -> None:
     for choice in chosen:
         for row in reading.rows(choice.run.evaluation("reconstruction"), metric="psnr"):
             model = choice.label if row["model"] == "run" else row["model"]
+            size = size_of(choice, row["model"])
+            model += f", {size}" if size else ""
             value = look.quantity(row["value"], reading.number(row.get("low")), reading.number(row.get("high")))
             found.setdefault(
                 (model, str(row.get("variant", ""))),

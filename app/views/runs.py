@@ -55,6 +55,7 @@ def frame(summaries: list[dict[str, Any]], colours: dict[str, str]) -> pd.DataFr
                 else []
                 for s in summaries
             ],
+            "monitor": [number(s.get("knn_monitor")) for s in summaries],
             "knn": [number(s.get("knn")) for s in summaries],
             "linear": [number(s.get("linear")) for s in summaries],
             "parameters": [look.count(number(s.get("parameters"))) for s in summaries],
@@ -124,15 +125,27 @@ def table() -> None:
             "status": column.MultiselectColumn(
                 "Status", options=list(look.STATUS), color=list(look.STATUS.values()), width=110
             ),
-            "progress": column.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width=95),
+            "progress": column.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width=85),
             "sparkline": column.LineChartColumn(
-                "kNN while training", width=130, help="The online kNN monitor; the loss where there are no labels"
+                "kNN while training", width=130, help="The kNN monitor on validation images; without labels the loss"
+            ),
+            "monitor": column.NumberColumn(
+                "Val. kNN, %",
+                format="%.1f",
+                width=88,
+                help="The kNN monitor's last reading while training, on validation images; not comparable with kNN",
             ),
             "knn": column.NumberColumn(
-                "kNN, %", format="%.1f", help="Top-1 of weighted kNN, on the validation split while training"
+                "Test kNN, %",
+                format="%.1f",
+                width=88,
+                help="Weighted kNN on test images, by `workbench evaluate`",
             ),
             "linear": column.NumberColumn(
-                "Linear, %", format="%.1f", help="Top-1 of the linear probe on the test split"
+                "Test linear, %",
+                format="%.1f",
+                width=98,
+                help="Linear probe on test images, by `workbench evaluate`",
             ),
             "parameters": column.TextColumn("Parameters"),
             "speed": column.NumberColumn("Images/s", format="%.0f"),

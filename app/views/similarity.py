@@ -60,8 +60,13 @@ def matrix(choice: Choice, space: str) -> np.ndarray:
 
 
 def colour_limits(tables: dict[Choice, np.ndarray], shared: bool) -> dict[Choice, tuple[float, float]]:
-    """What the ends of each model's colour scale mean: nearly its smallest and its largest value, or those of all."""
-    ends = {choice: (float(np.percentile(table, 1)), float(table.max())) for choice, table in tables.items()}
+    """What the ends of each model's colour scale mean: nearly its smallest and its largest value, or those of all.
+    Entries that are no numbers are left out; a table of nothing else is drawn from 0 to 1."""
+    known = {choice: table[np.isfinite(table)] for choice, table in tables.items()}
+    ends = {
+        choice: (float(np.percentile(values, 1)), float(values.max())) if len(values) else (0.0, 1.0)
+        for choice, values in known.items()
+    }
     lows, highs = zip(*ends.values(), strict=True)
     return dict.fromkeys(ends, (min(lows), max(highs))) if shared else ends
 
@@ -168,4 +173,5 @@ def classes(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
                 table, rows=names, columns=names, low=low, high=high, decimals=decimals, height=height
             )
             pieces.chart(figure, f"classes-{choice.index}", f"class similarity of {choice.label}")
-    pieces.note("mean cosine between the images of two classes, view A against view B")
+    empty = " · empty: no pair of different images" if any(np.isnan(table).any() for table in tables.values()) else ""
+    pieces.note("mean cosine between the images of two classes, view A against view B" + empty)

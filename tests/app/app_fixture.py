@@ -79,6 +79,10 @@ def make_probe(runs: Path, fingerprint: str, n: int = 240) -> Probe:
     write_json(probe.path / "probe.json", content | {"size": 32, "channels": 3})
     for name, array in {"images": images, "labels": labels, "ids": np.arange(n) * 7 + 3, "factors": factors}.items():
         write_array(probe.path / f"{name}.npy", array)
+    kept = Probe(probe.path / "baselines")
+    for kind in ("tsne", "pca"):
+        kept.write_array(f"{kind}-pixels", images.reshape(n, -1)[:, [7, 1500]].astype(np.float32))
+    kept.write_evaluation("projection", {"spaces": ["pixels"], "n": n, "explained": {"pixels": [0.4, 0.1]}})
     return probe
 
 
@@ -127,7 +131,7 @@ def make_run(runs: Path, method: str, *, lr: float, seed: int = 0, steps: int = 
         epoch=steps / 20,
         epochs=20,
         loss=[r["loss"] for r in rows if "loss" in r][-1],
-        knn=knn[-1],
+        knn_monitor=knn[-1],
         images_per_second=381.0,
         eta_seconds=(STEPS - steps) / 3,
         seconds=steps / 3,
@@ -236,8 +240,8 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
     run.write_array("reconstruction-ids", ids[::10])
     copies = {("run", "")} if method == "vae" else {("run", f"t={t}") for t in (100, 250, 500)}
     rows = []
-    for model, variant in [*sorted(copies), ("mean image", ""), ("pca-32", "")]:
-        passes = {"run": 1 if not variant else int(variant[2:]) // 90, "pca-32": 6}.get(model, 0)
+    for model, variant in [*sorted(copies), (baseline, sorted(copies)[0][1]), ("mean image", ""), ("pca-32", "")]:
+        passes = {"run": 1 if not variant else int(variant[2:]) // 90, baseline: 20, "pca-32": 6}.get(model, 0)
         drawn = (
             blurred(shown, passes, 4, rng)
             if model != "mean image"
@@ -281,7 +285,7 @@ def make_runs(runs: Path) -> dict[str, str]:
     }
     for method, run in trained.items():
         evaluate(run, probe, {other.id: kind for kind, other in trained.items() if kind != method})
-        set_status(run, "finished", linear=SKILL[method])
+        set_status(run, "finished", linear=SKILL[method], knn=SKILL[method] - 5)
     bare = make_run(runs, "mocov3", lr=3e-3, seed=1, name="higher rate")
     set_status(bare, "finished")
     running = make_run(runs, "ddpm", lr=4e-4, seed=2, steps=180)

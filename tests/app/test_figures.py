@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import charts, intervals, look, maps, pictures, selection
+from app import charts, intervals, look, maps, pictures, reading, selection
 from app.views import differences, factors, reconstructions
 
 
@@ -31,6 +31,25 @@ def test_an_opened_part_of_training_fits_its_values() -> None:
     assert figure.layout.xaxis.range == (10.5, 20.5)
     assert 0 < figure.layout.yaxis.range[0] < 11**2 and 20**2 < figure.layout.yaxis.range[1] < 21**2
     assert figure.data[0].x[0] == 10 and figure.data[0].x[-1] == 21  # the line runs on beyond the edges
+
+
+@pytest.mark.parametrize("zoom", [None, (2.0, 6.0)])
+def test_a_logarithmic_axis_of_nothing_above_zero_is_linear(zoom: tuple[float, float] | None) -> None:
+    x = np.arange(10.0)
+    line = charts.Curve("a", "#0072B2", x, -1 - x)
+    figure: Any = charts.curves([line], y_title="loss", x_title="step", smoothing=0.5, log=True, zoom=zoom)
+    assert figure.layout.yaxis.type == "linear"
+    assert not charts.above_zero([line], zoom)
+    mixed = charts.Curve("b", "#0072B2", x, 5 - x)
+    assert charts.above_zero([mixed], zoom) and not charts.above_zero([mixed], (6.0, 8.0))
+    figure = charts.curves([mixed], y_title="loss", x_title="step", log=True, zoom=zoom)
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_the_name_of_a_constant_stands_at_its_value() -> None:
+    line = charts.Curve("a", "#0072B2", np.arange(5.0), np.full(5, 1000.0))
+    figure: Any = charts.curves([line], y_title="loss", x_title="step", log=True)
+    assert figure.layout.yaxis.type == "linear" and figure.layout.annotations[0].y == 1000
 
 
 def test_curves_carry_their_names() -> None:
@@ -56,6 +75,12 @@ def test_classes_on_which_models_differ_most_are_kept_and_on_top() -> None:
     scores = {"a": ("#0072B2", np.array([50.0, 10.0, 60.0])), "b": ("#D55E00", np.array([50.0, 90.0, 70.0]))}
     figure: Any = intervals.per_class(scores, ["same", "disputed", "close"], most=2)
     assert figure.layout.yaxis.ticktext == ("close", "disputed")
+
+
+def test_classes_without_test_images_are_left_out() -> None:
+    scores = {"a": ("#0072B2", np.array([50.0, np.nan, 60.0])), "b": ("#D55E00", np.array([50.0, np.nan, 70.0]))}
+    figure: Any = intervals.per_class(scores, ["same", "unseen", "close"])
+    assert figure.layout.yaxis.ticktext == ("same", "close")
 
 
 def test_heat_map_prints_every_value_once_and_in_a_colour_that_can_be_read() -> None:
@@ -132,6 +157,17 @@ def test_no_more_digits_than_the_interval_carries(value: float, low: float, high
     assert look.quantity(value, low, high) == printed
 
 
+def test_an_interval_that_is_no_number_has_a_digit() -> None:
+    assert [look.decimals(width) for width in (float("nan"), float("inf"), 0.0, 0.03)] == [1, 1, 1, 2]
+
+
+def test_null_in_a_list_of_numbers_is_nan() -> None:
+    np.testing.assert_array_equal(reading.matrix([50.0, None], (2,)), [50.0, np.nan])
+    np.testing.assert_array_equal(reading.matrix([[1, None], [2, 3]], (2, None)), [[1, np.nan], [2, 3]])
+    for foreign in (None, [[1.0, None], [2.0]], ["a", None], [{}, 1.0], []):
+        assert reading.matrix(foreign, (None,)) is None
+
+
 def test_counts_and_durations() -> None:
     assert [look.count(n) for n in (None, 950, 12_340, 2_812_000)] == ["", "950", "12.3k", "2.81M"]
     assert [look.duration(s) for s in (None, 42, 200, 7500, 200_000)] == [
@@ -147,7 +183,7 @@ def test_the_choice_goes_through_the_url_and_back() -> None:
     chosen = {"20260101-a": 0, "run:with:colons": 5}
     assert selection.parse(selection.write(chosen)) == chosen
     assert selection.parse(selection.write({})) == {}
-    assert selection.parse("a:0,b:0,a:1,c:99,d:x,,e:-1,f") == {"a": 0}
+    assert selection.parse("a:0,b:0,a:1,c:99,d:x,,e:-1,f,g:" + "9" * 5000) == {"a": 0}
     assert len(selection.parse(",".join(f"r{n}:{n}" for n in range(20)))) == selection.MOST
 
 

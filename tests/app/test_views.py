@@ -4,15 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import look
 from app.launch import command
-from workbench.store import Run
+from workbench.store import Probe, Run, probe_of
 
 VIEWS = {
     "runs": "What has been trained?",
@@ -27,7 +30,7 @@ VIEWS = {
     "samples": "What can it imagine?",
 }
 # What each page draws of three evaluated runs: figures, and images as HTML.
-FIGURES = {"curves": 10, "linear": 5, "factors": 2, "similarity": 9, "agreement": 1, "embeddings": 3}
+FIGURES = {"curves": 10, "linear": 5, "factors": 2, "similarity": 9, "agreement": 1, "embeddings": 4}
 Show = Callable[..., AppTest]
 Folder = tuple[Path, dict[str, str]]
 
@@ -98,7 +101,7 @@ def test_every_file_of_a_run_can_be_torn(show: Show, runs_folder: Folder, tmp_pa
         }
         file.write_text(json.dumps(foreign))
     assert not show(tmp_path, view, [run.id]).exception
-    for file in sorted((tmp_path / ".probes" / "fixture01").iterdir()):
+    for file in sorted(path for path in (tmp_path / ".probes").rglob("*") if path.is_file()):
         file.write_bytes(file.read_bytes()[:40])
     assert not show(tmp_path, view, [run.id]).exception
 
@@ -168,6 +171,136 @@ def test_curves_by_time_smoothed_and_logarithmic(show: Show, runs_folder: Folder
     assert "follows it" in text(app)
 
 
+def numbers(array: Any) -> np.ndarray:
+    """An array of a figure, which plotly may have packed."""
+    return np.frombuffer(b64decode(array["bdata"]), array["dtype"]) if isinstance(array, dict) else np.array(array)
+
+
+def copied(runs_folder: Folder, target: Path, *roles: str) -> list[Run]:
+    """Some of the runs with their probe set, to be changed."""
+    folder, ids = runs_folder
+    shutil.copytree(folder / ".probes", target / ".probes")
+    return [Run(shutil.copytree(folder / ids[role], target / ids[role])) for role in roles]
+
+
+def log_rows(run: Run, **columns: list[float]) -> None:
+    """Replace the metrics of a run."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("zoom", [{}, {"zoom": "step:20.00-40.00"}, {"zoom": "step:1.2.3-4"}])
+def test_a_loss_below_zero_has_a_linear_axis_and_says_so(
+    show: Show, runs_folder: Folder, tmp_path: Path, zoom: dict[str, str]
+) -> None:
+    (run,) = copied(runs_folder, tmp_path, "vae")
+    log_rows(run, step=[10, 20, 30, 40], loss=[-5.0, -60.0, -90.0, -95.0])
+    app = show(tmp_path, "curves", [run.id], **zoom)
+    assert not app.exception and "axis is linear" not in text(app)
+    app.toggle(key="log").set_value(True).run()
+    assert not app.exception and "nothing here is above zero, so the axis is linear" in text(app)
+    (loss,) = figures(app)
+    assert loss["layout"]["yaxis"]["type"] == "linear"
+
+
+def test_metrics_are_parsed_again_only_where_they_have_changed(
+    show: Show, runs_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = copied(runs_folder, tmp_path, "vae", "ddpm")
+    parsed, read = [], Run.metrics
+    monkeypatch.setattr(Run, "metrics", lambda run: parsed.append(run.id) or read(run))
+    app = show(tmp_path, "curves", [run.id for run in runs])
+    assert sorted(parsed) == sorted(run.id for run in runs)
+    app.run()
+    assert len(parsed) == 2
+    runs[1].log({"step": 410, "loss": 123.0})
+    app.run()
+    assert parsed[2:] == [runs[1].id]
+    assert not app.exception and any(123.0 in numbers(trace["y"]) for f in figures(app) for trace in f["data"])
+
+
+def test_readings_of_the_monitor_and_of_the_test_stand_apart(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "runs")
+    table = app.dataframe[0].value.set_index("name")
+    summary = Run(folder / ids["vae"]).summary()
+    row = table.loc[ids["vae"]]
+    assert row["monitor"] == summary["knn_monitor"] == row["sparkline"][-1]
+    assert (row["knn"], row["linear"]) == (summary["knn"], summary["linear"]) != (row["monitor"], row["monitor"])
+    training = table.loc[ids["running"]]
+    assert training["monitor"] > 0 and np.isnan(training["knn"]) and np.isnan(training["linear"])
+    columns = json.loads(app.dataframe[0].proto.columns)
+    labels = {name: columns[name]["label"] for name in ("monitor", "knn", "linear")}
+    assert labels == {"monitor": "Val. kNN, %", "knn": "Test kNN, %", "linear": "Test linear, %"}
+
+
+@pytest.mark.parametrize("classes", [6, 12])
+@pytest.mark.parametrize("known", [[0, 1, 4], []])
+def test_classes_of_few_probe_images_are_empty_cells(
+    show: Show, runs_folder: Folder, tmp_path: Path, classes: int, known: list[int]
+) -> None:
+    runs = copied(runs_folder, tmp_path, "vae", "mocov3")
+    for run in runs:
+        for space in run.evaluation("similarity")["spaces"]:
+            table = np.full((classes, classes), np.nan, np.float32)
+            table[np.ix_(known, known)] = 0.25
+            if known:
+                table[0, 0] = np.nan  # a class of one image
+            run.write_array(f"class-similarity-{space}", table)
+    app = show(tmp_path, "similarity", [run.id for run in runs])
+    for scale in ("the same for every model", "each model its own"):
+        app.segmented_control(key="scale").set_value(scale).run()
+        assert not app.exception
+        assert len(figures(app)) == 6 and "nan" not in text(app)
+        assert "empty: no pair of different images" in text(app)
+
+
+def test_a_class_without_test_images_is_left_out_of_the_comparison(
+    show: Show, runs_folder: Folder, tmp_path: Path
+) -> None:
+    runs = copied(runs_folder, tmp_path, "vae", "mocov3")
+    for run in runs:
+        content = run.evaluation("linear")
+        for row in content["rows"]:
+            if "per_class" in row:
+                row["per_class"][2], row["confusion"][2] = None, [0] * 6
+        run.write_evaluation("linear", content)
+    app = show(tmp_path, "linear", [run.id for run in runs])
+    assert not app.exception
+    _, by_class, *confusions = figures(app)
+    assert len(confusions) == 2
+    assert set(by_class["layout"]["yaxis"]["ticktext"]) == {"circle", "square", "cross", "ring", "bar"}
+    assert "left out: 1 of 6 classes, without test images" in text(app)
+
+
+def test_the_map_of_pixels_is_the_last_of_fewer_than_four_models(
+    show: Show, runs_folder: Folder, tmp_path: Path
+) -> None:
+    runs = copied(runs_folder, tmp_path, "mocov3", "vae", "ddpm")
+    runs.append(Run(shutil.copytree(runs[0].path, tmp_path / "another")))
+    app = show(tmp_path, "embeddings", [run.id for run in runs[:3]])
+    kept = Probe(probe_of(tmp_path, "fixture01").path / "baselines").array("tsne-pixels")
+    assert kept is not None
+    drawn = np.concatenate([numbers(trace["x"]) for trace in figures(app)[-1]["data"]])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(kept[:, 0]))
+    app.segmented_control(key="map").set_value("pca").run()
+    assert len(figures(app)) == 4 and "40 % + 10 %" in text(app)
+    app.toggle(key="pixels").set_value(False).run()
+    assert len(figures(app)) == 3
+    app = show(tmp_path, "embeddings", [run.id for run in runs])
+    assert len(figures(app)) == 4
+    app.toggle(key="pixels-too").set_value(True).run()
+    assert len(figures(app)) == 5 and not app.exception
+
+
+def test_untrained_networks_draw_in_grey_beside_the_other_baselines(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    page = text(show(folder, "reconstructions", [ids["vae"], ids["ddpm"]]))
+    for label, small in (("untrained:vae", "1.4M parameters"), ("untrained:ddpm", "t=100, 3.96M parameters")):
+        assert f'background:{look.GREY}"></span> {label}<small>{small}</small>' in page
+    assert page.index("untrained:vae") < page.index("untrained:ddpm") < page.index("mean image")
+
+
 def test_the_probe_has_grey_reference_lines(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
     figure = figures(show(folder, "linear", [ids["mocov3"]]))[0]
@@ -193,12 +326,12 @@ def test_runs_on_other_images_are_not_compared_image_by_image(show: Show, runs_f
     app = show(tmp_path, "embeddings", [ids["vae"], ids["ddpm"]])
     assert not app.exception
     assert "Trained on other images" in text(app)
-    assert len(figures(app)) == 1
+    assert len(figures(app)) == 2  # vae and pixels
 
 
 def test_selected_images_are_shown_and_can_be_cleared(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
-    app = show(folder, "embeddings", [ids["vae"]], images="3,10,nonsense")
+    app = show(folder, "embeddings", [ids["vae"]], images=f"3,10,nonsense,--5,{'9' * 5000}")
     assert "circle · 3" in text(app) and "circle · 10" in text(app)
     assert app.button(key="chip_images").label == "2 images selected"
     app.button(key="chip_images").click().run()

@@ -50,7 +50,7 @@ class Tiny(Method, Reconstructs, Samples, Likelihood):
             "quarters": nn.functional.adaptive_avg_pool2d(images, 2).flatten(1),
         }
 
-    def reconstruct(self, images, keys):
+    def reconstruct(self, images, keys, default_only=False):
         return {"good": (images + 0.01).clamp(0, 1), "bad": 1 - images}
 
     def sample(self, n, seed, steps=None, sampler=None):
@@ -82,8 +82,8 @@ def make_split(n: int, seed: int, labels: bool = True, factors: bool = True) -> 
 
 @pytest.fixture
 def make_dataset():
-    def make(**options) -> Dataset:
-        splits = [make_split(n, seed, **options) for seed, n in enumerate((120, 45, 75), start=1)]
+    def make(test: int = 75, **options) -> Dataset:
+        splits = [make_split(n, seed, **options) for seed, n in enumerate((120, 45, test), start=1)]
         names = CLASSES if options.get("labels", True) else None
         return Dataset("tiny", "feed", 3, SIDE, names, *splits, periods={"turn": 360.0})
 

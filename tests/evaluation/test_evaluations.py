@@ -2,10 +2,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, recall_score
 
-from workbench.evaluation import factors, knn, likelihood, linear, projection, reconstruction, samples, similarity
+from tests.evaluation.conftest import SIDE, Tiny, TinyConfig
+from workbench.evaluation import cka, factors, knn, likelihood, linear, projection, reconstruction, samples, similarity
+from workbench.methods.base import ImageSpec
 from workbench.metrics.similarity import cosine_matrix
 from workbench.store import Probe
 
@@ -91,6 +94,64 @@ def test_unlabelled_data_is_skipped_with_a_reason(make_context):
     assert context.run.array("tsne-quarters") is not None
 
 
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_a_handful_of_test_images_is_measured_or_skipped_with_a_reason(make_context, n, labels):
+    context = make_context(test=n, labels=labels)
+    for evaluation in (knn, linear, factors, similarity, projection, reconstruction, likelihood, samples):
+        evaluation.evaluate(context)
+    cka.evaluate([context], [cka.grams(context)])
+    found = context.run.evaluations()
+    least = {"knn": 1, "linear": 1, "factors": 1, "similarity": 2, "projection": 4, "cka": 3}
+    least |= {"reconstruction": 1, "likelihood": 1, "samples": 1}
+    skipped = {name for name, enough in least.items() if n < enough} | (set() if labels else {"knn", "linear"})
+    assert {name for name, content in found.items() if "skipped" in content} == skipped
+    assert all(str(content["skipped"]).endswith(".") for content in found.values() if "skipped" in content)
+    values = [row["value"] for content in found.values() for row in content.get("rows", [])]
+    assert None not in values
+    if labels:  # classes of none and of one image
+        (row,) = rows(context, "linear", model="run", space="quarters")
+        counts = np.sum(row["confusion"], axis=1)
+        assert counts.sum() == n and [score is None for score in row["per_class"]] == (counts == 0).tolist()
+        assert all(0 <= r["low"] <= r["value"] <= r["high"] <= 100 for r in rows(context, "knn"))
+
+
+def test_a_factor_that_does_not_vary_among_the_test_images_has_no_r2(make_context):
+    context = make_context(test=1)
+    factors.evaluate(context)
+    assert {row["factor"] for row in rows(context, "factors")} == {"class", "parity"}
+    context = make_context(test=2)
+    factors.evaluate(context)
+    (row,) = rows(context, "factors", model="run", space="quarters", factor="green")
+    assert row["low"] <= row["value"] <= row["high"]
+
+
+class Line(Tiny):
+    """Features of one dimension, and of none that differs."""
+
+    def encode(self, images):
+        return {"quarters": images.mean(dim=(1, 2, 3))[:, None], "collapsed": torch.full((len(images), 3), 0.3)}
+
+
+def test_a_line_and_a_point_are_maps_too(make_context):
+    context = make_context(method=Line(TinyConfig(), ImageSpec(3, SIDE)))
+    projection.evaluate(context)
+    written = envelope(context, "projection", 60, "probe")
+    assert written["explained"] == {"quarters": [1.0, 0.0], "collapsed": [0.0, 0.0]}
+    for kind in ("tsne", "pca"):
+        line, point = (context.run.array(f"{kind}-{space}") for space in ("quarters", "collapsed"))
+        assert line.shape == point.shape == (60, 2)
+        assert np.isfinite(line).all() and np.ptp(line[:, 0]) > 0 and not point.any()
+
+
+def test_maps_of_pixels_are_made_again_for_another_probe_set(make_context):
+    for n in (50, 49):  # of one perplexity
+        context = make_context(test=n)
+        projection.evaluate(context)
+    points = Probe(context.probe.path / "baselines").array("tsne-pixels")
+    assert points is not None and len(points) == 49
+
+
 def test_similarity_matrix_is_the_cosine_of_stored_views(make_context):
     context = make_context()
     similarity.evaluate(context)
@@ -140,14 +201,16 @@ def test_reconstruction_rows_are_decibels_of_what_is_stored(make_context):
     written = envelope(context, "reconstruction", 20, "test")
     assert written["default"] == "good"
     names = [(r["model"], r["variant"]) for r in written["rows"]]
-    assert names == [("run", "good"), ("run", "bad"), ("mean image", ""), ("pca-4", "")]
-    (good,) = rows(context, "reconstruction", variant="good")
+    assert names == [("run", "good"), ("run", "bad"), ("untrained:vae", "good"), ("mean image", ""), ("pca-4", "")]
+    (good,) = rows(context, "reconstruction", model="run", variant="good")
     assert good["value"] == pytest.approx(-20 * np.log10(3 / 255), abs=0.2)  # 0.01 is 2.55 grey levels, so 2 or 3
     assert good["low"] <= good["value"] <= good["high"]
     ids = context.run.array("reconstruction-ids")
     images = {int(i): image for i, image in zip(context.material.probe.ids, context.material.probe.images, strict=True)}
     originals = np.stack([images[int(i)] for i in ids])
     np.testing.assert_array_equal(context.run.array("reconstruction-run-bad"), 255 - originals)
+    drawn = context.untrained_model.reconstruct(originals, ids)
+    np.testing.assert_array_equal(context.run.array("reconstruction-untrained:vae-good"), drawn["good"])
     pca = context.run.array("reconstruction-pca-4-")
     errors = ((pca / 255 - originals / 255) ** 2).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(context.run.array("reconstruction-error-pca-4-"), errors, rtol=1e-4)

@@ -57,6 +57,14 @@ def test_unlabelled_data_says_so(make_dataset, tmp_path):
     assert probe.labels() is None and probe.factors() is None and probe.info()["factors"] == []
 
 
+def test_a_factors_kind_does_not_depend_on_how_few_images_are_for_testing(make_dataset):
+    dataset = make_dataset(test=1)
+    for split in (dataset.train, dataset.val, dataset.test):
+        split.factors["position"] = np.arange(len(split), dtype=np.float32)
+    assert Material(dataset, LIMITS).factor_kind("position") == "continuous"
+    assert Material(dataset, LIMITS).factor_kind("parity") == "categorical"
+
+
 def test_pixels_are_the_images_and_large_ones_are_shrunk(make_dataset):
     material = Material(make_dataset(), LIMITS)
     features = material.pixels.test["pixels"]

@@ -45,6 +45,18 @@ def test_only_does_no_more_than_it_is_told(evaluate, make_run):
         evaluate([run], only=["liner"])
 
 
+def test_the_summary_keeps_what_was_known(evaluate, make_run):
+    run = make_run()
+    run.update_summary(knn_monitor=41.0)
+    evaluate([run], only=["likelihood"])
+    assert run.summary()["knn_monitor"] == 41.0 and not {"knn", "linear"} & run.summary().keys()
+    evaluate([run], only=["knn"])
+    measured = run.summary()["knn"]
+    assert measured == runner.default_value(run.evaluation("knn")) and "linear" not in run.summary()
+    evaluate([run], only=["likelihood"])
+    assert (run.summary()["knn"], run.summary()["knn_monitor"]) == (measured, 41.0)
+
+
 def test_cka_of_runs_together_is_that_of_their_features(evaluate, make_run, make_model, make_dataset):
     one, other = make_run(), make_run()
     evaluate([one, other], only=["cka"])
@@ -116,6 +128,37 @@ def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys
     printed = capsys.readouterr().out
     for text in ("mine", "1.2 M", "1 min", "pca-4", "60 test images"):
         assert text in printed
+
+
+def measured(run, steps):
+    """Cells of a run, measured at the given steps."""
+    for name, step in steps.items():
+        row = {"model": "run", "space": "a", "variant": "", "value": 50.0, "low": 40.0, "high": 60.0}
+        content = {"rows": [row], "default": "" if name == "reconstruction" else "a", "n": 10}
+        run.write_evaluation(name, content | {"checkpoint": f"last, step {step} (EMA weights)"})
+
+
+def test_cells_of_several_checkpoints_are_told(make_run, capsys):
+    run = make_run(cost={"steps": 100, "parameters": 10})
+    measured(run, {"knn": 50, "linear": 100, "reconstruction": 100})
+    (row,) = comparison.comparison_table([run])
+    assert row["knn"]["checkpoint"] == "last, step 50 (EMA weights)"
+    assert row["linear"]["checkpoint"] == row["reconstruction"]["checkpoint"] == "last, step 100 (EMA weights)"
+    comparison.print_table([row])
+    printed = capsys.readouterr().out
+    assert row["warning"] in printed and "kNN: last, step 50 (EMA weights)" in row["warning"]
+    assert f"workbench evaluate {run.id}" in row["warning"]
+
+
+def test_cells_of_an_earlier_step_than_the_cost_are_told(make_run):
+    run = make_run(cost={"steps": 100, "parameters": 10})
+    measured(run, {"knn": 50})
+    (row,) = comparison.comparison_table([run])
+    assert "step 50" in row["warning"] and "step 100" in row["warning"]
+    measured(run, {"knn": 100, "linear": 100})
+    assert comparison.comparison_table([run])[0]["warning"] is None
+    measured(run, {"knn": 120, "linear": 120})  # resumed, its cost not yet written
+    assert comparison.comparison_table([run])[0]["warning"] is None
 
 
 def test_best_space_is_the_one_that_validation_prefers(make_run):

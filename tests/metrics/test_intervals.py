@@ -31,6 +31,17 @@ def test_r2_equals_scikit_learn_on_the_samples_and_on_every_resampling():
     np.testing.assert_allclose([interval.low, interval.high], np.quantile(expected, [0.025, 0.975]))
 
 
+def test_r2_leaves_out_resamples_of_one_image_again_and_again():
+    target = np.array([[1.0], [2.0]])
+    predicted = target + np.array([[0.1], [-0.1]])
+    value, low, high = bootstrap_r2(target, predicted)  # half of the resamples hold but one of the two
+    assert value == pytest.approx(1 - 0.01 / 0.25) and low == pytest.approx(value) and high == pytest.approx(value)
+
+
+def test_r2_of_what_does_not_vary_is_unknown():
+    assert np.isnan(bootstrap_r2(np.full((3, 1), 7.0), np.zeros((3, 1)))).all()
+
+
 def test_seed_decides():
     values = np.random.default_rng(0).normal(size=100)
     assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)

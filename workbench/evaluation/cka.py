@@ -10,6 +10,8 @@ from workbench.evaluation.context import Context, Row
 from workbench.metrics.similarity import centred_gram
 from workbench.store import Run
 
+LEAST = 3  # images; any representations of two agree perfectly
+
 Grams = Mapping[str, NDArray[np.float32]]
 
 
@@ -57,7 +59,10 @@ def evaluate(contexts: Sequence[Context], matrices: Sequence[Mapping[str, Grams]
         matrices: what :func:`grams` gave for each.
     """
     for context, own in zip(contexts, matrices, strict=True):
-        n = len(context.material.probe)
+        n, data = len(context.material.probe), context.material.dataset.name
+        if n < LEAST:
+            context.skip("cka", f"CKA takes at least {LEAST} images, and the probe set of {data} has {n}.")
+            continue
         others: dict[str, tuple[Grams, str | None]] = {
             other.run.id: (theirs["run"], other.model.checkpoint)
             for other, theirs in zip(contexts, matrices, strict=True)

@@ -1,5 +1,6 @@
 """``workbench compare``: runs and baselines side by side, from what evaluation has stored. No torch."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from rich.table import Table
 from workbench.store import Run
 
 Row = dict[str, Any]
+MEASURES = {"knn": "kNN", "linear": "linear probe", "reconstruction": "reconstruction"}
 
 
 def comparison_table(runs: Sequence[Run]) -> list[Row]:
@@ -17,9 +19,10 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
 
     Returns:
         rows with ``model`` and ``kind`` (``run``, ``best space`` or ``baseline``), ``id`` of the run, ``data``,
-        ``space``; ``knn`` and ``linear`` in percent and ``reconstruction`` in dB, each ``{value, low, high, n}`` or
-        None; ``parameters`` and ``seconds`` of training, or None. Features are read in the run's default space; where
-        another space did better on the validation split, a row of the kind ``best space`` follows.
+        ``space``; ``knn`` and ``linear`` in percent and ``reconstruction`` in dB, each
+        ``{value, low, high, n, checkpoint}`` or None; ``parameters`` and ``seconds`` of training, or None; ``warning``,
+        a sentence where a run's cells are not all of its last checkpoint, or None. Features are read in the run's
+        default space; where another space did better on the validation split, a row of the kind ``best space`` follows.
     """
     table: list[Row] = []
     baselines: dict[tuple[Any, ...], Row] = {}
@@ -30,7 +33,8 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
         told = {"id": run.id, "data": data.get("name")}
         trained = {"parameters": cost.get("parameters"), "seconds": cost.get("seconds")}
         default = run.evaluation("linear").get("default") or run.evaluation("knn").get("default")
-        table.append(_row(run, "run", default, name, "run") | told | trained)
+        row = _row(run, "run", default, name, "run") | told | trained
+        table.append(row | {"warning": _warning(run, row, cost.get("steps"))})
         best = _best_space(run)
         if best not in (None, default):
             table.append(_row(run, "run", best, name, "best space") | told | trained | {"reconstruction": None})
@@ -75,13 +79,16 @@ def print_table(rows: Sequence[Row]) -> None:
             console.print("The runs were evaluated on different numbers of images; evaluate them again together.")
     elif not any(row["knn"] for row in rows):
         console.print("Nothing has been measured yet; `workbench evaluate RUN...` does.")
+    for warning in [row["warning"] for row in rows if row["warning"]]:
+        console.print(warning, style="yellow", soft_wrap=True)
 
 
 def _row(run: Run, model: str, space: str | None, name: str, kind: str) -> Row:
-    row: Row = {"model": name, "kind": kind, "space": space}
+    row: Row = {"model": name, "kind": kind, "space": space, "warning": None}
     for key in ("knn", "linear"):
         row[key] = _value(run, key, model=model, space=space)
-    variant = run.evaluation("reconstruction").get("default") if model == "run" else ""
+    own = model == "run" or model.startswith("untrained:")
+    variant = run.evaluation("reconstruction").get("default") if own else ""
     row["reconstruction"] = _value(run, "reconstruction", model=model, variant=variant)
     if row["reconstruction"] and variant:
         row["reconstruction"]["variant"] = variant
@@ -91,7 +98,25 @@ def _row(run: Run, model: str, space: str | None, name: str, kind: str) -> Row:
 def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
     for row in _rows(run, evaluation):
         if all(row.get(key) == value for key, value in where.items()):
-            return {key: row.get(key) for key in ("value", "low", "high")} | {"n": run.evaluation(evaluation).get("n")}
+            content = run.evaluation(evaluation)
+            checkpoint = content.get("checkpoint") if where["model"] == "run" else None
+            told = {"n": content.get("n"), "checkpoint": checkpoint}
+            return {key: row.get(key) for key in ("value", "low", "high")} | told
+    return None
+
+
+def _warning(run: Run, row: Row, steps: Any) -> str | None:
+    """That a run's cells are of different checkpoints, or of an earlier one than the cost beside them."""
+    cells = {name: row[key]["checkpoint"] for key, name in MEASURES.items() if row[key]}
+    cells = {name: checkpoint for name, checkpoint in cells.items() if isinstance(checkpoint, str)}
+    name, command = f"{row['model']} ({run.id})", f"`workbench evaluate {run.id}` measures the last one."
+    if len(set(cells.values())) > 1:
+        told = "; ".join(f"{measure}: {checkpoint}" for measure, checkpoint in cells.items())
+        return f"The cells of {name} were measured on different checkpoints ({told}); {command}"
+    checkpoint = next(iter(cells.values()), "")
+    step = re.search(r"\bstep (\d+)", checkpoint)
+    if step and _number(steps) and int(step[1]) < steps:
+        return f"{name} was measured on the checkpoint {checkpoint}, but its cost is that of step {steps}; {command}"
     return None
 
 

@@ -14,10 +14,11 @@ from workbench.metrics.linear_probe import circle, linear_probe, ridge_predict
 def evaluate(context: Context) -> None:
     """Write ``factors.json``; the label is the factor ``class``."""
     material = context.material
-    names = [name for name, values in (material.train.factors or {}).items() if len(np.unique(values)) > 1]
-    if not names:
+    kinds = {name: material.factor_kind(name) for name in _varying(material.train)}
+    # R² is a part of the variance among test images, so there has to be some.
+    kinds = {name: kind for name, kind in kinds.items() if kind == "categorical" or name in _varying(material.test)}
+    if not kinds:
         return context.skip("factors", f"Nothing is known of what varies in the images of {material.dataset.name}.")
-    kinds = {name: material.factor_kind(name) for name in names}
     splits = (material.train, material.val, material.test)
     periods = material.dataset.periods
     numbers = [name for name, kind in kinds.items() if kind != "categorical"]
@@ -54,6 +55,11 @@ def _accuracy(space: str, factor: str, predicted: NDArray[np.int64], truth: NDAr
     chance = 100.0 * float(np.unique(known, return_counts=True)[1].max() / len(known))
     row: Row = {"space": space, "factor": factor, "metric": "accuracy", "chance": chance}
     return row | bootstrap_mean(100.0 * (predicted == known))._asdict()
+
+
+def _varying(split: Split) -> list[str]:
+    """The factors that are not the same in all images."""
+    return [name for name, values in (split.factors or {}).items() if len(np.unique(values)) > 1]
 
 
 def _codes(split: Split, name: str) -> NDArray[np.int64]:

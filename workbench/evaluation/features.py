@@ -43,7 +43,7 @@ class Limits:
         """Few enough for minutes on a CPU, or all there are to a common size."""
         if device.type != "cpu":
             return cls()
-        return cls(train=3_000, val=500, test=1_500, reconstruct=100, slow_samplers=False)
+        return cls(train=3_000, val=500, test=1_500, reconstruct=200, slow_samplers=False)
 
     def __str__(self) -> str:
         return ", ".join(f"{field.name} {getattr(self, field.name)}" for field in fields(self))
@@ -101,7 +101,8 @@ class Material:
         """``circular``, ``categorical`` or ``continuous``."""
         if name in self.dataset.periods:
             return "circular"
-        values = np.unique((self.test.factors or {})[name])
+        found = [split.factors[name] for split in (self.train, self.val, self.test) if split.factors]
+        values = np.unique(np.concatenate(found))
         return "categorical" if len(values) <= CATEGORIES and np.all(values == np.rint(values)) else "continuous"
 
     def unlabelled(self) -> str:

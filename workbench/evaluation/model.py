@@ -60,7 +60,7 @@ class TrainedModel:
         return {name: torch.cat(part).numpy() for name, part in parts.items()}
 
     def reconstruct(
-        self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0
+        self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0, default_only: bool = False
     ) -> dict[str, NDArray[np.uint8]]:
         """What the model makes of images when it has to draw them again, by variant, such as one per noise level.
 
@@ -68,6 +68,7 @@ class TrainedModel:
             images: as in :meth:`encode`.
             ids: (N,) the samples' ids, from which any noise is drawn; by default 0 … N - 1.
             seed: of the noise.
+            default_only: leave out all variants but the default.
 
         Returns:
             uint8 (N, H, W, C) each, at the run's size; the first variant is the default.
@@ -81,7 +82,7 @@ class TrainedModel:
         parts: dict[str, list[NDArray[np.uint8]]] = {}
         with evaluation_mode(method):
             for batch, keys in self._keyed(images, ids, seed):
-                for name, drawn in method.reconstruct(to_float(batch), keys).items():
+                for name, drawn in method.reconstruct(to_float(batch), keys, default_only).items():
                     parts.setdefault(name, []).append(to_uint8(drawn))
         return {name: np.concatenate(part) for name, part in parts.items()}
 

@@ -1,4 +1,4 @@
-"""Reconstructions of held-out images, beside the mean image and a PCA of equal size."""
+"""Reconstructions of held-out images, beside the untrained network's, the mean image and a PCA of equal size."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,9 @@ def evaluate(context: Context) -> None:
     train = material.dataset.train.images[: min(BASELINE_IMAGES, BASELINE_VALUES // images[0].size)] / np.float32(255)
     components = min(flatten(context.model.config).get("latent_dim", COMPONENTS), *train.reshape(len(train), -1).shape)
     protocol = (
-        f"PSNR and mean squared error for pixels in [0, 1], averaged over {len(images):,} test images; mean image and "
-        f"{components} principal components fitted to {len(train):,} training images; 95 % bootstrap interval over "
-        "images."
+        f"PSNR and mean squared error for pixels in [0, 1], averaged over {len(images):,} test images; untrained: the "
+        f"same network with random weights; mean image and {components} principal components fitted to "
+        f"{len(train):,} training images; 95 % bootstrap interval over images."
     )
     rows: list[Row] = []
 
@@ -41,11 +41,17 @@ def evaluate(context: Context) -> None:
     reconstructed = context.model.reconstruct(images, chosen.ids)
     for variant, result in reconstructed.items():
         add("run", variant, result)
+    default = next(iter(reconstructed))
+    add(
+        f"untrained:{context.method}",
+        default,
+        context.untrained_model.reconstruct(images, chosen.ids, default_only=True)[default],
+    )
     mean = np.broadcast_to(train.mean(axis=0), images.shape)
     add("mean image", "", _quantised(mean))
     add(f"pca-{components}", "", _quantised(pca_reconstruct(train, images / np.float32(255), components)))
     run.write_array("reconstruction-ids", np.asarray(chosen.ids[drawn]))
-    context.write("reconstruction", protocol, len(images), rows=rows, default=next(iter(reconstructed)))
+    context.write("reconstruction", protocol, len(images), rows=rows, default=default)
 
 
 def _quantised(images: np.ndarray) -> NDArray[np.uint8]:

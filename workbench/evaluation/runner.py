@@ -87,7 +87,7 @@ def evaluate(
                 progress.update(task, description=f"{run.id}  cka")
                 compared.append((context, cka.grams(context)))
                 progress.advance(task)
-            scores = _summarise(run)
+            scores = _summarise(run, wanted)
             for kept in ("trained", "untrained", "untrained_model"):  # the next run needs the memory
                 context.__dict__.pop(kept, None)
             progress.console.print(f"Evaluated {run.id}{scores}, in {time.monotonic() - start:.0f} s.")
@@ -115,11 +115,12 @@ def _open(
     return Context(run, model, material, limits, probe)
 
 
-def _summarise(run: Run) -> str:
-    """Put the default space's accuracies into the run's summary; the same in words."""
-    found = {name: default_value(run.evaluation(name)) for name in ("knn", "linear")}
+def _summarise(run: Run, wanted: Sequence[str]) -> str:
+    """Put the default space's accuracies into the run's summary, as far as they are known; the wanted ones in words."""
+    values = {name: default_value(run.evaluation(name)) for name in ("knn", "linear")}
+    found = {name: value for name, value in values.items() if value is not None}
     run.update_summary(alive=False, **found)
-    return "".join(f", {name} {value:.1f} %" for name, value in found.items() if value is not None)
+    return "".join(f", {name} {value:.1f} %" for name, value in found.items() if name in wanted)
 
 
 def default_value(evaluation: Mapping[str, Any]) -> float | None:

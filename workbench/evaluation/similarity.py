@@ -21,6 +21,9 @@ def evaluate(context: Context) -> None:
     """Write ``similarity.json``, the matrices of the run's spaces, and once per data set the two views themselves."""
     material, run = context.material, context.run
     chosen = material.probe.take(material.spread(context.limits.similarity))
+    if len(chosen) < 2:
+        reason = f"The probe set of {material.dataset.name} has one image, and no other to tell it from."
+        return context.skip("similarity", reason)
     first, second = views(chosen.images, chosen.ids)
     context.probe.write_array("similarity-views", np.stack([first, second]))
     protocol = (

@@ -90,12 +90,13 @@ class Reconstructs(ABC):
     """Can draw what it has understood of an image."""
 
     @abstractmethod
-    def reconstruct(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+    def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
         """Named reconstructions (B, C, H, W) in [0, 1], such as one per noise level; the first is the default.
 
         Args:
             images: float images in [0, 1], (B, C, H, W).
             keys: (B,) int64, the source of any randomness.
+            default_only: leave out all but the default.
         """
 
 

@@ -194,10 +194,10 @@ class DDPM(Method, Reconstructs, Samples):
             features |= {f"{name}@t={step}": output.mean(dim=(2, 3)).float() for name, output in outputs.items()}
         return features
 
-    def reconstruct(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+    def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
         noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
         drawn = {}
-        for level in self.config.reconstruct_steps:
+        for level in self.config.reconstruct_steps[: 1 if default_only else None]:
             x = self.noised(2 * images - 1, torch.full((len(images),), level, device=images.device), noise)
             x = self._ddim(x, sampling_steps(level + 1, -(-(level + 1) // RECONSTRUCTION_STRIDE)))
             drawn[f"t={level}"] = (x / 2 + 0.5).clamp(0, 1)

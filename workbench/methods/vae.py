@@ -148,7 +148,7 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
         """Images (B, C, H, W) in [0, 1], the mean of p(x|z) for codes (B, latent_dim)."""
         return (self.decoder(codes).float() / 2 + 0.5).clamp(0, 1)
 
-    def reconstruct(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+    def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
         return {"": self.decode(self.posterior(images)[0])}
 
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:

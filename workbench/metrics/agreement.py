@@ -2,7 +2,7 @@
 
 Both measures are an inner product of one n x n matrix per representation, so one permutation test serves them. Plain
 CKA and neighbour overlap grow with width, and the best of many pairs of layers is high by luck alone: breaking the
-pairing of the images, which keeps widths and spectra as they are, says how high (on calibrating both: arXiv 2602.14486).
+pairing of the images, which keeps widths and spectra as they are, says how high (see arXiv 2602.14486).
 """
 
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ def bootstrap(
     """The interval of any statistic of ``n`` samples.
 
     Args:
-        statistic: maps sample indices (B, n) to the statistic of each row (B,).
+        statistic: maps sample indices (B, n) to the statistic of each row (B,), NaN where a row has none.
         n: number of samples.
         n_boot: resamplings.
         level: coverage in (0, 1).
@@ -36,7 +36,9 @@ def bootstrap(
     parts = [
         statistic(generator.integers(0, n, size=(min(rows, n_boot - start), n))) for start in range(0, n_boot, rows)
     ]
-    low, high = np.quantile(np.concatenate(parts), [(1 - level) / 2, (1 + level) / 2])
+    drawn = np.concatenate(parts)
+    drawn = drawn[~np.isnan(drawn)]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else (np.nan, np.nan)
     return Interval(float(statistic(np.arange(n)[None])[0]), float(low), float(high))
 
 
@@ -49,7 +51,7 @@ def bootstrap_mean(values: np.ndarray, n_boot: int = 1000, level: float = 0.95, 
 def bootstrap_r2(
     target: np.ndarray, predicted: np.ndarray, n_boot: int = 1000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """The explained part of the variance of ``target`` (n, outputs), all outputs counted together."""
+    """The explained part of the variance of ``target`` (n, outputs), all outputs counted together; NaN without any."""
     target = np.asarray(target, dtype=np.float64)
     centred = target - target.mean(axis=0)  # against cancellation below
     residual = np.sum((target - predicted) ** 2, axis=1)
@@ -58,6 +60,7 @@ def bootstrap_r2(
     def statistic(rows: np.ndarray) -> np.ndarray:
         means = np.stack([output[rows].mean(axis=1) for output in centred.T], axis=1)
         variance = square[rows].mean(axis=1) - np.sum(means**2, axis=1)
-        return 1 - residual[rows].mean(axis=1) / variance
+        known = variance > 1e-9 * square.mean()  # a resample of few images may hold but one of them
+        return 1 - residual[rows].mean(axis=1) / np.where(known, variance, np.nan)
 
     return bootstrap(statistic, len(target), n_boot, level, seed)
