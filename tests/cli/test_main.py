@@ -133,7 +133,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 def test_runs_as_a_table_and_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run.update_summary(knn=61.25, status="finished")
     assert main(["runs", "--runs", str(run.path.parent)]) == 0
-    line = capsys.readouterr().out.splitlines()[-1]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if run.id in line]
     assert all(text in line for text in (run.id, "first", "vae", "digits", "finished", "61.2", "0 min"))
     assert main(["runs", "--json", "--runs", str(run.path.parent)]) == 0
     assert json.loads(capsys.readouterr().out) == [run.summary()]

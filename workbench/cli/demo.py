@@ -37,7 +37,7 @@ def demo(
     given: dict[str, Any] = {"runs": str(runs)} | ({} if data is None else {"data": data})
     trained: list[Run] = []
     from workbench import training
-    from workbench.evaluation import comparison, runner
+    from workbench.evaluation import comparison, runner, significance
 
     for number, method in enumerate(METHODS, start=1):
         heading(f"{number} of {len(METHODS) + 2}: train {method}")
@@ -51,6 +51,7 @@ def demo(
     runner.evaluate(trained, only=(), device="auto", checkpoint="last")
     heading(f"{len(METHODS) + 2} of {len(METHODS) + 2}: compare")
     comparison.print_table(comparison.comparison_table(trained))
+    comparison.print_differences(significance.differences(trained))
     heading("done")
     if serve_app:
         serve.app(runs=runs)

@@ -1,6 +1,7 @@
 """``workbench evaluate`` and ``workbench compare``."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -31,13 +32,17 @@ def evaluate(
 def compare(*references: References, as_json: AsJson = False, runs: RunsFolder = RUNS) -> None:
     """Print runs side by side with their baselines, from what `workbench evaluate` has stored."""
     found = _find(references, runs)
-    from workbench.evaluation import comparison
+    from workbench.evaluation import comparison, significance
 
     table = comparison.comparison_table(found)
+    alike = len({row["data"] for row in table}) == 1
+    pairs = significance.differences(found) if alike else []
     if as_json:
-        print(json.dumps(table, indent=1, ensure_ascii=False))
+        told = [asdict(pair) | {"difference": pair.difference._asdict(), "sentence": str(pair)} for pair in pairs]
+        print(json.dumps({"rows": table, "differences": told}, indent=1, ensure_ascii=False))
     else:
         comparison.print_table(table)
+        comparison.print_differences(pairs)
 
 
 def _find(references: tuple[str, ...], runs: RunsFolder) -> list[Run]:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from workbench.evaluation import significance
 from workbench.store import Run
 
 Row = dict[str, Any]
@@ -81,6 +82,17 @@ def print_table(rows: Sequence[Row]) -> None:
         console.print("Nothing has been measured yet; `workbench evaluate RUN...` does.")
     for warning in [row["warning"] for row in rows if row["warning"]]:
         console.print(warning, style="yellow", soft_wrap=True)
+
+
+def print_differences(pairs: Sequence[significance.Difference]) -> None:
+    """Print which differences of linear probes are real, a sentence each."""
+    if not pairs:
+        return
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
+    console.print(f"\nLinear probes, {len(pairs)} comparisons on the same {pairs[0].n:,} test images:")
+    for pair in pairs:
+        console.print(f"{'*' if pair.real else '-'} {pair}", style=None if pair.real else "dim")
+    console.print(significance.CAVEAT, style="dim")
 
 
 def _row(run: Run, model: str, space: str | None, name: str, kind: str) -> Row:

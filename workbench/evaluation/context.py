@@ -94,6 +94,13 @@ class Context:
             kept.write_evaluation(evaluation, known)
         return rows + known["rows"]
 
+    def keep(self, subject: Subject, name: str, array: np.ndarray) -> None:
+        """Write an array of a subject: ``<name>``, ``untrained-<name>``, or, for pixels, with the probe set."""
+        if subject.name == "pixels":
+            Probe(self.probe.path / "baselines").write_array(name, array)
+        else:
+            self.run.write_array(name if subject.name == "run" else f"untrained-{name}", array)
+
     def write(self, evaluation: str, protocol: str, n: int, split: str = "test", **content: Any) -> None:
         """Write an evaluation with the envelope that all share."""
         envelope = {

@@ -20,7 +20,7 @@ def evaluate(context: Context) -> None:
     protocol = (
         f"Multinomial logistic regression on standardised features of {len(material.train):,} training images (L-BFGS, "
         f"at most {MAX_ITERATIONS} iterations); L2 regularisation chosen on {len(material.val):,} validation images; "
-        "95 % bootstrap interval over test images."
+        "95 % bootstrap interval over test images; predictions kept by sample id."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:
@@ -30,6 +30,7 @@ def evaluate(context: Context) -> None:
             row: Row = {"space": space, "metric": "top1", "value": value, "low": low, "high": high}
             row |= {"dim": features.shape[1], "regularisation": probe.regularisation}
             row |= {"validation": 100 * probe.validation_accuracy}
+            context.keep(subject, f"predicted-{space}", probe.predicted)
             if space == subject.default:
                 confusion = confusion_matrix(labels, probe.predicted, labels=np.arange(classes))
                 counts = confusion.sum(axis=1)
@@ -38,6 +39,8 @@ def evaluate(context: Context) -> None:
             yield row
 
     rows = context.rows("linear", protocol, measure)
+    context.run.write_array("predicted-ids", np.asarray(material.test.ids))
+    context.run.write_array("predicted-labels", labels)
     context.write(
         "linear", protocol, len(labels), rows=rows, classes=material.dataset.classes, default=context.model.default
     )
