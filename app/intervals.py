@@ -129,6 +129,26 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, column: int) -> None:
         )
 
 
+def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:
+    """Differences with their intervals about a line at zero; those that are not ``main`` are hollow."""
+    figure = make_subplots(1, 1)
+    figure.add_vline(x=0, line=REFERENCE)
+    for index, dot in enumerate(dots):
+        add_dot(figure, dot, len(dots) - 1 - index, 1)
+    reach = 1.1 * max(max(abs(dot.low or dot.value), abs(dot.high or dot.value)) for dot in dots)
+    figure.update_xaxes(title=title, showgrid=True, gridcolor=GRID, zeroline=False, range=[-reach, reach])
+    figure.update_yaxes(
+        tickvals=list(range(len(dots))),
+        ticktext=list(names)[::-1],
+        showgrid=False,
+        zeroline=False,
+        range=[-0.6, len(dots) - 0.3],
+        tickfont={"size": 13},
+    )
+    figure.update_layout(height=46 * len(dots) + 90, margin={"l": 20, "r": 20, "t": 8, "b": 48})
+    return figure
+
+
 def per_class(scores: Mapping[str, tuple[str, np.ndarray]], classes: Sequence[str], most: int = 30) -> go.Figure:
     """A dot per model and class, joined by a grey line, the most disputed class on top.
 

@@ -9,6 +9,8 @@ import streamlit as st
 
 from app import intervals, look, maps, pictures, pieces, reading, selection
 from app.selection import Choice
+from workbench.errors import WorkbenchError
+from workbench.evaluation import significance
 
 TITLE = "Who knows more?"
 
@@ -30,6 +32,7 @@ def render() -> None:
         pieces.note("Linear probe: " + pieces.protocol(chosen, "linear"))
         if len(panels) > 1:
             pieces.note("kNN: " + pieces.protocol(chosen, "knn"))
+        pairs(chosen)
         by_class(chosen)
         with st.expander("All numbers"):
             st.dataframe(numbers(chosen), hide_index=True, height="content")
@@ -60,6 +63,34 @@ def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
             ticks[choice.label] = untrained["value"]
         pixels += [row["value"] for row in reading.rows(evaluation, model="pixels")]
     return intervals.Panel(title, dots, {"pixels": max(pixels)} if pixels else {}, ticks)
+
+
+def pairs(chosen: Sequence[Choice]) -> None:
+    """Every pair of models on the same test images, with the sentence that may be said of it."""
+    comparable, _ = pieces.same_probe(chosen)
+    colours = {choice.run.id: choice.colour for choice in comparable}
+    try:
+        found = significance.differences([c.run for c in comparable], [c.label for c in comparable])
+    except WorkbenchError as error:
+        st.warning(str(error))
+        return
+    if not found:
+        return
+    st.subheader("Which differences are real?", anchor=False)
+    dots = [
+        intervals.Dot(str(pair), colours[pair.run] if pair.real else look.GREY, *pair.difference, main=pair.real)
+        for pair in found
+    ]
+    names = [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in found]
+    title = "difference in top-1, points"
+    pieces.chart(intervals.forest(names, dots, title), "differences", "differences of accuracy with intervals")
+    pieces.note(
+        f"linear probe of each model's best space by validation · test split · n = {found[0].n:,} · 95 % bootstrap "
+        f"interval of the paired difference · in colour: significant at 5 % among {len(found)} comparisons"
+    )
+    with st.expander("In words"):
+        st.markdown("\n".join(f"- {pair}" for pair in found))
+        st.caption(significance.CAVEAT)
 
 
 def by_class(chosen: Sequence[Choice]) -> None:

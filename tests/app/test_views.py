@@ -30,7 +30,7 @@ VIEWS = {
     "samples": "What can it imagine?",
 }
 # What each page draws of three evaluated runs: figures, and images as HTML.
-FIGURES = {"curves": 10, "linear": 5, "factors": 2, "similarity": 9, "agreement": 1, "embeddings": 4}
+FIGURES = {"curves": 10, "linear": 6, "factors": 2, "similarity": 9, "agreement": 1, "embeddings": 4}
 Show = Callable[..., AppTest]
 Folder = tuple[Path, dict[str, str]]
 
@@ -267,7 +267,7 @@ def test_a_class_without_test_images_is_left_out_of_the_comparison(
         run.write_evaluation("linear", content)
     app = show(tmp_path, "linear", [run.id for run in runs])
     assert not app.exception
-    _, by_class, *confusions = figures(app)
+    _, _, by_class, *confusions = figures(app)
     assert len(confusions) == 2
     assert set(by_class["layout"]["yaxis"]["ticktext"]) == {"circle", "square", "cross", "ring", "bar"}
     assert "left out: 1 of 6 classes, without test images" in text(app)
@@ -365,3 +365,18 @@ def test_the_server_binds_to_loopback_unless_told_otherwise(tmp_path: Path) -> N
     assert argv[argv.index("--server.port") + 1] == "9000"
     assert environment["WORKBENCH_RUNS"] == str(tmp_path)
     assert "0.0.0.0" in command(host="0.0.0.0")[0]
+
+
+def test_differences_are_told_in_words_and_runs_on_other_test_images_loudly(
+    show: Show, runs_folder: Folder, tmp_path: Path
+) -> None:
+    folder, ids = runs_folder
+    chosen = [ids["mocov3"], ids["vae"]]
+    app = show(folder, "linear", chosen)
+    assert "Which differences are real?" in [subheader.value for subheader in app.subheader]
+    said = text(app)
+    assert "mocov3 (projector) tells the class of more images than" in said and "another training seed" in said
+    shutil.copytree(folder, tmp_path / "runs")
+    Run(tmp_path / "runs" / ids["vae"]).write_array("predicted-ids", np.arange(1000) + 5)
+    app = show(tmp_path / "runs", "linear", chosen)
+    assert not app.exception and "probed on different test images" in text(app)

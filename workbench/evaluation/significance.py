@@ -42,9 +42,11 @@ class Difference:
     """The comparison of two models; accuracies and their difference in percent.
 
     Attributes:
+        run: id of the first model's run.
         p_value: corrected for all comparisons that were made together.
     """
 
+    run: str
     label: str
     other: str
     accuracy: float
@@ -101,6 +103,7 @@ def differences(runs: Sequence[Run], names: Sequence[str] | None = None) -> list
     p_values = holm([mcnemar(a.right, b.right) for a, b in pairs])
     return [
         Difference(
+            str(a.run),
             a.label,
             b.label,
             100.0 * float(a.right.mean()),
