@@ -132,7 +132,7 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, column: int) -> None:
 def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:
     """Differences with their intervals about a line at zero; those that are not ``main`` are hollow."""
     figure = make_subplots(1, 1)
-    figure.add_vline(x=0, line=REFERENCE)
+    figure.add_vline(x=0, line=REFERENCE, row=1, col=1, exclude_empty_subplots=False)  # pyright: ignore[reportArgumentType]
     for index, dot in enumerate(dots):
         add_dot(figure, dot, len(dots) - 1 - index, 1)
     reach = 1.1 * max(max(abs(dot.low or dot.value), abs(dot.high or dot.value)) for dot in dots)

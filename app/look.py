@@ -76,11 +76,12 @@ def decimals(half_width: float) -> int:
 
 
 def quantity(value: float, low: float | None = None, high: float | None = None, digits: int = 1) -> str:
-    """A number with as many digits as its interval carries, and the interval: ``71 (69-73)``."""
+    """A number with as many digits as its interval carries, and the interval: ``71 (69-73)``, ``-3 (-5 to -1)``."""
     if low is None or high is None or high <= low:
         return f"{value:.{digits}f}"
     places = decimals((high - low) / 2)
-    return f"{value:.{places}f} ({low:.{places}f}\N{EN DASH}{high:.{places}f})"
+    to = "\N{EN DASH}" if low >= 0 else " to "
+    return f"{value:.{places}f} ({low:.{places}f}{to}{high:.{places}f})"
 
 
 def count(value: float | None) -> str:

@@ -67,13 +67,14 @@ def render() -> None:
         for place, choice in zip(places, shown, strict=False):
             with place:
                 pieces.name(choice.label, choice.colour)
-                draw(choice, kind, probe, colour, selected)
+                draw(choice, kind, probe, colour, selected, pieces.side_of(len(places)))
         if pixels is not None:
             with places[-1]:
                 pieces.name("pixels", look.GREY)
                 # Empty, so that the maps stand at one height.
                 st.selectbox("Space", ["no network"], key="map-space", disabled=True, label_visibility="collapsed")
-                figure(pixels, f"map-{kind}-pixels", f"{KINDS[kind]} of pixels", probe, colour, selected)
+                side, alt = pieces.side_of(len(places)), f"{KINDS[kind]} of pixels"
+                figure(pixels, f"map-{kind}-pixels", alt, probe, colour, selected, side)
                 explained(reading.baselines(probe).evaluation("projection"), kind, "pixels")
         if len(chosen) > MOST:
             pieces.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
@@ -116,8 +117,8 @@ def legend(colour: dict[str, Any]) -> str:
     return pictures.class_legend({int(index): colour["classes"][int(index)] for index in np.unique(colour["labels"])})
 
 
-def draw(choice: Choice, kind: str, probe: Probe, colour: dict[str, Any], selected: list[int]) -> None:
-    """One model's map, with its space above."""
+def draw(choice: Choice, kind: str, probe: Probe, colour: dict[str, Any], selected: list[int], side: int) -> None:
+    """One model's map of ``side`` pixels, with its space above."""
     options = spaces_with(choice, kind)
     space = st.selectbox("Space", options, key=f"map-space-{choice.index}", label_visibility="collapsed")
     points, ids = choice.run.array(f"{kind}-{space}"), probe.ids()
@@ -125,14 +126,16 @@ def draw(choice: Choice, kind: str, probe: Probe, colour: dict[str, Any], select
         pieces.empty("This map is of another probe set", "", pieces.evaluate_command([choice]))
         return
     alt = f"{KINDS[kind]} of {choice.label}"
-    figure(np.asarray(points), f"map-{kind}-{choice.index}", alt, probe, colour, selected)
+    figure(np.asarray(points), f"map-{kind}-{choice.index}", alt, probe, colour, selected, side)
     explained(choice.run.evaluation("projection"), kind, space)
 
 
-def figure(points: np.ndarray, key: str, alt: str, probe: Probe, colour: dict[str, Any], selected: list[int]) -> None:
+def figure(
+    points: np.ndarray, key: str, alt: str, probe: Probe, colour: dict[str, Any], selected: list[int], side: int
+) -> None:
     """A map whose circled images become the selection."""
     st.plotly_chart(
-        maps.scatter(points, np.asarray(probe.ids()), selected=selected, **colour),
+        maps.scatter(points, np.asarray(probe.ids()), selected=selected, height=side, **colour),
         key=key,
         config={"displaylogo": False, "scrollZoom": True},
         alt=alt,

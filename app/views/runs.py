@@ -58,11 +58,11 @@ def frame(summaries: list[dict[str, Any]], colours: dict[str, str]) -> pd.DataFr
             "monitor": [number(s.get("knn_monitor")) for s in summaries],
             "knn": [number(s.get("knn")) for s in summaries],
             "linear": [number(s.get("linear")) for s in summaries],
+            "seed": [str(s["seed"]) if s.get("seed") is not None else "" for s in summaries],
+            "age": [look.ago(look.age(s.get("created"))) for s in summaries],
             "parameters": [look.count(number(s.get("parameters"))) for s in summaries],
             "speed": [number(s.get("images_per_second")) for s in summaries],
             "time": [time_of(s) for s in summaries],
-            "seed": [str(s["seed"]) if s.get("seed") is not None else "" for s in summaries],
-            "age": [look.ago(look.age(s.get("created"))) for s in summaries],
         }
     )
 
@@ -119,13 +119,13 @@ def table() -> None:
         selection_default={"selection": {"rows": [index for index, run_id in enumerate(ids) if run_id in chosen_ids]}},
         column_config={
             "colour": column.ImageColumn(" ", width=36),
-            "name": column.TextColumn("Run", width=275),
+            "name": column.TextColumn("Run", width=230),
             "method": column.TextColumn("Method"),
             "data": column.TextColumn("Data"),
             "status": column.MultiselectColumn(
                 "Status", options=list(look.STATUS), color=list(look.STATUS.values()), width=110
             ),
-            "progress": column.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width=85),
+            "progress": column.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width=75),
             "sparkline": column.LineChartColumn(
                 "kNN while training", width=130, help="The kNN monitor on validation images; without labels the loss"
             ),
@@ -147,11 +147,11 @@ def table() -> None:
                 width=98,
                 help="Linear probe on test images, by `workbench evaluate`",
             ),
-            "parameters": column.TextColumn("Parameters"),
+            "parameters": column.TextColumn("Parameters", width=85),
             "speed": column.NumberColumn("Images/s", format="%.0f"),
             "time": column.TextColumn("Time"),
-            "seed": column.TextColumn("Seed"),
-            "age": column.TextColumn("Started"),
+            "seed": column.TextColumn("Seed", width=50),
+            "age": column.TextColumn("Started", width=95),
         },
         alt="Table of runs",
     )

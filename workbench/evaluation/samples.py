@@ -12,7 +12,14 @@ from workbench.store import replacing
 
 SEED = 0
 # By method: sampler, steps, and whether it takes too long for a CPU. What is not listed draws in one way.
-SAMPLERS = {"ddpm": (("dpm-solver++", 20, False), ("ddim", 20, False), ("ddim", 50, True), ("ancestral", 1000, True))}
+SAMPLERS = {
+    "ddpm": (
+        ("ancestral", 100, False),
+        ("ddim", 50, False),
+        ("dpm-solver++", 20, False),
+        ("ancestral", 1000, True),
+    )
+}
 ACROSS, ENLARGED = 8, 96  # images in a row of the sheet, and the side in pixels that small ones are enlarged to
 
 

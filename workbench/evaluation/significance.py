@@ -100,6 +100,7 @@ def differences(runs: Sequence[Run], names: Sequence[str] | None = None) -> list
                 "together with `workbench evaluate`, on one data set."
             )
     pairs = [(a, b) for a, b in combinations(readers, 2) if _comparable(a, b)]
+    pairs.sort(key=lambda pair: pair[1].baseline)  # runs with one another first
     p_values = holm([mcnemar(a.right, b.right) for a, b in pairs])
     return [
         Difference(

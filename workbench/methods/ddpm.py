@@ -6,8 +6,8 @@ and x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, the loss is the simplified bo
     L_simple = E_{t, x_0, eps} | eps - eps_theta(x_t, t) |^2   (equation 14), averaged over pixels.
 
 Exponentially averaged weights draw, reconstruct and encode. Samplers are ancestral (algorithm 2), DDIM (Song et al.
-2021) and DPM-Solver++ (Lu et al. 2022), with any number of steps from pure noise at t = T - 1 down; the first two clip
-their x_0 estimates to [-1, 1], as the published sampler does.
+2021) and DPM-Solver++ (Lu et al. 2022), with any number of steps from pure noise at t = T - 1 down; all clip their x_0
+estimates to [-1, 1], as the published sampler does.
 """
 
 from dataclasses import dataclass
@@ -225,7 +225,8 @@ class DDPM(Method, Reconstructs, Samples):
             for step in scheduler.timesteps:
                 x = scheduler.step(self._noise(x, step), int(step), x, generator=generators, return_dict=False)[0]
         else:
-            scheduler = DPMSolverMultistepScheduler(**self.schedule)
+            # Thresholding at 1 is what diffusers calls clipping here.
+            scheduler = DPMSolverMultistepScheduler(**self.schedule, thresholding=True, sample_max_value=1.0)
             scheduler.set_timesteps(timesteps=levels)
             for step in scheduler.timesteps:
                 x = scheduler.step(self._noise(x, step), step, x, return_dict=False)[0]
