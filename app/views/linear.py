@@ -1,6 +1,7 @@
 """Linear probe: who knows more?"""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from app import intervals, look, maps, pictures, pieces, reading, selection
 from app.selection import Choice
 from workbench.errors import WorkbenchError
 from workbench.evaluation import significance
+from workbench.store import Run
 
 TITLE = "Who knows more?"
 
@@ -65,12 +67,18 @@ def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
     return intervals.Panel(title, dots, {"pixels": max(pixels)} if pixels else {}, ticks)
 
 
+@st.cache_data(max_entries=32, show_spinner=False)
+def measured_pairs(probed: Sequence[tuple[Path, str, str | None]]) -> list[significance.Difference]:
+    """Every pair among runs, given by folder, label and time of their linear probe; computed once, not per rerun."""
+    return significance.differences([Run(path) for path, _, _ in probed], [label for _, label, _ in probed])
+
+
 def pairs(chosen: Sequence[Choice]) -> None:
     """Every pair of models on the same test images, with the sentence that may be said of it."""
     comparable, _ = pieces.same_probe(chosen)
     colours = {choice.run.id: choice.colour for choice in comparable}
     try:
-        found = significance.differences([c.run for c in comparable], [c.label for c in comparable])
+        found = measured_pairs([(c.run.path, c.label, c.run.evaluation("linear").get("created")) for c in comparable])
     except WorkbenchError as error:
         st.warning(str(error))
         return

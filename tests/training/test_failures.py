@@ -1,6 +1,7 @@
 """What goes wrong is said in one sentence, and nothing good is lost."""
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,13 @@ def test_a_checkpoint_that_is_no_checkpoint(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\x00" * 40)
     with pytest.raises(WorkbenchError, match="cannot be read"):
         ckpt.load_method_from(run)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+def test_compiled_networks_learn_the_same(tmp_path: Path) -> None:
+    asked = settings("vae", tmp_path) | {"max_steps": 3}
+    eager, compiled = start("vae", asked), start("vae", asked | {"compile": True})
+    assert eager is not None and compiled is not None
+    for name, tensor in weights(compiled).items():
+        torch.testing.assert_close(tensor, weights(eager)[name], rtol=1e-3, atol=1e-4)

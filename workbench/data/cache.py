@@ -107,8 +107,10 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> Entry:
             os.fsync(file.fileno())
         try:
             os.rename(temporary, folder)
-        except OSError:  # there already: whole, if this process was held up and its lock taken over, or broken
-            entry = _read(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            entry = _read(folder)  # whole, if this process was held up and its lock taken over, or broken
             if entry is not None:
                 return entry
             shutil.rmtree(folder)

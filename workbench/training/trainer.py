@@ -52,7 +52,8 @@ class Trainer:
             memory_mb=config.data_options.memory_mb,
         )
         self.steps_per_epoch = self.loader.steps_per_epoch
-        self.steps = min(self.steps_per_epoch * config.epochs, config.max_steps or self.steps_per_epoch * config.epochs)
+        steps = self.steps_per_epoch * config.epochs
+        self.steps = steps if config.max_steps is None else min(steps, config.max_steps)
         torch.manual_seed(config.seed)
         self.method: Method = method_class(config, self.images).to(self.device)
         if self.device.type == "cpu":  # convolutions are a third faster
