@@ -19,14 +19,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from workbench.training.trainer import Trainer
 
 SIZE, WIDTH, DEPTH, HEADS, PATCH = 32, 192, 12, 3, 4
 
 
-def ours(steps: int, batch_size: int, precision: str, warmup: int, compiled: bool) -> list[float]:
-    """Seconds of each step, through the trainer that `workbench train` uses."""
+def trainer(batch_size: int, precision: str = "fp32", compiled: bool = False) -> "Trainer":
+    """The trainer that `workbench train` uses, with the benchmark's network."""
     from workbench.training.loop import resolve
     from workbench.training.trainer import Trainer
 
@@ -38,10 +42,15 @@ def ours(steps: int, batch_size: int, precision: str, warmup: int, compiled: boo
             "solarise": [0.0, 0.0],
         }  # fmt: skip
         config, dataset = resolve("mocov3", settings)
-        trainer = Trainer("mocov3", config, dataset)
+        return Trainer("mocov3", config, dataset)
+
+
+def ours(steps: int, batch_size: int, precision: str, warmup: int, compiled: bool) -> list[float]:
+    """Seconds of each step, data included."""
+    made = trainer(batch_size, precision, compiled)
     seconds, began = [], time.perf_counter()
-    for step, (images, ids, _) in zip(range(steps + warmup), trainer.loader.epoch(0), strict=False):
-        result, _ = trainer.step(images, ids, 0, step)
+    for step, (images, ids, _) in zip(range(steps + warmup), made.loader.epoch(0), strict=False):
+        result, _ = made.step(images, ids, 0, step)
         float(result.loss.detach())
         now = time.perf_counter()
         seconds.append(now - began)
