@@ -37,7 +37,7 @@ class Record(TorchDispatchMode):
 
 def seconds(func: Any, tensors: Any, rest: Any, repeats: int) -> float:
     """Median seconds of one product of tensors of these (shape, stride), warm."""
-    arguments = [torch.empty_strided(*tensor).normal_() for tensor in tensors]
+    arguments = [torch.empty_strided(shape, stride).normal_() for shape, stride in tensors]
     times = []
     for _ in range(repeats + 2):
         began = time.perf_counter()
