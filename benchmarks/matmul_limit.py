@@ -63,7 +63,9 @@ def main() -> None:
             ours.step(images, ids, 0, step)
         times.append(time.perf_counter() - began)
     step_seconds = statistics.median(times[options.warmup :])
-    alone = sum(count * seconds(*call, options.repeats) for call, count in record.calls.items())
+    alone = sum(
+        count * seconds(func, tensors, rest, options.repeats) for (func, tensors, rest), count in record.calls.items()
+    )
     print(f"step {step_seconds:.2f} s; its {record.calls.total()} matrix products alone {alone:.2f} s, ", end="")
     print(f"{100 * alone / step_seconds:.0f} % of it")
 
