@@ -64,6 +64,7 @@ def by_model(panels: Sequence[Panel], order: Sequence[str], row_height: int = 74
                 y=[place[label] - 0.24, place[label] + 0.14],
                 mode="lines",
                 line={"color": look.GREY, "width": 3},
+                name=f"{label} untrained",
                 showlegend=False,
                 hovertemplate=f"{label} untrained: %{{x:.1f}}<extra></extra>",
                 row=1,
@@ -172,6 +173,7 @@ def per_class(scores: Mapping[str, tuple[str, np.ndarray]], classes: Sequence[st
             y=list(range(len(order))),
             mode="markers",
             marker={"color": colour, "size": 12},
+            name=label,
             showlegend=False,
             hovertemplate=f"{label}: %{{x:.0f}} %<extra></extra>",
         )
@@ -204,23 +206,17 @@ def small_multiples(
         for dot in found:
             y = len(labels) - 1 - labels.index(dot.label)
             text = look.quantity(dot.value, dot.low, dot.high, 2)
-            known = dot.low is not None and dot.high is not None
-            if known:
-                figure.add_scatter(
-                    x=[dot.low, dot.high],
-                    y=[y, y],
-                    mode="lines",
-                    line={"color": dot.colour, "width": 2.5},
-                    showlegend=False,
-                    hoverinfo="skip",
-                    row=row,
-                    col=column,
-                )
+            error = None
+            if dot.low is not None and dot.high is not None:
+                ends = {"array": [dot.high - dot.value], "arrayminus": [dot.value - dot.low]}
+                error = ends | {"type": "data", "symmetric": False, "color": dot.colour, "width": 0, "thickness": 2.5}
             figure.add_scatter(
                 x=[dot.value],
                 y=[y],
                 mode="markers",
                 marker={"color": dot.colour, "size": 8},
+                error_x=error,
+                name=titles[index],
                 showlegend=False,
                 row=row,
                 col=column,

@@ -5,13 +5,21 @@ import sys
 from pathlib import Path
 
 
-def command(port: int = 8501, runs: Path | str = "runs", host: str = "127.0.0.1") -> tuple[list[str], dict[str, str]]:
+def command(
+    port: int = 8501,
+    runs: Path | str = "runs",
+    host: str = "127.0.0.1",
+    allow_actions: bool = False,
+    jobs: int = 1,
+) -> tuple[list[str], dict[str, str]]:
     """The process that serves the dashboard; the theme comes from ``.streamlit/config.toml`` beside ``main.py``.
 
     Args:
         port: TCP port.
-        runs: folder of the runs, which is only read.
+        runs: folder of the runs; it is only read, unless actions are allowed.
         host: address to bind to; the default is reachable from this machine only.
+        allow_actions: let people in the browser mark and delete runs and start commands.
+        jobs: how many of these commands may run at the same time.
 
     Returns:
         argv, and a complete environment.
@@ -28,4 +36,6 @@ def command(port: int = 8501, runs: Path | str = "runs", host: str = "127.0.0.1"
     return [sys.executable, "-m", "streamlit", "run", str(main), *flags], {
         **os.environ,
         "WORKBENCH_RUNS": str(Path(runs).expanduser().absolute()),
+        "WORKBENCH_ALLOW_ACTIONS": "1" if allow_actions else "0",
+        "WORKBENCH_JOBS": str(jobs),
     }

@@ -55,7 +55,9 @@ CSS = """<style>
 .wb-table td:first-child {color: #8b929a; font-size: .82rem;
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;}
 .wb-table mark {background: rgba(230,159,0,.22); color: inherit; padding: .1rem .35rem; border-radius: 4px;}
-.wb-table .wb-none {color: #8b929a;}
+.wb-none {color: #8b929a;}
+.wb-cell {text-align: center; align-self: center; font-size: .8rem; overflow-wrap: anywhere;}
+.wb-cell mark {background: rgba(213,94,0,.2); color: inherit; padding: .08rem .3rem; border-radius: 4px;}
 </style>"""
 
 

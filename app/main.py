@@ -6,26 +6,46 @@ from types import ModuleType
 
 import streamlit as st
 
-from app import look, pieces
+from app import actions, look, pieces, saving
 from app.views import (
     agreement,
+    composition,
     curves,
     differences,
     embeddings,
     factors,
+    invariance,
     linear,
+    neighbours,
+    price,
     reconstructions,
+    report,
     runs,
     samples,
     similarity,
+    where,
 )
 
 GROUPS: dict[str, tuple[str, dict[str, ModuleType]]] = {
     "Runs": ("table_rows", {"Runs": runs, "Differences": differences}),
     "Training": ("show_chart", {"Curves": curves}),
-    "What it knows": ("school", {"Linear probe": linear, "Factors": factors}),
-    "How it sees": ("visibility", {"Similarity": similarity, "Agreement": agreement, "Embeddings": embeddings}),
+    "What it knows": (
+        "school",
+        {
+            "Linear probe": linear,
+            "Where is it?": where,
+            "Factors": factors,
+            "Invariance": invariance,
+            "Augmentations": composition,
+            "Labels and price": price,
+        },
+    ),
+    "How it sees": (
+        "visibility",
+        {"Similarity": similarity, "Agreement": agreement, "Embeddings": embeddings, "Neighbours": neighbours},
+    ),
     "What it draws": ("brush", {"Reconstructions": reconstructions, "Samples": samples}),
+    "Report": ("summarize", {"Report": report}),
 }
 
 
@@ -69,6 +89,8 @@ def main() -> None:
     st.set_page_config(page_title="Workbench", page_icon=":material/compare:", layout="wide")
     page = st.navigation(pages(), position="top")
     st.html(look.CSS)
+    saving.prepare()
+    actions.panel()
     page.run()
 
 

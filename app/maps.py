@@ -219,3 +219,10 @@ def add_points(
             hovertemplate=(f"<b>{name}</b><br>" if name else "") + "image %{customdata[0]}<extra></extra>",
         )
     )
+
+
+def fade(figure: go.Figure, faded: np.ndarray) -> None:
+    """Veil the cells (rows, columns) of a :func:`heat_map` where ``faded`` is true, so that they stand back quietly."""
+    for row, column in zip(*np.nonzero(faded), strict=True):
+        corners = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+        figure.add_shape(type="rect", fillcolor="rgba(139,146,154,.5)", line={"width": 0}, **corners)

@@ -32,6 +32,25 @@ def tag(image: np.ndarray, side: int = SIDE, title: str = "") -> str:
     return f'<img{crisp} src="{uri(image)}" {size} alt="{escape(title)}" title="{escape(title)}">'
 
 
+def tiles(images: np.ndarray, side: int, columns: int) -> bytes:
+    """Small copies of images side by side in one WebP, row by row.
+
+    Args:
+        images: uint8 (n, H, W, C) with 1 or 3 channels.
+        side: pixels of a tile; larger images are shrunk.
+        columns: tiles in a row.
+    """
+    sheet = np.zeros((-(-len(images) // columns) * side, columns * side, 3), np.uint8)
+    for index, image in enumerate(np.broadcast_to(images, (*images.shape[:3], 3))):
+        if image.shape[:2] != (side, side):
+            image = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((side, side), Image.Resampling.BOX))
+        top, left = index // columns * side, index % columns * side
+        sheet[top : top + side, left : left + side] = image
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "WEBP", quality=85, method=2)
+    return buffer.getvalue()
+
+
 def ramp(steps: int = 256, scale: str = look.MAGNITUDE) -> np.ndarray:
     """The colours of a scale, uint8 (steps, 3)."""
     colours = sample_colorscale(scale, list(np.linspace(0, 1, steps)), colortype="tuple")
@@ -88,6 +107,25 @@ def sheet(rows: Sequence[Row], side: int = SIDE) -> str:
             caption = f"<figcaption>{escape(row.captions[index])}</figcaption>" if row.captions else ""
             cells.append(f"<figure>{tag(row.images[index], side, row.label)}{caption}</figure>")
     columns = f"grid-template-columns: 150px repeat({width}, {side}px)"
+    return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
+
+
+def lines_under(
+    images: np.ndarray, captions: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], side: int = SIDE
+) -> str:
+    """Images uint8 (n, H, W, C) with captions, and under them lines of text, one cell an image.
+
+    Args:
+        captions: (n,) HTML.
+        lines: what stands to the left, and (n,) cells, all HTML.
+    """
+    cells = ['<div class="wb-row">image<small>truth</small></div>']
+    for image, caption in zip(images, captions, strict=True):
+        cells.append(f"<figure>{tag(image, side)}<figcaption>{caption}</figcaption></figure>")
+    for label, texts in lines:
+        cells.append(f'<div class="wb-row">{label}</div>')
+        cells += [f'<div class="wb-cell">{text}</div>' for text in texts]
+    columns = f"grid-template-columns: 150px repeat({len(images)}, {side}px)"
     return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
 
 

@@ -3,24 +3,34 @@
 import shlex
 from collections.abc import Callable, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import look, pictures, reading, selection
+from app import actions, look, picking, pictures, reading, saving, selection
 from app.selection import Choice
 from workbench.store import Probe
 
 NAMES = {  # of evaluations, as people say them
     "linear": "linear probe",
+    "layers": "probes of every layer",
     "factors": "factor probes",
     "similarity": "similarity matrix",
-    "cka": "comparison with other runs",
+    "agreement": "comparison with other runs",
+    "retrieval": "retrieved images",
+    "invariance": "invariance profile",
     "projection": "map",
     "reconstruction": "reconstructions",
     "samples": "samples",
+    "few_labels": "label curve",
+    "linear_sgd": "linear probe by SGD",
+    "finetune": "fine-tuning",
+    "transfer": "transfer",
+    "decoder": "common decoder",
 }
+THOROUGH = ("linear_sgd", "finetune", "transfer", "decoder")  # evaluations that are made only where asked for
 NEEDS = {
     "reconstruction": "reconstructs",
     "samples": "samples",
@@ -71,9 +81,10 @@ def name(label: str, colour: str = "", small: str = "") -> None:
     st.html(f'<div class="wb-name">{dot}<span>{escape(label)}</span>{more}</div>')
 
 
-def chart(figure: go.Figure, key: str, alt: str) -> None:
-    """A figure that keeps its zoom over reruns."""
-    st.plotly_chart(figure, key=key, config=CHART, alt=alt)
+def chart(figure: go.Figure, key: str, alt: str, **selecting: Any) -> None:
+    """A figure that keeps its zoom over reruns and can be saved; ``selecting``: Streamlit's options for selections."""
+    st.plotly_chart(figure, key=key, config=CHART, alt=alt, **selecting)
+    saving.buttons(key)
 
 
 def empty(title: str, text: str, *commands: str) -> None:
@@ -84,6 +95,7 @@ def empty(title: str, text: str, *commands: str) -> None:
             st.caption(text)
         if commands:
             st.code("\n".join(commands), language="bash")
+            actions.offer(*commands)
 
 
 def evaluate_command(choices: Sequence[Choice]) -> str:
@@ -124,8 +136,8 @@ def lacking(missing: Sequence[Choice], task: str) -> None:
     if evaluable:
         have = "have" if len(evaluable) > 1 else "has"
         names = ", ".join(choice.label for choice in evaluable)
-        command = evaluate_command(evaluable)
-        empty(f"{names} {have} no {NAMES[task]} yet", "This command makes it; then reload the page:", command)
+        command = evaluate_command(evaluable) + (f" --only {task}" if task in THOROUGH else "")
+        empty(f"{names} {have} no {NAMES[task]} yet", "This command makes it, then the page shows it:", command)
 
 
 def no_runs() -> bool:
@@ -216,19 +228,7 @@ def chips() -> None:
                 on_click=selection.choose,
                 args=(rest,),
             )
-        images = selection.images()
-        if images:
-            text = f"{len(images)} image{'s' * (len(images) > 1)} selected"
-            st.button(
-                text,
-                key="chip_images",
-                type="primary",
-                icon=":material/close:",
-                icon_position="right",
-                help="Clear the selection",
-                on_click=selection.select_images,
-                args=([],),
-            )
+        picking.chip(chosen)
         st.html(f'<span class="wb-note">{escape(probe_line(chosen))}</span>')
 
 

@@ -1,13 +1,18 @@
 """Runs and their evaluations as pages want them: any file may be missing, torn or foreign, and is then left out."""
 
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.json
 import streamlit as st
 
-from workbench.store import Probe, Run, list_runs, probe_of
+from workbench.store import Probe, Run, list_summaries, probe_of
 
 
 def runs_folder() -> Path:
@@ -15,10 +20,18 @@ def runs_folder() -> Path:
     return Path(os.environ.get("WORKBENCH_RUNS", "runs"))
 
 
-@st.cache_data(ttl=2, show_spinner=False)
+@st.cache_resource(ttl=2, show_spinner=False)
 def summaries(folder: Path) -> list[dict[str, Any]]:
-    """The summaries of all runs in a folder, newest first; as fresh as two seconds ago."""
-    return [run.summary() for run in list_runs(folder)]
+    """The summaries of all runs in a folder, newest first, two seconds old at most; shared, so not to be changed."""
+    return list_summaries(folder)
+
+
+def evaluated(run: Run) -> int:
+    """When the run's evaluations last changed, in nanoseconds since 1970; 0 where it has none."""
+    try:
+        return (run.path / "evaluations").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def metrics(run: Run) -> dict[str, np.ndarray]:
@@ -31,9 +44,47 @@ def metrics(run: Run) -> dict[str, np.ndarray]:
     return _columns(run.path, stat.st_size, stat.st_mtime_ns)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+def columns_of(runs: Sequence[Run]) -> list[dict[str, np.ndarray]]:
+    """The :func:`metrics` of several runs, read at the same time."""
+    with ThreadPoolExecutor(4) as readers:
+        return list(readers.map(metrics, runs))
+
+
+@lru_cache(maxsize=64)
 def _columns(folder: Path, size: int, modified: int) -> dict[str, np.ndarray]:
-    rows = Run(folder).metrics()
+    """Parsed by Arrow, which lets go of Python's lock; line by line where a line is torn or foreign."""
+    try:
+        text = (folder / "metrics.jsonl").read_bytes()
+    except OSError:
+        return {}
+    whole = text[: text.rfind(b"\n") + 1]  # the last line may be half-written
+    try:
+        options = pyarrow.json.ReadOptions(use_threads=False, block_size=max(len(whole), 1 << 20))
+        columns = _of_table(pyarrow.json.read_json(pyarrow.BufferReader(whole), read_options=options))
+    except pyarrow.ArrowException:
+        columns = _of_rows(Run(folder).metrics())
+    for column in columns.values():
+        column[np.isinf(column)] = np.nan
+        column.setflags(write=False)
+    return {key: column for key, column in columns.items() if not np.isnan(column).all()}
+
+
+def _of_table(table: pyarrow.Table) -> dict[str, np.ndarray]:
+    types = pyarrow.types
+    if "step" not in table.column_names or not types.is_integer(table.column("step").type):
+        raise pyarrow.ArrowInvalid("some rows have no step, or one that is no whole number")
+    if table.column("step").null_count:
+        table = table.filter(table.column("step").is_valid())
+    found = {name: table.column(name) for name in table.column_names}
+    kept = {
+        name: column
+        for name, column in found.items()
+        if types.is_integer(column.type) or types.is_floating(column.type)
+    }
+    return {name: np.array(column.to_numpy(), dtype=np.float64) for name, column in kept.items()}
+
+
+def _of_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = {}
     for index, row in enumerate(rows):
         for key, value in row.items():

@@ -1,17 +1,20 @@
 """What is being compared: up to eight runs, each with its colour, and some images. All of it stands in the URL."""
 
+import base64
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from app import look, reading
-from workbench.store import Run
+from workbench.store import Probe, Run
 
 MOST = 8
-MOST_IMAGES = 200
+LISTED = 12  # images; more are written as a bitmap where that is shorter
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,8 @@ def recolour(run_ids: Iterable[str], before: dict[str, int]) -> dict[str, int]:
 
 def first_choice(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:
     """What is compared before anybody chose: the newest evaluated run of each method, on the newest one's data."""
-    usable = [summary for summary in summaries if summary["status"] in ("finished", "interrupted", "running")]
+    shown = [summary for summary in summaries if not summary.get("archived")]
+    usable = [summary for summary in shown if summary["status"] in ("finished", "interrupted", "running")]
     best = sorted(usable, key=lambda one: (reading.number(one.get("linear")) is None, one["status"] != "finished"))
     newest: dict[str, str] = {}
     for summary in best:
@@ -116,19 +120,95 @@ def choices() -> list[Choice]:
     ]
 
 
-def images() -> list[int]:
-    """Ids of the selected images."""
+def probes(chosen: Sequence[Choice] | None = None) -> list[Probe]:
+    """The different probe sets of the chosen runs, in their order."""
+    found = [reading.probe(choice.run) for choice in (choices() if chosen is None else chosen)]
+    return list({probe.path: probe for probe in found if probe is not None}.values())
+
+
+def write_images(images: Sequence[int], sets: Iterable[np.ndarray]) -> str:
+    """Ids of images as a short text: themselves, or a bitmap over the probe set that has most of them.
+
+    Args:
+        images: ids; where there are too many to be listed, those outside the probe set are left out.
+        sets: ids (n,) of each probe set.
+
+    Returns:
+        ``3,10,17``, or ``~`` and base64url of the CRC-32 of the set's ids (4 bytes) and the deflated bitmap, the first
+        row in the lowest bit.
+    """
+    wanted = np.asarray(list(images), np.int64)
+    listed = ",".join(map(str, wanted.tolist()))
+    if len(wanted) <= LISTED:
+        return listed
+    flags = [(ids, np.isin(ids, wanted)) for ids in sets]
+    ids, chosen = max(flags, key=lambda pair: int(pair[1].sum()), default=(None, np.zeros(0, bool)))
+    if ids is None or not chosen.any():
+        return ",".join(map(str, wanted[:LISTED].tolist()))
+    content = _mark(ids) + zlib.compress(np.packbits(chosen, bitorder="little").tobytes(), 9)
+    bitmap = "~" + base64.urlsafe_b64encode(content).decode().rstrip("=")
+    return listed if len(listed) < len(bitmap) and chosen.sum() == len(wanted) else bitmap
+
+
+def read_images(text: str, sets: Iterable[np.ndarray]) -> list[int]:
+    """The inverse of :func:`write_images`; what makes no sense, or is of another probe set, is left out."""
+    if not text.startswith("~"):
+        parts = (part for part in text.split(",") if re.fullmatch(r"-?[0-9]{1,18}", part))
+        return list(dict.fromkeys(map(int, parts)))
+    try:
+        content = base64.urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
+    except ValueError:
+        return []
+    for ids in sets:
+        size = -(-len(ids) // 8)
+        try:
+            bits = zlib.decompressobj().decompress(content[4:], size + 1)
+        except zlib.error:
+            return []
+        if content[:4] == _mark(ids) and len(bits) == size:
+            flags = np.unpackbits(np.frombuffer(bits, np.uint8), count=len(ids), bitorder="little")
+            return ids[flags.astype(bool)].tolist()
+    return []
+
+
+def _mark(ids: np.ndarray) -> bytes:
+    return zlib.crc32(np.ascontiguousarray(ids, "<i8").tobytes()).to_bytes(4, "little")
+
+
+def _probe_ids(chosen: Sequence[Choice] | None = None) -> list[np.ndarray]:
+    return [np.asarray(ids) for probe in probes(chosen) if (ids := reading.matrix(probe.ids(), (None,))) is not None]
+
+
+def images_text() -> str:
+    """The selection as it stands in the URL, which may be of images that the chosen runs do not have."""
     text = st.query_params.get("images", st.session_state.get("images", ""))
-    found = [int(part) for part in text.split(",") if re.fullmatch(r"-?[0-9]{1,18}", part)][:MOST_IMAGES]
-    select_images(found)
-    return found
+    _keep(text)
+    return text
+
+
+def images() -> list[int]:
+    """Ids of the selected images, of any number; of the same probe set on every page."""
+    text = images_text()
+    return read_images(text, _probe_ids() if text.startswith("~") else ())
+
+
+def rows(ids: np.ndarray) -> np.ndarray | None:
+    """Where the selected images are in an array of ids: positions (m,) in its order, or None where no image is
+    selected. Empty where images are selected and none of them is there."""
+    selected = images()
+    return np.flatnonzero(np.isin(ids, selected)) if selected else None
 
 
 def select_images(ids: Iterable[int]) -> None:
-    """Select images; the first 200 are kept, so that the URL stays usable."""
-    text = ",".join(str(int(image)) for image in list(ids)[:MOST_IMAGES])
+    """Select images on all pages, as many as there are."""
+    chosen = [int(image) for image in ids]
+    _keep(write_images(chosen, _probe_ids() if len(chosen) > LISTED else ()))
+
+
+def _keep(text: str) -> None:
+    """Write the selection into the URL, and where it survives a change of pages."""
     st.session_state["images"] = text
-    if text:
+    if text and st.query_params.get("images") != text:
         st.query_params["images"] = text
-    elif "images" in st.query_params:
+    elif not text and "images" in st.query_params:
         del st.query_params["images"]

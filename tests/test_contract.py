@@ -154,6 +154,41 @@ def test_features_belong_to_the_image_alone(name: str, images: ImageSpec) -> Non
 
 
 @everyone
+@every_size
+def test_layers_belong_to_the_image_alone_and_hold_the_features(name: str, images: ImageSpec) -> None:
+    check_layers(build(name, images)[0], pictures(images))
+
+
+@pytest.mark.parametrize("changes", [{"backbone": "resnet18"}, {"stem": "conv", "depth": 3}], ids=str)
+def test_layers_of_other_backbones_of_mocov3(changes: dict[str, Any]) -> None:
+    check_layers(build("mocov3", IMAGES[0], **changes)[0], pictures(IMAGES[0]))
+
+
+def check_layers(method: Method, whole: Tensor) -> None:
+    everything: dict[str, Tensor] = {}
+    with evaluation_mode(method):
+        encoded = method.encode(whole)
+        for level in method.levels:
+            found, alone = method.layers(whole, level), method.layers(whole[2:3], level)
+            assert list(found) == list(alone)
+            depths = [layer.depth for layer in found]
+            assert depths == sorted(depths) and set(depths) == set(range(depths[-1] + 1)) and len(set(depths)) > 1
+            places = {layer.depth: layer.name for layer in found}
+            assert len(set(places.values())) == len(places)
+            assert all(places[layer.depth] == layer.name and layer.t == level for layer in found)
+            for layer, features in found.items():
+                assert features.ndim == 2 and len(features) == len(whole) and torch.isfinite(features).all()
+                assert features.dtype == torch.float32 and features.std(dim=0).max() > 0, layer
+                torch.testing.assert_close(features[2:3], alone[layer], rtol=1e-4, atol=1e-5)
+                assert layer.space not in everything
+                everything[layer.space] = features
+        default = {layer.space: layer for layer in method.layers(whole)}[method.default_feature]
+    assert default.t in method.levels
+    for space, features in encoded.items():
+        torch.testing.assert_close(everything[space], features, rtol=1e-4, atol=1e-5)
+
+
+@everyone
 def test_weights_are_the_whole_state(name: str) -> None:
     method, _ = build(name, IMAGES[0])
     other, _ = build(name, IMAGES[0], seed=1)

@@ -125,6 +125,8 @@ class TrainConfig:
     """Epochs between two readings of the kNN monitor; 0 turns it off."""
     checkpoint_every: Annotated[int, Parameter(group="Run"), Range(1)] = 1
     """Epochs between two checkpoints; the last one and the best one are kept."""
+    snapshots: Annotated[int, Parameter(group="Run"), Range(0)] = 4
+    """Weights kept at even parts of the training, for maps of how features come about; half of a checkpoint's size."""
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:

@@ -1,72 +1,215 @@
 """Agreement: do models see alike?"""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
 
-from app import maps, pictures, pieces, reading, selection
+from app import disagreement, maps, pictures, pieces, reading, selection, spaces
 from app.selection import Choice
 
 TITLE = "Do models see alike?"
+MEASURES = {"cka": "CKA", "mutual_knn": "mutual kNN", "procrustes": "Procrustes"}
+MEANS = {
+    "cka": ("0 nothing in common", "1 the same up to rotation and scale", "linear CKA"),
+    "mutual_knn": ("0 no neighbour in common", "1 all of them", "overlap of neighbours"),
+    "procrustes": ("0 nothing in common", "1 the same up to rotation and scale", "Procrustes similarity"),
+}
+SHOWN = {"value": "value", "excess": "above chance"}
+ALIKE = "alike"
+LEVEL = 0.05
+BASELINES = ("its untrained self", "pixels")
 
 
-def agreement(chosen: Sequence[Choice]) -> tuple[list[str], np.ndarray]:
-    """Linear CKA between the models' default spaces, and with pixels and untrained networks.
+class Pair(NamedTuple):
+    """A run and what it is compared with: another run, or a baseline by name."""
 
-    Returns:
-        names, and values (names, names) with NaN where nobody has measured it.
-    """
-    label = {choice.run.id: choice.label for choice in chosen}
-    pairs: dict[tuple[str, str], float] = {}
-    baselines: list[str] = []
-    for choice in chosen:
-        for row in reading.rows(choice.run.evaluation("cka"), model="run", metric="cka"):
-            other = str(row.get("other", ""))
-            name = label.get(other, "pixels" if other == "pixels" else "its untrained self")
-            if other not in label and not (other == "pixels" or other.startswith("untrained")):
-                continue
-            if other not in label and name not in baselines:
-                baselines.append(name)
-            pairs.setdefault((choice.label, name), row["value"])
-    names = [*label.values(), *sorted(baselines, key=lambda name: name == "pixels")]
-    values = np.full((len(names), len(names)), np.nan)
-    np.fill_diagonal(values, 1.0)
-    for (one, other), value in pairs.items():
-        i, j = names.index(one), names.index(other)
-        values[i, j] = value
-        if np.isnan(values[j, i]):
-            values[j, i] = value
-    return names, values
+    one: Choice
+    other: Choice | str
+
+    @property
+    def name(self) -> str:
+        return self.other if isinstance(self.other, str) else self.other.label
+
+    def __str__(self) -> str:
+        return f"{self.one.label} and {self.name}"
 
 
 def render() -> None:
-    comparable, _ = pieces.same_probe(selection.choices())
-    chosen, missing = pieces.having(comparable, "cka", lambda _, evaluation: reading.rows(evaluation, model="run"))
+    comparable, probe = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(comparable, "agreement", lambda _, evaluation: measured(evaluation))
     if chosen:
-        names, values = agreement(chosen)
-        # Baselines are columns only: what they have in common with one another is nobody's question.
-        values, rows = values[: len(chosen)], names[: len(chosen)]
-        st.html(pictures.colour_bar("0 nothing in common", "1 the same up to rotation and scale", "linear CKA"))
-        figure = maps.heat_map(
-            values, rows=rows, columns=names, low=0, high=1, decimals=2, height=90 + 96 * len(rows), square=False
+        with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+            metric = switch("Measure", MEASURES, "measure")
+            shown = switch("Shown", SHOWN, "agreement-shown")
+            how = spaces.asked(**{ALIKE: "the most alike of all"})
+        st.html(pictures.colour_bar(*legend(metric, shown)))
+        left, right = st.columns([1.15, 1], gap="large")
+        with left:
+            matrix(chosen, metric, shown, how)
+        with right:
+            pair = layers(chosen, metric, shown)
+        few = " · pale, n.s.: no more alike than independent features, p > 0.05 after correction"
+        pieces.note(pieces.protocol(chosen, "agreement") + few)
+        if pair:
+            disagreement.show(pair.one, pair.other, chosen, probe, how if how != ALIKE else "default")
+    outdated = [choice for choice in missing if choice.run.evaluation("cka") and not measured_any(choice)]
+    if outdated:
+        names = ", ".join(choice.label for choice in outdated)
+        command = pieces.evaluate_command(outdated) + " --only agreement"
+        text = "It knew CKA alone, without what chance gives. This command measures anew; then reload the page:"
+        pieces.empty(f"{names}: compared by an earlier version", text, command)
+    pieces.lacking([choice for choice in missing if choice not in outdated], "agreement")
+
+
+def switch(label: str, options: dict[str, str], key: str) -> str:
+    """A choice of one among a few, kept in the URL."""
+    first = next(iter(options))
+    found = st.segmented_control(
+        label,
+        list(options),
+        format_func=options.__getitem__,
+        default=first,
+        required=True,
+        key=key,
+        bind="query-params",
+    )
+    return found or first
+
+
+def legend(metric: str, shown: str) -> tuple[str, str, str]:
+    low, high, what = MEANS[metric]
+    return (low, high, what) if shown == "value" else ("0 chance", "1", f"{what} less that of independent features")
+
+
+def measured(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that have all that the page draws."""
+    keys = ("expected", "p_value")
+    names = ("space", "other", "other_space", "metric")
+    return [
+        row
+        for row in reading.rows(evaluation, model="run")
+        if all(reading.number(row.get(key)) is not None for key in keys)
+        and all(isinstance(row.get(name), str) for name in names)
+    ]
+
+
+def measured_any(choice: Choice) -> bool:
+    """Whether the newer evaluation is there at all, be it skipped."""
+    return bool(choice.run.evaluation("agreement"))
+
+
+def between(pair: Pair, metric: str) -> list[dict[str, Any]]:
+    """The rows of a pair, seen from its first run; where only the second was evaluated with it, turned round."""
+    one, other = pair
+
+    def of(choice: Choice, name: str) -> list[dict[str, Any]]:
+        rows = measured(choice.run.evaluation("agreement"))
+        return [row for row in rows if row["metric"] == metric and row["other"].startswith(name)]
+
+    if isinstance(other, str):
+        return of(one, "pixels" if other == "pixels" else "untrained:")
+    turned = [row | {"space": row["other_space"], "other_space": row["space"]} for row in of(other, one.run.id)]
+    return of(one, other.run.id) or turned
+
+
+def value(row: dict[str, Any], shown: str) -> float:
+    return row["value"] - (row["expected"] if shown == "excess" else 0.0)
+
+
+def cell(pair: Pair, metric: str, how: str) -> dict[str, Any] | None:
+    """The row that stands for a pair: of the spaces that were asked for, or the one furthest above chance."""
+    rows = between(pair, metric)
+    if how == ALIKE:
+        return max(rows, key=lambda row: value(row, "excess"), default=None)
+    own = spaces.space_of(pair.one, pair.one.run.evaluation("agreement"), how)
+    theirs = "pixels" if pair.name == "pixels" and isinstance(pair.other, str) else own
+    if not isinstance(pair.other, str):
+        theirs = spaces.space_of(pair.other, pair.other.run.evaluation("agreement"), how)
+    return next((row for row in rows if (row["space"], row["other_space"]) == (own, theirs)), None)
+
+
+def matrix(chosen: Sequence[Choice], metric: str, shown: str, how: str) -> None:
+    """Run x run, baselines as further columns: what they have in common with one another is nobody's question."""
+    others: list[Choice | str] = [*chosen, *BASELINES]
+    cells = [[None if other is one else cell(Pair(one, other), metric, how) for other in others] for one in chosen]
+    values = np.array([[np.nan if row is None else value(row, shown) for row in line] for line in cells])
+    text = [[printed(row, shown, how == ALIKE) for row in line] for line in cells]
+    names = [other if isinstance(other, str) else other.label for other in others]
+    rows = [choice.label for choice in chosen]
+    figure = maps.heat_map(
+        values, rows=rows, columns=names, low=0, high=1, text=text, height=80 + 92 * len(rows), square=False
+    )
+    maps.fade(figure, by_chance(cells))
+    figure.update_traces(textfont={"size": 15})
+    figure.update_xaxes(side="top", tickfont={"size": 13})
+    figure.update_yaxes(tickfont={"size": 13})
+    pieces.name("Models", small="" if how == ALIKE else read_from(chosen, how))
+    pieces.chart(figure, "agreement", f"{MEASURES[metric]} between the models")
+    gaps = [
+        str(Pair(one, other))
+        for one, line in zip(chosen, cells, strict=True)
+        for other, row in zip(others, line, strict=True)
+        if row is None and other is not one
+    ]
+    if gaps:
+        pieces.empty(
+            "Some pairs have not been compared",
+            "A run is compared with those that are evaluated with it; this fills the gaps:",
+            pieces.evaluate_command(chosen) + " --only agreement",
         )
-        figure.update_traces(textfont={"size": 16})
-        figure.update_xaxes(side="top", tickfont={"size": 13})
-        figure.update_yaxes(tickfont={"size": 13})
-        width = min(1.0, 0.22 + 0.13 * len(names))
-        place, _ = st.columns([width, 1.001 - width])
-        with place:
-            pieces.chart(figure, "cka", "CKA between the models")
-        spaces = ", ".join(
-            f"{choice.label}: {choice.run.evaluation('cka').get('default', 'default space')}" for choice in chosen
-        )
-        pieces.note(pieces.protocol(chosen, "cka"))
-        pieces.note(f"spaces: {spaces}")
-        if np.isnan(values[:, : len(chosen)]).any():
-            pieces.empty(
-                "Some pairs have not been compared",
-                "A run is compared with those that existed when it was evaluated; this fills the gaps:",
-                pieces.evaluate_command(chosen),
-            )
-    pieces.lacking(missing, "cka")
+
+
+def read_from(chosen: Sequence[Choice], how: str) -> str:
+    """The models' spaces in words."""
+    return ", ".join(str(spaces.space_of(c, c.run.evaluation("agreement"), how)) for c in chosen)
+
+
+def printed(row: dict[str, Any] | None, shown: str, named: bool) -> str:
+    """A cell's text: the value, and beneath it the spaces where they were searched for."""
+    if row is None:
+        return ""
+    text = f"{value(row, shown) + 0.0:.2f}" + (" n.s." if row["p_value"] > LEVEL else "")
+    both = f"{row['space']}<br>{row['other_space']}"
+    return f'{text}<br><span style="font-size:10px">{both}</span>' if named else text
+
+
+def by_chance(cells: Sequence[Sequence[dict[str, Any] | None]]) -> np.ndarray:
+    """Which cells (rows, columns) are no more alike than independent features could be, after correction."""
+    return np.array([[row is not None and row["p_value"] > LEVEL for row in line] for line in cells])
+
+
+def layers(chosen: Sequence[Choice], metric: str, shown: str) -> Pair | None:
+    """Layer x layer of one pair, which is returned."""
+    runs = [Pair(one, other) for index, one in enumerate(chosen) for other in chosen[index + 1 :]]
+    pairs = runs + [Pair(one, other) for one in chosen for other in BASELINES]
+    pairs = {str(pair): pair for pair in pairs if between(pair, metric)}
+    if not pairs:
+        return None
+    names = list(pairs)
+    largest = max(names, key=lambda name: len(between(pairs[name], metric)) * (pairs[name] in runs))
+    name = st.selectbox("Layers of", names, names.index(largest), key="agreement-pair", bind="query-params")
+    pair = pairs.get(name) or next(iter(pairs.values()))
+    rows = between(pair, metric)
+    own, theirs = (list(dict.fromkeys(row[key] for row in rows)) for key in ("space", "other_space"))
+    at = {(row["space"], row["other_space"]): row for row in rows}
+    cells = [[at.get((space, other)) for other in theirs] for space in own]
+    values = np.array([[np.nan if row is None else value(row, shown) for row in line] for line in cells])
+    text = [[printed(row, shown, False) for row in line] for line in cells] if len(own) * len(theirs) <= 120 else None
+    figure = maps.heat_map(
+        values,
+        rows=own,
+        columns=theirs,
+        low=0,
+        high=1,
+        text=text,
+        height=120 + 44 * len(own),
+        square=False,
+        x_title=pair.name,
+        y_title=pair.one.label,
+    )
+    maps.fade(figure, by_chance(cells))
+    figure.update_traces(textfont={"size": 13})
+    pieces.chart(figure, "agreement-layers", f"{MEASURES[metric]} between the layers of {pair}")
+    return pair

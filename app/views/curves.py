@@ -102,7 +102,8 @@ def figures() -> None:
         st.rerun()
     chosen, state = selection.choices(), st.session_state
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
-    metrics = {choice.run.id: reading.metrics(choice.run) for choice in chosen}
+    columns = reading.columns_of([choice.run for choice in chosen])
+    metrics = {choice.run.id: found for choice, found in zip(chosen, columns, strict=True)}
     scale, x_title = axis(x, metrics)
     opened = zoom()
     window = (opened[0] / scale, opened[1] / scale) if opened else None
@@ -111,7 +112,7 @@ def figures() -> None:
         # Streamlit rebuilds a figure whose data change, so the zoom is kept here and not in the browser.
         figure = charts.curves(found, y_title=title, x_title=x_title, zoom=window, **options)
         select = partial(dragged, key, x, scale)
-        st.plotly_chart(figure, key=key, config=pieces.CHART, alt=title, on_select=select, selection_mode="box")
+        pieces.chart(figure, key, title, on_select=select, selection_mode="box")
         if options.get("log") and not charts.above_zero(found, window):
             pieces.note("nothing here is above zero, so the axis is linear")
 

@@ -1,25 +1,36 @@
 """Embeddings: what is near what?"""
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from app import look, maps, pictures, pieces, reading, selection
+from app import colouring, component, look, pictures, pieces, reading, selection, verdicts
+from app.colouring import Colouring
 from app.selection import Choice
-from workbench.store import Probe
+from workbench.store import Probe, Run
 
 TITLE = "What is near what?"
 MOST = 4
 SHOWN = 24
-KINDS = {"tsne": "t-SNE", "pca": "PCA"}
+KINDS = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
+KEY = "maps"
+TILE, COLUMNS, ROWS = 48, 32, 32  # pixels of a tile at most, and tiles of a sheet
+AT_ONCE = 4  # sheets that are sent unasked
 
 
 def spaces_with(choice: Choice, kind: str) -> list[str]:
     """Spaces of a run that have a map of this kind."""
     names = reading.spaces(choice.run.evaluation("projection"))
     return [space for space in names if reading.matrix(choice.run.array(f"{kind}-{space}"), (None, 2)) is not None]
+
+
+def kinds_of(chosen: Sequence[Choice]) -> list[str]:
+    """The kinds of map that any run has, t-SNE at least."""
+    return [kind for kind in KINDS if kind == "tsne" or any(spaces_with(choice, kind) for choice in chosen)]
 
 
 def pixel_map(probe: Probe, kind: str) -> np.ndarray | None:
@@ -34,145 +45,222 @@ def render() -> None:
     chosen, missing = pieces.having(
         comparable, "projection", lambda choice, _: probe is not None and spaces_with(choice, kind)
     )
-    if chosen and probe is not None:
-        info = probe.info()
-        factors = [factor for factor in info.get("factors") or [] if isinstance(factor, dict) and "name" in factor]
-        names = (["label"] if probe.labels() is not None else []) + [
-            str(factor["name"]) for factor in factors if probe.factors() is not None
-        ]
-        with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-            st.segmented_control(
-                "Map",
-                list(KINDS),
-                format_func=KINDS.__getitem__,
-                default="tsne",
-                required=True,
-                key="map",
-                bind="query-params",
-            )
-            by = None
-            if names:
-                by = st.segmented_control(
-                    "Colour", names, default=names[0], required=True, key="colour", bind="query-params"
-                )
-            pixels, few = pixel_map(probe, kind), len(chosen) < MOST
-            if pixels is not None:
-                key = "pixels" if few else "pixels-too"  # the URL leaves out what is the default, and that differs
-                pixels = pixels if st.toggle("Raw pixels, too", value=few, key=key, bind="query-params") else None
-        selected = selection.images()
-        colour = colouring(probe, by or "")
-        st.html(legend(colour))
-        shown = chosen[:MOST]
-        places = pieces.columns_of(len(shown) + (pixels is not None))
-        for place, choice in zip(places, shown, strict=False):
-            with place:
-                pieces.name(choice.label, choice.colour)
-                draw(choice, kind, probe, colour, selected, pieces.side_of(len(places)))
-        if pixels is not None:
-            with places[-1]:
-                pieces.name("pixels", look.GREY)
-                # Empty, so that the maps stand at one height.
-                st.selectbox("Space", ["no network"], key="map-space", disabled=True, label_visibility="collapsed")
-                side, alt = pieces.side_of(len(places)), f"{KINDS[kind]} of pixels"
-                figure(pixels, f"map-{kind}-pixels", alt, probe, colour, selected, side)
-                explained(reading.baselines(probe).evaluation("projection"), kind, "pixels")
-        if len(chosen) > MOST:
-            pieces.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
-        pieces.note(
-            pieces.protocol(
-                chosen,
-                "projection",
-                "circle points with the lasso or click one: the same images light up in every map",
-            )
-        )
-        images(probe, selected)
+    if probe is not None and (chosen or kind != "tsne"):
+        maps(chosen, comparable, kind, probe)
     pieces.lacking(missing, "projection")
 
 
-def colouring(probe: Probe, name: str) -> dict[str, Any]:
-    """What points are coloured by, as arguments of :func:`app.maps.scatter`."""
-    labels, factors = probe.labels(), probe.factors()
-    if name == "label" and labels is not None:
-        n = max(int(labels.max()) + 1, len(probe.info().get("classes") or []))
-        return {"labels": np.asarray(labels), "classes": reading.class_names(probe.info().get("classes"), n)}
-    for index, factor in enumerate(probe.info().get("factors") or []):
-        if factor.get("name") == name and factors is not None and factors.ndim == 2 and index < factors.shape[1]:
-            values = np.asarray(factors[:, index])
-            if factor.get("kind") == "categorical":
-                whole = values.astype(int)
-                return {"labels": whole, "classes": [str(value) for value in range(whole.max() + 1)]}
-            return {"values": values, "circular": factor.get("kind") == "circular"}
-    return {}
-
-
-def legend(colour: dict[str, Any]) -> str:
-    """What the colours mean, once for all maps."""
-    if "values" in colour:
-        low, high = colour["values"].min(), colour["values"].max()
-        return pictures.colour_bar(
-            f"{low:.3g}", f"{high:.3g}", "", look.CIRCULAR if colour["circular"] else look.MAGNITUDE
+def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, probe: Probe) -> None:
+    """The controls, the maps of at most four models and of pixels, and the selected images."""
+    ids = np.asarray(probe.ids())
+    shown = chosen[:MOST]
+    told = {choice.run.id: verdicts.predicted(choice.run, ids) for choice in shown}
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        st.segmented_control(
+            "Map",
+            kinds_of(comparable),
+            format_func=KINDS.__getitem__,
+            default="tsne",
+            required=True,
+            key="map",
+            bind="query-params",
         )
-    if "labels" not in colour:
-        return ""
-    return pictures.class_legend({int(index): colour["classes"][int(index)] for index in np.unique(colour["labels"])})
-
-
-def draw(choice: Choice, kind: str, probe: Probe, colour: dict[str, Any], selected: list[int], side: int) -> None:
-    """One model's map of ``side`` pixels, with its space above."""
-    options = spaces_with(choice, kind)
-    space = st.selectbox("Space", options, key=f"map-space-{choice.index}", label_visibility="collapsed")
-    points, ids = choice.run.array(f"{kind}-{space}"), probe.ids()
-    if points is None or ids is None or len(points) != len(ids):
-        pieces.empty("This map is of another probe set", "", pieces.evaluate_command([choice]))
+        names = colouring.options(probe, any(found is not None for found in told.values()))
+        by = None
+        if names:
+            by = st.segmented_control(
+                "Colour", names, default=names[0], required=True, key="colour", bind="query-params"
+            )
+        pixels, few = pixel_map(probe, kind), len(chosen) < MOST
+        if pixels is not None:
+            key = "pixels" if few else "pixels-too"  # the URL leaves out what is the default, and that differs
+            pixels = pixels if st.toggle("Raw pixels, too", value=few, key=key, bind="query-params") else None
+    if not chosen:
         return
-    alt = f"{KINDS[kind]} of {choice.label}"
-    figure(np.asarray(points), f"map-{kind}-{choice.index}", alt, probe, colour, selected, side)
-    explained(choice.run.evaluation("projection"), kind, space)
-
-
-def figure(
-    points: np.ndarray, key: str, alt: str, probe: Probe, colour: dict[str, Any], selected: list[int], side: int
-) -> None:
-    """A map whose circled images become the selection."""
-    st.plotly_chart(
-        maps.scatter(points, np.asarray(probe.ids()), selected=selected, height=side, **colour),
-        key=key,
-        config={"displaylogo": False, "scrollZoom": True},
-        alt=alt,
-        on_select=partial(circled, key),
-        selection_mode=("points", "lasso", "box"),
+    colours = colouring.of(probe, by or "", len(ids))
+    panes = [pane(choice, kind, probe, colours) for choice in shown]
+    if pixels is not None:
+        panes.append(pixel_pane(pixels, kind, probe, colours, shown))
+    component.show(payload(probe, panes, colours), KEY, partial(circled, probe), asked_for_sheet)
+    if len(chosen) > MOST:
+        pieces.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
+    pieces.note(
+        pieces.protocol(
+            chosen,
+            "projection",
+            "circle images or click one: they light up in every map and on every page · Shift adds, Escape clears · "
+            "wheel: zoom, right button: move",
+        )
     )
+    images(probe)
 
 
-def explained(evaluation: dict[str, Any], kind: str, space: str) -> None:
+def pane(choice: Choice, kind: str, probe: Probe, colours: Colouring) -> dict[str, Any]:
+    """One model's maps, one per space, as the component wants them."""
+    ids, evaluation = np.asarray(probe.ids()), choice.run.evaluation("projection")
+    found = []
+    for space in spaces_with(choice, kind):
+        points = np.asarray(choice.run.array(f"{kind}-{space}"))
+        if len(points) != len(ids):
+            continue
+        name = f"{choice.index}-{space}"
+        entry: dict[str, Any] = {"name": space, "points": component.file(component.positions(points), f"{kind}-{name}")}
+        entry["note"] = explained(evaluation, kind, space)
+        entry |= own_codes(colours, probe, verdicts.predicted(choice.run, ids, space), name)
+        near = neighbour_rows(choice.run, space, ids)
+        if near is not None:
+            entry["neighbours"] = component.file(near.astype("<u4").tobytes(), f"neighbours-{name}")
+        entry["frames"] = frames(choice.run, evaluation, kind, space, len(ids), name)
+        found.append(entry)
+    if not found:
+        lost = {"name": "its map is of another probe set", "points": None, "note": "evaluate it again", "frames": []}
+        found = [lost | {"points": component.file(component.positions(np.full((len(ids), 2), np.nan)), "lost")}]
+    return {
+        "name": choice.label,
+        "colour": choice.colour,
+        "alt": f"{KINDS[kind]} of {choice.label}",
+        "spaces": found,
+    }
+
+
+def pixel_pane(
+    points: np.ndarray, kind: str, probe: Probe, colours: Colouring, chosen: Sequence[Choice]
+) -> dict[str, Any]:
+    """The map of raw pixels."""
+    ids, evaluation = np.asarray(probe.ids()), reading.baselines(probe).evaluation("projection")
+    entry = {"name": "no network", "points": component.file(component.positions(points), f"{kind}-pixels")}
+    entry["note"] = explained(evaluation, kind, "pixels")
+    entry |= own_codes(colours, probe, verdicts.predicted_from_pixels(probe, ids, chosen), "pixels")
+    near = neighbour_rows(reading.baselines(probe), "pixels", ids)
+    if near is not None:
+        entry["neighbours"] = component.file(near.astype("<u4").tobytes(), "neighbours-pixels")
+    return {"name": "pixels", "colour": look.GREY, "alt": f"{KINDS[kind]} of pixels", "spaces": [entry]}
+
+
+def own_codes(colours: Colouring, probe: Probe, told: np.ndarray | None, name: str) -> dict[str, str]:
+    """The codes of a map that is coloured by its own model's errors."""
+    labels = reading.matrix(probe.labels(), (None,))
+    if colours.codes is not None or labels is None:
+        return {}
+    return {"codes": component.file(colouring.errors(labels, told).astype("<u2").tobytes(), f"errors-{name}")}
+
+
+def neighbour_rows(owner: Run | Probe, space: str, ids: np.ndarray) -> np.ndarray | None:
+    """Rows (n, k) of each image's nearest in the features, nearest first, or None where evaluation has not told."""
+    near = reading.matrix(owner.array(f"neighbours-{space}"), (len(ids), None))
+    if near is None:
+        return None
+    order = np.argsort(ids, kind="stable")
+    place = np.searchsorted(ids[order], near).clip(0, len(ids) - 1)
+    return order[place] if (ids[order][place] == near).all() else None
+
+
+def frames(run: Run, evaluation: dict[str, Any], kind: str, space: str, n: int, name: str) -> list[dict[str, Any]]:
+    """The maps of a space at the run's snapshots, by the share of training that was done."""
+    found, told = [], evaluation.get("snapshots")
+    for one in told if isinstance(told, list) else []:
+        step = one.get("step") if isinstance(one, dict) else None
+        share = reading.number(one.get("share")) if isinstance(one, dict) else None
+        points = reading.matrix(run.array(f"{kind}-{space}-step-{step}"), (n, 2))
+        if share is not None and points is not None:
+            address = component.file(component.positions(points), f"{kind}-{name}-{step}")
+            found.append({"share": share, "step": step, "points": address})
+    return sorted(found, key=lambda one: one["share"]) if len(found) > 1 else []
+
+
+def payload(probe: Probe, panes: list[dict[str, Any]], colours: Colouring) -> dict[str, Any]:
+    """All that the component is told."""
+    ids = np.asarray(probe.ids())
+    labels, known = reading.matrix(probe.labels(), (len(ids),)), probe.info().get("classes")
+    classes = [] if labels is None else reading.class_names(known, max(int(labels.max()) + 1, len(known or [])))
+    codes = np.full(len(ids), LAST) if labels is None else np.where(labels < 0, LAST, labels)
+    common = ids.astype("<i8").tobytes() + codes.astype("<u2").tobytes()
+    values = None if colours.values is None else component.file(colours.values.astype("<f4").tobytes(), "values")
+    shared = None if colours.codes is None else component.file(colours.codes.astype("<u2").tobytes(), "codes")
+    width = len(panes) if len(panes) <= MOST else 3
+    return {
+        "n": len(ids),
+        "common": component.file(common, "common"),
+        "classes": classes,
+        "by": colours.name,
+        "palette": list(colours.palette),
+        "ramp": colours.ramp,
+        "values": values,
+        "codes": shared,
+        "shared": colours.codes is not None,
+        "tiles": sheets(probe),
+        "selected": component.bitmap(selection.rows(ids), len(ids)),
+        "columns": max(width, 2),
+        "panes": panes,
+    }
+
+
+LAST = 65535  # the label of an image that has none
+
+
+def sheets(probe: Probe) -> dict[str, Any]:
+    """Where the sheets of small images are: all of a few, of many those that were asked for."""
+    file, images = probe.path / "images.npy", reading.matrix(probe.images(), (None,) * 4)
+    told = {"side": TILE, "columns": COLUMNS, "rows": ROWS, "sheets": {}, "many": False}
+    if images is None or images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
+        return told
+    count = -(-len(images) // (COLUMNS * ROWS))
+    asked = st.session_state.get("sheets", set())
+    wanted = [sheet for sheet in range(count) if count <= AT_ONCE or sheet in asked]
+    addresses = {
+        sheet: component.file(drawn_sheet(file, file.stat().st_mtime_ns, sheet), f"sheet-{sheet}", "image/webp")
+        for sheet in wanted
+    }
+    return told | {"side": min(TILE, images.shape[1]), "sheets": addresses, "many": count > AT_ONCE}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def drawn_sheet(file: Path, modified: int, sheet: int) -> bytes:
+    """A sheet of the probe set's images as WebP; drawn again only where the file has changed."""
+    images = Probe(file.parent).images()
+    assert images is not None and modified
+    part = np.asarray(images[sheet * COLUMNS * ROWS : (sheet + 1) * COLUMNS * ROWS])
+    return pictures.tiles(part, min(TILE, part.shape[1]), COLUMNS)
+
+
+def explained(evaluation: dict[str, Any], kind: str, space: str) -> str:
     """How much of the variance the two principal components hold."""
     found = evaluation.get("explained")
     parts = reading.matrix(found.get(space), (2,)) if kind == "pca" and isinstance(found, dict) else None
-    if parts is not None and np.isfinite(parts).all():
-        pieces.note("explained variance: " + " + ".join(f"{100 * part:.0f} %" for part in parts))
+    if parts is None or not np.isfinite(parts).all():
+        return ""
+    return "explained variance: " + " + ".join(f"{100 * part:.0f} %" for part in parts)
 
 
-def circled(key: str) -> None:
-    """Take over the images that were circled in one of the maps."""
-    points = st.session_state[key]["selection"]["points"]
-    selection.select_images(point["customdata"][0] for point in points if point.get("customdata"))
+def circled(probe: Probe) -> None:
+    """Take over the images that were selected in one of the maps."""
+    ids = np.asarray(probe.ids())
+    selection.select_images(ids[component.rows(st.session_state[KEY].get("selected"), len(ids))])
 
 
-def images(probe: Probe, selected: list[int]) -> None:
+def asked_for_sheet() -> None:
+    """Send a sheet of images from now on."""
+    sheet = st.session_state[KEY].get("sheet")
+    if isinstance(sheet, int) and not isinstance(sheet, bool):
+        st.session_state["sheets"] = st.session_state.get("sheets", set()) | {sheet}
+
+
+def images(probe: Probe) -> None:
     """The selected images below the maps."""
-    thumbnails, ids, labels = probe.images(), probe.ids(), probe.labels()
-    if not selected or thumbnails is None or ids is None:
+    thumbnails, ids, labels = probe.images(), np.asarray(probe.ids()), probe.labels()
+    rows = selection.rows(ids)
+    if rows is None or thumbnails is None:
         return
-    found = np.flatnonzero(np.isin(ids, selected))[:SHOWN]
-    if not len(found):
+    if not len(rows):
         pieces.note("The selected images are not in this probe set.")
         return
     st.subheader("The selected images", anchor=False)
     names = reading.class_names(probe.info().get("classes"), len(probe.info().get("classes") or []))
+    found = rows[np.linspace(0, len(rows) - 1, min(len(rows), SHOWN)).round().astype(int)]
     captions = [
         f"{names[int(labels[i])] if labels is not None and int(labels[i]) < len(names) else 'image'} · {int(ids[i])}"
         for i in found
     ]
     pieces.thumbnails(np.asarray(thumbnails[found]), captions)
-    if len(selected) > SHOWN:
-        pieces.note(f"the first {SHOWN} of {len(selected)}")
+    if len(rows) > SHOWN:
+        pieces.note(f"{SHOWN} of {len(rows):,}, evenly spread over the classes")

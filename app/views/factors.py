@@ -1,24 +1,30 @@
 """Factors: what is kept of how an image was made, and what is thrown away?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import streamlit as st
 
-from app import intervals, look, maps, pictures, pieces, reading, selection
-from app.selection import Choice
+from app import intervals, look, maps, pictures, pieces, reading, seed_groups, selection
+from app.seed_groups import Grouped
+from workbench.evaluation import groups
+from workbench.store import Run
 
 TITLE = "What is kept?"
+PROJECTOR = "projector"
+Columns = dict[str, tuple[str, dict[str, dict]]]
+"""Colour and rows by factor of what stands side by side, by name."""
 
 
 def best(evaluation: dict, model: str, space: str) -> dict[str, dict]:
-    """By factor, the model's row of a space, or of the space that reads the factor best (``best``)."""
+    """By factor, the model's row of a space, of the ``default`` one, or of the ``best`` for that factor."""
     found: dict[str, dict] = {}
     for row in reading.rows(evaluation):
         kind = "untrained" if row["model"].startswith("untrained") else row["model"]
-        default = space == "default" and kind != "pixels" and evaluation.get("default") not in (None, row.get("space"))
+        wanted = evaluation.get("default") if space == "default" else None if space == "best" else space
+        other = kind != "pixels" and wanted is not None and wanted != row.get("space")
         name = str(row.get("factor", ""))
-        if kind == model and name and not default and (name not in found or row["value"] > found[name]["value"]):
+        if kind == model and name and not other and (name not in found or row["value"] > found[name]["value"]):
             found[name] = row
     return found
 
@@ -35,16 +41,40 @@ def printed(row: dict) -> str:
     return f"{row['value']:.0f} %" if row.get("metric") == "accuracy" else f"{round(row['value'], 2) + 0.0:.2f}"
 
 
-def columns_for(chosen: Sequence[Choice], space: str) -> dict[str, tuple[str, dict[str, dict]]]:
-    """Colour and rows by factor of every column: the models, each one's untrained network, and pixels."""
-    columns, baselines, pixels = {}, {}, {}
-    for choice in chosen:
-        evaluation = choice.run.evaluation("factors")
-        columns[choice.label] = choice.colour, best(evaluation, "run", space)
-        baselines[f"untrained {choice.summary.get('method')}"] = look.GREY, best(evaluation, "untrained", space)
-        pixels = best(evaluation, "pixels", space) or pixels
-    columns |= {name: column for name, column in baselines.items() if column[1]}
-    return columns | ({"pixels": (look.GREY, pixels)} if pixels else {})
+def over_seeds(runs: Sequence[Run], model: str, space: str) -> dict[str, dict]:
+    """By factor, the model's row (see :func:`best`); of several seeds their mean, with its interval over seeds."""
+    found = [best(run.evaluation("factors"), model, space) for run in runs]
+    names = dict.fromkeys(name for rows in found for name in rows)
+    return {name: _mean([rows[name] for rows in found if name in rows]) for name in names}
+
+
+def _mean(rows: Sequence[dict]) -> dict:
+    values = [row["value"] for row in rows]
+    if len(set(values)) < 2:  # untrained networks may all have been drawn from one seed
+        return rows[0]
+    spaces = "/".join(dict.fromkeys(str(row.get("space", "")) for row in rows))
+    return rows[0] | groups.over_seeds(values)._asdict() | {"space": spaces, "seeds": len(rows)}
+
+
+def columns_for(found: Sequence[Grouped], space: str) -> Columns:
+    """Colour and rows by factor of every column: the models, pixels, and each model's untrained networks.
+
+    A model whose projector can be read beside its default space has a column for both.
+    """
+    columns, untrained, pixels = {}, {}, {}
+    for one in found:
+        runs, title = one.group.runs, one.group.title
+        seeds = title.removeprefix(one.group.label)
+        own = over_seeds(runs, "run", space)
+        projector = over_seeds(runs, "run", PROJECTOR) if space == "default" else {}
+        split = bool(projector) and {row.get("space") for row in own.values()} != {PROJECTOR}
+        columns[f"{one.group.label} backbone{seeds}" if split else title] = one.colour, own
+        if split:
+            columns[f"{one.group.label} {PROJECTOR}{seeds}"] = one.colour, projector
+        untrained[f"untrained {one.group.label}"] = look.GREY, over_seeds(runs, "untrained", space)
+        pixels = pixels or best(runs[0].evaluation("factors"), "pixels", space)
+    columns |= {"pixels": (look.GREY, pixels)} if pixels else {}
+    return columns | {name: column for name, column in untrained.items() if column[1]}
 
 
 def render() -> None:
@@ -61,57 +91,66 @@ def render() -> None:
             key="factor-space",
             bind="query-params",
         )
-        columns = columns_for(chosen, space or "default")
+        found = seed_groups.switch(chosen, "factors")
+        columns = columns_for(found, space or "default")
+        first = {name: row for _, rows in reversed(columns.values()) for name, row in rows.items()}
         names = list(dict.fromkeys(name for _, rows in columns.values() for name in rows))
-        values = np.array(
-            [[share(rows[name]) if name in rows else np.nan for _, rows in columns.values()] for name in names]
-        )
-        text = [[printed(rows[name]) if name in rows else "" for _, rows in columns.values()] for name in names]
-        metric = {
-            name: next(rows[name] for _, rows in columns.values() if name in rows).get("metric") for name in names
-        }
-        units = {name: "%" if metric[name] == "accuracy" else "R²" for name in names}
-        st.html(pictures.colour_bar("chance", "perfect", "share of what could be read beyond chance"))
-        figure = maps.heat_map(
-            values,
-            rows=[f"{name}, {units[name]}" for name in names],
-            columns=list(columns),
-            low=0,
-            high=1,
-            text=text,
-            height=46 * len(names) + 70,
-            square=False,
-        )
-        figure.update_xaxes(side="top", tickfont={"size": 13})
-        figure.update_traces(textfont={"size": 14})
-        pieces.chart(figure, "factor-map", "how well each factor can be read from each model")
-        pieces.note(
-            pieces.protocol(chosen, "factors", "cells: accuracy or R² as measured; colour: 0 at chance, 1 when perfect")
-        )
+        units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}
+        heat_map(columns, units)
+        sizes = "/".join(dict.fromkeys(str(len(one.group)) for one in found))
+        told = pieces.protocol(chosen, "factors", "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect")
+        pieces.note(told if sizes == "1" else told.replace(" · 1 seed ·", f" · means over {sizes} seeds ·"))
         if space == "best":
             pieces.note(
                 "The best space is picked on the split that is shown, so a model with more spaces has an advantage."
             )
         st.subheader("With their intervals", anchor=False)
-        dots = {
-            name: [
-                intervals.Dot(
-                    label,
-                    colour,
-                    rows[name]["value"],
-                    reading.number(rows[name].get("low")),
-                    reading.number(rows[name].get("high")),
-                    str(rows[name].get("space", "")),
-                )
-                for label, (colour, rows) in columns.items()
-                if name in rows
-            ]
-            for name in names
-        }
-        levels = {
-            name: next(rows[name] for _, rows in columns.values() if name in rows).get("chance") for name in names
-        }
-        chance = {name: level for name, value in levels.items() if (level := reading.number(value)) is not None}
-        pieces.chart(intervals.small_multiples(dots, chance, units), "factor-dots", "every factor with intervals")
-        pieces.note("probes as above · bars: 95 % interval · dotted line: chance")
+        chance = {name: level for name in names if (level := reading.number(first[name].get("chance"))) is not None}
+        pieces.chart(
+            intervals.small_multiples(dots(columns, names), chance, units), "factor-dots", "every factor with intervals"
+        )
+        several = [one.group.title for one in found if len(one.group) > 1]
+        over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), else " * bool(several)
+        pieces.note(f"probes as above · bars: 95 % interval, {over}over test images (bootstrap) · dotted line: chance")
     pieces.lacking(missing, "factors")
+
+
+def heat_map(columns: Columns, units: Mapping[str, str]) -> None:
+    """Factors down, models across; of several seeds the mean."""
+    names = list(units)
+    rows = [found for _, found in columns.values()]
+    values = np.array([[share(found[name]) if name in found else np.nan for found in rows] for name in names])
+    text = [[printed(found[name]) if name in found else "" for found in rows] for name in names]
+    st.html(pictures.colour_bar("chance", "perfect", "share of what could be read beyond chance"))
+    figure = maps.heat_map(
+        values,
+        rows=[f"{name}, {units[name]}" for name in names],
+        columns=[name.replace(" (", "<br>(") for name in columns],
+        low=0,
+        high=1,
+        text=text,
+        height=46 * len(names) + 80,
+        square=False,
+    )
+    figure.update_xaxes(side="top", tickfont={"size": 13})
+    figure.update_traces(textfont={"size": 14})
+    pieces.chart(figure, "factor-map", "how well each factor can be read from each model")
+
+
+def dots(columns: Columns, names: Sequence[str]) -> dict[str, list[intervals.Dot]]:
+    """By factor, a dot with its interval for every column."""
+    return {
+        name: [
+            intervals.Dot(
+                label,
+                colour,
+                rows[name]["value"],
+                reading.number(rows[name].get("low")),
+                reading.number(rows[name].get("high")),
+                str(rows[name].get("space", "")),
+            )
+            for label, (colour, rows) in columns.items()
+            if name in rows
+        ]
+        for name in names
+    }

@@ -1,6 +1,7 @@
 """Linear probe: who knows more?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import intervals, look, maps, pictures, pieces, reading, selection
+from app import chosen_images, intervals, look, maps, picking, pictures, pieces, reading, selection
 from app.selection import Choice
 from workbench.errors import WorkbenchError
 from workbench.evaluation import significance
+from workbench.evaluation.groups import group_runs
 from workbench.store import Run
 
 TITLE = "Who knows more?"
@@ -34,6 +36,7 @@ def render() -> None:
         pieces.note("Linear probe: " + pieces.protocol(chosen, "linear"))
         if len(panels) > 1:
             pieces.note("kNN: " + pieces.protocol(chosen, "knn"))
+        chosen_images.verdict_table(chosen)
         pairs(chosen)
         by_class(chosen)
         with st.expander("All numbers"):
@@ -69,12 +72,17 @@ def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def measured_pairs(probed: Sequence[tuple[Path, str, str | None]]) -> list[significance.Difference]:
-    """Every pair among runs, given by folder, label and time of their linear probe; computed once, not per rerun."""
-    return significance.differences([Run(path) for path, _, _ in probed], [label for _, label, _ in probed])
+    """Every pair among runs and groups of seeds, given by folder, label and time of their linear probe; computed once,
+    not per rerun."""
+    runs = [Run(path) for path, _, _ in probed]
+    groups = group_runs(runs)
+    called = {path: label for path, label, _ in probed}
+    alone = [replace(group, label=called[group.runs[0].path]) if len(group) == 1 else group for group in groups]
+    return significance.group_differences(alone)
 
 
 def pairs(chosen: Sequence[Choice]) -> None:
-    """Every pair of models on the same test images, with the sentence that may be said of it."""
+    """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
     comparable, _ = pieces.same_probe(chosen)
     colours = {choice.run.id: choice.colour for choice in comparable}
     try:
@@ -92,13 +100,14 @@ def pairs(chosen: Sequence[Choice]) -> None:
     names = [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in found]
     title = "difference in top-1, points"
     pieces.chart(intervals.forest(names, dots, title), "differences", "differences of accuracy with intervals")
+    how = "95 % interval of the paired difference, over seeds and images where both sides have three seeds, otherwise"
     pieces.note(
-        f"linear probe of each model's best space by validation · test split · n = {found[0].n:,} · 95 % bootstrap "
-        f"interval of the paired difference · in colour: significant at 5 % among {len(found)} comparisons"
+        f"linear probe of each model's best space by validation · test split · n = {found[0].n:,} · {how} over images "
+        f"(bootstrap) · in colour: significant at 5 % among {len(found)} comparisons"
     )
     with st.expander("In words"):
         st.markdown("\n".join(f"- {pair}" for pair in found))
-        st.caption(significance.CAVEAT)
+        st.caption(significance.caveat(found))
 
 
 def by_class(chosen: Sequence[Choice]) -> None:
@@ -144,8 +153,13 @@ def by_class(chosen: Sequence[Choice]) -> None:
                 unit=" %",
                 height=pieces.side_of(len(tables)) + 20,
             )
-            pieces.chart(figure, f"confusion-{choice.index}", f"confusion matrix of {choice.label}")
-    pieces.note("share of the true class in %, rows sum to 100 · the same scale for every model")
+            key = f"confusion-{choice.index}"
+            selecting = picking.cells(figure, choice, key, share, classes)
+            pieces.chart(figure, key, f"confusion matrix of {choice.label}", **selecting)
+    pieces.note(
+        "share of the true class in %, rows sum to 100 · the same scale for every model · click a cell: its images "
+        "become the selection"
+    )
 
 
 def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:

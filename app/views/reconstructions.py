@@ -14,6 +14,8 @@ from workbench.store import Probe
 
 TITLE = "What is lost?"
 ACROSS = 10
+DECODERS = {"reconstruction": "own decoder", "decoder": "common decoder (frozen encoder)"}  # by evaluation
+ARRAYS = {"reconstruction": "reconstruction", "decoder": "decoded"}  # how their arrays' names begin
 ORDERS = {"probe": "as in the probe set", "error": "largest error first", "disagreement": "largest disagreement first"}
 
 
@@ -28,28 +30,28 @@ class Drawn:
     mse: np.ndarray
 
 
-def load(choice: Choice, model: str, variant: str) -> tuple[np.ndarray, np.ndarray] | None:
+def load(choice: Choice, task: str, model: str, variant: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Images and errors of a model and variant, or None where they are missing or do not fit each other."""
-    images = reading.matrix(choice.run.array(f"reconstruction-{model}-{variant}"), (None,) * 4)
+    images = reading.matrix(choice.run.array(f"{ARRAYS[task]}-{model}-{variant}"), (None,) * 4)
     if images is None:
         return None
-    mse = reading.matrix(choice.run.array(f"reconstruction-error-{model}-{variant}"), (len(images),))
+    mse = reading.matrix(choice.run.array(f"{ARRAYS[task]}-error-{model}-{variant}"), (len(images),))
     return None if mse is None else (images, mse)
 
 
-def variants(choice: Choice) -> list[str]:
+def variants(choice: Choice, task: str) -> list[str]:
     """The variants of a run that can be drawn, the default first."""
-    evaluation = choice.run.evaluation("reconstruction")
+    evaluation = choice.run.evaluation(task)
     found = [row["variant"] for row in reading.rows(evaluation, model="run") if isinstance(row.get("variant"), str)]
     return sorted(
-        (variant for variant in dict.fromkeys(found) if load(choice, "run", variant)),
+        (variant for variant in dict.fromkeys(found) if load(choice, task, "run", variant)),
         key=lambda v: v != evaluation.get("default"),
     )
 
 
-def originals(choice: Choice, probe: Probe | None) -> tuple[np.ndarray, np.ndarray] | None:
+def originals(choice: Choice, task: str, probe: Probe | None) -> tuple[np.ndarray, np.ndarray] | None:
     """Ids and images that a run was asked to draw."""
-    ids, known = choice.run.array("reconstruction-ids"), probe.ids() if probe else None
+    ids, known = choice.run.array(f"{ARRAYS[task]}-ids"), probe.ids() if probe else None
     images = probe.images() if probe else None
     if ids is None or known is None or images is None:
         return None
@@ -61,9 +63,9 @@ def originals(choice: Choice, probe: Probe | None) -> tuple[np.ndarray, np.ndarr
     )
 
 
-def same_ids(choice: Choice, ids: np.ndarray) -> bool:
+def same_ids(choice: Choice, task: str, ids: np.ndarray) -> bool:
     """Whether a run drew the images with these ids."""
-    drawn = choice.run.array("reconstruction-ids")
+    drawn = choice.run.array(f"{ARRAYS[task]}-ids")
     return drawn is not None and np.array_equal(drawn, ids)
 
 
@@ -73,19 +75,33 @@ def psnr(mse: float) -> str:
 
 def render() -> None:
     comparable, probe = pieces.same_probe(selection.choices())
+    task = (
+        st.segmented_control(
+            "Drawn by",
+            list(DECODERS),
+            format_func=DECODERS.__getitem__,
+            default="reconstruction",
+            required=True,
+            key="decoder",
+            bind="query-params",
+        )
+        or "reconstruction"
+    )
     chosen, missing = pieces.having(
-        comparable, "reconstruction", lambda choice, _: variants(choice) and originals(choice, probe)
+        comparable, task, lambda choice, _: variants(choice, task) and originals(choice, task, probe)
     )
     if chosen:
-        show(chosen, probe)
-    pieces.lacking(missing, "reconstruction")
+        show(chosen, task, probe)
+    pieces.lacking(missing, task)
+    if task == "reconstruction" and any(variants(choice, "decoder") for choice in missing):
+        pieces.note("What their features have kept can be seen all the same: choose the common decoder above.")
 
 
-def show(chosen: Sequence[Choice], probe: Probe | None) -> None:
-    base = originals(chosen[0], probe)
+def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
+    base = originals(chosen[0], task, probe)
     assert base is not None
     ids, images = base
-    other = [c for c in chosen if not same_ids(c, ids)]
+    other = [c for c in chosen if not same_ids(c, task, ids)]
     if other:
         st.warning("Drawn from other images, and not shown here: " + ", ".join(choice.label for choice in other) + ".")
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
@@ -103,20 +119,22 @@ def show(chosen: Sequence[Choice], probe: Probe | None) -> None:
         )
         picked = {}
         for choice in (choice for choice in chosen if choice not in other):
-            options = variants(choice)
+            options = variants(choice, task)
             asked = f"{choice.label} at"
             picked[choice] = (
                 st.segmented_control(asked, options, default=options[0], required=True, key=f"variant-{choice.index}")
                 if len(options) > 1
                 else options[0]
             )
-    drawn = gather(picked)
-    selected = np.flatnonzero(np.isin(ids, selection.images()))
-    if len(selected):
+    drawn = gather(picked, task)
+    selected = selection.rows(ids)
+    if selected is not None and len(selected):
         pieces.note(
             f"{len(selected)} of the selected images were drawn, and are shown; clear the selection above to see all."
         )
-    sequence = selected if len(selected) else np.arange(len(ids))
+    elif selected is not None:
+        pieces.note("None of the selected images was drawn, so all are shown.")
+    sequence = selected if selected is not None and len(selected) else np.arange(len(ids))
     sequence = sequence[ranking(order, [one.mse[sequence] for one in drawn if one.colour])]
     page = turn(-(-len(sequence) // ACROSS))
     keep = sequence[page * ACROSS : (page + 1) * ACROSS]
@@ -126,34 +144,41 @@ def show(chosen: Sequence[Choice], probe: Probe | None) -> None:
     pieces.note(
         pieces.protocol(
             list(picked),
-            "reconstruction",
+            task,
             "PSNR in dB under each image",
             f"images {page * ACROSS + 1}\N{EN DASH}{page * ACROSS + len(keep)} of {len(sequence)}",
         )
     )
-    table(picked, chosen)
+    table(chosen, task)
 
 
-def gather(picked: dict[Choice, str]) -> list[Drawn]:
+def gather(picked: dict[Choice, str], task: str) -> list[Drawn]:
     """Every model's reconstructions and those of the baselines, which all runs on the same data share."""
     drawn, baselines = [], {}
-    for choice, variant in picked.items():
-        found = load(choice, "run", variant)
-        if found:
-            drawn.append(Drawn(choice.label, variant, choice.colour, *found))
-        for row in reading.rows(choice.run.evaluation("reconstruction")):
-            model, variant, size = row["model"], str(row.get("variant", "")), size_of(choice, row["model"])
-            found = load(choice, model, variant) if model != "run" and (model, size) not in baselines else None
+    for choice, picked_variant in picked.items():
+        for row in reading.rows(choice.run.evaluation(task)):
+            model, variant, size = row["model"], str(row.get("variant", "")), size_of(choice, row)
+            own = model == "run"
+            if (own and variant != picked_variant) or (model, size) in baselines:
+                continue
+            found = load(choice, task, model, variant)
             if found:
-                baselines[model, size] = Drawn(model, ", ".join(filter(None, (variant, size))), "", *found)
+                small = ", ".join(filter(None, (variant, size)))
+                one = Drawn(choice.label if own else model, small, choice.colour if own else "", *found)
+                if own:
+                    drawn.append(one)
+                else:
+                    baselines[model, size] = one
     same = [one for one in baselines.values() if all(one.images.shape == other.images.shape for other in drawn)]
-    return drawn + sorted(same, key=lambda one: not one.label.startswith("untrained"))
+    return drawn + sorted(same, key=lambda one: (not one.label.startswith("untrained"), one.label == "mean image"))
 
 
-def size_of(choice: Choice, model: str) -> str:
-    """What tells the random networks of two runs of one method apart."""
-    size = reading.number(choice.summary.get("parameters")) if model.startswith("untrained") else None
-    return f"{look.count(size)} parameters" if size else ""
+def size_of(choice: Choice, row: dict[str, Any]) -> str:
+    """What tells the baselines of two runs apart: a random network's size, the numbers that a decoder was given."""
+    size = reading.number(choice.summary.get("parameters")) if row["model"].startswith("untrained") else None
+    width = reading.number(row.get("width"))
+    parts = (f"{look.count(size)} parameters" if size else "", f"{width:.0f} numbers" if width else "")
+    return ", ".join(filter(None, parts))
 
 
 def ranking(order: str, errors: Sequence[np.ndarray]) -> np.ndarray:
@@ -202,13 +227,13 @@ def rows(drawn: Sequence[Drawn], images: np.ndarray, keep: np.ndarray) -> list[R
     return found
 
 
-def table(picked: dict[Choice, str], chosen: Sequence[Choice]) -> None:
+def table(chosen: Sequence[Choice], task: str) -> None:
     """PSNR over all held-out images."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for choice in chosen:
-        for row in reading.rows(choice.run.evaluation("reconstruction"), metric="psnr"):
+        for row in reading.rows(choice.run.evaluation(task), metric="psnr"):
             model = choice.label if row["model"] == "run" else row["model"]
-            size = size_of(choice, row["model"])
+            size = size_of(choice, row)
             model += f", {size}" if size else ""
             value = look.quantity(row["value"], reading.number(row.get("low")), reading.number(row.get("high")))
             found.setdefault(

@@ -16,12 +16,14 @@ SCALES = ["the same for every model", "each model its own"]
 
 
 class Shown(NamedTuple):
-    """A model's matrix (n, n) in one of its spaces, and what the ends of its colour scale mean."""
+    """A model's matrix (n, n) in one of its spaces, what the ends of its colour scale mean, and which rows (n,) of the
+    stored matrix it has: all of them, or those of the selected images."""
 
     choice: Choice
     space: str
     matrix: np.ndarray
     limits: tuple[float, float]
+    rows: np.ndarray
 
 
 def render() -> None:
@@ -34,7 +36,11 @@ def render() -> None:
         shared = scale != SCALES[1]
         matrices = {choice: matrix(choice, picked(choice)) for choice in chosen}
         limits = colour_limits({choice: found[::3, ::3] for choice, found in matrices.items()}, shared)
-        models = [Shown(choice, picked(choice), found, limits[choice]) for choice, found in matrices.items()]
+        kept = {choice: kept_rows(choice, len(found)) for choice, found in matrices.items()}
+        models = [
+            Shown(choice, picked(choice), found[np.ix_(kept[choice], kept[choice])], limits[choice], kept[choice])
+            for choice, found in matrices.items()
+        ]
         instances(models, probe, shared)
         corners(models, probe)
         classes(models, probe, shared)
@@ -45,6 +51,13 @@ def usable_spaces(choice: Choice) -> list[str]:
     """Spaces of a run that have a matrix, the default first."""
     names = reading.spaces(choice.run.evaluation("similarity"))
     return [space for space in names if reading.square(choice.run.array(f"similarity-{space}")) is not None]
+
+
+def kept_rows(choice: Choice, n: int) -> np.ndarray:
+    """The rows of the selected images where at least two of them are among the ``n`` compared ones, else all."""
+    ids = reading.matrix(choice.run.array("similarity-ids"), (n,))
+    rows = selection.rows(ids) if ids is not None else None
+    return rows if rows is not None and len(rows) > 1 else np.arange(n)
 
 
 def picked(choice: Choice) -> str:
@@ -77,9 +90,10 @@ def legend(limits: tuple[float, float], what: str) -> None:
 
 def class_labels(model: Shown, probe: Probe | None) -> list[str]:
     """Class names of the matrix's images, or nothing where they have none."""
-    labels = reading.matrix(model.choice.run.array("similarity-labels"), (len(model.matrix),))
-    if labels is None or labels.min() < 0:
+    labels = reading.matrix(model.choice.run.array("similarity-labels"), (None,))
+    if labels is None or labels.min() < 0 or len(labels) <= model.rows.max():
         return []
+    labels = np.asarray(labels[model.rows])
     names = probe.info().get("classes") if probe else None
     known = max(int(labels.max()) + 1, len(names) if isinstance(names, list) else 0)
     return [reading.class_names(names, known)[int(label)] for label in labels]
@@ -87,6 +101,14 @@ def class_labels(model: Shown, probe: Probe | None) -> list[str]:
 
 def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
     """The large matrices, one per model."""
+    if selection.images():
+        parts = {len(model.rows) for model in models if len(model.rows) < len(matrix(model.choice, model.space))}
+        found = " / ".join(f"{part:,}" for part in sorted(parts))
+        pieces.note(
+            f"{found} of the selected images were compared, and are shown; clear the selection above to see all."
+            if parts
+            else "Fewer than two of the selected images were compared, so all are shown."
+        )
     if shared:
         legend(models[0].limits, "cosine similarity")
     for place, model in zip(pieces.columns_of(len(models)), models, strict=True):
@@ -121,14 +143,16 @@ def summary(numbers: dict[str, Any]) -> str:
 
 def corners(models: Sequence[Shown], probe: Probe | None) -> None:
     """Ten images, spread over the classes, with printed values."""
-    st.subheader("Ten of them, with their values", anchor=False)
+    ten = "Ten" if any(len(model.rows) >= CORNER for model in models) else "Each"
+    st.subheader(f"{ten} of them, with their values", anchor=False)
     for place, model in zip(pieces.columns_of(len(models)), models, strict=True):
         keep = maps.thin(len(model.matrix), CORNER)
         with place:
             pieces.name(model.choice.label, model.choice.colour, model.space)
             low, high = model.limits
             values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), pieces.side_of(len(models)) + 20
-            figure = maps.corner(values, thumbnails(model.choice, probe, keep), low=low, high=high, height=height)
+            shown = thumbnails(model.choice, probe, model.rows[keep])
+            figure = maps.corner(values, shown, low=low, high=high, height=height)
             pieces.chart(figure, f"corner-{model.choice.index}", f"ten images' similarities in {model.choice.label}")
     pieces.note(
         "ten images spread over the classes, the same for every model · thumbnails before augmentation · "

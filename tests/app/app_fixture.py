@@ -30,6 +30,7 @@ SPACES = {
 }
 SKILL = {"mocov3": 71.0, "vae": 44.0, "ddpm": 58.0}  # linear top-1 in %
 STEPS = 400
+CHANGES = {"crop": [0.2, 0.4], "flip": [1, 2], "noise": [0.01, 0.1, 0.3]}
 
 
 def images_of(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -225,18 +226,7 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
     run.write_evaluation(
         "projection", envelope | projection | {"explained": {space: [0.31, 0.17] for space in SPACES[method]}}
     )
-    cka = [
-        {"other": other, "other_space": SPACES[kind][-1], "value": 0.62 - 0.1 * abs(len(kind) - len(method))}
-        for other, kind in others.items()
-    ]
-    cka += [
-        {"other": "pixels", "other_space": "pixels", "value": 0.21},
-        {"other": baseline, "other_space": default, "value": 0.33},
-    ]
-    rows = [{"model": "run", "space": default, "metric": "cka"} | row for row in cka]
-    run.write_evaluation(
-        "cka", envelope | {"protocol": "linear CKA, debiased", "split": "probe", "n": len(ids), "rows": rows}
-    )
+    see(run, probe, others, envelope | {"split": "probe", "n": len(ids)})
 
     if "reconstructs" not in run.info()["capabilities"]:
         for task in ("reconstruction", "samples"):
@@ -279,6 +269,59 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
     run.write_evaluation(
         "samples", {"checkpoint": f"last, step {STEPS} (EMA weights)", "protocol": "same seeds", "variants": variants}
     )
+
+
+def see(run: Run, probe: Probe, others: dict[str, str], envelope: dict[str, Any]) -> None:
+    """Agreement with other runs, by method, retrieval and invariance."""
+    method, rng = run.info()["method"], np.random.default_rng(13)
+    labels, images, ids = probe.labels(), probe.images(), probe.ids()
+    assert labels is not None and images is not None and ids is not None
+    default, skill, baseline, kept = envelope["default"], SKILL[method], f"untrained:{method}", baselines_of(probe)
+
+    rows = []
+    compared = {other: SPACES[kind] for other, kind in others.items()} | {"pixels": ["pixels"], baseline: [default]}
+    for metric, level in (("cka", 0.6), ("mutual_knn", 0.3), ("procrustes", 0.5)):
+        for other, spaces in compared.items():
+            for space in SPACES[method]:
+                for place, other_space in enumerate(spaces):
+                    by_chance = other == "pixels" and metric == "mutual_knn"
+                    score = {"value": 0.06 if by_chance else level - 0.07 * place - 0.05 * (space != default)}
+                    score |= {"expected": 0.05, "p_value": 0.4 if by_chance else 0.005}
+                    row = {"model": "run", "space": space, "other": other, "other_space": other_space}
+                    rows.append(row | {"metric": metric} | score)
+    protocol = "CKA, mutual 10-NN overlap and Procrustes; expected: mean over permutations of the images"
+    run.write_evaluation("agreement", envelope | {"protocol": protocol, "rows": rows, "k": 10})
+
+    models = [("run", space, skill) for space in SPACES[method]]
+    models += [(baseline, space, 25.0) for space in SPACES[method]] + [("pixels", "pixels", 33.0)]
+    retrieved, profile = [], []
+    for model, space, value in models:
+        centres = np.eye(6)[labels] * value / 20
+        points = centres + rng.normal(size=centres.shape)
+        distance = ((points[:, None] - points[None]) ** 2).sum(-1)
+        np.fill_diagonal(distance, np.inf)
+        nearest = ids[np.argsort(distance, axis=1)[:, :20]]
+        name = {"run": f"neighbours-{space}", "pixels": "neighbours-pixels"}.get(model)
+        (kept if model == "pixels" else run).write_array(name or f"untrained-neighbours-{space}", nearest)
+        row = {"model": model, "space": space, "metric": "map@10", "dim": 192, "queries": len(ids)}
+        retrieved.append(row | interval(value - 10, 1.5))
+        for transform, strengths in CHANGES.items():
+            for place, strength in enumerate(strengths, start=1):
+                step = {"model": model, "space": space, "transform": transform, "strength": strength}
+                score = interval(1 - place * (0.3 if space == "pixels" else 0.15), 0.05)
+                profile.append(step | {"metric": "kept", "cosine": 0.9} | score)
+    protocol = "mAP@10 of each probe image among the others by cosine"
+    run.write_evaluation(
+        "retrieval", envelope | {"protocol": protocol, "rows": retrieved, "spaces": SPACES[method], "k": 10}
+    )
+    steps = [{"transform": name, "strength": value} for name, values in CHANGES.items() for value in values]
+    told = {"protocol": "similarity kept when probe images are changed", "rows": profile, "steps": steps}
+    run.write_evaluation("invariance", envelope | told)
+    probe.write_array("invariance-examples", np.repeat(images[None, :40:10], 1 + len(steps), axis=0))
+
+
+def baselines_of(probe: Probe) -> Probe:
+    return Probe(probe.path / "baselines")
 
 
 def make_runs(runs: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     def run(folder: Path, view: str, chosen: list[str] | None = None, **parameters: str) -> AppTest:
         monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
         st.cache_data.clear()
+        st.cache_resource.clear()
         lines = [
             "from app import main, pieces",
             f"from app.views import {view}",

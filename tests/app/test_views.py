@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import look
+from app import look, run_table
 from app.launch import command
-from workbench.store import Probe, Run, probe_of
+from workbench.store import Run
 
 VIEWS = {
     "runs": "What has been trained?",
@@ -26,11 +26,13 @@ VIEWS = {
     "similarity": "What looks alike?",
     "agreement": "Do models see alike?",
     "embeddings": "What is near what?",
+    "neighbours": "What does it retrieve?",
+    "invariance": "What is it blind to?",
     "reconstructions": "What is lost?",
     "samples": "What can it imagine?",
 }
 # What each page draws of three evaluated runs: figures, and images as HTML.
-FIGURES = {"curves": 10, "linear": 6, "factors": 2, "similarity": 9, "agreement": 1, "embeddings": 4}
+FIGURES = {"curves": 10, "linear": 6, "factors": 2, "similarity": 9, "agreement": 2, "neighbours": 1, "invariance": 1}
 Show = Callable[..., AppTest]
 Folder = tuple[Path, dict[str, str]]
 
@@ -134,7 +136,7 @@ def test_runs_can_be_filtered_by_typing(show: Show, runs_folder: Folder) -> None
     everything = app.dataframe[0].value
     assert len(everything) == 9 and set(everything["status"].str[0]) >= {"running", "failed", "stalled", "unreadable"}
     app.text_input(key="filter").set_value("VAE failed").run()
-    assert list(app.dataframe[0].value["name"]) == [ids["failed"]]
+    assert list(app.dataframe[0].value["name"]) == [run_table.name({"id": ids["failed"]})]
     app.text_input(key="filter").set_value("no such run").run()
     assert not app.dataframe and "None of the 9 runs" in text(app)
     assert not app.exception
@@ -207,8 +209,14 @@ def test_metrics_are_parsed_again_only_where_they_have_changed(
     show: Show, runs_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = copied(runs_folder, tmp_path, "vae", "ddpm")
-    parsed, read = [], Run.metrics
-    monkeypatch.setattr(Run, "metrics", lambda run: parsed.append(run.id) or read(run))
+    parsed, read = [], Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        if path.name == "metrics.jsonl":
+            parsed.append(path.parent.name)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
     app = show(tmp_path, "curves", [run.id for run in runs])
     assert sorted(parsed) == sorted(run.id for run in runs)
     app.run()
@@ -224,14 +232,14 @@ def test_readings_of_the_monitor_and_of_the_test_stand_apart(show: Show, runs_fo
     app = show(folder, "runs")
     table = app.dataframe[0].value.set_index("name")
     summary = Run(folder / ids["vae"]).summary()
-    row = table.loc[ids["vae"]]
+    row = table.loc[run_table.name({"id": ids["vae"]})]
     assert row["monitor"] == summary["knn_monitor"] == row["sparkline"][-1]
     assert (row["knn"], row["linear"]) == (summary["knn"], summary["linear"]) != (row["monitor"], row["monitor"])
-    training = table.loc[ids["running"]]
+    training = table.loc[run_table.name({"id": ids["running"]})]
     assert training["monitor"] > 0 and np.isnan(training["knn"]) and np.isnan(training["linear"])
     columns = json.loads(app.dataframe[0].proto.columns)
     labels = {name: columns[name]["label"] for name in ("monitor", "knn", "linear")}
-    assert labels == {"monitor": "Val. kNN, %", "knn": "Test kNN, %", "linear": "Test linear, %"}
+    assert labels == {"monitor": "Val. kNN", "knn": "Test kNN", "linear": "Linear"}
 
 
 @pytest.mark.parametrize("classes", [6, 12])
@@ -273,26 +281,6 @@ def test_a_class_without_test_images_is_left_out_of_the_comparison(
     assert "left out: 1 of 6 classes, without test images" in text(app)
 
 
-def test_the_map_of_pixels_is_the_last_of_fewer_than_four_models(
-    show: Show, runs_folder: Folder, tmp_path: Path
-) -> None:
-    runs = copied(runs_folder, tmp_path, "mocov3", "vae", "ddpm")
-    runs.append(Run(shutil.copytree(runs[0].path, tmp_path / "another")))
-    app = show(tmp_path, "embeddings", [run.id for run in runs[:3]])
-    kept = Probe(probe_of(tmp_path, "fixture01").path / "baselines").array("tsne-pixels")
-    assert kept is not None
-    drawn = np.concatenate([numbers(trace["x"]) for trace in figures(app)[-1]["data"]])
-    np.testing.assert_allclose(np.sort(drawn), np.sort(kept[:, 0]))
-    app.segmented_control(key="map").set_value("pca").run()
-    assert len(figures(app)) == 4 and "40 % + 10 %" in text(app)
-    app.toggle(key="pixels").set_value(False).run()
-    assert len(figures(app)) == 3
-    app = show(tmp_path, "embeddings", [run.id for run in runs])
-    assert len(figures(app)) == 4
-    app.toggle(key="pixels-too").set_value(True).run()
-    assert len(figures(app)) == 5 and not app.exception
-
-
 def test_untrained_networks_draw_in_grey_beside_the_other_baselines(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
     page = text(show(folder, "reconstructions", [ids["vae"], ids["ddpm"]]))
@@ -316,17 +304,6 @@ def test_a_missing_capability_is_a_reason_not_an_error(show: Show, runs_folder: 
     said = text(show(folder, "samples", [ids["mocov3"], ids["bare"], ids["vae"]]))
     assert "no decoder that could draw" in said  # what evaluation wrote
     assert "mocov3 learns features only" in said  # what run.json says before any evaluation
-
-
-def test_runs_on_other_images_are_not_compared_image_by_image(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
-    folder, ids = runs_folder
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    other = Run(tmp_path / ids["ddpm"])
-    other.update_info(data=other.info()["data"] | {"fingerprint": "other"})
-    app = show(tmp_path, "embeddings", [ids["vae"], ids["ddpm"]])
-    assert not app.exception
-    assert "Trained on other images" in text(app)
-    assert len(figures(app)) == 2  # vae and pixels
 
 
 def test_selected_images_are_shown_and_can_be_cleared(show: Show, runs_folder: Folder) -> None:

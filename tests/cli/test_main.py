@@ -113,7 +113,7 @@ def test_an_interruption_is_one_line_and_exit_code_130(
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.store.list_runs", interrupt)
+    monkeypatch.setattr("workbench.store.list_summaries", interrupt)
     assert main(["runs"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 

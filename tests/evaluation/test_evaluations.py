@@ -7,7 +7,19 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, recall_score
 
 from tests.evaluation.conftest import SIDE, Tiny, TinyConfig
-from workbench.evaluation import cka, factors, knn, likelihood, linear, projection, reconstruction, samples, similarity
+from workbench.evaluation import (
+    agreement,
+    factors,
+    invariance,
+    knn,
+    likelihood,
+    linear,
+    projection,
+    reconstruction,
+    retrieval,
+    samples,
+    similarity,
+)
 from workbench.methods.base import ImageSpec
 from workbench.metrics.similarity import cosine_matrix
 from workbench.store import Probe
@@ -100,9 +112,12 @@ def test_a_handful_of_test_images_is_measured_or_skipped_with_a_reason(make_cont
     context = make_context(test=n, labels=labels)
     for evaluation in (knn, linear, factors, similarity, projection, reconstruction, likelihood, samples):
         evaluation.evaluate(context)
-    cka.evaluate([context], [cka.grams(context)])
+    for evaluation in (retrieval, invariance):
+        evaluation.evaluate(context)
+    agreement.evaluate([context], [agreement.representations(context)])
     found = context.run.evaluations()
-    least = {"knn": 1, "linear": 1, "factors": 1, "similarity": 2, "projection": 4, "cka": 3}
+    least = {"knn": 1, "linear": 1, "factors": 1, "similarity": 2, "projection": 4, "agreement": 3}
+    least |= {"retrieval": 2, "invariance": 2}
     least |= {"reconstruction": 1, "likelihood": 1, "samples": 1}
     skipped = {name for name, enough in least.items() if n < enough} | (set() if labels else {"knn", "linear"})
     assert {name for name, content in found.items() if "skipped" in content} == skipped

@@ -8,7 +8,6 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.evaluation import comparison, runner
 from workbench.evaluation.features import Limits, Material
-from workbench.metrics.similarity import linear_cka
 
 LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, drawn=9, similarity=15)
 
@@ -55,42 +54,6 @@ def test_the_summary_keeps_what_was_known(evaluate, make_run):
     assert measured == runner.default_value(run.evaluation("knn")) and "linear" not in run.summary()
     evaluate([run], only=["likelihood"])
     assert (run.summary()["knn"], run.summary()["knn_monitor"]) == (measured, 41.0)
-
-
-def test_cka_of_runs_together_is_that_of_their_features(evaluate, make_run, make_model, make_dataset):
-    one, other = make_run(), make_run()
-    evaluate([one, other], only=["cka"])
-    written = one.evaluation("cka")
-    assert {row["other"] for row in written["rows"]} == {other.id, "pixels", "untrained:vae"}
-    assert written["rows"][0] | {"value": 0} == {
-        "model": "run",
-        "space": "quarters",
-        "other": other.id,
-        "other_space": "quarters",
-        "metric": "cka",
-        "value": 0,
-        "other_checkpoint": "last, step 1",
-    }
-    probe = Material(make_dataset(), LIMITS).probe
-    a, b = (make_model(run, seed=seed).encode(probe.images) for run, seed in ((one, 0), (other, 1)))
-    values = {(r["space"], r["other_space"]): r["value"] for r in written["rows"] if r["other"] == other.id}
-    assert values["quarters", "quarters"] == pytest.approx(1, abs=1e-5)
-    assert values["random", "random"] == pytest.approx(linear_cka(a["random"], b["random"]), abs=1e-5)
-    mirrored = {
-        (r["other_space"], r["space"]): r["value"] for r in other.evaluation("cka")["rows"] if r["other"] == one.id
-    }
-    assert values == pytest.approx(mirrored)
-
-
-def test_cka_with_earlier_runs_is_kept_while_their_weights_are_the_same(evaluate, make_run):
-    one, other, third = make_run(), make_run(), make_run()
-    evaluate([one, other], only=["cka"])
-    evaluate([one, third], only=["cka"])
-    assert {other.id, third.id} <= {row["other"] for row in one.evaluation("cka")["rows"]}
-    changed = other.evaluation("cka")
-    other.write_evaluation("cka", changed | {"checkpoint": "last, step 99"})
-    evaluate([one, third], only=["cka"])
-    assert other.id not in {row["other"] for row in one.evaluation("cka")["rows"]}
 
 
 def test_runs_on_different_data_are_not_joined(evaluate, make_run):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from workbench.metrics.intervals import bootstrap_mean, bootstrap_r2
+from workbench.metrics.intervals import bootstrap_mean, bootstrap_r2, student
 
 
 def test_interval_of_a_mean_is_that_of_the_normal_approximation():
@@ -45,3 +45,21 @@ def test_r2_of_what_does_not_vary_is_unknown():
 def test_seed_decides():
     values = np.random.default_rng(0).normal(size=100)
     assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_students_interval_covers_as_often_as_it_says_for_a_handful_of_seeds(n: int):
+    draws = np.random.default_rng(n).normal(70, 2, size=(3000, n))
+    covered = [low <= 70 <= high for values in draws for _, low, high in [student(values)]]
+    assert 0.94 <= np.mean(covered) <= 0.96
+
+
+def test_the_bootstrap_of_three_seeds_would_be_too_narrow():
+    draws = np.random.default_rng(0).normal(70, 2, size=(300, 3))
+    covered = [low <= 70 <= high for values in draws for _, low, high in [bootstrap_mean(values, n_boot=400)]]
+    assert np.mean(covered) < 0.85
+
+
+def test_one_seed_has_no_interval():
+    value, low, high = student([70.0])
+    assert value == 70 and np.isnan(low) and np.isnan(high)

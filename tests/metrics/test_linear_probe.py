@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from workbench.errors import WorkbenchError
 from workbench.metrics.linear_probe import circle, linear_probe, r2, ridge_predict
 
 
@@ -37,6 +38,20 @@ def test_linear_probe_does_not_depend_on_the_scale_of_a_feature(splits):
     expected = linear_probe(train, y_train, val, y_val, test).predicted
     scaled = linear_probe(train * scale, y_train, val * scale, y_val, test * scale).predicted
     assert np.mean(scaled == expected) > 0.99
+
+
+def test_linear_probe_of_constant_features_names_the_most_frequent_class():
+    x, y = np.ones((30, 3), np.float32), np.repeat([5, 2], [20, 10])
+    probe = linear_probe(x, y, x[:4], y[:4], x[:7])
+    assert np.array_equal(probe.predicted, np.full(7, 5)) and probe.validation_accuracy == 1.0
+    assert probe.predicted.dtype == np.int64
+
+
+def test_linear_probe_of_features_that_are_not_numbers_says_so(splits):
+    (train, val, test), (y_train, y_val, _) = splits
+    test = np.where(np.arange(24) == 3, np.nan, test)
+    with pytest.raises(WorkbenchError, match="NaN"):
+        linear_probe(train, y_train, val, y_val, test)
 
 
 @pytest.mark.parametrize("dimensions", [24, 500])  # the primal and the dual problem

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from workbench.store import Run
 
 COMMON = {"data": "digits", "data.limit": 160, "batch_size": 16, "epochs": 3, "log_every": 1, "device": "cpu"}
+COMMON |= {"snapshots": 0}
 TINY = {
     "mocov3": {"width": 24, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4, "stem": "patch"},
     "vae": {"width": 8, "latent_dim": 4},

@@ -12,6 +12,7 @@ from workbench.errors import WorkbenchError
 TRAIN = Group.create_ordered("Train")
 EVALUATE = Group.create_ordered("Evaluate")
 LOOK = Group.create_ordered("Look")
+KEEP = Group.create_ordered("Keep order")
 OTHER = Group.create_ordered("Help and set-up")
 
 app = App(
@@ -33,12 +34,20 @@ for _group, _module, _name, _help in (
     (TRAIN, "train", "resume", "Continue an interrupted run exactly, or a finished one for more epochs."),
     (TRAIN, "demo", "demo", "Train mocov3, vae and ddpm on the same images, compare them and open the app."),
     (EVALUATE, "evaluate", "evaluate", "Measure what runs have learnt; the results are stored in them."),
+    (EVALUATE, "compose", "compose", "Train a run per pair of augmentations and compare them, as SimCLR's figure 5."),
     (EVALUATE, "evaluate", "compare", "Print runs side by side with their baselines."),
+    (EVALUATE, "report", "report", "Write a comparison with its conclusions to one file: HTML, Markdown, LaTeX, CSV."),
     (LOOK, "output", "embed", "Write a run's features of a data set to a file."),
     (LOOK, "output", "reconstruct", "Write images and what a run makes of them to a picture."),
     (LOOK, "output", "sample", "Write images that a run has drawn to a picture."),
     (LOOK, "listing", "runs", "List the runs."),
     (LOOK, "serve", "app", "Open the app on the runs in the browser."),
+    (KEEP, "actions", "tag", "Give a run tags, take them away, or print them."),
+    (KEEP, "actions", "note", "Add to a run's note, or print it."),
+    (KEEP, "actions", "rename", "Give a run another name."),
+    (KEEP, "actions", "archive", "Hide runs from lists, or show them again."),
+    (KEEP, "actions", "delete", "Move runs to the trash."),
+    (KEEP, "actions", "trash", "List what is in the trash, bring a run back, or empty it."),
     (OTHER, "listing", "methods", "List the methods."),
     (OTHER, "listing", "datasets", "List the built-in data sets."),
     (OTHER, "doctor", "doctor", "Say what this machine has, and what is missing."),

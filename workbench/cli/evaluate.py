@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from workbench.cli.options import RUNS, AsJson, Checkpoint, References, RunsFolder
 from workbench.config import Device
 from workbench.errors import WorkbenchError
+from workbench.files import plain
 from workbench.store import Run, find_run
 
 
@@ -16,8 +17,16 @@ def evaluate(
     *references: References,
     only: Annotated[
         tuple[str, ...],
-        Parameter(help="An evaluation to run, such as knn; may be repeated; by default all.", negative=""),
+        Parameter(help="An evaluation to run, such as knn; may be repeated; by default all quick ones.", negative=""),
     ] = (),
+    thorough: Annotated[
+        bool,
+        Parameter(help="Also those that train for minutes: linear_sgd, finetune, transfer, decoder.", negative=""),
+    ] = False,
+    transfer_to: Annotated[
+        str | None,
+        Parameter(name="--transfer-to", help="Probe the runs on this data set: a name, folder or Parquet file."),
+    ] = None,
     checkpoint: Checkpoint = "last",
     device: Annotated[Device, Parameter(help="Where to compute.")] = "auto",
     runs: RunsFolder = RUNS,
@@ -26,23 +35,30 @@ def evaluate(
     found = _find(references, runs)
     from workbench.evaluation import runner
 
-    runner.evaluate(found, only=only, device=device, checkpoint=checkpoint)
+    runner.evaluate(found, only=only, thorough=thorough, transfer_to=transfer_to, device=device, checkpoint=checkpoint)
 
 
 def compare(*references: References, as_json: AsJson = False, runs: RunsFolder = RUNS) -> None:
     """Print runs side by side with their baselines, from what `workbench evaluate` has stored."""
     found = _find(references, runs)
     from workbench.evaluation import comparison, significance
+    from workbench.evaluation.groups import group_runs
 
     table = comparison.comparison_table(found)
-    alike = len({row["data"] for row in table}) == 1
-    pairs = significance.differences(found) if alike else []
+    note = None
+    try:
+        pairs = significance.group_differences(group_runs(found))
+    except WorkbenchError as error:  # the table is worth having all the same
+        pairs, note = [], str(error)
     if as_json:
         told = [asdict(pair) | {"difference": pair.difference._asdict(), "sentence": str(pair)} for pair in pairs]
-        print(json.dumps({"rows": table, "differences": told}, indent=1, ensure_ascii=False))
+        content = plain({"rows": table, "differences": told, "note": note})
+        print(json.dumps(content, indent=1, ensure_ascii=False))
     else:
         comparison.print_table(table)
         comparison.print_differences(pairs)
+        if note:
+            print(f"\nNo differences were tested: {note}")
 
 
 def _find(references: tuple[str, ...], runs: RunsFolder) -> list[Run]:

@@ -3,8 +3,9 @@
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -12,23 +13,36 @@ from workbench.cli.options import RUNS, AsJson, RunsFolder
 from workbench.methods import METHODS
 
 
-def runs(*, runs: RunsFolder = RUNS, as_json: AsJson = False) -> None:
+def runs(
+    *,
+    runs: RunsFolder = RUNS,
+    archived: Annotated[bool, Parameter(help="Show the archived ones too.", negative="")] = False,
+    tag: Annotated[str | None, Parameter(help="Only those with this tag.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List the runs, newest first."""
-    from workbench.store import list_runs
+    from workbench.store import list_summaries
 
-    summaries = [run.summary() for run in list_runs(runs)]
+    everything = list_summaries(runs)
+    summaries = [one for one in everything if archived or not one.get("archived")]
+    hidden = len(everything) - len(summaries)
+    summaries = [one for one in summaries if tag is None or tag in one.get("tags", [])]
     if as_json:
         print(json.dumps(summaries, indent=1, ensure_ascii=False))
-    elif not summaries:
+    elif not everything:
         print(f"The folder {runs} has no runs yet; `workbench train mocov3` makes one.")
     else:
-        table = _table("id", "name", "method", "data", "status", "monitor kNN %", "kNN %", "linear %", "age")
+        tagged = ["tags"] if any(one.get("tags") for one in summaries) else []
+        table = _table("id", "name", "method", "data", "status", "monitor kNN %", "kNN %", "linear %", "age", *tagged)
         for summary in summaries:
             texts = [str(summary.get(key) or "") for key in ("id", "name", "method", "data", "status")]
             scores = [_percent(summary.get(key)) for key in ("knn_monitor", "knn", "linear")]
-            table.add_row(*texts, *scores, _age(summary.get("created")))
+            tags = [", ".join(summary.get("tags", []))] if tagged else []
+            table.add_row(*texts, *scores, _age(summary.get("created")), *tags)
         _print(table)
         print("monitor: on validation images while training; kNN and linear probe: on test images.")
+        if hidden:
+            print(f"{hidden} archived; --archived shows {'it' if hidden == 1 else 'them'}.")
 
 
 def methods() -> None:

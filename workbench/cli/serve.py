@@ -3,14 +3,20 @@
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+import workbench
 from workbench.cli.options import RUNS, RunsFolder
 from workbench.errors import WorkbenchError
+from workbench.store import list_runs, owner
 
 FIRST_PORT = 8501
+CHECKOUT = Path(workbench.__file__).parent.parent
+EXAMPLES = CHECKOUT / "examples" / "runs"
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def app(
@@ -18,8 +24,20 @@ def app(
     runs: RunsFolder = RUNS,
     port: Annotated[int | None, Parameter(help="Port; by default the first free one from 8501.")] = None,
     host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    allow_actions: Annotated[
+        bool,
+        Parameter(help="Let whoever opens it note, tag, archive and delete runs and start evaluations.", negative=""),
+    ] = False,
+    jobs: Annotated[int, Parameter(help="With --allow-actions: commands that may run at the same time.")] = 1,
 ) -> None:
-    """Open the app on the runs in the browser. It reads and never writes."""
+    """Open the app on the runs in the browser. It reads and never writes, unless actions are allowed."""
+    if jobs < 1:
+        raise WorkbenchError(f"--jobs must be at least 1, not {jobs}.")
+    if runs == RUNS and EXAMPLES.is_dir() and not list_runs(runs):
+        print(
+            f"The folder {runs} has no runs yet: these are the examples that come with the workbench, without weights."
+        )
+        runs, allow_actions = EXAMPLES, False
     if port is None:
         port = next(
             (candidate for candidate in range(FIRST_PORT, FIRST_PORT + 100) if _is_free(host, candidate)), FIRST_PORT
@@ -28,7 +46,9 @@ def app(
         raise WorkbenchError(f"Port {port} of {host} cannot be opened; choose another with --port.")
     from app.launch import command
 
-    argv, environment = command(port, runs, host)
+    argv, environment = command(port, runs, host, allow_actions, jobs)
+    if allow_actions and host not in LOCAL:
+        print(f"Whoever reaches {host}:{port} can delete runs and start commands as {owner()}.", file=sys.stderr)
     sys.stdout.flush()
     os.execve(argv[0], argv, environment)
 

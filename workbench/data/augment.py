@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import permutations
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +23,12 @@ _ORDERS = tuple(permutations(range(4)))
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision rounds it
 _RATIO = (3 / 4, 4 / 3)
 _TRIES = 10
+
+
+class View(Protocol):
+    """What makes a view: images (B, C, H, W), uint8 or float in [0, 1], and keys (B,) int64 to float32 in [0, 1]."""
+
+    def __call__(self, images: Tensor, keys: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ class Augmentation:
     """Probability of a Gaussian blur."""
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     """Range of the blur's standard deviation in pixels."""
+    blur_radius: int | None = None
+    """Pixels at which the blur's kernel is cut off; by default three times the largest standard deviation."""
     solarise: float = 0.0
     """Probability of inverting the bright pixels."""
     solarise_threshold: float = 128 / 255
@@ -140,7 +149,8 @@ class Augmentation:
             if p.grey is not None and x.shape[1] == 3:
                 _change_(x, p.grey, lambda some: _grey(some).expand(-1, 3, -1, -1))
             if p.sigma is not None:
-                _change_(x, p.sigma > 0, partial(_blur, largest=self.blur_sigma[1]), p.sigma)
+                radius = math.ceil(3.0 * self.blur_sigma[1]) if self.blur_radius is None else self.blur_radius
+                _change_(x, p.sigma > 0, partial(_blur, radius=radius), p.sigma)
             if p.solarise is not None:
                 _change_(x, p.solarise, partial(_solarise, threshold=self.solarise_threshold))
         return x
@@ -293,13 +303,13 @@ def _solarise(x: Tensor, threshold: float) -> Tensor:
     return torch.where(x >= threshold, 1.0 - x, x)
 
 
-def _blur(x: Tensor, sigma: Tensor, largest: float) -> Tensor:
-    """Gaussian blur of images (B, C, S, S) by standard deviations (B,), cut off at three times the largest.
+def _blur(x: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Gaussian blur of images (B, C, S, S) by standard deviations (B,), cut off ``radius`` pixels from the centre.
 
     As ``torchvision.transforms.functional.gaussian_blur`` with a kernel of that width: edges are mirrored.
     """
     b, c, size, _ = x.shape
-    radius = min(math.ceil(3.0 * largest), size - 1)
+    radius = min(radius, size - 1)
     offset = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32)
     kernel = torch.softmax(-0.5 * (offset / sigma[:, None].clamp_min(1e-6)) ** 2, dim=1)  # 0 is no blur
     band = (kernel @ _shifts(radius, size, x.device)).view(b, size, size)

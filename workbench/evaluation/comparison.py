@@ -1,50 +1,68 @@
-"""``workbench compare``: runs and baselines side by side, from what evaluation has stored. No torch."""
+"""``workbench compare``: runs, groups of seeds and baselines side by side, from what is stored. No torch."""
 
 import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from workbench.evaluation import significance
+from workbench.evaluation.groups import Group, group_runs, over_seeds
 from workbench.store import Run
 
 Row = dict[str, Any]
-MEASURES = {"knn": "kNN", "linear": "linear probe", "reconstruction": "reconstruction"}
+MEASURES = {"knn": "kNN", "linear": "linear probe", "retrieval": "retrieval", "reconstruction": "reconstruction"}
+HEADINGS = {"knn": "kNN %", "linear": "linear %", "retrieval": "mAP@10 %", "reconstruction": "reconstruction dB"}
+COSTS = {
+    "parameters": "parameters",
+    "flops_per_image": "FLOPs/image",
+    "images_seen": "images seen",
+    "seconds": "training",
+    "peak_memory_mb": "memory",
+}
 
 
 def comparison_table(runs: Sequence[Run]) -> list[Row]:
-    """One row per run, then one per baseline.
+    """One row per run or group of seeds, then one per baseline.
+
+    Features are read in the run's default space; where another space did better on the validation split, a row of the
+    kind ``best space`` follows.
 
     Returns:
-        rows with ``model`` and ``kind`` (``run``, ``best space`` or ``baseline``), ``id`` of the run, ``data``,
-        ``space``; ``knn`` and ``linear`` in percent and ``reconstruction`` in dB, each
-        ``{value, low, high, n, checkpoint}`` or None; ``parameters`` and ``seconds`` of training, or None; ``warning``,
-        a sentence where a run's cells are not all of its last checkpoint, or None. Features are read in the run's
-        default space; where another space did better on the validation split, a row of the kind ``best space`` follows.
+        rows with ``model`` and ``kind`` (``run``, ``best space`` or ``baseline``), ``id`` of a single run, ``ids`` and
+        ``seeds`` of all, ``data``, ``space``; ``knn``, ``linear`` and ``retrieval`` in percent and ``reconstruction``
+        in dB, each ``{value, low, high, n, checkpoint}`` or None; of several seeds ``value`` is the mean, ``low`` and
+        ``high`` bound Student's interval over seeds, and ``values`` are there; the training's ``parameters``,
+        ``flops_per_image``, ``images_seen``, ``seconds`` and ``peak_memory_mb`` (means), or None; ``warning``, a
+        sentence where a run's cells are not all of its last checkpoint, or None.
     """
     table: list[Row] = []
     baselines: dict[tuple[Any, ...], Row] = {}
-    for run in runs:
-        info = run.info()
-        data, cost = (value if isinstance(value := info.get(key), dict) else {} for key in ("data", "cost"))
-        name = info.get("name") or info.get("method") or run.id
-        told = {"id": run.id, "data": data.get("name")}
-        trained = {"parameters": cost.get("parameters"), "seconds": cost.get("seconds")}
-        default = run.evaluation("linear").get("default") or run.evaluation("knn").get("default")
-        row = _row(run, "run", default, name, "run") | told | trained
-        table.append(row | {"warning": _warning(run, row, cost.get("steps"))})
-        best = _best_space(run)
+    for group in group_runs(runs):
+        first = group.runs[0]
+        data, cost = (mapping_of(first, key) for key in ("data", "cost"))
+        told = {"id": first.id if len(group) == 1 else None, "ids": [run.id for run in group.runs]}
+        told |= {"seeds": list(group.seeds), "data": data.get("name")}
+        trained = {key: _mean([mapping_of(run, "cost").get(key) for run in group.runs]) for key in COSTS}
+        default = first.evaluation("linear").get("default") or first.evaluation("knn").get("default")
+        row = _row(group.runs, "run", default, group.label, "run") | told | trained
+        table.append(row | {"warning": " ".join(filter(None, map(_warning, group.runs))) or None})
+        best = _best_space(group)
         if best not in (None, default):
-            table.append(_row(run, "run", best, name, "best space") | told | trained | {"reconstruction": None})
-        found = [str(row.get("model")) for kind in ("linear", "knn", "reconstruction") for row in _rows(run, kind)]
-        for model in dict.fromkeys(model for model in found if model != "run"):
+            found = _row(group.runs, "run", best, group.label, "best space") | told | trained
+            table.append(found | {"reconstruction": None})
+        named = [str(row.get("model")) for kind in MEASURES for run in group.runs for row in rows_of(run, kind)]
+        for model in dict.fromkeys(model for model in named if model != "run"):
             # A random network's size tells those of two runs of one method apart.
-            own = cost.get("parameters") if model.startswith("untrained:") else None
-            space = "pixels" if model == "pixels" else default if model.startswith("untrained:") else None
-            row = _row(run, model, space, model, "baseline") | told | {"id": None, "parameters": own, "seconds": None}
+            untrained = model.startswith("untrained:")
+            own = cost.get("parameters") if untrained else None
+            space = "pixels" if model == "pixels" else default if untrained else None
+            row = _row(group.runs if untrained else group.runs[:1], model, space, model, "baseline")
+            row |= told | dict.fromkeys(COSTS) | {"id": None, "ids": [], "parameters": own}
+            row["seeds"] = row["seeds"] if untrained and any("values" in (row[key] or {}) for key in MEASURES) else []
             baselines.setdefault((model, data.get("fingerprint"), own), row)
     order = sorted(baselines.values(), key=lambda row: (row["knn"] is None, row["model"] != "pixels", row["model"]))
     return table + order
@@ -52,36 +70,48 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
 
 def print_table(rows: Sequence[Row]) -> None:
     """Print a comparison; intervals are 95 %."""
-    headings = ("model", "space", "kNN %", "linear %", "reconstruction dB", "parameters", "training")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
+    measures = [key for key in HEADINGS if key != "retrieval" or any(row.get(key) for row in rows)]
+    costs = [key for key in COSTS if key in ("parameters", "seconds") or any(is_number(row.get(key)) for row in rows)]
+    for heading in ("model", "space", *(HEADINGS[key] for key in measures), *(COSTS[key] for key in costs)):
         table.add_column(heading, justify="left" if heading in ("model", "space") else "right", overflow="fold")
-    names = [row["model"] for row in rows if row["kind"] == "run"]
     several = len({row["data"] for row in rows}) > 1
     for row in rows:
-        model = f"{row['model']} ({row['id']})" if names.count(row["model"]) > 1 and row["id"] else row["model"]
+        model = f"{row['model']} ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else row["model"]
         model += f" on {row['data']}" if several else ""
         table.add_row(
             f"{model}, best space" if row["kind"] == "best space" else model,
             str(row["space"] or ""),
-            *(_interval(row[key]) for key in ("knn", "linear", "reconstruction")),
-            _count(row["parameters"]),
-            _time(row["seconds"]),
+            *(interval_text(row.get(key)) for key in measures),
+            *(cost_text(key, row.get(key)) for key in costs),
             style="dim" if row["kind"] == "baseline" else None,
         )
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
     console.print(table)
-    counts = {key: sorted({row[key]["n"] for row in rows if row[key]}) for key in ("linear", "reconstruction")}
-    read = {"linear": "test images for kNN and linear probe", "reconstruction": "for the reconstruction"}
-    notes = [f"{' or '.join(f'{n:,}' for n in found)} {read[key]}" for key, found in counts.items() if found]
-    if notes:
-        console.print(f"In brackets 95 % bootstrap intervals over test images: {', '.join(notes)}.", style="dim")
-        if any(len(found) > 1 for found in counts.values()):
-            console.print("The runs were evaluated on different numbers of images; evaluate them again together.")
-    elif not any(row["knn"] for row in rows):
-        console.print("Nothing has been measured yet; `workbench evaluate RUN...` does.")
+    for note in notes(rows):
+        console.print(note, style="dim", soft_wrap=True)
     for warning in [row["warning"] for row in rows if row["warning"]]:
         console.print(warning, style="yellow", soft_wrap=True)
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What the intervals of a comparison are, and what stands in the way of comparing, a sentence each."""
+    counts = {key: sorted({row[key]["n"] for row in rows if row[key]}) for key in ("linear", "reconstruction")}
+    read = {"linear": "test images for kNN and linear probe", "reconstruction": "for the reconstruction"}
+    found = [f"{' or '.join(f'{n:,}' for n in ns)} {read[key]}" for key, ns in counts.items() if ns]
+    said = []
+    if found:
+        said.append(f"In brackets 95 % bootstrap intervals over test images: {', '.join(found)}.")
+        if any(len(row["seeds"]) > 1 for row in rows):
+            said.append(
+                "Rows of several seeds: mean and 95 % interval over seeds (Student's t), which says what another seed "
+                "would give; a single run's bootstrap interval cannot."
+            )
+        if any(len(ns) > 1 for ns in counts.values()):
+            said.append("The runs were evaluated on different numbers of images; evaluate them again together.")
+    elif not any(row["knn"] for row in rows):
+        said.append("Nothing has been measured yet; `workbench evaluate RUN...` does.")
+    return said
 
 
 def print_differences(pairs: Sequence[significance.Difference]) -> None:
@@ -92,23 +122,33 @@ def print_differences(pairs: Sequence[significance.Difference]) -> None:
     console.print(f"\nLinear probes, {len(pairs)} comparisons on the same {pairs[0].n:,} test images:")
     for pair in pairs:
         console.print(f"{'*' if pair.real else '-'} {pair}", style=None if pair.real else "dim")
-    console.print(significance.CAVEAT, style="dim")
+    console.print(significance.caveat(pairs), style="dim")
 
 
-def _row(run: Run, model: str, space: str | None, name: str, kind: str) -> Row:
+def _row(runs: Sequence[Run], model: str, space: str | None, name: str, kind: str) -> Row:
     row: Row = {"model": name, "kind": kind, "space": space, "warning": None}
-    for key in ("knn", "linear"):
-        row[key] = _value(run, key, model=model, space=space)
+    for key in ("knn", "linear", "retrieval"):
+        row[key] = _cell(runs, key, model=model, space=space)
     own = model == "run" or model.startswith("untrained:")
-    variant = run.evaluation("reconstruction").get("default") if own else ""
-    row["reconstruction"] = _value(run, "reconstruction", model=model, variant=variant)
+    variant = runs[0].evaluation("reconstruction").get("default") if own else ""
+    row["reconstruction"] = _cell(runs, "reconstruction", model=model, variant=variant)
     if row["reconstruction"] and variant:
         row["reconstruction"]["variant"] = variant
     return row
 
 
+def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
+    """A run's number with its interval over images; of several, their mean with its interval over seeds."""
+    cells = [cell for run in runs if (cell := _value(run, evaluation, **where))]
+    values = [cell["value"] for cell in cells]
+    if len(set(values)) < 2:  # untrained networks may all have been drawn from one seed
+        return cells[0] if cells else None
+    shared = {key: cells[0][key] if len({cell[key] for cell in cells}) == 1 else None for key in ("n", "checkpoint")}
+    return over_seeds(values)._asdict() | {"n": cells[0]["n"]} | shared | {"values": values}
+
+
 def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
-    for row in _rows(run, evaluation):
+    for row in rows_of(run, evaluation):
         if all(row.get(key) == value for key, value in where.items()):
             content = run.evaluation(evaluation)
             checkpoint = content.get("checkpoint") if where["model"] == "run" else None
@@ -117,8 +157,11 @@ def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
     return None
 
 
-def _warning(run: Run, row: Row, steps: Any) -> str | None:
+def _warning(run: Run) -> str | None:
     """That a run's cells are of different checkpoints, or of an earlier one than the cost beside them."""
+    info, steps = run.info(), mapping_of(run, "cost").get("steps")
+    default = run.evaluation("linear").get("default") or run.evaluation("knn").get("default")
+    row = _row([run], "run", default, str(info.get("name") or info.get("method") or run.id), "run")
     cells = {name: row[key]["checkpoint"] for key, name in MEASURES.items() if row[key]}
     cells = {name: checkpoint for name, checkpoint in cells.items() if isinstance(checkpoint, str)}
     name, command = f"{row['model']} ({run.id})", f"`workbench evaluate {run.id}` measures the last one."
@@ -127,44 +170,64 @@ def _warning(run: Run, row: Row, steps: Any) -> str | None:
         return f"The cells of {name} were measured on different checkpoints ({told}); {command}"
     checkpoint = next(iter(cells.values()), "")
     step = re.search(r"\bstep (\d+)", checkpoint)
-    if step and _number(steps) and int(step[1]) < steps:
+    if step and isinstance(steps, int | float) and int(step[1]) < steps:
         return f"{name} was measured on the checkpoint {checkpoint}, but its cost is that of step {steps}; {command}"
     return None
 
 
-def _rows(run: Run, evaluation: str) -> list[Row]:
+def rows_of(run: Run, evaluation: str) -> list[Row]:
+    """The rows of an evaluation that have a value."""
     rows = run.evaluation(evaluation).get("rows")
     rows = rows if isinstance(rows, list) else []
-    return [row for row in rows if isinstance(row, dict) and _number(row.get("value"))]
+    return [row for row in rows if isinstance(row, dict) and is_number(row.get("value"))]
 
 
-def _best_space(run: Run) -> str | None:
-    """The space whose linear probe did best on the validation split."""
-    own = [row for row in _rows(run, "linear") if row.get("model") == "run" and _number(row.get("validation"))]
-    return max(own, key=lambda row: row["validation"])["space"] if own else None
+def _best_space(group: Group) -> str | None:
+    """The space whose linear probe did best on the validation split, on average over seeds."""
+    scores: dict[str, list[float]] = {}
+    for run in group.runs:
+        for row in rows_of(run, "linear"):
+            if row.get("model") == "run" and is_number(row.get("validation")):
+                scores.setdefault(str(row.get("space")), []).append(row["validation"])
+    most = max(map(len, scores.values()), default=0)
+    return max((name for name in scores if len(scores[name]) == most), key=lambda name: sum(scores[name]), default=None)
 
 
-def _number(value: Any) -> bool:
+def mapping_of(run: Run, key: str) -> Row:
+    """An entry of ``run.json`` that is a mapping, or an empty one."""
+    value = run.info().get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _mean(values: Sequence[Any]) -> float | None:
+    """The mean of the numbers; a common value stays as it is."""
+    known = [value for value in values if is_number(value)]
+    return (known[0] if len(set(known)) == 1 else float(np.mean(known))) if known else None
+
+
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _interval(cell: Row | None) -> str:
+def interval_text(cell: Row | None) -> str:
+    """A cell in print: value, interval and variant."""
     if cell is None:
         return ""
-    bounds = f" [{cell['low']:.1f}, {cell['high']:.1f}]" if _number(cell["low"]) and _number(cell["high"]) else ""
+    bounds = f" [{cell['low']:.1f}, {cell['high']:.1f}]" if is_number(cell["low"]) and is_number(cell["high"]) else ""
     variant = f" {cell['variant']}" if "variant" in cell else ""
     return f"{cell['value']:.1f}{bounds}{variant}"
 
 
-def _count(parameters: Any) -> str:
-    if not _number(parameters):
+def cost_text(key: str, value: Any) -> str:
+    """A cost in print, with its unit."""
+    if not is_number(value):
         return ""
-    return f"{parameters / 1e6:.1f} M" if parameters >= 1e6 else f"{parameters / 1e3:.0f} k"
-
-
-def _time(seconds: Any) -> str:
-    if not _number(seconds):
-        return ""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if key == "seconds":
+        if value < 60:
+            return f"{value:.0f} s"
+        return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
+    if key == "peak_memory_mb":
+        return f"{value:.0f} MB" if value < 10_000 else f"{value / 1000:.0f} GB"
+    if value >= 1e9:
+        return f"{value / 1e9:.1f} G"
+    return f"{value / 1e6:.1f} M" if value >= 1e6 else f"{value / 1e3:.0f} k"

@@ -1,6 +1,6 @@
 """What every evaluation is given: a run, its model and baselines, and where results go."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ class Context:
         material: the images.
         limits: how many of them.
         probe: the probe set that all runs on the same data share.
+        track: gives the items of a long loop one by one while a person is shown how far it is.
     """
 
     run: Run
@@ -46,6 +47,7 @@ class Context:
     material: Material
     limits: Limits
     probe: Probe
+    track: Callable[[Sequence, str], Iterable] = field(default=lambda items, what: items)
     _label_probes: dict[tuple[str, str], LinearProbe] = field(default_factory=dict)
 
     @cached_property
@@ -64,7 +66,9 @@ class Context:
 
     @cached_property
     def untrained_model(self) -> TrainedModel:
-        return self.model.untrained()
+        """The same network with random weights of the run's own seed, so that seeds differ here too."""
+        seed = self.run.info().get("seed")
+        return self.model.untrained(seed if isinstance(seed, int) else 0)
 
     @property
     def pixels(self) -> Subject:
@@ -80,19 +84,22 @@ class Context:
         return self._label_probes[key]
 
     def rows(self, evaluation: str, protocol: str, measure: Callable[[Subject], Iterator[Row]]) -> list[Row]:
-        """The rows of the run and of its baselines; those of ``pixels``, which are the same for every run on the same
-        data, are computed once and kept with the probe set."""
+        """The rows of the run and of its baselines; those of ``pixels`` are computed once."""
         rows = [{"model": own.name, **row} for own in (self.trained, self.untrained) for row in measure(own)]
+        return rows + self.shared_rows(evaluation, protocol, lambda: measure(self.pixels))
+
+    def shared_rows(self, evaluation: str, protocol: str, measure: Callable[[], Iterable[Row]]) -> list[Row]:
+        """Rows of ``pixels``, which are the same for every run on the same data: kept with the probe set."""
         kept = Probe(self.probe.path / "baselines")
         known = kept.evaluation(evaluation)
         if known.get("protocol") != protocol or known.get("limits") != str(self.limits):
             known = {
                 "protocol": protocol,
                 "limits": str(self.limits),
-                "rows": [{"model": "pixels", **row} for row in measure(self.pixels)],
+                "rows": [{"model": "pixels", **row} for row in measure()],
             }
             kept.write_evaluation(evaluation, known)
-        return rows + known["rows"]
+        return known["rows"]
 
     def keep(self, subject: Subject, name: str, array: np.ndarray) -> None:
         """Write an array of a subject: ``<name>``, ``untrained-<name>``, or, for pixels, with the probe set."""

@@ -29,12 +29,20 @@ class Limits:
     """Validation images that choose the regularisation."""
     test: int = 10_000
     """Test images; those of the probe set come first."""
+    layer_train: int = 10_000
+    """Training images that the probes of every layer are fitted to."""
+    layer_test: int = 10_000
+    """Test images of these probes; those of the probe set come first."""
+    probe: int = datasets.PROBE_SIZE
+    """Images of the probe set."""
     reconstruct: int = 1_000
     """Probe images that are reconstructed."""
     drawn: int = 64
     """Reconstructions that are kept, and samples that are drawn."""
     similarity: int = 200
     """Probe images in the similarity matrix."""
+    invariance: int = 200
+    """Probe images that are changed to see what a model is blind to."""
     slow_samplers: bool = True
     """Also draw with samplers of a thousand steps."""
 
@@ -43,7 +51,8 @@ class Limits:
         """Few enough for minutes on a CPU, or all there are to a common size."""
         if device.type != "cpu":
             return cls()
-        return cls(train=3_000, val=500, test=1_500, reconstruct=200, slow_samplers=False)
+        fewer = cls(train=3_000, val=500, test=1_500, layer_train=1_200, layer_test=800)
+        return replace(fewer, reconstruct=200, invariance=100, slow_samplers=False)
 
     def __str__(self) -> str:
         return ", ".join(f"{field.name} {getattr(self, field.name)}" for field in fields(self))
@@ -71,7 +80,7 @@ class Material:
         self.train = dataset.train.take(slice(limits.train))  # the data set has put it in a stratified order
         val, test = dataset.val, dataset.test
         self.val = val.take(datasets.stratified_order(val.ids, val.labels, "evaluation")[: limits.val])
-        self.probe = datasets.probe(dataset, min(datasets.PROBE_SIZE, limits.test))
+        self.probe = datasets.probe(dataset, min(limits.probe, limits.test))
         position = {int(sample): row for row, sample in enumerate(test.ids)}
         first = np.array([position[int(sample)] for sample in self.probe.ids])
         order = datasets.stratified_order(test.ids, test.labels, "evaluation")

@@ -6,9 +6,9 @@ import numpy as np
 
 from workbench.evaluation.context import Context, Row, Subject
 from workbench.metrics.intervals import bootstrap_mean
-from workbench.metrics.knn import knn_predict
+from workbench.metrics.knn import knn_predict, knn_sweep
 
-K, TEMPERATURE = 20, 0.07
+KS, TEMPERATURE = (1, 5, 10, 20, 50, 100, 200), 0.07
 
 
 def evaluate(context: Context) -> None:
@@ -16,20 +16,27 @@ def evaluate(context: Context) -> None:
     material = context.material
     if reason := material.unlabelled():
         return context.skip("knn", reason)
-    train_labels, labels = np.asarray(material.train.labels), np.asarray(material.test.labels)
+    train_labels, val_labels, labels = (
+        np.asarray(split.labels) for split in (material.train, material.val, material.test)
+    )
     classes = len(material.dataset.classes or ())
+    ks = [k for k in KS if k <= len(train_labels)]
     protocol = (
-        f"Weighted kNN (Wu et al. 2018): the {K} nearest of {len(train_labels):,} training images by cosine vote with "
-        f"weight exp(cosine / {TEMPERATURE}); nothing is chosen; 95 % bootstrap interval over test images."
+        f"Weighted kNN (Wu et al. 2018): the k nearest of {len(train_labels):,} training images by cosine vote with "
+        f"weight exp(cosine / {TEMPERATURE}); k of {', '.join(map(str, ks))} chosen on {len(val_labels):,} validation "
+        "images; 95 % bootstrap interval over test images."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:
         for space, features in subject.features.test.items():
-            bank = subject.features.train[space]
-            predicted = knn_predict(bank, train_labels, features, classes, K, TEMPERATURE)
+            bank, val = subject.features.train[space], subject.features.val[space]
+            swept = knn_sweep(bank, train_labels, val, classes, ks, TEMPERATURE)
+            validation = [float(np.mean(predicted == val_labels)) for predicted in swept]
+            k = ks[int(np.argmax(validation))]  # the smallest among equals
+            predicted = knn_predict(bank, train_labels, features, classes, k, TEMPERATURE)
             value, low, high = bootstrap_mean(100.0 * (predicted == labels))
             row: Row = {"space": space, "metric": "top1", "value": value, "low": low, "high": high}
-            yield row | {"k": K, "dim": features.shape[1]}
+            yield row | {"k": k, "dim": features.shape[1], "validation": 100 * max(validation)}
 
     rows = context.rows("knn", protocol, measure)
     context.write("knn", protocol, len(labels), rows=rows, default=context.model.default)

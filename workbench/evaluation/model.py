@@ -1,8 +1,9 @@
 """A trained run as a thing to use: ``workbench.load("RUN")``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,11 +15,12 @@ from workbench.data import keyed
 from workbench.data.augment import to_float
 from workbench.data.decode import Form, decoded
 from workbench.errors import WorkbenchError
-from workbench.methods.base import ImageSpec, Likelihood, Method, Reconstructs, Samples, evaluation_mode
+from workbench.methods.base import ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, evaluation_mode
 from workbench.store import Run, find_run
 from workbench.training.checkpoint import build_untrained, load_method_from
 from workbench.training.hardware import pick_device
 
+Name = TypeVar("Name", str, Layer)  # of a space
 Images = NDArray[np.uint8] | NDArray[np.floating] | Sequence[np.ndarray]
 
 
@@ -52,10 +54,30 @@ class TrainedModel:
         Returns:
             float32 (N, D) each.
         """
-        parts: dict[str, list[Tensor]] = {}
+        return self._read(images, self._method.encode)
+
+    def layers(self, images: Images, level: int | None = None) -> dict[Layer, NDArray[np.float32]]:
+        """Features of images at every depth, in order through the network.
+
+        Args:
+            images: as in :meth:`encode`.
+            level: one of :attr:`levels`.
+
+        Returns:
+            float32 (N, D) each.
+        """
+        return self._read(images, partial(self._method.layers, level=level))
+
+    @property
+    def levels(self) -> tuple[int | None, ...]:
+        """The noise levels at which layers can be read, or None alone where there is no noise."""
+        return self._method.levels
+
+    def _read(self, images: Images, read: Callable[[Tensor], Mapping[Name, Tensor]]) -> dict[Name, NDArray[np.float32]]:
+        parts: dict[Name, list[Tensor]] = {}
         with evaluation_mode(self._method):
             for batch in self._batches(images):
-                for name, features in self._method.encode(to_float(batch)).items():
+                for name, features in read(to_float(batch)).items():
                     parts.setdefault(name, []).append(features.float().cpu())
         return {name: torch.cat(part).numpy() for name, part in parts.items()}
 
@@ -124,6 +146,11 @@ class TrainedModel:
     def likelihood_kind(self) -> str:
         """What :meth:`nats` is: a lower bound (on the likelihood), exact or an estimate."""
         return self._method.likelihood_kind if isinstance(self._method, Likelihood) else ""
+
+    @property
+    def method(self) -> Method:
+        """The networks themselves; outside of ``evaluation_mode`` their ``encode`` can be differentiated."""
+        return self._method
 
     def can(self, capability: type[Reconstructs] | type[Samples] | type[Likelihood]) -> bool:
         """Whether the method has a capability."""

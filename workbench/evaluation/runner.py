@@ -1,49 +1,67 @@
 """``workbench evaluate``: every evaluation of some runs, with their baselines."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation import (
-    cka,
+    agreement,
+    decoder,
     factors,
+    few_labels,
+    finetune,
+    invariance,
     knn,
+    layers,
     likelihood,
     linear,
+    linear_sgd,
     projection,
     reconstruction,
+    retrieval,
     samples,
     similarity,
+    transfer,
 )
 from workbench.evaluation.context import Context
 from workbench.evaluation.features import Limits, Material
 from workbench.evaluation.model import load
+from workbench.evaluation.progress import EvaluationProgress
 from workbench.store import Run, probe_of
 from workbench.training.hardware import keep_freed_memory
 
 EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "knn": knn.evaluate,
     "linear": linear.evaluate,
+    "layers": layers.evaluate,
+    "few_labels": few_labels.evaluate,
     "factors": factors.evaluate,
+    "invariance": invariance.evaluate,
     "similarity": similarity.evaluate,
+    "retrieval": retrieval.evaluate,
     "projection": projection.evaluate,
     "reconstruction": reconstruction.evaluate,
     "likelihood": likelihood.evaluate,
     "samples": samples.evaluate,
 }
-NAMES = (*EVALUATIONS, "cka")
+THOROUGH: dict[str, Callable[[Context], None]] = {  # take minutes, and are done where they are asked for
+    "linear_sgd": linear_sgd.evaluate,
+    "finetune": finetune.evaluate,
+    "transfer": transfer.evaluate,
+    "decoder": decoder.evaluate,
+}
+NAMES = (*EVALUATIONS, "agreement")
 
 
 def evaluate(
     runs: Sequence[Run],
     *,
     only: Sequence[str] = (),
+    thorough: bool = False,
+    transfer_to: str | None = None,
     device: Device = "auto",
     checkpoint: Literal["last", "best"] = "last",
     limits: Limits | None = None,
@@ -52,8 +70,10 @@ def evaluate(
     """Measure what runs have learnt and write it into them; see docs/run-format.md for what.
 
     Args:
-        runs: trained on the same data, if they are to be compared with one another by ``cka``.
-        only: names among :data:`NAMES`; by default all.
+        runs: trained on the same data, if they are to be compared with one another by ``agreement``.
+        only: names among :data:`NAMES` and :data:`THOROUGH`; by default all of the former.
+        thorough: all of the latter, too.
+        transfer_to: the data set on which ``transfer`` probes the runs; given alone, it asks for no other evaluation.
         device: where to compute.
         checkpoint: which weights to take.
         limits: how many images are read; by default as suits the device.
@@ -62,37 +82,57 @@ def evaluate(
     Raises:
         WorkbenchError: an unknown evaluation, runs on different data, or a run that cannot be loaded.
     """
-    for name in only:
-        if name not in NAMES:
-            raise unknown("evaluation", name, NAMES)
-    wanted = [name for name in NAMES if not only or name in only]
+    wanted = _wanted(only, thorough, transfer_to)
     runs = list({run.path.resolve(): run for run in runs}.values())
-    if "cka" in wanted:
-        cka.check_comparable(runs)
+    if "agreement" in wanted:
+        agreement.check_comparable(runs)
+    if "transfer" in wanted:
+        transfer.check(runs, transfer_to)
+    evaluations = EVALUATIONS | THOROUGH | {"transfer": partial(transfer.evaluate, target=transfer_to)}
     keep_freed_memory()
     materials: dict[str, Material] = {}
-    compared: list[tuple[Context, Mapping[str, cka.Grams]]] = []
-    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=len(runs) * len(wanted))
+    compared: list[tuple[Context, Mapping[str, agreement.Layers]]] = []
+    with EvaluationProgress(len(runs) * len(wanted), quiet) as progress:
         for run in runs:
             start = time.monotonic()
             context = _open(run, device, checkpoint, limits, materials)
-            for name in (name for name in wanted if name in EVALUATIONS):
-                progress.update(task, description=f"{run.id}  {name}")
-                EVALUATIONS[name](context)
-                progress.advance(task)
-            if "cka" in wanted:
-                progress.update(task, description=f"{run.id}  cka")
-                compared.append((context, cka.grams(context)))
-                progress.advance(task)
-            scores = _summarise(run, wanted)
+            context.track = progress.track
+            try:
+                for name in (name for name in wanted if name in evaluations):
+                    progress.start(f"{run.id}  {name}")
+                    begun = time.monotonic()
+                    evaluations[name](context)
+                    progress.advance()
+                    if name in THOROUGH:
+                        progress.print(f"Evaluated {run.id}: {name}, in {time.monotonic() - begun:.0f} s.")
+                if "agreement" in wanted:
+                    progress.start(f"{run.id}  agreement")
+                    compared.append((context, agreement.representations(context)))
+                    progress.advance()
+            finally:  # an interrupted evaluation leaves what is finished, the summary included
+                scores = _summarise(run, wanted)
             for kept in ("trained", "untrained", "untrained_model"):  # the next run needs the memory
                 context.__dict__.pop(kept, None)
-            progress.console.print(f"Evaluated {run.id}{scores}, in {time.monotonic() - start:.0f} s.")
-    if compared:
-        cka.evaluate([context for context, _ in compared], [matrices for _, matrices in compared])
+            progress.print(f"Evaluated {run.id}{scores}, in {time.monotonic() - start:.0f} s.")
+        if compared:
+            progress.start("agreement of all with one another")
+            agreement.evaluate([context for context, _ in compared], [found for _, found in compared])
+
+
+def _wanted(only: Sequence[str], thorough: bool, transfer_to: str | None) -> list[str]:
+    """Names of the evaluations in the order in which they are done.
+
+    Raises:
+        WorkbenchError: an unknown name.
+    """
+    for name in only:
+        if name not in NAMES and name not in THOROUGH:
+            raise unknown("evaluation", name, (*NAMES, *THOROUGH))
+    alone = transfer_to is not None and not only and not thorough
+    asked = set(only) if only or alone else set(NAMES)
+    asked |= set(THOROUGH) if thorough else set()
+    asked |= {"transfer"} if transfer_to is not None else set()
+    return [name for name in (*NAMES, *THOROUGH) if name in asked]
 
 
 def _open(

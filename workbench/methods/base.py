@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from workbench.data.augment import Augmentation
+from workbench.data.augment import View
 
 
 class ImageSpec(NamedTuple):
@@ -40,11 +40,32 @@ class Step(NamedTuple):
     logs: dict[str, Tensor]
 
 
+class Layer(NamedTuple):
+    """A place in a network where features are read.
+
+    Attributes:
+        space: its own name, such as ``block_3 patches`` or ``up_0@t=100``; that of :meth:`Method.encode` where the
+            features are the same.
+        name: of the place alone, such as ``block_3`` or ``up_0``.
+        depth: 0, 1, 2 … in order through the network; what is read in one place shares it.
+        reading: how the place's output becomes one vector: ``class token``, or ``mean`` over all positions of a map or
+            all patches, or ``vector``, where it is one already.
+        t: the noise level at which the network is run, where it takes one.
+    """
+
+    space: str
+    name: str
+    depth: int
+    reading: str = "mean"
+    t: int | None = None
+
+
 class Method(nn.Module, ABC):
     """A training method: networks and their loss.
 
     Attributes:
         default_feature: the entry of :meth:`encode` that stands for the model where one is asked for.
+        levels: what :meth:`layers` can be asked for: noise levels, or None alone where there is no noise.
         weights: which weights :meth:`encode` and the capabilities use, in words.
         first_block, last_block: names of the submodules whose gradient norms are monitored.
         compiled: whether the networks are compiled.
@@ -52,6 +73,7 @@ class Method(nn.Module, ABC):
 
     default_feature: str
     weights: ClassVar[str] = "trained weights"
+    levels: tuple[int | None, ...] = (None,)
     first_block: str
     last_block: str
     compiled = False
@@ -62,7 +84,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def augmentations(cls, config: Any, images: ImageSpec) -> tuple[Augmentation, ...]:
+    def augmentations(cls, config: Any, images: ImageSpec) -> tuple[View, ...]:
         """One augmentation per view that :meth:`forward` expects."""
 
     @abstractmethod
@@ -72,6 +94,14 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """Named features (B, D) of float images (B, C, H, W) in [0, 1], in evaluation mode and without gradient."""
+
+    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
+        """Features (B, D) at every depth, in order through the network, at one of :attr:`levels`.
+
+        Without a level it is the one at which the default feature is read. Over all levels, the features of
+        :meth:`encode` are among them under their names. A method that does not say more has these alone.
+        """
+        return {Layer(name, name, depth): value for depth, (name, value) in enumerate(self.encode(images).items())}
 
     def before_step(self, progress: float) -> None:
         """What happens before the loss is computed, such as a momentum encoder's update."""

@@ -24,12 +24,13 @@ from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, ImageSpec, Method, Reconstructs, Samples, Step
+from workbench.methods.base import Batch, ImageSpec, Layer, Method, Reconstructs, Samples, Step
 from workbench.networks.momentum import MomentumCopy
 from workbench.networks.unet import unet
 
 DEFAULT_STEPS = {"ancestral": 1000, "ddim": 50, "dpm-solver++": 20}
 RECONSTRUCTION_STRIDE = 50  # of 1000 noise levels
+LAYER_LEVELS = (0.01, 0.1, 0.25, 0.5)  # of the noise levels: where all layers are read, beside ``feature_steps``
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,8 @@ class DDPM(Method, Reconstructs, Samples):
     """U-Net, noise schedule and averaged weights.
 
     Features: pooled outputs (B, width) of the middle and of each upward block at each of ``feature_steps``, such as
-    ``up_1@t=100``; the input is noised to that step with noise that depends on the image alone.
+    ``up_1@t=100``; the input is noised to that step with noise that depends on the image alone. All layers are those
+    and the downward blocks. A block is read after its last residual block, before the side changes again.
     """
 
     weights = "EMA weights"
@@ -141,6 +143,8 @@ class DDPM(Method, Reconstructs, Samples):
         self.register_buffer("signal", DDPMScheduler(**self.schedule).alphas_cumprod, persistent=False)
         self.first_block, self.last_block = "unet.conv_in", "unet.up_blocks.-1"
         self.default_feature = f"up_{min(1, len(config.widths) - 1)}@t={config.feature_steps[0]}"
+        shares = {min(round(share * config.noise_steps), config.noise_steps - 1) for share in LAYER_LEVELS}
+        self.levels = tuple(sorted({*shares, *config.feature_steps}))
         self._updates = 0
         for step in (*config.feature_steps, *config.reconstruct_steps):
             if not 0 <= step < config.noise_steps:
@@ -179,20 +183,30 @@ class DDPM(Method, Reconstructs, Samples):
         return result
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
-        noise = keyed.normal(keyed.content_keys(images), *images.shape[1:])
-        modules = dict(self.ema.module.named_modules())
-        blocks = {"middle": modules["mid_block"]}
-        blocks |= {
-            f"up_{index}": modules[f"up_blocks.{index}.resnets.{self.config.layers}"]
-            for index in range(len(self.config.widths))
+        found = [self.layers(images, step) for step in self.config.feature_steps]
+        return {
+            layer.space: features
+            for layers in found
+            for layer, features in layers.items()
+            if not layer.name.startswith("down")
         }
-        features: dict[str, Tensor] = {}
-        for step in self.config.feature_steps:
-            steps = torch.full((len(images),), step, device=images.device)
-            with _Outputs(blocks) as outputs:
-                self.ema(self.noised(2 * images - 1, steps, noise), steps)
-            features |= {f"{name}@t={step}": output.mean(dim=(2, 3)).float() for name, output in outputs.items()}
-        return features
+
+    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
+        step = self.config.feature_steps[0] if level is None else level
+        noise = keyed.normal(keyed.content_keys(images), *images.shape[1:])
+        modules, numbers = dict(self.ema.module.named_modules()), range(len(self.config.widths))
+        blocks = {
+            f"down_{index}": modules[f"down_blocks.{index}.resnets.{self.config.layers - 1}"] for index in numbers
+        }
+        blocks["middle"] = modules["mid_block"]
+        blocks |= {f"up_{index}": modules[f"up_blocks.{index}.resnets.{self.config.layers}"] for index in numbers}
+        steps = torch.full((len(images),), step, device=images.device)
+        with _Outputs(blocks) as outputs:
+            self.ema(self.noised(2 * images - 1, steps, noise), steps)
+        return {
+            Layer(f"{name}@t={step}", name, depth, t=step): outputs[name].mean(dim=(2, 3)).float()
+            for depth, name in enumerate(blocks)
+        }
 
     def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
         noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])

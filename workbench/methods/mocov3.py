@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.config import Probability, Range, TrainConfig
-from workbench.data.augment import Augmentation
+from workbench.config import Probability, Range
+from workbench.data.augment import Augmentation, View
+from workbench.data.composition import TwoViewConfig, two_views
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, ImageSpec, Method, Step
+from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
 from workbench.networks.distributed import gather, world
 from workbench.networks.heads import mlp_head
 from workbench.networks.momentum import MomentumCopy
@@ -29,7 +30,7 @@ from workbench.networks.vit import Stem, vit
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoCoV3Config(TrainConfig):
+class MoCoV3Config(TwoViewConfig):
     """MoCo v3's own options."""
 
     backbone: Literal["vit", "resnet18", "resnet50"] = "vit"
@@ -128,7 +129,9 @@ class MoCoV3(Method):
     """Query encoder, projector and predictor, and the momentum copies of the first two.
 
     Features: for a ViT ``class_token`` and ``pooled_patches`` (B, width), for a ResNet ``pooled`` (B, 512 or 2048);
-    for both ``projector`` (B, out_dim).
+    for both ``projector`` (B, out_dim). All layers are these and, before them, the pooled patches of the stem, class
+    token and pooled patches of each block (the last one read after the final norm, as above), or a ResNet's stem and
+    stages, pooled.
     """
 
     def __init__(self, config: MoCoV3Config, images: ImageSpec) -> None:
@@ -173,8 +176,8 @@ class MoCoV3(Method):
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     @classmethod
-    def augmentations(cls, config: MoCoV3Config, images: ImageSpec) -> tuple[Augmentation, ...]:
-        return tuple(
+    def augmentations(cls, config: MoCoV3Config, images: ImageSpec) -> tuple[View, ...]:
+        first, second = (
             Augmentation(
                 size=images.size,
                 crop_min=config.crop_min,
@@ -186,6 +189,7 @@ class MoCoV3(Method):
             )
             for blur, solarise in zip(config.blur, config.solarise, strict=True)
         )
+        return two_views(config, images.size, first, second)
 
     def before_step(self, progress: float) -> None:
         momentum = momentum_schedule(self.config.momentum, progress)
@@ -232,3 +236,32 @@ class MoCoV3(Method):
         tokens = self.backbone.forward_features(images)  # type: ignore[operator]
         token, patches = tokens[:, 0], tokens[:, 1:].mean(dim=1)
         return {"class_token": token, "pooled_patches": patches, "projector": self.projector(token)}
+
+    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
+        images = self._normalise(images)
+        found = self._blocks(images) if self.config.backbone == "vit" else self._stages(images)
+        last = next(layer for layer in found if layer.space == self.default_feature)
+        return found | {Layer("projector", "projector", last.depth + 1, last.reading): self.projector(found[last])}
+
+    def _blocks(self, images: Tensor) -> dict[Layer, Tensor]:
+        """Features of the ViT's stem and blocks for normalised images."""
+        backbone: Any = self.backbone
+        tokens = backbone.norm_pre(backbone.patch_drop(backbone._pos_embed(backbone.patch_embed(images))))
+        found = {Layer("stem", "stem", 0): tokens[:, 1:].mean(dim=1)}
+        for depth, block in enumerate(backbone.blocks, start=1):
+            tokens, name, spaces = block(tokens), f"block_{depth}", (f"block_{depth}", f"block_{depth} patches")
+            if depth == self.config.depth:
+                tokens, spaces = backbone.norm(tokens), ("class_token", "pooled_patches")
+            found[Layer(spaces[0], name, depth, "class token")] = tokens[:, 0]
+            found[Layer(spaces[1], name, depth)] = tokens[:, 1:].mean(dim=1)
+        return found
+
+    def _stages(self, images: Tensor) -> dict[Layer, Tensor]:
+        """Features of the ResNet's stem and stages for normalised images."""
+        backbone: Any = self.backbone
+        x = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(images))))
+        found = {Layer("stem", "stem", 0): x.mean(dim=(2, 3))}
+        for depth in (1, 2, 3, 4):
+            x = getattr(backbone, f"layer{depth}")(x)
+            found[Layer("pooled" if depth == 4 else f"stage_{depth}", f"stage_{depth}", depth)] = x.mean(dim=(2, 3))
+        return found

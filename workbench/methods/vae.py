@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
-from workbench.methods.base import Batch, ImageSpec, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import Batch, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
 
 LOG_2PI = math.log(2 * math.pi)
@@ -98,7 +98,7 @@ def discretised_gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor, levels:
 class VAE(Method, Reconstructs, Samples, Likelihood):
     """Encoder to a Gaussian posterior, decoder to a Gaussian over pixels.
 
-    Features: ``posterior_mean`` (B, latent_dim).
+    Features: ``posterior_mean`` (B, latent_dim); all layers are this and the encoder's stages before it, pooled.
     """
 
     default_feature = "posterior_mean"
@@ -143,6 +143,15 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         return {"posterior_mean": self.posterior(images)[0]}
+
+    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
+        stages, encoded = self.encoder.stages(2 * images - 1)
+        found = {
+            Layer(f"stage_{index}", f"stage_{index}", index - 1): stage.mean(dim=(2, 3)).float()
+            for index, stage in enumerate(stages, start=1)
+        }
+        mean = encoded.float().chunk(2, dim=1)[0]
+        return found | {Layer("posterior_mean", "posterior_mean", len(stages), "vector"): mean}
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1], the mean of p(x|z) for codes (B, latent_dim)."""

@@ -1,12 +1,14 @@
 """Percentile bootstrap over test samples (Efron 1979): how far a number would move on other test images.
 
-The models stay as they are, so the intervals hold for this training run, not for another seed.
+The models stay as they are, so the intervals hold for this training run, not for another seed; :func:`student` is for
+the spread over seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t as student_t
 
 CHUNK = 4_000_000  # indices drawn at a time
 
@@ -17,6 +19,24 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+def student(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
+    """The mean of independent measurements, such as one per training seed, and its interval by Student's t.
+
+    Unlike a percentile bootstrap of three or four values, which is far too narrow, it covers at the nominal rate for
+    normal measurements of any number from two on.
+
+    Args:
+        values: (n,), n >= 1; of a single one the bounds are NaN, since nothing tells its spread.
+        level: coverage in (0, 1).
+    """
+    values = np.asarray(values, dtype=np.float64)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, np.nan, np.nan)
+    half = float(student_t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - half, mean + half)
 
 
 def bootstrap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
@@ -37,21 +38,36 @@ def knn_predict(
     Returns:
         (M,) int64 labels, of the same kind as ``features``.
     """
+    return knn_sweep(train_features, train_labels, features, classes, (k,), temperature, chunk)[0]
+
+
+def knn_sweep(
+    train_features: Array,
+    train_labels: Array,
+    features: Array,
+    classes: int,
+    ks: Sequence[int],
+    temperature: float = 0.07,
+    chunk: int = 1024,
+) -> list[Array]:
+    """What :func:`knn_predict` gives for each of several ``k``, for the price of the largest one."""
     import torch  # here, so that metrics can be imported without it
     from torch.nn import functional as F
 
     if isinstance(features, np.ndarray):
         bank, labels, queries = (torch.from_numpy(np.array(a)) for a in (train_features, train_labels, features))
-        return cast("Array", knn_predict(bank, labels, queries, classes, k, temperature, chunk).numpy())
+        swept = knn_sweep(bank, labels, queries, classes, ks, temperature, chunk)
+        return [cast("Array", predicted.numpy()) for predicted in swept]
 
     bank = F.normalize(cast("Tensor", train_features).float(), dim=1)
     labels = cast("Tensor", train_labels).long()
     queries = F.normalize(cast("Tensor", features).float(), dim=1)
-    predicted = []
+    predicted: list[list[Tensor]] = [[] for _ in ks]
     for part in queries.split(chunk):
-        cosine, nearest = (part @ bank.T).topk(min(k, len(bank)), dim=1)  # (m, k) each
+        cosine, nearest = (part @ bank.T).topk(min(max(ks), len(bank)), dim=1)  # (m, k) each, nearest first
         # Less 1, the largest cosine, so that exp cannot overflow; a common factor changes no vote.
         weights = ((cosine - 1) / temperature).exp()
-        votes = torch.zeros(len(part), classes, device=part.device).scatter_add_(1, labels[nearest], weights)
-        predicted.append(votes.argmax(dim=1))
-    return cast("Array", torch.cat(predicted))
+        for k, found in zip(ks, predicted, strict=True):
+            votes = torch.zeros(len(part), classes, device=part.device)
+            found.append(votes.scatter_add_(1, labels[nearest[:, :k]], weights[:, :k]).argmax(dim=1))
+    return [cast("Array", torch.cat(found)) for found in predicted]

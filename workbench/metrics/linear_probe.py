@@ -1,18 +1,19 @@
 """Linear read-outs of fixed features: what a linear model can tell from them."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from workbench.errors import WorkbenchError
+from workbench.metrics.logistic import MAX_ITERATIONS as MAX_ITERATIONS
+from workbench.metrics.logistic import logistic_path
+
 REGULARISATION = tuple(10.0**-exponent for exponent in range(-1, 6))
 RIDGE = tuple(10.0**-exponent for exponent in range(-1, 6))
-MAX_ITERATIONS = 300
+ONE_THREAD = 10_000_000  # features x samples below which waiting for a second thread costs more than it saves
 
 
 @dataclass(frozen=True)
@@ -46,25 +47,25 @@ def linear_probe(
     Args:
         train, val, test: features (n, D) of each split; mean and deviation are those of ``train``.
         train_labels, val_labels: (n,) int64.
-        regularisation: weights to try, strongest first.
+        regularisation: positive weights to try, strongest first.
+
+    Raises:
+        WorkbenchError: a feature is not a finite number.
     """
+    if not all(np.isfinite(features).all() for features in (train, val, test)):
+        raise WorkbenchError("Features hold NaN or infinity, so no linear probe can be fitted: has training diverged?")
     scaler = StandardScaler().fit(train)
     train, val, test = (np.asarray(scaler.transform(x), dtype=np.float32) for x in (train, val, test))
-    model = LogisticRegression(warm_start=True, max_iter=MAX_ITERATIONS)
     best, worse = LinearProbe(np.zeros(0, np.int64), 0.0, -1.0), 0
-    for weight in regularisation:
-        model.C = 1 / (weight * len(train))  # scikit-learn's C weighs the sum of losses
-        # One thread: the products are so small that waiting for a second one costs more than it saves.
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(train, train_labels)
-        accuracy = float(np.mean(model.predict(val) == val_labels))
-        if accuracy > best.validation_accuracy:
-            best, worse = LinearProbe(np.asarray(model.predict(test), dtype=np.int64), weight, accuracy), 0
-        else:
-            worse += accuracy < best.validation_accuracy
-            if worse == 2:
-                break
+    with threadpool_limits(1 if train.size < ONE_THREAD else None):
+        for weight, model in zip(regularisation, logistic_path(train, train_labels, regularisation), strict=True):
+            accuracy = float(np.mean(model.predict(val) == val_labels))
+            if accuracy > best.validation_accuracy:
+                best, worse = LinearProbe(model.predict(test).astype(np.int64), weight, accuracy), 0
+            else:
+                worse += accuracy < best.validation_accuracy
+                if worse == 2:
+                    break
     return best
 
 

@@ -55,6 +55,15 @@ class ConvEncoder(nn.Sequential):
         layers += [nn.GroupNorm(GROUPS, current), nn.SiLU(), nn.Flatten(), nn.Linear(current * side * side, outputs)]
         super().__init__(*layers)
 
+    def stages(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What each halving of the side has given, (B, channels, side, side) each, and the output (B, outputs)."""
+        found = []
+        for layer in self:
+            x = layer(x)
+            if isinstance(layer, _Residual):
+                found.append(x)
+        return found, x
+
 
 class ConvDecoder(nn.Sequential):
     """Codes (B, inputs) -> images (B, channels, size, size), unbounded; the encoder's mirror."""

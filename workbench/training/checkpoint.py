@@ -79,9 +79,64 @@ def save_checkpoint(
     prune(run)
 
 
+def snapshot_steps(steps: int, count: int) -> list[int]:
+    """Steps at even parts of a training of ``steps``, the untrained network first; the last checkpoint is the end."""
+    return sorted({round(part * steps / count) for part in range(count)})
+
+
+def save_snapshot(run: Run, step: int, method: Method) -> None:
+    """Write ``checkpoints/snapshots/step-….safetensors``: weights alone, matrices in bf16.
+
+    A step that has been saved is left as it is: training is a function of the seed, so it would be the same.
+
+    Raises:
+        WorkbenchError: the disk is full.
+    """
+    folder = run.path / "checkpoints" / "snapshots"
+    target, building = folder / f"step-{step:08d}.safetensors", folder / f".tmp-{secrets.token_hex(4)}"
+    if target.exists():
+        return
+    weights = {name: _small(tensor.detach()).cpu().contiguous() for name, tensor in method.state_dict().items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(weights, building)
+        os.rename(building, target)
+    except OSError as error:
+        building.unlink(missing_ok=True)
+        raise storage_error(error, target) from error
+    except SafetensorError as error:
+        building.unlink(missing_ok=True)
+        raise WorkbenchError(f"The snapshot {target} cannot be written ({error}); free some space.") from error
+
+
+def _small(tensor: torch.Tensor) -> torch.Tensor:
+    """Matrices in bf16, which are nearly all of the size; vectors, such as statistics of a norm, as they are."""
+    return tensor.to(torch.bfloat16) if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+
+
+def snapshots(run: Run) -> list[tuple[int, Path]]:
+    """The steps and files of a run's snapshots, in the order of training."""
+    found = sorted((run.path / "checkpoints" / "snapshots").glob("step-*.safetensors"))
+    return [(int(file.stem.removeprefix("step-")), file) for file in found if file.stem[5:].isdecimal()]
+
+
+def keep_snapshots(run: Run, done: int, wanted: list[int]) -> None:
+    """Drop the snapshots after step ``done``, which another schedule may not pass through, and all but those nearest
+    to the ``wanted`` steps, so that training longer and longer does not pile them up."""
+    known = snapshots(run)
+    past = [step for step, _ in known if step <= done]
+    keep = {min(past, key=lambda step: abs(step - target)) for target in wanted if past and target <= done}
+    for step, file in known:
+        if step not in keep:
+            file.unlink(missing_ok=True)
+    for torn in (run.path / "checkpoints" / "snapshots").glob(".tmp-*"):
+        torn.unlink(missing_ok=True)
+
+
 def prune(run: Run) -> None:
     """Drop every checkpoint but the last and the best, and what an interrupted write left behind."""
     keep = {path for which in ("last", "best") if (path := run.checkpoint(which))}
+    keep.add(run.path / "checkpoints" / "snapshots")
     for folder in (run.path / "checkpoints").iterdir():
         if folder.is_dir() and folder not in keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -125,15 +180,16 @@ def image_spec(run: Run) -> ImageSpec:
 
 
 def load_weights(method: Method, folder: Path, device: torch.device) -> None:
-    """Load ``model.safetensors`` of a checkpoint.
+    """Load ``model.safetensors`` of a checkpoint, or a snapshot.
 
     Raises:
         WorkbenchError: the file is missing or broken, or fits another network.
     """
+    file = folder if folder.suffix == ".safetensors" else folder / "model.safetensors"
     try:
-        method.load_state_dict(load_file(folder / "model.safetensors", device=str(device)))
+        method.load_state_dict(load_file(file, device=str(device)))
     except (OSError, SafetensorError) as error:
-        raise WorkbenchError(f"The weights {folder / 'model.safetensors'} cannot be read: {error}") from None
+        raise WorkbenchError(f"The weights {file} cannot be read: {error}") from None
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WorkbenchError(f"The weights in {folder} belong to a different network: {first}") from None
@@ -158,6 +214,18 @@ def load_method_from(run: Run, which: Which = "last", device: torch.device | Non
     method.eval()
     step = int(folder.name.removeprefix("step-"))
     return LoadedMethod(method, config, images, step, f"{which}, step {step} ({method.weights})")
+
+
+def load_snapshot(run: Run, file: Path, device: torch.device) -> Method:
+    """A run's method with the weights of a snapshot, in evaluation mode.
+
+    Raises:
+        WorkbenchError: it cannot be read.
+    """
+    _, config, method_class = read_config(run)
+    method = method_class(config, image_spec(run)).to(device)
+    load_weights(method, file, device)
+    return method.eval()
 
 
 def build_untrained(run: Run, device: torch.device, seed: int = 0) -> Method:

@@ -205,6 +205,7 @@ class _Session:
     def __init__(self, run: Run, trainer: Trainer) -> None:
         self.run, self.trainer, self.config = run, trainer, trainer.config
         self.step, self.seconds, self.last_row = 0, 0.0, dict[str, Any]()
+        self.snapshots = list[int]()
         self.window, self.last_summary = _Window(), 0.0
         rows = run.metrics()
         self.losses = [row["loss"] for row in rows if "loss" in row]
@@ -217,6 +218,7 @@ class _Session:
         """Train on from the checkpoint in ``folder``; failures are written into the run before they are raised."""
         if folder is not None:
             self._restore(folder)
+        self.snapshots = ckpt.snapshot_steps(self.trainer.steps, self.config.snapshots)
         try:
             with (
                 memory_to_spare(f"{_smaller(self.config)}; `workbench resume {self.run.id}` continues"),
@@ -224,6 +226,8 @@ class _Session:
                 TrainingProgress(self.trainer.steps, self.step) as progress,
             ):
                 self.lap = time.perf_counter()
+                self._snapshot()
+                ckpt.keep_snapshots(self.run, self.step, self.snapshots)
                 while self.step < self.trainer.steps and not stop.asked:
                     self._epoch(stop, progress)
         except WorkbenchError as error:
@@ -249,6 +253,7 @@ class _Session:
             result, norms = trainer.step(images, ids, epoch, self.step, watch)
             self.window.add(result.loss, result.logs)
             self.step += 1
+            self._snapshot()
             if watch:
                 self._log(norms)
                 progress.update(self.step, self.last_row)
@@ -257,6 +262,14 @@ class _Session:
             if stop.asked and self.step % trainer.steps_per_epoch:
                 return
         self._end_epoch(epoch + 1, progress)
+
+    def _snapshot(self) -> None:
+        """Keep the weights of this step for the maps of the training, where it is one of the chosen few."""
+        if self.step in self.snapshots and self.step < self.trainer.steps:
+            self._check_finite()
+            began = time.perf_counter()
+            ckpt.save_snapshot(self.run, self.step, self.trainer.method)
+            self.lap += time.perf_counter() - began  # training time and rate leave the writing out
 
     def _log(self, norms: Mapping[str, Tensor]) -> None:
         """Write a row of metrics: the one place where the loop waits for the device."""

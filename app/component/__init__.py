@@ -1,0 +1,76 @@
+"""The maps of the page Embeddings: one component that draws all of them in the browser and links them there.
+
+What it is told goes over in two ways: small things as JSON with every rerun, arrays and images as files whose address
+changes with their content, so that a browser fetches each once. What it tells is rows of the probe set, as a bitmap.
+"""
+
+import base64
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from streamlit import runtime
+from streamlit.components.v2 import component
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("raster.js", "geometry.js", "pane.js", "stage.js")
+LOST = 65535  # the coordinate of a point that has none
+
+
+@cache
+def _renderer() -> Callable[..., Any]:
+    read = {
+        name: (FOLDER / name).read_text(encoding="utf-8") for name in (*SCRIPTS, "embeddings.html", "embeddings.css")
+    }
+    script = "\n".join(read[name] for name in SCRIPTS)  # one module, since a component has one script
+    return component("workbench.embeddings", html=read["embeddings.html"], css=read["embeddings.css"], js=script)
+
+
+def show(data: dict[str, Any], key: str, selected: Callable[[], None], sheet: Callable[[], None]) -> None:
+    """Place the component on the page.
+
+    Args:
+        data: what ``app.views.embeddings`` puts together.
+        selected: called when images were selected; ``st.session_state[key]["selected"]`` is their bitmap.
+        sheet: called when images are needed whose sheet has no address yet; its number is in ``["sheet"]``.
+    """
+    _renderer()(key=key, data=data, on_selected_change=selected, on_sheet_change=sheet)
+
+
+def file(content: bytes, name: str, kind: str = "application/octet-stream") -> str:
+    """The address of a file that the server keeps for as long as the page shows it."""
+    return runtime.get_instance().media_file_mgr.add(content, kind, f"workbench-{name}")
+
+
+def positions(points: np.ndarray) -> bytes:
+    """Points (n, 2) as uint16 pairs in a square that holds them all, their proportions kept; 65535 is no number."""
+    points = np.asarray(points, np.float64)
+    known = np.all(np.isfinite(points), axis=1)
+    if not known.any():
+        return np.full(points.shape, LOST, "<u2").tobytes()
+    low, high = points[known].min(0), points[known].max(0)
+    span = float((high - low).max()) or 1.0
+    scaled = 0.5 + (np.where(known[:, None], points, 0) - (low + high) / 2) / span
+    return np.where(known[:, None], (scaled * (LOST - 1)).round(), LOST).astype("<u2").tobytes()
+
+
+def bitmap(rows: np.ndarray | None, n: int) -> str:
+    """Rows below ``n`` as base64, the first row in the lowest bit; nothing where there are none."""
+    if rows is None or not len(rows):
+        return ""
+    flags = np.zeros(n, bool)
+    flags[rows] = True
+    return base64.b64encode(np.packbits(flags, bitorder="little").tobytes()).decode()
+
+
+def rows(text: Any, n: int) -> np.ndarray:
+    """The inverse of :func:`bitmap`; a bitmap of another length is none."""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return np.zeros(0, np.int64)
+    if len(content) != -(-n // 8):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(np.unpackbits(np.frombuffer(content, np.uint8), count=n, bitorder="little"))

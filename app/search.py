@@ -1,0 +1,109 @@
+"""Images by a few words: ``class:ring size>0.5``, ``id:10..90``, ``class:ring vae:bar``; all words must hold."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from app import reading, verdicts
+from app.selection import Choice
+from workbench.errors import WorkbenchError
+from workbench.store import Probe
+
+WORD = re.compile(r"^(?P<key>[^:=<>]+)(?P<sign>>=|<=|[:=<>])(?P<value>.+)$")
+COMPARE = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of a probe set's images.
+
+    Attributes:
+        ids: (n,) sample ids.
+        columns: numbers (n,) by name: ``id``, ``class``, the factors, and each model's predicted classes.
+        classes: class names; words for the columns ``class`` and those of the models.
+        models: names of the columns that hold predictions; they also know ``right`` and ``wrong``.
+    """
+
+    ids: np.ndarray
+    columns: Mapping[str, np.ndarray]
+    classes: Sequence[str] = ()
+    models: Sequence[str] = field(default_factory=tuple)
+
+
+def table(probe: Probe, chosen: Sequence[Choice]) -> Table | None:
+    """The table of a probe set and of what the chosen runs' linear probes say, or None where the set is unreadable."""
+    ids = reading.matrix(probe.ids(), (None,))
+    if ids is None:
+        return None
+    columns: dict[str, Any] = {"id": ids}
+    labels, factors = reading.matrix(probe.labels(), (len(ids),)), reading.matrix(probe.factors(), (len(ids), None))
+    names = probe.info().get("classes")
+    classes = reading.class_names(names, len(names) if isinstance(names, list) else 0)
+    if labels is not None:
+        columns["class"] = labels
+        classes = reading.class_names(names, max(len(classes), int(labels.max()) + 1))
+    told = probe.info().get("factors")
+    for index, factor in enumerate(told if isinstance(told, list) and factors is not None else []):
+        if factors is not None and index < factors.shape[1] and isinstance(factor, dict) and "name" in factor:
+            columns.setdefault(str(factor["name"]), factors[:, index])
+    models = {choice.label: verdicts.predicted(choice.run, ids) for choice in chosen}
+    known = {label: values for label, values in models.items() if values is not None and labels is not None}
+    return Table(ids, columns | known, classes, tuple(known))
+
+
+def find(text: str, known: Table) -> np.ndarray:
+    """Ids of the images for which every word of a text holds.
+
+    Args:
+        text: words such as ``class:ring,bar``, ``class:3``, ``id:123``, ``size>0.5``, ``hue:0.2..0.4``,
+            ``mocov3:ring`` (that model takes it for a ring) and ``mocov3:wrong``; names with spaces in quotes.
+
+    Raises:
+        WorkbenchError: a word that makes no sense.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise WorkbenchError(f'A quotation mark is missing in "{text}".') from None
+    keep = np.full(len(known.ids), bool(words))
+    for word in words:
+        keep &= _holds(word, known)
+    return known.ids[keep]
+
+
+def _holds(word: str, known: Table) -> np.ndarray:
+    parts = WORD.match(word)
+    names = {name.lower(): name for name in known.columns} | {"label": "class"}
+    if parts is None:
+        raise WorkbenchError(f'"{word}" is no question; write it as name:value, such as id:123.')
+    name = names.get(parts["key"].strip().lower())
+    if name is None or name not in known.columns:
+        raise WorkbenchError(f'There is no "{parts["key"]}" here; known: {", ".join(known.columns)}.')
+    column, value = known.columns[name], parts["value"]
+    if parts["sign"] in COMPARE:
+        return COMPARE[parts["sign"]](column, _number(value, word))
+    if name in known.models and value.lower() in ("right", "wrong"):
+        right = column == known.columns["class"]
+        return (right if value.lower() == "right" else ~right) & (column != verdicts.UNKNOWN)
+    if ".." in value:
+        low, high = value.split("..", 1)
+        return (column >= _number(low, word)) & (column <= _number(high, word))
+    classes = known.classes if name == "class" or name in known.models else ()
+    by_name = {found.lower(): index for index, found in enumerate(classes)}
+    options = [value] if value.lower() in by_name else value.split(",")  # names such as "hawk, eagle" hold commas
+    numbers = [by_name[one.lower()] if one.lower() in by_name else _number(one, word, classes) for one in options]
+    if column.dtype.kind in "iu":
+        return np.isin(column, numbers)
+    return np.any(np.abs(column[:, None] - np.array(numbers)) < 1e-6, axis=1)
+
+
+def _number(text: str, word: str, classes: Sequence[str] = ()) -> float | int:
+    try:
+        return int(text) if text.lstrip("-").isdigit() else float(text)  # ids have more digits than a float holds
+    except ValueError:
+        some = f"; the classes are {', '.join(classes[:12])}" if classes else ", which has to be a number"
+        raise WorkbenchError(f'"{word}" asks for "{text}"{some}.') from None

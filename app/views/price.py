@@ -1,0 +1,224 @@
+"""Labels and price: how many labels does a model take, and what did it cost?"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from app import look, pieces, reading, selection, tradeoffs
+from app.selection import Choice
+from app.tradeoffs import Line, Point
+
+TITLE = "At what price?"
+PRICES = {  # entries of a run's cost: the switch, the axis, the unit of its numbers, and by what they are divided
+    "parameters": ("parameters", "parameters", "", 1.0),
+    "flops_per_image": ("FLOPs", "FLOPs to encode an image", "", 1.0),
+    "images_seen": ("images seen", "images seen in training", "", 1.0),
+    "seconds": ("time", "wall time of training, minutes", " min", 60.0),
+    "peak_memory_mb": ("memory", "peak memory of training", " MB", 1.0),
+}
+TRAINED = {
+    "linear": "linear probe",
+    "linear_sgd": "linear probe by SGD",
+    "finetune": "fine-tuned",
+    "transfer": "transfer",
+}
+
+
+def render() -> None:
+    chosen = selection.choices()
+    labels(chosen)
+    st.subheader("What did it cost?", anchor=False)
+    prices(chosen)
+    st.subheader("With more training, and on other images", anchor=False)
+    trained(chosen)
+
+
+def point(label: str, colour: str, x: float, row: dict, detail: str = "") -> Point:
+    """A row of an evaluation at a price."""
+    return Point(
+        label, colour, x, row["value"], reading.number(row.get("low")), reading.number(row.get("high")), detail
+    )
+
+
+def kind(row: dict) -> str:
+    """``run``, ``untrained`` or ``pixels``, or what else the row's model is."""
+    return "untrained" if row["model"].startswith("untrained") else row["model"]
+
+
+def labels(chosen: Sequence[Choice]) -> None:
+    """Accuracy against the number of labelled images."""
+    found, missing = pieces.having(chosen, "few_labels", lambda _, evaluation: label_rows(evaluation, "run"))
+    if found:
+        lines, shares = [], {}
+        for choice in found:
+            lines.append(Line(choice.label, choice.colour, label_points(choice, "run", choice.label, choice.colour)))
+            rows = label_rows(choice.run.evaluation("few_labels"), "run")
+            shares |= {row["n_labels"]: f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %" for row in rows}
+        grey: dict[str, Line] = {}
+        for choice in found:
+            for model, label in (("untrained", f"untrained {choice.summary.get('method')}"), ("pixels", "pixels")):
+                points = label_points(choice, model, label, look.GREY)
+                if points and label not in grey:
+                    grey[label] = Line(label, look.GREY, points, baseline=True)
+        figure = tradeoffs.by_labels(lines + list(grey.values()), shares)
+        pieces.chart(figure, "label-curves", "accuracy against the number of labels, with intervals")
+        pieces.note(pieces.protocol(found, "few_labels", "default space of each model"))
+    pieces.lacking(missing, "few_labels")
+
+
+def label_rows(evaluation: dict, model: str) -> list[dict]:
+    """A model's rows, fewest labels first."""
+    rows = [
+        row
+        for row in reading.rows(evaluation, metric="top1")
+        if kind(row) == model and isinstance(row.get("n_labels"), int) and row["n_labels"] > 0
+    ]
+    return sorted(
+        (row for row in rows if reading.number(row.get("labels")) is not None), key=lambda row: row["n_labels"]
+    )
+
+
+def label_points(choice: Choice, model: str, label: str, colour: str) -> list[Point]:
+    return [
+        point(label, colour, row["n_labels"], row, f"{row['n_labels']:,} labels")
+        for row in label_rows(choice.run.evaluation("few_labels"), model)
+    ]
+
+
+def prices(chosen: Sequence[Choice]) -> None:
+    """Accuracy of the linear probe against what training or encoding costs."""
+    found, missing = pieces.having(chosen, "linear", lambda _, evaluation: reading.default_row(evaluation))
+    if found:
+        price = (
+            st.segmented_control(
+                "Price",
+                list(PRICES),
+                format_func=lambda name: PRICES[name][0],
+                default="parameters",
+                required=True,
+                key="price",
+                bind="query-params",
+            )
+            or "parameters"
+        )
+        _, title, suffix, unit = PRICES[price]
+        points, untrained, pixels = [], [], []
+        for choice in found:
+            evaluation, cost = choice.run.evaluation("linear"), cost_of(choice, price)
+            row, random = reading.default_row(evaluation), reading.untrained(evaluation)
+            pixels += [row["value"] for row in reading.rows(evaluation, model="pixels")]
+            if row is None or cost is None:
+                pieces.note(f"{choice.label}: its run.json does not say how many {PRICES[price][0]} it took.")
+                continue
+            points.append(point(choice.label, choice.colour, cost / unit, row, str(row.get("space", ""))))
+            if random:
+                untrained.append(point(choice.label, look.GREY, cost / unit, random))
+        if points:
+            references = {"pixels": max(pixels)} if pixels else {}
+            figure = tradeoffs.by_price(points, untrained, references, title, suffix)
+            pieces.chart(figure, "price-front", f"linear probe accuracy against {title}")
+            machines = dict.fromkeys(filter(None, (machine(choice) for choice in found)))
+            where = "measured on " + " / ".join(machines) if machines and price in ("seconds", "peak_memory_mb") else ""
+            pieces.note(
+                "grey line: Pareto front, nothing cheaper is as good · short grey line: the same network untrained · "
+                "dotted line: the same probe on raw pixels"
+            )
+            pieces.note("Linear probe: " + pieces.protocol(found, "linear", "default space of each model", where))
+    pieces.lacking(missing, "linear")
+
+
+def cost_of(choice: Choice, price: str) -> float | None:
+    """A positive entry of a run's cost, or None."""
+    cost = choice.run.info().get("cost")
+    found = reading.number(cost.get(price)) if isinstance(cost, dict) else None
+    return found if found is not None and found > 0 else None
+
+
+def machine(choice: Choice) -> str:
+    """What a run was trained on, in words."""
+    hardware = choice.run.info().get("hardware")
+    hardware = hardware if isinstance(hardware, dict) else {}
+    name = str(hardware.get("name") or hardware.get("device") or "")
+    return f"{name}, {hardware['threads']} threads" if hardware.get("threads") and name else name
+
+
+def trained(chosen: Sequence[Choice]) -> None:
+    """What is measured only where it is asked for: fine-tuning, the probe by SGD, transfer."""
+    table, tasks = numbers(chosen), list(TRAINED)[1:]
+    if len(table.columns) > 2:
+        st.dataframe(table, hide_index=True, height="content")
+        pieces.note(
+            "top-1 on test images in %, with its 95 % interval · default space of each model · untrained, fine-tuned: "
+            "the same network trained from random weights"
+        )
+        for task in tasks:
+            having = [choice for choice in chosen if reading.rows(choice.run.evaluation(task))]
+            if having:
+                pieces.note(f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: {pieces.protocol(having, task)}")
+        for choice in chosen:
+            sentence = gain(choice)
+            if sentence:
+                st.markdown(f"- {sentence}")
+    offers(chosen, tasks)
+
+
+def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
+    """What is not measured yet, and the command that does; why other runs have none, the figures above have said."""
+    lacking: dict[tuple[str, ...], list[Choice]] = {}
+    for choice in chosen:
+        evaluations = {task: choice.run.evaluation(task) for task in tasks}
+        for reason in dict.fromkeys(str(found["skipped"]) for found in evaluations.values() if "skipped" in found):
+            pieces.note(f"{choice.label}: {reason}")
+        missing = tuple(
+            task for task, found in evaluations.items() if "skipped" not in found and not reading.rows(found)
+        )
+        if missing and choice.status in ("finished", "interrupted"):
+            lacking.setdefault(missing, []).append(choice)
+    for missing, choices in lacking.items():
+        names = ", ".join(choice.label for choice in choices)
+        what = " and ".join(", ".join(pieces.NAMES[task] for task in missing).rsplit(", ", 1))
+        command = pieces.evaluate_command(choices) + "".join(f" --only {task}" for task in missing)
+        pieces.empty(f"{names}: no {what} yet", "Takes minutes for each run; then reload the page:", command)
+
+
+def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+    """Models down, evaluations across; transfer has a column for each target."""
+    table: dict[str, dict[str, str]] = {}
+    for choice in chosen:
+        for task, title in TRAINED.items():
+            for row in reading.rows(choice.run.evaluation(task), metric="top1"):
+                untrained = kind(row) == "untrained" or row["model"] == "random init"
+                name = choice.label if kind(row) == "run" else row["model"]
+                name = f"untrained {choice.summary.get('method')}" if untrained else name
+                main = choice.run.evaluation(task).get("default")
+                if kind(row) in ("run", "untrained") and row.get("space") != main:
+                    continue
+                column = f"{title} to {row.get('target')}" if task == "transfer" else title
+                text = look.quantity(row["value"], reading.number(row.get("low")), reading.number(row.get("high")))
+                table.setdefault(name, {}).setdefault(column, text)
+    columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
+    columns.sort(key=lambda column: next(i for i, title in enumerate(TRAINED.values()) if column.startswith(title)))
+    order = sorted(table, key=lambda name: (name == "pixels", name.startswith("untrained ")))
+    cells = [{"model": name} | {column: table[name].get(column, "") for column in columns} for name in order]
+    return pd.DataFrame(cells, columns=["model", *columns])
+
+
+def gain(choice: Choice) -> str:
+    """What training before fine-tuning was worth, in a sentence."""
+    evaluation = choice.run.evaluation("finetune")
+    difference, p_value = evaluation.get("difference"), reading.number(evaluation.get("p_value"))
+    difference = difference if isinstance(difference, dict) else {}
+    known = [end for key in ("value", "low", "high") if (end := reading.number(difference.get(key))) is not None]
+    if p_value is None or len(known) != 3:
+        return ""
+    value, low, high = known
+    numbers = (
+        f"{value:+.1f} points [{low:+.1f}, {high:+.1f}], {'p < 0.001' if p_value < 0.001 else f'p = {p_value:.3f}'}"
+    )
+    if p_value >= 0.05:
+        return (
+            f"{choice.label}: fine-tuned from the run's weights or from random ones, no difference shown ({numbers})."
+        )
+    better = "better" if value > 0 else "worse"
+    return f"{choice.label}: fine-tuned from the run's weights it does {better} than from random ones ({numbers})."

@@ -1,0 +1,125 @@
+"""Report: what can I conclude?"""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from app import actions, intervals, look, pieces, seed_groups, selection
+from app.seed_groups import Grouped
+from workbench.errors import WorkbenchError
+from workbench.evaluation import comparison, report, significance
+from workbench.evaluation.groups import Group
+from workbench.store import Run
+
+TITLE = "What can I conclude?"
+FORMATS = {
+    ".html": ("HTML", "text/html", "with figures, to be read and printed"),
+    ".md": ("Markdown", "text/markdown", "tables and sentences"),
+    ".tex": ("LaTeX", "application/x-tex", "booktabs tables"),
+    ".csv": ("CSV", "text/csv", "all numbers, one measurement a row"),
+}
+Members = tuple[tuple[str, tuple[Path, ...], tuple[int | None, ...]], ...]
+
+
+def render() -> None:
+    chosen, missing = pieces.having(
+        selection.choices(), "linear", lambda choice, evaluation: choice.status != "unreadable" and evaluation
+    )
+    if chosen:
+        comparable, _ = pieces.same_probe(chosen)
+        found = seed_groups.switch(comparable, "linear")
+        conclusions(found)
+        table([one.group for one in found])
+        downloads([run for one in found for run in one.group.runs])
+    pieces.lacking(missing, "linear")
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing every pair on the same images")
+def measured(members: Members, evaluated: tuple[str | None, ...]) -> list[significance.Difference]:
+    """Every pair among groups, given by label, folders and seeds; computed once for each state of their probes."""
+    groups = [Group(label, tuple(map(Run, paths)), seeds) for label, paths, seeds in members]
+    return significance.group_differences(groups)
+
+
+def conclusions(found: Sequence[Grouped]) -> None:
+    """Every comparison in a sentence, then as a picture."""
+    members = tuple((g.label, tuple(run.path for run in g.runs), g.seeds) for g in (one.group for one in found))
+    evaluated = tuple(run.evaluation("linear").get("created") for one in found for run in one.group.runs)
+    try:
+        pairs = measured(members, evaluated)
+    except WorkbenchError as error:
+        st.warning(str(error))
+        return
+    if not pairs:
+        st.caption("There is nothing to test: the probes' predictions are not stored. Evaluate the runs again.")
+        return
+    colours = {one.group.runs[0].id: one.colour for one in found}
+    lines = []
+    for pair in pairs:
+        colour = colours.get(pair.run, look.GREY) if pair.real else "transparent"
+        dot = f'<span class="wb-dot" style="background:{colour};box-shadow:0 0 0 1.5px {look.GREY}55"></span>'
+        style = "" if pair.real else f"color:{look.GREY}"
+        row = "display:flex;gap:.6rem;align-items:baseline;margin:.3rem 0"
+        lines.append(f'<div style="{row}">{dot}<span style="{style}">{escape(str(pair))}</span></div>')
+    st.html("".join(lines))
+    pieces.note(significance.caveat(pairs))
+    dots = [
+        intervals.Dot(
+            str(pair), colours.get(pair.run, look.GREY) if pair.real else look.GREY, *pair.difference, main=pair.real
+        )
+        for pair in pairs
+    ]
+    names = [f"{_short(pair.label)} \N{MINUS SIGN} {_short(pair.other)}" for pair in pairs]
+    figure = intervals.forest(names, dots, "difference in top-1, points")
+    pieces.chart(figure, "report-differences", "differences of accuracy with intervals")
+    pieces.note(
+        f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · bars: 95 % "
+        f"interval · in colour: significant at 5 % among {len(pairs)} comparisons"
+    )
+
+
+def _short(label: str) -> str:
+    """A model's label without space and number of seeds, which the sentences tell."""
+    return label.partition(" (")[0]
+
+
+def table(groups: Sequence[Group]) -> None:
+    """Runs, groups and baselines side by side, as ``workbench compare`` prints them."""
+    rows = comparison.comparison_table([run for group in groups for run in group.runs])
+    shown = []
+    for row in rows:
+        seeds = f" ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else ""
+        best = ", best space" if row["kind"] == "best space" else ""
+        entry = {"model": f"{row['model']}{seeds}{best}", "space": row["space"] or ""}
+        entry |= {title: comparison.interval_text(row[key]) for key, title in comparison.HEADINGS.items()}
+        shown.append(entry | {title: comparison.cost_text(key, row[key]) for key, title in comparison.COSTS.items()})
+    frame = pd.DataFrame(shown)
+    st.subheader("Side by side", anchor=False)
+    st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True, height="content")
+    for text in comparison.notes(rows):
+        pieces.note(text)
+    for row in rows:
+        if row["warning"]:
+            st.caption(row["warning"])
+
+
+def downloads(runs: Sequence[Run]) -> None:
+    """The report as a file, made when it is asked for."""
+    st.subheader("Take it along", anchor=False)
+    with st.container(horizontal=True, gap="small"):
+        for suffix, (name, mime, what) in FORMATS.items():
+            st.download_button(
+                name,
+                data=lambda suffix=suffix: report.render(runs, suffix).encode(),
+                file_name=f"report{suffix}",
+                mime=mime,
+                key=f"report{suffix}",
+                help=what,
+                icon=":material/download:",
+                on_click="ignore",
+            )
+    pieces.note("each one file that needs nothing else; the command makes the same:")
+    st.code(actions.command("report", [run.id for run in runs], "--output", "report.html"), language="bash")

@@ -1,0 +1,112 @@
+"""Makes the example runs that come with the repository, so that the app has a comparison before anybody trained.
+
+    python examples/make.py --work DIR [--seeds 3]        # trains what DIR lacks, evaluates, writes examples/runs
+
+The recipes for `shapes` with several seeds each: on one core of an AMD EPYC about an hour a seed. Kept is what the app
+shows: no weights, fewer probe images, thinner curves, pictures of each method's newest run alone. 3 MB at most.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from workbench import training
+from workbench.config import read_yaml
+from workbench.evaluation import runner
+from workbench.evaluation.features import Limits
+from workbench.store import Run, list_runs, read_json, write_json
+
+CHECKOUT = Path(__file__).parent.parent
+TARGET = CHECKOUT / "examples" / "runs"
+METHODS = ("mocov3", "vae", "ddpm")
+LIMITS = Limits(
+    train=3_000, val=500, test=1_500, probe=240, reconstruct=200, drawn=20, similarity=60, slow_samplers=False
+)
+MOST_BYTES = 3_000_000
+METRIC_ROWS = 120
+PICTURES = ("reconstruction-", "decoded-", "samples", "similarity-", "class-similarity-")
+
+
+def trained(work: Path, method: str, seed: int) -> Run:
+    """The finished run of a recipe and seed; trained now, if there is none."""
+    for run in list_runs(work):
+        summary = run.summary()
+        if (summary.get("method"), summary.get("seed"), summary["status"]) == (method, seed, "finished"):
+            return run
+    settings = read_yaml(CHECKOUT / "recipes" / f"{method}-shapes.yaml")
+    settings.pop("method", None)
+    run = training.start(method, settings | {"seed": seed, "name": method, "runs": str(work)})
+    assert run is not None
+    return run
+
+
+def ship(runs: list[Run]) -> None:
+    """Write ``examples/runs`` anew, from evaluated runs."""
+    shutil.rmtree(TARGET, ignore_errors=True)
+    newest = {str(run.info()["method"]): run.id for run in sorted(runs, key=lambda run: run.id)}
+    for run in runs:
+        _copy(run, pictures=newest[str(run.info()["method"])] == run.id)
+    probes = {str(run.info()["data"]["fingerprint"]): run.path.parent / ".probes" for run in runs}
+    for fingerprint, folder in probes.items():
+        shutil.copytree(folder / fingerprint, TARGET / ".probes" / fingerprint)
+    for array in TARGET.rglob("arrays/*.npy"):
+        _compress(array)
+
+
+def _copy(run: Run, pictures: bool) -> None:
+    kept = TARGET / run.id
+    (kept / "arrays").mkdir(parents=True)
+    shutil.copytree(run.path / "evaluations", kept / "evaluations")
+    for array in (run.path / "arrays").glob("*.npy"):
+        if pictures or not array.name.removeprefix("untrained-").startswith(PICTURES):
+            shutil.copy(array, kept / "arrays")
+    config = yaml.safe_load(run.config_text())
+    (kept / "config.yaml").write_text(yaml.safe_dump(config | {"runs": "runs"}, sort_keys=False), encoding="utf-8")
+    nobody = {"owner": "example", "host": "example"}
+    write_json(kept / "run.json", run.info() | nobody)
+    write_json(kept / "summary.json", read_json(run.path / "summary.json") | {"owner": "example", "pid": None})
+    rows = run.metrics()
+    monitored = [row for row in rows if "knn" in row]
+    logged = [row for row in rows if "knn" not in row]
+    chosen = np.unique(np.linspace(0, len(logged) - 1, METRIC_ROWS).round().astype(int))
+    lines = sorted(monitored + [_short(logged[index]) for index in chosen], key=lambda row: row["step"])
+    (kept / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
+
+
+def _short(row: dict) -> dict:
+    """A row of metrics with four significant digits."""
+    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in row.items()}
+
+
+def _compress(path: Path) -> None:
+    """Replace an array by its compressed form, which readers take where the plain one is missing."""
+    array = np.load(path, allow_pickle=False)
+    if array.dtype == np.float32 and array.size > 1000:
+        array = array.astype(np.float16)
+    np.savez_compressed(path.with_suffix(".npz"), array=array)
+    path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the whole runs, with their weights")
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    # The newest run keeps its pictures: let that be seed 0.
+    runs = [trained(options.work, method, seed) for method in METHODS for seed in reversed(range(options.seeds))]
+    runner.evaluate(runs, limits=LIMITS, thorough=True)
+    ship(runs)
+    size = sum(file.stat().st_size for file in TARGET.rglob("*") if file.is_file())
+    print(f"{len(runs)} runs in {os.path.relpath(TARGET)}, {size / 1e6:.2f} MB")
+    if size > MOST_BYTES:
+        sys.exit(f"error: more than {MOST_BYTES / 1e6:.0f} MB; lower the limits in examples/make.py.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Every figure can be saved: files that really arrive, in Chromium."""
+
+import csv
+import io
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from tests.app import test_browser
+from workbench.store import Run
+
+address = test_browser.address  # the fixture
+pytestmark = test_browser.pytestmark
+
+
+def test_a_figure_is_saved_as_png_svg_and_csv(
+    address: str, runs_folder: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, ids = runs_folder
+    with test_browser.sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=test_browser.CHROMIUM, args=list(test_browser.QUIET))
+        page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        page.set_default_timeout(120_000)
+        page.goto(f"{address}/what-it-knows?runs={ids['mocov3']}:0,{ids['vae']}:1")
+        row = page.locator(".wb-save[data-chart=probe-dots]")
+        row.wait_for()
+        page.locator(".st-key-probe-dots .js-plotly-plot .modebar-btn").first.wait_for(state="attached")
+        files = {}
+        for kind in ("PNG", "SVG", "CSV"):
+            with page.expect_download() as download:
+                row.get_by_text(kind).click()
+            files[kind] = tmp_path / download.value.suggested_filename
+            download.value.save_as(files[kind])
+        charts = page.locator(".js-plotly-plot").count()
+        assert page.locator(".wb-save").count() == charts  # none without
+        browser.close()
+    assert [path.name for path in files.values()] == ["probe-dots.png", "probe-dots.svg", "probe-dots.csv"]
+    picture = Image.open(files["PNG"])
+    assert picture.width > 1500 and picture.convert("RGBA").getpixel((2, 2))[3] == 255  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
+    drawing = ElementTree.parse(files["SVG"]).getroot()
+    assert drawing.tag.endswith("svg") and "mocov3" in "".join(drawing.itertext())
+    rows = list(csv.DictReader(io.StringIO(files["CSV"].read_text())))
+    stored = Run(folder / ids["vae"]).evaluation("linear")["rows"][0]
+    found = next(row for row in rows if row["y"] == "vae" and row["low"] and row["x title"].startswith("linear"))
+    assert [float(found[key]) for key in ("x", "low", "high")] == pytest.approx(
+        [stored["value"], stored["low"], stored["high"]]
+    )

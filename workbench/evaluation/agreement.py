@@ -1,0 +1,120 @@
+"""Do two models see alike? Layers of runs, of their untrained networks and pixels, two by two, beside chance."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from workbench.errors import WorkbenchError
+from workbench.evaluation.context import Context, Row, Subject
+from workbench.metrics.agreement import (
+    NEIGHBOURS,
+    PERMUTATIONS,
+    SLOW_PERMUTATIONS,
+    Agreement,
+    Representation,
+    agreement,
+    representation,
+    transposed,
+)
+from workbench.store import Run
+
+IMAGES = 500  # of the probe set: each permutation costs about their square
+LEAST = 3  # images; any representations of two agree perfectly
+
+Layers = Mapping[str, Representation]
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Raise a WorkbenchError unless all runs were trained on the same data, so that their probe images are the same."""
+    known: dict[str, Run] = {}
+    for run in runs:
+        known.setdefault(_data(run, "fingerprint"), run)
+    if len(known) > 1:
+        one, other = list(known.values())[:2]
+        raise WorkbenchError(
+            f"The runs {_described(one)} and {_described(other)} were trained on different data, so they cannot be "
+            "compared image by image; evaluate them one data set at a time."
+        )
+
+
+def _described(run: Run) -> str:
+    return f'{run.id} (data "{_data(run, "name")}", fingerprint {_data(run, "fingerprint")})'
+
+
+def _data(run: Run, key: str) -> str:
+    data = run.info().get("data")
+    return str(data.get(key)) if isinstance(data, dict) else "unknown"
+
+
+def representations(context: Context) -> dict[str, Layers]:
+    """Of the run, its untrained network and pixels: the probe images' features by space; nothing of too few images."""
+    chosen = context.material.spread(IMAGES)
+    if len(chosen) < LEAST:
+        return {}
+    k = min(NEIGHBOURS, (len(chosen) - 1) // 2)  # all others as neighbours would agree always
+
+    def layers(subject: Subject) -> Layers:
+        return {space: representation(found[chosen], k) for space, found in subject.features.test.items()}
+
+    return {subject.name: layers(subject) for subject in (context.trained, context.untrained, context.pixels)}
+
+
+def evaluate(contexts: Sequence[Context], known: Sequence[Mapping[str, Layers]]) -> None:
+    """Write ``agreement.json`` of runs that were evaluated together.
+
+    Values with other runs that an earlier evaluation left are kept, as long as neither checkpoint has changed.
+
+    Args:
+        contexts: the runs.
+        known: what :func:`representations` gave for each.
+    """
+    rows: dict[str, list[Row]] = {context.run.id: [] for context in contexts}
+    pairs = [(one, other) for one, other in combinations(zip(contexts, known, strict=True), 2) if one[1] and other[1]]
+    for (one, own), (other, theirs) in pairs:
+        found = agreement(list(own["run"].values()), list(theirs["run"].values()))
+        rows[one.run.id] += _rows(found, own["run"], theirs["run"], other.run.id, other.model.checkpoint)
+        rows[other.run.id] += _rows(transposed(found), theirs["run"], own["run"], one.run.id, one.model.checkpoint)
+    for context, own in zip(contexts, known, strict=True):
+        if not own:
+            n, data = len(context.material.probe), context.material.dataset.name
+            context.skip("agreement", f"Agreement takes at least {LEAST} images, and the probe set of {data} has {n}.")
+            continue
+        for name in (name for name in own if name != "run"):
+            found = agreement(list(own["run"].values()), list(own[name].values()))
+            rows[context.run.id] += _rows(found, own["run"], own[name], name, None)
+        _write(context, own["run"], rows[context.run.id])
+
+
+def _rows(
+    found: Mapping[str, Agreement], layers: Layers, other_layers: Layers, other: str, checkpoint: str | None
+) -> list[Row]:
+    """A row per pair of layers and measure."""
+    rows: list[Row] = []
+    for metric, measured in found.items():
+        for i, space in enumerate(layers):
+            for j, other_space in enumerate(other_layers):
+                row: Row = {"model": "run", "space": space, "other": other, "other_space": other_space}
+                row |= {"metric": metric, "value": float(measured.values[i, j])}
+                row |= {"expected": float(measured.expected[i, j]), "p_value": float(measured.p_values[i, j])}
+                rows.append(row | {"other_checkpoint": checkpoint})
+    return rows
+
+
+def _write(context: Context, layers: Layers, rows: list[Row]) -> None:
+    n, k = next(iter(layers.values())).nearest.shape
+    protocol = (
+        f"Linear CKA (Kornblith et al. 2019), mutual {k}-NN overlap by cosine (Huh et al. 2024) and Procrustes "
+        f"similarity (Williams et al. 2021) of the features of {n:,} probe images; expected: mean over {PERMUTATIONS} "
+        f"permutations of the images ({SLOW_PERMUTATIONS} for Procrustes), as independent features of the same widths "
+        "give; p-values corrected for the search over all pairs of layers of the two models."
+    )
+    earlier, fresh = context.run.evaluation("agreement"), {row["other"] for row in rows}
+    same = ("checkpoint", context.model.checkpoint), ("protocol", protocol)
+    if all(earlier.get(key) == value for key, value in same):
+        rows += [row for row in earlier.get("rows", []) if row.get("other") not in fresh and _holds(context, row)]
+    context.write("agreement", protocol, n, "probe", rows=rows, default=context.model.default, k=k)
+
+
+def _holds(context: Context, row: Row) -> bool:
+    """Whether the other run of an earlier row is still there with the same weights."""
+    other = Run(context.run.path.parent / str(row.get("other"))).evaluation("agreement").get("checkpoint")
+    return other is not None and other == row.get("other_checkpoint")

@@ -1,0 +1,118 @@
+"""Seeds as groups: runs that differ in nothing but their random seed are one method, measured several times. No torch.
+
+The bootstrap interval of one run says how far its number would move on other test images. It cannot say what another
+random initialisation and another order of images would give; that takes several seeds, whose spread is told here.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.config import read_yaml
+from workbench.errors import WorkbenchError
+from workbench.metrics.intervals import Interval, student
+from workbench.store import Run
+
+Row = dict[str, Any]
+ENOUGH = 3
+"""Seeds per group from which differences are tested over seeds."""
+IRRELEVANT = {  # settings that change where, or how quickly, the same result comes about; `data` is in the fingerprint
+    *("seed", "name", "runs", "data", "download", "device", "compile", "preset"),
+    *("data.cache", "data.memory_mb", "log_every", "monitor_every", "checkpoint_every", "snapshots"),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one method, data and configuration, each with another seed; or a single run.
+
+    Attributes:
+        label: what to call it, without the number of seeds; different for all groups made together.
+        runs: in the order in which they were given.
+        seeds: of the runs, None where a run does not tell it.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+    seeds: tuple[int | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def title(self) -> str:
+        """The label, with the number of seeds where there are several."""
+        return f"{self.label} ({len(self)} seeds)" if len(self) > 1 else self.label
+
+
+def group_runs(
+    runs: Sequence[Run], names: Sequence[str] | None = None, traits: Sequence[Row | None] | None = None
+) -> list[Group]:
+    """The groups of seeds among runs, in the order of their first runs.
+
+    Runs are alike when method, data fingerprint, number of steps and every setting but :data:`IRRELEVANT` ones agree.
+    A run that does not tell its seed or configuration, or repeats a seed, is a group of its own.
+
+    Args:
+        names: what to call the runs; by default their names or methods. A group whose runs have different names is
+            called by its method.
+        traits: of the runs, where :func:`traits_of` is known already.
+    """
+    names = names or [str(run.summary().get("name") or run.summary().get("method") or run.id) for run in runs]
+    traits = [traits_of(run) for run in runs] if traits is None else traits
+    seeds = [seed if isinstance(seed := run.info().get("seed"), int) else None for run in runs]
+    members: list[list[int]] = []  # indices of runs
+    for index, (own, seed) in enumerate(zip(traits, seeds, strict=True)):
+        known = own is not None and seed is not None
+        fits = (group for group in members if traits[group[0]] == own and seed not in [seeds[i] for i in group])
+        group = next(fits, None) if known else None
+        if group is None:
+            members.append([index])
+        else:
+            group.append(index)
+    labels = []
+    for group in members:
+        called, run = {names[index] for index in group}, runs[group[0]]
+        labels.append(called.pop() if len(called) == 1 else str(run.info().get("method") or run.id))
+    firsts = [group[0] for group in members]
+    labels = _distinct(labels, [traits[index] or {} for index in firsts], [runs[index].id for index in firsts])
+    return [
+        Group(label, tuple(runs[index] for index in group), tuple(seeds[index] for index in group))
+        for label, group in zip(labels, members, strict=True)
+    ]
+
+
+def over_seeds(values: Iterable[float]) -> Interval:
+    """Mean and 95 % interval over seeds, Student's t; the bounds are NaN for a single seed."""
+    return student(list(values))
+
+
+def traits_of(run: Run) -> Row | None:
+    """What runs of a group have in common, by name; None where it is not known."""
+    info = run.info()
+    data, cost = (value if isinstance(value := info.get(key), dict) else {} for key in ("data", "cost"))
+    try:
+        config = read_yaml(run.path / "config.yaml")
+    except WorkbenchError:
+        return None
+    if not config or not data.get("fingerprint"):
+        return None
+    kept = {key: value for key, value in config.items() if key not in IRRELEVANT}
+    step = re.search(r"\bstep (\d+)", str(run.evaluation("linear").get("checkpoint")))
+    steps = int(step[1]) if step else cost.get("steps")
+    return kept | {"method": info.get("method"), "data": data["fingerprint"], "steps": steps}
+
+
+def _distinct(labels: Sequence[str], traits: Sequence[Row], ids: Sequence[str]) -> list[str]:
+    """Labels that are all different: where two are alike, with the settings that differ, or the end of the id."""
+    result = []
+    for label, own in zip(labels, traits, strict=True):
+        alike = [other for other, name in zip(traits, labels, strict=True) if name == label]
+        keys = [key for key in own if key != "data" and any(other.get(key) != own[key] for other in alike)]
+        told = ", ".join(f"{key}={own[key]}" for key in keys)
+        result.append(f"{label} {told}" if len(alike) > 1 and told and len(keys) <= 2 else label)
+    return [
+        f"{label} \N{MIDDLE DOT} {run_id[-4:]}" if result.count(label) > 1 else label
+        for label, run_id in zip(result, ids, strict=True)
+    ]

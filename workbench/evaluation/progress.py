@@ -1,0 +1,98 @@
+"""What a person sees while runs are evaluated: a bar over the evaluations, and one for each long loop inside them."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+T = TypeVar("T")
+LOG_SECONDS = 3.0
+
+
+class EvaluationProgress:
+    """Two live bars on a terminal; elsewhere nothing but the lines that are printed.
+
+    Args:
+        total: evaluations over all runs.
+        quiet: say nothing.
+    """
+
+    def __init__(self, total: int, quiet: bool = False) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            _Pace(),
+        )
+        console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
+        self._bars = Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty())
+        self._outer = self._bars.add_task("", total=total)
+        self._logged = 0.0
+
+    def __enter__(self) -> "EvaluationProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def start(self, text: str) -> None:
+        """Say what is done now."""
+        self._bars.update(self._outer, description=text)
+        outer = self._bars.tasks[self._outer]
+        self._log(f"{text}  {outer.completed:.0f} of {outer.total:.0f}")
+
+    def advance(self) -> None:
+        """One evaluation of one run is done."""
+        self._bars.advance(self._outer)
+
+    def print(self, text: str) -> None:
+        """A line that stays."""
+        self._bars.console.print(text)
+
+    def track(self, items: Sequence[T], what: str) -> Iterator[T]:
+        """The items one by one, with a bar of their own that shows rate and time left."""
+        task: TaskID = self._bars.add_task(f"  {what}", total=len(items), paced=True)
+        try:
+            for done, item in enumerate(items):
+                if time.monotonic() - self._logged > LOG_SECONDS:
+                    self._log(f"{what}  {done} of {len(items)}")
+                yield item
+                self._bars.advance(task)
+        finally:
+            self._bars.remove_task(task)
+
+    def _log(self, text: str) -> None:
+        """In a background command of the app, which shows the last line of the log."""
+        if os.environ.get("WORKBENCH_JOB"):
+            print(text, file=sys.stderr, flush=True)
+            self._logged = time.monotonic()
+
+
+class _Pace(ProgressColumn):
+    """Rate and time left of a loop; the evaluations themselves last too differently for either."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True))
+
+    def render(self, task: Task) -> Text:
+        if not task.fields.get("paced") or not task.speed or task.time_remaining is None:
+            return Text("")
+        minutes, seconds = divmod(round(task.time_remaining), 60)
+        return Text(f"{task.speed:.3g}/s, {minutes}:{seconds:02d} left")

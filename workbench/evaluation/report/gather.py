@@ -1,0 +1,97 @@
+"""The numbers of an evaluation, over all runs: one entry per model and whatever tells its rows apart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.evaluation.comparison import Row, mapping_of, rows_of
+from workbench.evaluation.groups import Group, over_seeds
+from workbench.metrics.intervals import Interval
+from workbench.store import Run
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number of a model.
+
+    Attributes:
+        model: as it is printed: a group's title, ``untrained mocov3``, ``pixels``.
+        group: index of the group it belongs to; None for what all share.
+        kind: ``run``, ``untrained`` or ``shared``.
+        row: the first of the rows that were averaged.
+        interval: over images for a single run, over seeds (Student's t) for several.
+        seeds: how many runs were averaged.
+    """
+
+    model: str
+    group: int | None
+    kind: str
+    row: Row
+    interval: Interval
+    seeds: int
+
+    @property
+    def grey(self) -> bool:
+        return self.kind != "run"
+
+
+def entries(
+    groups: Sequence[Group], evaluation: str, *keys: str, keep: Callable[[Run, Row], object] = lambda run, row: True
+) -> list[Entry]:
+    """The entries of an evaluation: models in the order of the groups, baselines last.
+
+    Args:
+        keys: names of the entries of a row, beside its model, that tell rows apart.
+        keep: which rows of a run to take.
+    """
+    several = len({mapping_of(run, "data").get("fingerprint") for group in groups for run in group.runs}) > 1
+    found: dict[tuple[Any, ...], list[tuple[Run, Row]]] = {}
+    about: dict[tuple[Any, ...], tuple[str, int | None, str]] = {}
+    for index, group in enumerate(groups):
+        data = f" on {mapping_of(group.runs[0], 'data').get('name')}" if several else ""
+        for run in group.runs:
+            for row in rows_of(run, evaluation):
+                model = str(row.get("model"))
+                kind = "run" if model == "run" else "untrained" if model.startswith("untrained") else "shared"
+                name = {"run": group.title, "untrained": f"untrained {group.label}", "shared": model}[kind] + data
+                key = (name, kind, *(str(row.get(name)) for name in keys))
+                known = found.setdefault(key, [])
+                if not keep(run, row) or any(other is run for other, _ in known):
+                    continue
+                if kind != "shared" or not known:  # what all share is measured once
+                    known.append((run, row))
+                    about[key] = name, None if kind == "shared" else index, kind
+    made = [
+        Entry(*about[key], rows[0][1], _interval([row for _, row in rows]), len(rows))
+        for key, rows in found.items()
+        if rows
+    ]
+    order = {"run": 0, "untrained": 1, "shared": 2}
+    return sorted(made, key=lambda entry: order[entry.kind])
+
+
+def _interval(rows: Sequence[Row]) -> Interval:
+    values = [float(row["value"]) for row in rows]
+    if len(set(values)) > 1:
+        return over_seeds(values)
+    bounds = (rows[0].get("low"), rows[0].get("high"))
+    low, high = (float(bound) if isinstance(bound, int | float) else np.nan for bound in bounds)
+    return Interval(values[0], low, high)
+
+
+def printed(interval: Interval, digits: int = 1) -> str:
+    """A number and its interval."""
+    value, low, high = interval
+    bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) and np.isfinite(high) else ""
+    return f"{value:.{digits}f}{bounds}"
+
+
+def default_of(run: Run, *evaluations: str) -> str | None:
+    """The run's default space, as its evaluations name it."""
+    for name in (*evaluations, "linear", "knn", "factors"):
+        found = run.evaluation(name).get("default")
+        if isinstance(found, str):
+            return found
+    return None

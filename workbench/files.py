@@ -1,0 +1,110 @@
+"""Files that appear whole and are read with care: JSON and arrays of the run directory.
+
+Writers rename whole files into place; readers survive any file that is missing, truncated or foreign.
+"""
+
+import errno
+import json
+import os
+import re
+import secrets
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+
+
+@contextmanager
+def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Write a file under a temporary name and rename it into place, so that readers see all of it or none.
+
+    Raises:
+        WorkbenchError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):  # where a folder of the path is a file, this fails too
+            temporary.unlink(missing_ok=True)
+        raise storage_error(error, path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def storage_error(error: OSError, path: Path) -> WorkbenchError:
+    """What a failed write means for the person."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkbenchError(
+            f"No space left on the disk of {path.parent}; free some, then `workbench resume` continues."
+        )
+    return WorkbenchError(f"Cannot write {path}: {error.strerror or error}; choose another place.")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all; NumPy numbers and arrays are allowed, NaN and infinity become null."""
+    with replacing(path, "w") as file:
+        json.dump(plain(content), file, indent=1, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """As JSON knows it: NumPy numbers and arrays become plain ones, NaN and infinity null, paths text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or ``{}`` where the file is missing, broken or something else."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            content = json.loads(file.read())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as ``.npy``, whole or not at all."""
+    with replacing(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path) -> np.ndarray | None:
+    """An array, memory-mapped, or None where it is missing or broken.
+
+    Where there is no ``.npy``, the entry ``array`` of an ``.npz`` beside it is read: shipped runs are compressed.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, EOFError):
+        return None
+    try:
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as compressed:
+            return compressed["array"]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def safe_name(name: str) -> str:
+    """A name as part of a file name: characters outside ``[A-Za-z0-9=._-]`` become ``_``."""
+    return re.sub(r"[^A-Za-z0-9=._-]", "_", name)
