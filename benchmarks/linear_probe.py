@@ -100,6 +100,7 @@ def main() -> None:
             peers = theirs(x, y, options.tolerance, options.cold)
             clocks.append(clock())
             seconds.append(np.diff(clocks, axis=0))
+            print("seconds (wall, processor): ours, scikit-learn", *seconds[-1].round(2).tolist(), flush=True)
     print("weight     iterations   test accuracy, %   equal predictions, %   loss beyond ours")
     for weight, fit, peer in zip(WEIGHTS, fits, peers, strict=True):
         one, other = fit.predict(x_test), peer.predict(x_test)

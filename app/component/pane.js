@@ -3,6 +3,7 @@
 const MARGIN = 0.05; // of the pane, around the points
 const RINGED = 10; // neighbours that are lit
 const MOVE_MS = 420;
+const CLICK_MS = 220; // after which a click is no half of a double click
 
 class Pane {
   constructor(stage, index) {
@@ -176,7 +177,7 @@ class Pane {
       const lines = event.deltaMode === 1 ? 16 : 1;
       this.zoom(Math.exp(-event.deltaY * lines * 0.0016), this.points && this.place(event));
     }, { passive: false });
-    plot.addEventListener("dblclick", () => this.reset());
+    plot.addEventListener("dblclick", () => { clearTimeout(this.click); this.reset(); });
     plot.addEventListener("contextmenu", (event) => this.drag && event.preventDefault());
     plot.addEventListener("pointerdown", (event) => this.press(event));
     plot.addEventListener("pointermove", (event) => (this.drag ? this.pull(event) : this.look(event)));
@@ -200,6 +201,7 @@ class Pane {
 
   press(event) {
     if (!this.points || event.button > 2) return;
+    clearTimeout(this.click);
     const tool = event.button || event.altKey ? "pan" : this.stage.tool;
     this.drag = { tool, x: event.clientX, y: event.clientY, view: { ...this.view }, far: false, start: this.place(event) };
     try { this.plot.setPointerCapture(event.pointerId); } catch { /* an event made by a program has no pointer */ }
@@ -227,7 +229,7 @@ class Pane {
     const add = event.shiftKey || event.ctrlKey || event.metaKey;
     if (path) return this.stage.choose(inside(path, this.points.x, this.points.y), add);
     const row = this.under(event);
-    if (row >= 0 && !event.button) this.stage.choose([row], add, true);
+    if (row >= 0 && !event.button) this.click = setTimeout(() => this.stage.choose([row], add, true), CLICK_MS);
   }
 
   cancel() {

@@ -97,6 +97,7 @@ class Stage {
       this.labels = new Uint16Array(common, 8 * told.n, told.n);
       this.values = told.values ? new Float32Array(await this.fetched(told.values) ?? new ArrayBuffer(0)) : null;
     }
+    if (this.hover?.row < told.n && this.hover.pane.codes) this.describe(this.hover); // its image may have come
     this.dirty();
   }
 

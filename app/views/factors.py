@@ -53,7 +53,7 @@ def _mean(rows: Sequence[dict]) -> dict:
     if len(set(values)) < 2:  # untrained networks may all have been drawn from one seed
         return rows[0]
     spaces = "/".join(dict.fromkeys(str(row.get("space", "")) for row in rows))
-    return rows[0] | groups.over_seeds(values)._asdict() | {"space": spaces, "seeds": len(rows)}
+    return rows[0] | groups.over_seeds(values, rows[0].get("metric"))._asdict() | {"space": spaces, "seeds": len(rows)}
 
 
 def columns_for(found: Sequence[Grouped], space: str) -> Columns:

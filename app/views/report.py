@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app import actions, intervals, look, pieces, seed_groups, selection
+from app import actions, intervals, look, pieces, reading, seed_groups, selection
 from app.seed_groups import Grouped
 from workbench.errors import WorkbenchError
 from workbench.evaluation import comparison, report, significance
@@ -26,7 +26,7 @@ Members = tuple[tuple[str, tuple[Path, ...], tuple[int | None, ...]], ...]
 
 def render() -> None:
     chosen, missing = pieces.having(
-        selection.choices(), "linear", lambda choice, evaluation: choice.status != "unreadable" and evaluation
+        selection.choices(), "linear", lambda _, evaluation: reading.rows(evaluation, model="run")
     )
     if chosen:
         comparable, _ = pieces.same_probe(chosen)

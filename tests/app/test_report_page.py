@@ -47,6 +47,10 @@ def text(app: AppTest) -> str:
     return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
 
 
+def models(app: AppTest) -> list[str]:
+    return app.dataframe[0].value["model"].tolist()
+
+
 def test_conclusions_stand_on_top_and_files_below(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
     chosen = [ids[method] for method in ("mocov3", "vae", "ddpm")]
@@ -57,8 +61,7 @@ def test_conclusions_stand_on_top_and_files_below(show: Show, runs_folder: Folde
         assert str(pair) in said
     assert len(app.get("plotly_chart")) == 1 and len(app.get("download_button")) == 4
     assert f"workbench report {' '.join(chosen)} --output report.html" in said
-    table = app.dataframe[0].value
-    assert list(table["model"][:3]) == ["mocov3", "vae", "ddpm"] and "pixels" in set(table["model"])
+    assert models(app)[:3] == ["mocov3", "vae", "ddpm"] and "pixels" in models(app)
 
 
 def test_downloads_are_what_the_command_writes(runs_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,11 +79,11 @@ def test_one_run_of_each_method_takes_its_other_seeds_in(show: Show, seeds: list
     folder = seeds[0].path.parent
     app = show(folder, "report", [seeds[1].id, seeds[3].id])
     assert app.toggle(key="all-seeds").value and "2 other seeds" in app.toggle(key="all-seeds").label
-    assert app.dataframe[0].value["model"][0] == "mocov3 (3 seeds)"
+    assert models(app)[0] == "mocov3 (3 seeds)"
     assert "mocov3 (projector, 3 seeds)" in text(app)
     assert all(run.id in text(app) for run in seeds)  # the command that makes the report
     app.toggle(key="all-seeds").set_value(False).run()
-    assert app.dataframe[0].value["model"][0] == "mocov3" and "3 seeds" not in text(app)
+    assert models(app)[0] == "mocov3" and "3 seeds" not in text(app)
 
 
 def test_factors_of_a_group_with_backbone_and_projector(show: Show, seeds: list[Run]) -> None:
@@ -95,7 +98,7 @@ def test_factors_of_a_group_with_backbone_and_projector(show: Show, seeds: list[
     ]
     places = [spec.replace("\\u003cbr\\u003e", " ").replace("<br>", " ").find(f'"{name}"') for name in columns]
     assert -1 not in places and places == sorted(places)
-    assert "over seeds (Student's t)" in text(app) and "means over 3/1 seeds" in text(app)
+    assert "over seeds (Student" in text(app) and "means over 3/1 seeds" in text(app)
 
 
 def test_the_linear_page_tests_groups_too(show: Show, seeds: list[Run]) -> None:
@@ -108,7 +111,7 @@ def test_the_linear_page_tests_groups_too(show: Show, seeds: list[Run]) -> None:
 def test_broken_and_unevaluated_runs(show: Show, runs_folder: Folder, choice: tuple[str, ...]) -> None:
     folder, ids = runs_folder
     app = show(folder, "report", [*(ids[role] for role in choice), "somebody-elses"])
-    assert not app.exception and "workbench evaluate" in text(app) or "stopped without a word" in text(app)
+    assert not app.exception and "workbench evaluate" in text(app)
 
 
 def test_every_file_of_a_run_can_be_torn(show: Show, seeds: list[Run]) -> None:

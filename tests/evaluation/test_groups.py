@@ -91,6 +91,11 @@ def test_over_seeds_is_students_interval() -> None:
     assert np.isnan(over_seeds([1.0])[1:]).all()
 
 
+def test_an_interval_over_seeds_ends_where_the_metric_does() -> None:
+    assert over_seeds([90.0, 96.0, 99.0])[2] > 100 == over_seeds([90.0, 96.0, 99.0], "top1")[2]
+    assert over_seeds([0.9, 1.0], "r2")[2] == 1 and over_seeds([0.0, 0.2], "r2")[1] < 0
+
+
 def test_groups_of_three_are_tested_over_seeds_and_images(tmp_path: Path) -> None:
     good = [make_run(tmp_path, seed, 0.8) for seed in range(3)]
     bad = [make_run(tmp_path, seed, 0.5, method="vae", name="vae") for seed in range(3)]

@@ -16,6 +16,7 @@ from workbench.store import Run
 Row = dict[str, Any]
 MEASURES = {"knn": "kNN", "linear": "linear probe", "retrieval": "retrieval", "reconstruction": "reconstruction"}
 HEADINGS = {"knn": "kNN %", "linear": "linear %", "retrieval": "mAP@10 %", "reconstruction": "reconstruction dB"}
+METRICS = {"knn": "top1", "linear": "top1", "retrieval": "map@10", "reconstruction": "psnr"}
 COSTS = {
     "parameters": "parameters",
     "flops_per_image": "FLOPs/image",
@@ -144,7 +145,7 @@ def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
     if len(set(values)) < 2:  # untrained networks may all have been drawn from one seed
         return cells[0] if cells else None
     shared = {key: cells[0][key] if len({cell[key] for cell in cells}) == 1 else None for key in ("n", "checkpoint")}
-    return over_seeds(values)._asdict() | {"n": cells[0]["n"]} | shared | {"values": values}
+    return over_seeds(values, METRICS.get(evaluation))._asdict() | {"n": cells[0]["n"]} | shared | {"values": values}
 
 
 def _value(run: Run, evaluation: str, **where: Any) -> Row | None:

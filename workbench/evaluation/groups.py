@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from workbench.config import read_yaml
 from workbench.errors import WorkbenchError
 from workbench.metrics.intervals import Interval, student
@@ -21,6 +23,10 @@ IRRELEVANT = {  # settings that change where, or how quickly, the same result co
     *("seed", "name", "runs", "data", "download", "device", "compile", "preset"),
     *("data.cache", "data.memory_mb", "log_every", "monitor_every", "checkpoint_every", "snapshots"),
 }
+
+
+LIMITS = {name: (0.0, 100.0) for name in ("top1", "accuracy", "matching", "map@10")} | {"r2": (-np.inf, 1.0)}
+"""What a metric can be, where it is bounded."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,15 @@ def group_runs(
     ]
 
 
-def over_seeds(values: Iterable[float]) -> Interval:
-    """Mean and 95 % interval over seeds, Student's t; the bounds are NaN for a single seed."""
-    return student(list(values))
+def over_seeds(values: Iterable[float], metric: str | None = None) -> Interval:
+    """Mean and 95 % interval over seeds, Student's t; the bounds are NaN for a single seed.
+
+    Args:
+        metric: of the values; an interval that reaches beyond what the metric can be ends there.
+    """
+    value, low, high = student(list(values))
+    lowest, highest = LIMITS.get(metric or "", (-np.inf, np.inf))
+    return Interval(value, float(np.maximum(low, lowest)), float(np.minimum(high, highest)))
 
 
 def traits_of(run: Run) -> Row | None:

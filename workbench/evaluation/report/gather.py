@@ -75,7 +75,7 @@ def entries(
 def _interval(rows: Sequence[Row]) -> Interval:
     values = [float(row["value"]) for row in rows]
     if len(set(values)) > 1:
-        return over_seeds(values)
+        return over_seeds(values, str(rows[0].get("metric")))
     bounds = (rows[0].get("low"), rows[0].get("high"))
     low, high = (float(bound) if isinstance(bound, int | float) else np.nan for bound in bounds)
     return Interval(values[0], low, high)
