@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -29,8 +30,8 @@ LIMITS = Limits(
     train=3_000, val=500, test=1_500, probe=240, reconstruct=200, drawn=20, similarity=60, slow_samplers=False
 )
 MOST_BYTES = 3_000_000
-METRIC_ROWS = 120
-PICTURES = ("reconstruction-", "decoded-", "samples", "similarity-", "class-similarity-")
+METRIC_ROWS = 60
+PICTURES = ("neighbours-", "reconstruction-", "decoded-", "samples", "similarity-", "class-similarity-")
 
 
 def trained(work: Path, method: str, seed: int) -> Run:
@@ -62,7 +63,10 @@ def ship(runs: list[Run]) -> None:
 def _copy(run: Run, pictures: bool) -> None:
     kept = TARGET / run.id
     (kept / "arrays").mkdir(parents=True)
-    shutil.copytree(run.path / "evaluations", kept / "evaluations")
+    (kept / "evaluations").mkdir()
+    for file in (run.path / "evaluations").glob("*.json"):
+        text = json.dumps(_short(read_json(file)), separators=(",", ":"), ensure_ascii=False)
+        (kept / "evaluations" / file.name).write_text(text, encoding="utf-8")
     for array in (run.path / "arrays").glob("*.npy"):
         if pictures or not array.name.removeprefix("untrained-").startswith(PICTURES):
             shutil.copy(array, kept / "arrays")
@@ -79,9 +83,13 @@ def _copy(run: Run, pictures: bool) -> None:
     (kept / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
 
 
-def _short(row: dict) -> dict:
-    """A row of metrics with four significant digits."""
-    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in row.items()}
+def _short(value: Any) -> Any:
+    """JSON with its numbers cut to five significant digits."""
+    if isinstance(value, dict):
+        return {key: _short(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _compress(path: Path) -> None:
@@ -100,7 +108,7 @@ def main() -> None:
     options = parser.parse_args()
     # The newest run keeps its pictures: let that be seed 0.
     runs = [trained(options.work, method, seed) for method in METHODS for seed in reversed(range(options.seeds))]
-    runner.evaluate(runs, limits=LIMITS, thorough=True)
+    runner.evaluate(runs, limits=LIMITS)
     ship(runs)
     size = sum(file.stat().st_size for file in TARGET.rglob("*") if file.is_file())
     print(f"{len(runs)} runs in {os.path.relpath(TARGET)}, {size / 1e6:.2f} MB")

@@ -25,7 +25,7 @@ IRRELEVANT = {  # settings that change where, or how quickly, the same result co
 }
 
 
-LIMITS = {name: (0.0, 100.0) for name in ("top1", "accuracy", "matching", "map@10")} | {"r2": (-np.inf, 1.0)}
+LIMITS = dict.fromkeys(("top1", "accuracy", "matching", "map@10"), (0.0, 100.0)) | {"r2": (-np.inf, 1.0)}
 """What a metric can be, where it is bounded."""
 
 
