@@ -33,17 +33,17 @@ def app(
     """Open the app on the runs in the browser. It reads and never writes, unless actions are allowed."""
     if jobs < 1:
         raise WorkbenchError(f"--jobs must be at least 1, not {jobs}.")
-    if runs == RUNS and EXAMPLES.is_dir() and not list_runs(runs):
-        print(
-            f"The folder {runs} has no runs yet: these are the examples that come with the workbench, without weights."
-        )
-        runs, allow_actions = EXAMPLES, False
     if port is None:
         port = next(
             (candidate for candidate in range(FIRST_PORT, FIRST_PORT + 100) if _is_free(host, candidate)), FIRST_PORT
         )
     if not _is_free(host, port):
         raise WorkbenchError(f"Port {port} of {host} cannot be opened; choose another with --port.")
+    if runs == RUNS and EXAMPLES.is_dir() and not list_runs(runs):
+        print(
+            f"The folder {runs} has no runs yet: these are the examples that come with the workbench, without weights."
+        )
+        runs, allow_actions = EXAMPLES, False
     from app.launch import command
 
     argv, environment = command(port, runs, host, allow_actions, jobs)
