@@ -9,7 +9,7 @@ import streamlit as st
 from app import pictures, pieces, reading, selection, verdicts
 from app.selection import Choice
 
-ACROSS = 12
+ACROSS = 10
 
 
 def verdict_table(chosen: Sequence[Choice]) -> None:

@@ -26,7 +26,7 @@ def show(one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Prob
         lacking = [c for c, model in zip((one, other), sides, strict=True) if model.nearest is None]
         runs = [choice for choice in lacking if isinstance(choice, Choice)] or [one]
         command = pieces.evaluate_command(runs) + " --only retrieval"
-        pieces.empty("Their neighbours are not known", "This command finds them; then reload the page:", command)
+        pieces.empty("Their neighbours are not known", "This command finds them:", command)
     else:
         neighbours(sides[0], sides[1], known)
     verdicts(sides[0], sides[1], known)

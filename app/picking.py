@@ -135,7 +135,6 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
         selected=unseen,
         unselected=unseen,
         showlegend=False,
-        customdata=np.stack([true, told], 1),
         text=[f"{classes[i]} → {classes[j]}<br><b>{share[i, j]:.3g}</b> %" for i, j in zip(true, told, strict=True)],
         hovertemplate="%{text}<extra></extra>",
     )
@@ -145,12 +144,12 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
 def clicked(choice: Choice, key: str) -> None:
     """Select the probe images of the cell that was clicked."""
     points = st.session_state[key]["selection"]["points"]
-    cell = points[0].get("customdata") if points else None
+    cell = [reading.number(points[0].get(axis)) for axis in ("y", "x")] if points else []
     probe = reading.probe(choice.run)
     ids = np.asarray(probe.ids()) if probe is not None else None
     labels = reading.matrix(probe.labels(), (len(ids),)) if probe is not None and ids is not None else None
     told = verdicts.predicted(choice.run, ids) if ids is not None else None
-    if not cell or ids is None or labels is None or told is None:
+    if None in cell or not cell or ids is None or labels is None or told is None:
         return
     found = ids[(labels == cell[0]) & (told == cell[1])]
     if len(found):

@@ -69,7 +69,8 @@
 
   function csv(plot) {
     const head = ["x title", "y title", "series", "x", "y", "value", "low", "high", "note"];
-    const shown = plot._fullData.filter((trace) => trace.visible === true && trace.hoverinfo !== "skip");
+    const seen = (trace) => trace.visible === true && trace.hoverinfo !== "skip" && trace.marker?.opacity !== 0;
+    const shown = plot._fullData.filter(seen);
     const rows = shown.flatMap((trace) => rowsOf(plot, trace));
     const used = head.map((_, column) => rows.some((row) => row[column] !== "" && row[column] !== undefined));
     return [head, ...rows].map((row) => row.filter((_, c) => used[c]).map(quoted).join(",")).join("\n") + "\n";

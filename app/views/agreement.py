@@ -58,7 +58,7 @@ def render() -> None:
     if outdated:
         names = ", ".join(choice.label for choice in outdated)
         command = pieces.evaluate_command(outdated) + " --only agreement"
-        text = "It knew CKA alone, without what chance gives. This command measures anew; then reload the page:"
+        text = "It knew CKA alone, without what chance gives. This command measures anew:"
         pieces.empty(f"{names}: compared by an earlier version", text, command)
     pieces.lacking([choice for choice in missing if choice not in outdated], "agreement")
 

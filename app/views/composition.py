@@ -64,7 +64,7 @@ def render() -> None:
     if not found:
         pieces.empty(
             "No study of augmentations yet",
-            "This command trains a small network for each of 49 pairs; then reload the page:",
+            "This command trains a small network for each of 49 pairs:",
             "workbench compose mocov3 --config recipes/composition-shapes.yaml",
         )
         return

@@ -179,7 +179,7 @@ def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
         names = ", ".join(choice.label for choice in choices)
         what = " and ".join(", ".join(pieces.NAMES[task] for task in missing).rsplit(", ", 1))
         command = pieces.evaluate_command(choices) + "".join(f" --only {task}" for task in missing)
-        pieces.empty(f"{names}: no {what} yet", "Takes minutes for each run; then reload the page:", command)
+        pieces.empty(f"{names}: no {what} yet", "Takes minutes for each run:", command)
 
 
 def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:

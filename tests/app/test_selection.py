@@ -4,12 +4,14 @@ import json
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import search, selection, verdicts
+from app import picking, search, selection, verdicts
 from workbench.errors import WorkbenchError
 from workbench.store import Run, probe_of
 
@@ -161,6 +163,29 @@ def test_a_cell_of_a_confusion_matrix_selects_its_images(show: Show, runs_folder
     app.selectbox(key="cell-told").set_value(classes[taken]).run()
     assert not app.exception
     assert sorted(selection.read_images(in_url(app), [np.asarray(probe_ids)])) == sorted(expected.tolist())
+
+
+def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, ids = runs_folder
+    run, probe = Run(folder / ids["vae"]), probe_of(folder, "fixture01")
+    labels, probe_ids = probe.labels(), probe.ids()
+    assert labels is not None and probe_ids is not None
+    told = verdicts.predicted(run, np.asarray(probe_ids))
+    assert told is not None
+    true, taken = next((t, p) for t, p in zip(labels, told, strict=True) if p not in (t, verdicts.UNKNOWN))
+    choice, chosen, said = selection.Choice(run, 0, "#000000", "vae", run.summary()), [], []
+    monkeypatch.setattr(selection, "select_images", lambda found: chosen.append(list(found)))
+    monkeypatch.setattr(picking.st, "toast", said.append)
+    figure = go.Figure()
+    picking.cells(figure, choice, "cells", np.full((6, 6), 10.0), list("abcdef"))
+    points: Any = figure.data[0]
+    index = next(i for i in range(36) if (points.y[i], points.x[i]) == (true, taken))
+    for clicks in ([], [{"x": int(points.x[index]), "y": int(points.y[index])}], [{"x": 99, "y": 0}]):
+        monkeypatch.setattr(picking.st, "session_state", {"cells": {"selection": {"points": clicks}}})
+        picking.clicked(choice, "cells")
+    assert chosen == [probe_ids[(labels == true) & (told == taken)].tolist()]
+    assert len(said) == 1 and "No image of the probe set" in said[0]
+    assert picking.cells(figure, choice, "cells", np.zeros((100, 100)), ["x"] * 100) == {}
 
 
 def test_a_selection_of_other_data_says_so_and_can_be_cleared(show: Show, runs_folder: Folder) -> None:

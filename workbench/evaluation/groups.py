@@ -25,7 +25,10 @@ IRRELEVANT = {  # settings that change where, or how quickly, the same result co
 }
 
 
-LIMITS = dict.fromkeys(("top1", "accuracy", "matching", "map@10"), (0.0, 100.0)) | {"r2": (-np.inf, 1.0)}
+LIMITS: dict[str, tuple[float, float]] = {
+    "top1": (0, 100), "accuracy": (0, 100), "matching": (0, 100), "map@10": (0, 100),
+    "r2": (-np.inf, 1), "kept": (-np.inf, 1),
+}  # fmt: skip
 """What a metric can be, where it is bounded."""
 
 

@@ -13,7 +13,8 @@ from workbench.metrics.logistic import logistic_path
 
 REGULARISATION = tuple(10.0**-exponent for exponent in range(-1, 6))
 RIDGE = tuple(10.0**-exponent for exponent in range(-1, 6))
-ONE_THREAD = 10_000_000  # features x samples below which waiting for a second thread costs more than it saves
+# Features x samples below which a second thread gains little, and costs a lot on a busy machine.
+ONE_THREAD = 100_000_000
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _interval(rows: Sequence[Row]) -> Interval:
 
 def printed(interval: Interval, digits: int = 1) -> str:
     """A number and its interval."""
-    value, low, high = interval
+    value, low, high = (round(end, digits) + 0.0 if np.isfinite(end) else end for end in interval)  # no "-0.00"
     bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) and np.isfinite(high) else ""
     return f"{value:.{digits}f}{bounds}"
 

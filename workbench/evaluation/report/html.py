@@ -8,7 +8,7 @@ from workbench.evaluation.report.document import Block, Code, Document, Figure, 
 STYLE = """
 :root {color-scheme: light dark; --page: light-dark(#fff, #14171a); --ink: light-dark(#1c2024, #e8eaed);
   --grey: #7b838b; --line: light-dark(#d9dde1, #343a40);}
-body {margin: 0 auto; padding: 3rem 1.5rem 5rem; max-width: 60rem; background: var(--page); color: var(--ink);
+body {margin: 0 auto; padding: 3rem 1.5rem 5rem; max-width: 66rem; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif;}
 h1 {font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem;}
 h2 {font-size: 1.25rem; margin: 3rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--line);}
@@ -19,7 +19,7 @@ li::before {content: "\\25CB"; position: absolute; left: 0;}
 li.real {color: var(--ink);}
 li.real::before {content: "\\25CF";}
 .wide {overflow-x: auto; margin: 1rem 0 .4rem;}
-table {border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums;}
+table {border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums;}
 caption {text-align: left; padding-bottom: .4rem;}
 th, td {padding: .28rem .95rem .28rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line);}
 th {font-weight: 600; border-bottom-color: var(--grey);}
@@ -30,7 +30,8 @@ svg {display: block; width: 100%; height: auto;}
 code, pre {font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;}
 pre {overflow-x: auto; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: 6px;}
 summary {cursor: pointer; color: var(--grey); margin: .3rem 0;}
-@media print {body {max-width: none; padding: 0;} figure, table {break-inside: avoid;}}
+@media print {body {max-width: none; padding: 0;} figure, table {break-inside: avoid;}
+  .wide {overflow: visible;} table {font-size: .66rem;} th, td {padding-right: .5rem;}}
 """
 
 

@@ -7,21 +7,18 @@ import numpy as np
 from workbench.evaluation import comparison
 from workbench.evaluation.comparison import COSTS, Row, cost_text, is_number, mapping_of
 from workbench.evaluation.groups import Group
-from workbench.evaluation.report import figures
+from workbench.evaluation.report import drawn, figures
 from workbench.evaluation.report.document import Block, Figure, Heading, Table
 from workbench.evaluation.report.gather import Entry, default_of, entries, printed
 from workbench.evaluation.report.tables import pivot, protocol, section
-from workbench.store import Run, probe_of
-
-SHOWN = 12
-"""Images in the strip of reconstructions."""
+from workbench.store import Run
 
 
 def all_of(groups: Sequence[Group]) -> list[Block]:
     """Every section for which there are numbers."""
     makers: tuple[Callable[[Sequence[Group]], list[Block]], ...] = (
-        *(probes, few_labels, layers, factors, invariance, similarity, retrieval, agreement, reconstruction, decoder),
-        *(likelihood, transfer, cost),
+        *(probes, few_labels, layers, factors, invariance, similarity, retrieval, agreement),
+        *(drawn.reconstruction, drawn.decoder, drawn.likelihood, transfer, cost),
     )
     return [block for make in makers for block in make(groups)]
 
@@ -83,21 +80,17 @@ def _best_layers(run: Run) -> dict[tuple[str, str], str]:
 def factors(groups: Sequence[Group]) -> list[Block]:
     """How well each factor is read: models across, the projector beside the default space."""
 
-    defaults = {run.id: default_of(run, "factors") for group in groups for run in group.runs}
-
-    def keep(run: Run, row: Row) -> bool:
-        own = row.get("model") == "run"
-        shared = not own and not str(row.get("model")).startswith("untrained")
-        return shared or row.get("space") == defaults[run.id] or (own and row.get("space") == "projector")
-
-    found = entries(groups, "factors", "space", "factor", keep=keep)
+    found = entries(groups, "factors", "space", "factor", keep=_main_spaces(groups, "factors"))
     if not found:
         return []
     several = {e.model for e in found if e.kind == "run" and e.row.get("space") == "projector"}
     columns: dict[str, dict[str, Entry]] = {}
     for entry in found:
         place = "projector" if entry.row.get("space") == "projector" else "backbone"
-        name = f"{entry.model}, {place}" if entry.model in several else entry.model
+        name = entry.model
+        if name in several and entry.group is not None:
+            label = groups[entry.group].label
+            name = f"{label} {place}{name.removeprefix(label)}"
         columns.setdefault(name, {})[str(entry.row.get("factor"))] = entry
     names = list(dict.fromkeys(str(entry.row.get("factor")) for entry in found))
     metric = {str(entry.row.get("factor")): str(entry.row.get("metric")) for entry in found}
@@ -122,6 +115,18 @@ def factors(groups: Sequence[Group]) -> list[Block]:
     ]
 
 
+def _main_spaces(groups: Sequence[Group], evaluation: str) -> Callable[[Run, Row], bool]:
+    """Keeps the rows of default spaces, of a run's projector, and of what all share."""
+    defaults = {run.id: default_of(run, evaluation) for group in groups for run in group.runs}
+
+    def keep(run: Run, row: Row) -> bool:
+        own = row.get("model") == "run"
+        shared = not own and not str(row.get("model")).startswith("untrained")
+        return shared or row.get("space") == defaults[run.id] or (own and row.get("space") == "projector")
+
+    return keep
+
+
 def _share(entry: Entry | None) -> float:
     """How far a probe comes from chance (0) to perfect (1)."""
     if entry is None:
@@ -134,7 +139,8 @@ def _share(entry: Entry | None) -> float:
 
 def invariance(groups: Sequence[Group]) -> list[Block]:
     """What is kept of a feature under each transformation at its greatest strength."""
-    found = entries(groups, "invariance", "space", "transform", "strength")
+    keep = _main_spaces(groups, "invariance")
+    found = entries(groups, "invariance", "space", "transform", "strength", keep=keep)
     found = [entry for entry in found if is_number(entry.row.get("strength"))]
     strongest: dict[str, float] = {}
     for entry in found:
@@ -199,69 +205,6 @@ def agreement(groups: Sequence[Group]) -> list[Block]:
 def _known(other: str, titles: Mapping[str, str]) -> bool:
     """Whether what a run was compared with is part of the report."""
     return other in titles or other == "pixels" or other.startswith("untrained")
-
-
-def reconstruction(groups: Sequence[Group]) -> list[Block]:
-    names = {"reconstruction": "PSNR, dB"}
-    found = {"reconstruction": entries(groups, "reconstruction", "variant")}
-    blocks = section(
-        "What it draws", groups, found, names, ("model", "variant"), caption="Reconstruction of test images"
-    )
-    rows = _strip_rows(groups)
-    if blocks and len(rows) > 1:
-        caption = "The same images in every row; nothing is picked out."
-        blocks.insert(1, Figure(figures.strip(rows), caption))
-    return blocks
-
-
-def _strip_rows(groups: Sequence[Group]) -> dict[str, np.ndarray]:
-    """The originals and each group's reconstructions of the same probe images, of its first run."""
-    rows: dict[str, np.ndarray] = {}
-    shown: np.ndarray | None = None
-    for group in groups:
-        run = group.runs[0]
-        variant = str(run.evaluation("reconstruction").get("default") or "")
-        drawn, ids = run.array(f"reconstruction-run-{variant}"), run.array("reconstruction-ids")
-        probe = probe_of(run.path.parent, str(mapping_of(run, "data").get("fingerprint")))
-        known, images = probe.ids(), probe.images()
-        if drawn is None or ids is None or known is None or images is None or len(drawn) != len(ids) or drawn.ndim != 4:
-            continue
-        if shown is None:
-            places = {int(image): index for index, image in enumerate(known)}
-            step = max(1, len(ids) // SHOWN)
-            shown = np.array([int(image) for image in ids[::step] if int(image) in places][:SHOWN])
-            rows["original"] = np.stack([images[places[int(image)]] for image in shown]) if len(shown) else drawn[:0]
-        at = {int(image): index for index, image in enumerate(ids)}
-        if len(shown) and all(int(image) in at for image in shown):
-            taken = [at[int(image)] for image in shown]
-            rows[f"{group.label} {variant}".strip()] = np.asarray(drawn)[taken]
-            models = [str(row.get("model")) for row in comparison.rows_of(run, "reconstruction")]
-            pca = next((model for model in models if model.startswith("pca")), "")
-            other = run.array(f"reconstruction-{pca}-")
-            if other is not None and len(other) == len(ids):
-                rows.setdefault(pca, np.asarray(other)[taken])
-    return {name: images for name, images in rows.items() if len(images)}
-
-
-def decoder(groups: Sequence[Group]) -> list[Block]:
-    found = {"decoder": entries(groups, "decoder", "space")}
-    title = "What its features allow to draw"
-    caption = "Reconstruction by a decoder of one fixed design, trained on frozen features"
-    return section(title, groups, found, {"decoder": "PSNR, dB"}, ("model", "space"), caption=caption)
-
-
-def likelihood(groups: Sequence[Group]) -> list[Block]:
-    found = entries(groups, "likelihood", "kind", keep=lambda run, row: row.get("metric") == "bits_per_dim")
-    names = {"likelihood": "bits per dimension"}
-    return section(
-        "Likelihood",
-        groups,
-        {"likelihood": found},
-        names,
-        ("model", "kind"),
-        caption="Negative log-likelihood",
-        digits=2,
-    )
 
 
 def transfer(groups: Sequence[Group]) -> list[Block]:
