@@ -179,6 +179,11 @@ class Run(Directory):
             complete = [folder for folder in complete if isinstance(step, int) and folder.name == f"step-{step:08d}"]
         return complete[-1] if complete else None
 
+    def had_checkpoint(self) -> bool:
+        """Whether training ever wrote one, though it may have been deleted since."""
+        summary = self.summary()
+        return summary["status"] == "finished" or isinstance(summary.get("checkpoint"), int)
+
 
 def _shown(marks: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of ``marks.json`` that make sense."""

@@ -168,6 +168,25 @@ def test_a_checkpoint_that_is_no_checkpoint(tmp_path: Path) -> None:
         ckpt.load_method_from(run)
 
 
+def test_deleted_weights_are_told_and_nothing_is_trained_again(tmp_path: Path) -> None:
+    run = start("vae", settings("vae", tmp_path) | {"epochs": 2, "monitor_every": 0})
+    assert run is not None
+    with pytest.raises(WorkbenchError, match=r"no best checkpoint.*--checkpoint last"):
+        ckpt.load_method_from(run, "best")
+    shutil.rmtree(run.path / "checkpoints")
+    before = run.metrics()
+    for status in ("finished", "interrupted"):
+        run.update_summary(status=status)
+        for action in (
+            resume,
+            ckpt.load_method_from,
+            lambda run: start("vae", settings("vae", tmp_path) | {"init": run.id}),
+        ):
+            with pytest.raises(WorkbenchError, match=rf"weights of the run {run.id} are not there.*train --config"):
+                action(run)
+    assert run.metrics() == before and len(list_runs(tmp_path)) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
 def test_compiled_networks_learn_the_same(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def save_checkpoint(
         os.rename(building, target)
         if best is not None:
             write_json(folder / "best.json", {"step": step, "metric": "knn", "value": best})
+        run.update_summary(checkpoint=step)
     except OSError as error:
         shutil.rmtree(building, ignore_errors=True)
         raise storage_error(error, target) from error
@@ -195,6 +196,20 @@ def load_weights(method: Method, folder: Path, device: torch.device) -> None:
         raise WorkbenchError(f"The weights in {folder} belong to a different network: {first}") from None
 
 
+def no_checkpoint(run: Run, which: Which = "last") -> WorkbenchError:
+    """Why a run has no such checkpoint, and what helps."""
+    if which == "best" and run.checkpoint() is not None:
+        return WorkbenchError(
+            f"The run {run.id} keeps no best checkpoint, since kNN was not followed; use --checkpoint last."
+        )
+    if run.had_checkpoint():
+        return WorkbenchError(
+            f"The weights of the run {run.id} are not there any more; what was evaluated can still be seen and "
+            f"compared, for anything new train it again with `workbench train --config {run.path / 'config.yaml'}`."
+        )
+    return WorkbenchError(f"The run {run.id} has no checkpoint yet; let it train on with `workbench resume {run.id}`.")
+
+
 def load_method_from(run: Run, which: Which = "last", device: torch.device | None = None) -> LoadedMethod:
     """A run's method with the weights of a checkpoint.
 
@@ -205,9 +220,7 @@ def load_method_from(run: Run, which: Which = "last", device: torch.device | Non
     _, config, method_class = read_config(run)
     folder = run.checkpoint(which)
     if folder is None:
-        raise WorkbenchError(
-            f"The run {run.id} has no {which} checkpoint yet; let it train on with `workbench resume {run.id}`."
-        )
+        raise no_checkpoint(run, which)
     images = image_spec(run)
     method = method_class(config, images).to(device)
     load_weights(method, folder, device)

@@ -104,6 +104,8 @@ def resume(run: Run, epochs: int | None = None, device: Device | None = None) ->
             f"start a new run instead, with --init {run.id} to keep its weights."
         )
     folder = run.checkpoint()
+    if folder is None and run.had_checkpoint():
+        raise ckpt.no_checkpoint(run)
     with memory_to_spare(_smaller(config)):
         trainer = Trainer(name, config, dataset)
         if folder is None:
@@ -129,7 +131,7 @@ def _initial_weights(trainer: Trainer) -> None:
     source = store.find_run(trainer.config.init, trainer.config.runs)
     folder = source.checkpoint()
     if folder is None:
-        raise WorkbenchError(f"The run {source.id} has no checkpoint to start from; choose another --init.")
+        raise ckpt.no_checkpoint(source)
     ckpt.load_weights(trainer.method, folder, trainer.device)
 
 
