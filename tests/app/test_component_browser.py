@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 
 from app import selection
-from tests.app.test_browser import CHROMIUM, QUIET, address
+from tests.app.browser import chromium, needs_chromium, opened, served, sync_api
 from workbench.store import Probe, Run, probe_of, write_array, write_json
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the PATH")
-__all__ = ["address"]  # the fixture
+pytestmark = needs_chromium
 
 MANY = 6000
 LIT = """() => Number([...document.querySelectorAll('*')].map((node) => node.shadowRoot).filter(Boolean)
@@ -48,18 +46,15 @@ def runs_folder(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tup
 
 
 @pytest.fixture
+def address(runs_folder: tuple[Path, dict[str, str]]) -> Iterator[str]:
+    with served(runs_folder[0]) as found:
+        yield found
+
+
+@pytest.fixture
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield started
-        started.close()
-
-
-def opened(browser: Any, url: str) -> Any:
-    page = browser.new_context(viewport={"width": 1500, "height": 1000}).new_page()
-    page.set_default_timeout(120_000)
-    page.goto(url)
-    return page
+    with chromium() as found:
+        yield found
 
 
 def maps(browser: Any, address: str, ids: dict[str, str], more: str = "") -> Any:

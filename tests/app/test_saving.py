@@ -8,22 +8,16 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from tests.app import test_browser
+from tests.app.browser import chromium, needs_chromium, opened, served
 from workbench.store import Run
 
-address = test_browser.address  # the fixture
-pytestmark = test_browser.pytestmark
+pytestmark = needs_chromium
 
 
-def test_a_figure_is_saved_as_png_svg_and_csv(
-    address: str, runs_folder: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
+def test_a_figure_is_saved_as_png_svg_and_csv(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     folder, ids = runs_folder
-    with test_browser.sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=test_browser.CHROMIUM, args=list(test_browser.QUIET))
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.set_default_timeout(120_000)
-        page.goto(f"{address}/what-it-knows?runs={ids['mocov3']}:0,{ids['vae']}:1")
+    with served(folder) as address, chromium() as browser:
+        page = opened(browser, f"{address}/what-it-knows?runs={ids['mocov3']}:0,{ids['vae']}:1")
         row = page.locator(".wb-save[data-chart=probe-dots]")
         row.wait_for()
         page.locator(".st-key-probe-dots .js-plotly-plot .modebar-btn").first.wait_for(state="attached")
@@ -35,7 +29,6 @@ def test_a_figure_is_saved_as_png_svg_and_csv(
             download.value.save_as(files[kind])
         charts = page.locator(".js-plotly-plot").count()
         assert page.locator(".wb-save").count() == charts  # none without
-        browser.close()
     assert [path.name for path in files.values()] == ["probe-dots.png", "probe-dots.svg", "probe-dots.csv"]
     picture = Image.open(files["PNG"])
     assert picture.width > 1500 and picture.convert("RGBA").getpixel((2, 2))[3] == 255  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
