@@ -155,6 +155,22 @@ def test_features_belong_to_the_image_alone(name: str, images: ImageSpec) -> Non
 
 @everyone
 @every_size
+def test_with_the_same_keys_a_small_change_of_an_image_changes_its_features_little(
+    name: str, images: ImageSpec
+) -> None:
+    """So that what a change does is not what other noise does."""
+    method, _ = build(name, images)
+    whole, keys = pictures(images), keyed.sample_keys(0, 0, torch.arange(len(pictures(images))))
+    changed = whole.clone()
+    changed[:, 0, 0, 0] = (changed[:, 0, 0, 0] - 1 / 255).abs()
+    with evaluation_mode(method):
+        before, after = method.encode(whole, keys), method.encode(changed, keys)
+    for space, features in before.items():
+        assert torch.cosine_similarity(features, after[space]).min() > 0.999, space
+
+
+@everyone
+@every_size
 def test_layers_belong_to_the_image_alone_and_hold_the_features(name: str, images: ImageSpec) -> None:
     check_layers(build(name, images)[0], pictures(images))
 

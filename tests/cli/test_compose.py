@@ -150,6 +150,32 @@ def test_cells_of_other_settings_do_not_count(study: Path, calls: list[str], mon
     assert len(list_runs(study / "study" / "runs")) == 8
 
 
+def test_a_narrower_study_keeps_what_a_wider_one_has_measured(
+    study: Path, calls: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = record(study)
+    words = ["--config", str(study / "tiny.yaml"), "--output", str(study / "study"), "--transformations", "crop"]
+    assert main(["compose", "mocov3", *words]) == 0
+    told = capsys.readouterr()
+    assert "1 of 1 cells" in told.err and "noise" not in told.out.splitlines()[0]
+    assert record(study)["rows"] == before["rows"] and record(study)["means"] == before["means"]
+    assert calls == []
+
+
+def test_a_cell_evaluated_on_other_images_since_is_measured_again(study: Path, calls: list[str]) -> None:
+    before = record(study)
+    row = next(row for row in before["rows"] if row["model"] == "run")
+    run = next(run for run in list_runs(study / "study" / "runs") if run.id == row["run"])
+    for name in (f"predicted-{row['space']}", "predicted-ids", "predicted-labels"):
+        array = run.array(name)
+        assert array is not None
+        run.write_array(name, np.array(array[:-5]))
+    assert command(study) == 0
+    assert calls == [] and record(study)["means"] == before["means"]
+    again = run.array("predicted-ids")
+    assert again is not None and len(again) == before["n"]
+
+
 def test_ctrl_c_loses_nothing(
     made: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

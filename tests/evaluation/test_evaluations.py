@@ -144,7 +144,7 @@ def test_a_factor_that_does_not_vary_among_the_test_images_has_no_r2(make_contex
 class Line(Tiny):
     """Features of one dimension, and of none that differs."""
 
-    def encode(self, images):
+    def encode(self, images, keys=None):
         return {"quarters": images.mean(dim=(1, 2, 3))[:, None], "collapsed": torch.full((len(images), 3), 0.3)}
 
 

@@ -150,7 +150,7 @@ def test_examples_show_the_images_that_were_encoded(make_context):
 class Blind(Tiny):
     """Features that a mirror image does not change, and some that nothing changes."""
 
-    def encode(self, images):
+    def encode(self, images, keys=None):
         rows = images.mean(dim=3).flatten(1)
         return {"quarters": rows, "collapsed": torch.full((len(images), 3), 0.3)}
 

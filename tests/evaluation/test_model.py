@@ -23,7 +23,7 @@ class OnlyEncodes(Method):
     def forward(self, batch, progress):
         return Step(batch.views[0].mean(), {})
 
-    def encode(self, images):
+    def encode(self, images, keys=None):
         return {"mean": images.mean(dim=(2, 3))}
 
 
@@ -94,5 +94,6 @@ def test_a_missing_capability_is_named(make_model):
 
 def test_load_names_what_is_missing(make_run):
     run = make_run()
-    with pytest.raises(WorkbenchError, match="no last checkpoint"):
+    (run.path / "checkpoints" / "step-00000007").rmdir()
+    with pytest.raises(WorkbenchError, match="no checkpoint yet"):
         load(run.id, run.path.parent, device="cpu")

@@ -101,6 +101,15 @@ def measured(run, steps):
         run.write_evaluation(name, content | {"checkpoint": f"last, step {step} (EMA weights)"})
 
 
+def test_deleted_weights_are_told_before_anything_is_computed(make_run):
+    good, bad = make_run(), make_run()
+    (bad.path / "checkpoints" / "step-00000007").rmdir()
+    bad.update_summary(status="finished")
+    with pytest.raises(WorkbenchError, match=f"weights of the run {bad.id} are not there"):
+        runner.evaluate([good, bad], only=["knn"], quiet=True)
+    assert not good.evaluations()
+
+
 def test_cells_of_several_checkpoints_are_told(make_run, capsys):
     run = make_run(cost={"steps": 100, "parameters": 10})
     measured(run, {"knn": 50, "linear": 100, "reconstruction": 100})

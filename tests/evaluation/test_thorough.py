@@ -164,6 +164,23 @@ def test_transfer_to_the_data_trained_on_is_refused(make_context, make_run, targ
     assert "no transfer" in context.run.evaluation("transfer")["skipped"]
 
 
+def test_the_same_images_at_another_size_are_no_transfer(make_context, make_run, targets):
+    run = make_run()
+    with pytest.raises(WorkbenchError, match="itself"):
+        transfer.check([run], "shapes")  # which the run's config names
+
+
+def test_a_target_that_cannot_be_told_leaves_the_others(make_context, targets):
+    context = make_context()
+    transfer.evaluate(context, "letters")
+    before = context.run.evaluation("transfer")["rows"]
+    targets["digits"].train.labels[:] = 0
+    with pytest.raises(WorkbenchError, match="all of one class"):
+        transfer.check([context.run], "digits")
+    transfer.evaluate(context)
+    assert context.run.evaluation("transfer")["rows"] == before
+
+
 def test_whitened_features_are_uncorrelated_and_keep_no_rounding_errors():
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(300, 4)) @ np.diag([100, 10, 1, 0.1])

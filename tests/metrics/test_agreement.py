@@ -36,6 +36,14 @@ def test_neighbours_are_scikit_learns_in_its_order() -> None:
     assert nearest_images(z, 79).shape == (80, 79)
 
 
+def test_ties_are_not_in_the_order_of_the_classes() -> None:
+    """A model that tells no images apart would otherwise pass for one that knows the first class."""
+    labels = np.repeat(np.arange(10), 40)
+    nearest = nearest_images(np.ones((400, 3)), 10)
+    assert abs(np.mean(labels[nearest] == labels[:, None]) - 0.1) < 0.01
+    assert len(np.unique(labels[nearest])) > 3
+
+
 def test_values_are_the_direct_formulas_for_each_pair_of_layers() -> None:
     n = 50
     xs = [features(n, width, width) for width in (3, 20)]

@@ -127,7 +127,7 @@ def _print(study: "Study") -> None:
     table.add_column("first \\ second")
     for name in (*study.names, "mean"):
         table.add_column(name, justify="right")
-    means = {(row.get("first"), row.get("second")): f"{row['value']:.1f}" for row in record["means"]}
+    means = {(row.get("first"), row.get("second")): f"{row['value']:.1f}" for row in study.means(study.names)}
     for first in study.names:
         cells = (study.row((first,) if first == second else (first, second)) for second in study.names)
         values = [f"{row['value']:.1f}" if row else "" for row in cells]

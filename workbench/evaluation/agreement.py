@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from workbench.errors import WorkbenchError
-from workbench.evaluation.context import Context, Row, Subject
+from workbench.evaluation.context import Context, Row
 from workbench.metrics.agreement import (
     NEIGHBOURS,
     PERMUTATIONS,
@@ -52,10 +52,10 @@ def representations(context: Context) -> dict[str, Layers]:
         return {}
     k = min(NEIGHBOURS, (len(chosen) - 1) // 2)  # all others as neighbours would agree always
 
-    def layers(subject: Subject) -> Layers:
-        return {space: representation(found[chosen], k) for space, found in subject.features.test.items()}
-
-    return {subject.name: layers(subject) for subject in (context.trained, context.untrained, context.pixels)}
+    return {
+        name: {space: representation(features, k) for space, features in spaces.items()}
+        for name, spaces in context.probe_features(chosen)
+    }
 
 
 def evaluate(contexts: Sequence[Context], known: Sequence[Mapping[str, Layers]]) -> None:

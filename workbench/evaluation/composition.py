@@ -69,9 +69,7 @@ class Study:
         self.config = config
         self.steps = len(self.dataset.train) // config.batch_size * config.epochs
         self.steps = self.steps if config.max_steps is None else min(self.steps, config.max_steps)
-        self.cells: list[Cell] = [
-            (first,) if first == second else (first, second) for first in self.names for second in self.names
-        ]
+        self.cells = _cells(self.names)
         self.runs = self._runs()
         self.rows: list[Row] = self._known_rows()
 
@@ -115,7 +113,10 @@ class Study:
             pixels = self.material.pixels
             self.rows += [
                 {"model": "pixels", **self._probe((pixels.train, pixels.val, pixels.test), "pixels")[0]},
-                {"model": f"untrained:{self.method}", **self._probe(self._encode(model.untrained()), space)[0]},
+                {
+                    "model": f"untrained:{self.method}",
+                    **self._probe(self._encode(model.untrained(self.config.seed)), space)[0],
+                },
             ]
         second = cell[1] if len(cell) == 2 else None
         self.rows.append({"model": "run", "first": cell[0], "second": second, "run": run.id, **row})
@@ -136,7 +137,9 @@ class Study:
 
     def record(self) -> dict[str, Any]:
         """What ``composition.json`` holds; see docs/run-format.md."""
-        order = {cell: place for place, cell in enumerate(self.cells)}
+        order = {cell: place for place, cell in enumerate(_cells(TRANSFORMATIONS))}
+        measured = {name for row in self.rows if row["model"] == "run" for name in _cell(row)}
+        names = _chosen(measured | set(self.names))  # an earlier, wider study stays
         rows = sorted(self.rows, key=lambda row: order[_cell(row)] if row["model"] == "run" else len(order))
         return {
             "name": "composition",
@@ -146,9 +149,9 @@ class Study:
             "split": "test",
             "n": len(self.material.test),
             "seeds": [self.config.seed],
-            "transformations": list(self.names),
+            "transformations": list(names),
             "rows": rows,
-            "means": self._means(),
+            "means": self.means(names),
         }
 
     @property
@@ -182,13 +185,14 @@ class Study:
         row = {"space": space, "metric": "top1", **interval, "validation": 100 * probe.validation_accuracy, **more}
         return row, probe.predicted
 
-    def _means(self) -> list[Row]:
+    def means(self, names: Iterable[Transformation]) -> list[Row]:
         """The means of complete rows (``first``) and columns (``second``), diagonal included, as in the paper."""
+        names = tuple(names)
         hits = {_cell(row): self._hits(row) for row in self.rows if row["model"] == "run"}
         means: list[Row] = []
         for side, place in (("first", 0), ("second", -1)):
-            for name in self.names:
-                cells = [cell for cell in self.cells if cell[place] == name]
+            for name in names:
+                cells = [cell for cell in _cells(names) if cell[place] == name]
                 found = [hit for cell in cells if (hit := hits.get(cell)) is not None]
                 if len(found) == len(cells):
                     interval = bootstrap_mean(100.0 * np.mean(found, axis=0))._asdict()
@@ -196,10 +200,12 @@ class Study:
         return means
 
     def _hits(self, row: Row) -> np.ndarray | None:
-        """Whether each test image (n,) is classified correctly."""
-        run = self.runs[_cell(row)]
-        predicted, labels = run.array(f"predicted-{row['space']}"), run.array("predicted-labels")
-        return None if predicted is None or labels is None or len(predicted) != len(labels) else predicted == labels
+        """Whether each test image (n,) is classified correctly; None where the run's predictions are of others."""
+        run, test = self.runs[_cell(row)], self.material.test
+        predicted, ids = run.array(f"predicted-{row['space']}"), run.array("predicted-ids")
+        if predicted is None or ids is None or len(predicted) != len(test) or not np.array_equal(ids, test.ids):
+            return None
+        return np.asarray(predicted) == np.asarray(test.labels)
 
     def _same(self) -> dict[str, Any]:
         """What all cells share, and without which a row of another study does not count."""
@@ -215,7 +221,7 @@ class Study:
 
     def _runs(self) -> dict[Cell, Run]:
         """By cell, the run that was trained with these settings on this data: a finished one, or else the newest."""
-        wanted = {cell: _recipe(self._config(cell)) for cell in self.cells}
+        wanted = {cell: _recipe(self._config(cell)) for cell in _cells(TRANSFORMATIONS)}
         found: dict[Cell, Run] = {}
         for run in list_runs(self.folder / "runs"):
             try:
@@ -239,7 +245,12 @@ class Study:
         if not isinstance(rows, list) or any(record.get(key) != value for key, value in self._same().items()):
             return []
         ids = {run.id: cell for cell, run in self.runs.items()}
-        return [row for row in rows if _is_row(row) and (row["model"] != "run" or ids.get(row["run"]) == _cell(row))]
+        known = [row for row in rows if _is_row(row)]
+        return [
+            row
+            for row in known
+            if row["model"] != "run" or (ids.get(row["run"]) == _cell(row) and self._hits(row) is not None)
+        ]
 
 
 def _compares_two_views(method: str) -> bool:
@@ -252,6 +263,11 @@ def _chosen(names: Iterable[str]) -> tuple[Transformation, ...]:
     for name in names - set(TRANSFORMATIONS):
         raise unknown("transformation", name, TRANSFORMATIONS)
     return tuple(name for name in TRANSFORMATIONS if name in names)
+
+
+def _cells(names: Iterable[Transformation]) -> list[Cell]:
+    names = tuple(names)
+    return [(first,) if first == second else (first, second) for first in names for second in names]
 
 
 def _is_row(row: Any) -> bool:

@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workbench.evaluation.features import Features, Limits, Material
+from workbench.evaluation.features import Features, Limits, Material, Spaces, default_first
 from workbench.evaluation.model import TrainedModel
 from workbench.metrics.linear_probe import LinearProbe, linear_probe
 from workbench.store import Probe, Run
@@ -69,6 +70,20 @@ class Context:
         """The same network with random weights of the run's own seed, so that seeds differ here too."""
         seed = self.run.info().get("seed")
         return self.model.untrained(seed if isinstance(seed, int) else 0)
+
+    def probe_features(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, Spaces]]:
+        """Features of some probe images, by name of the subject; where no evaluation has read all images yet, of these
+        alone."""
+        images = self.material.probe.images[rows]
+        for subject, name, model in (
+            ("trained", "run", lambda: self.model),
+            ("untrained", f"untrained:{self.method}", lambda: self.untrained_model),
+        ):
+            if subject in self.__dict__:
+                yield name, {space: found[rows] for space, found in getattr(self, subject).features.test.items()}
+            else:
+                yield name, default_first(model().encode(images), self.model.default)
+        yield "pixels", {"pixels": self.material.pixels.test["pixels"][rows]}
 
     @property
     def pixels(self) -> Subject:

@@ -17,6 +17,7 @@ from workbench.data.augment import to_float
 from workbench.evaluation import fitting
 from workbench.evaluation.context import Context, Row
 from workbench.evaluation.model import to_uint8
+from workbench.evaluation.reconstruction import baseline_images, quantised
 from workbench.metrics.image import mse, pca_reconstruct, psnr
 from workbench.metrics.intervals import bootstrap_mean
 from workbench.networks.autoencoder import ConvDecoder
@@ -37,7 +38,8 @@ def evaluate(context: Context) -> None:
     material, run, model = context.material, context.run, context.model
     if len(material.train) < 2:
         return context.skip("decoder", f"{material.dataset.name} has one training image, and a decoder takes two.")
-    chosen = material.probe.take(material.spread(context.limits.reconstruct))
+    rows_shown = material.spread(context.limits.reconstruct)  # of the test images, too, which begin with the probe set
+    chosen = material.probe.take(rows_shown)
     shown = np.linspace(0, len(chosen) - 1, min(context.limits.drawn, len(chosen))).round().astype(np.int64)
     images, train = np.asarray(chosen.images), np.asarray(material.train.images)
     steps = steps_on(model.device)
@@ -56,8 +58,8 @@ def evaluate(context: Context) -> None:
     kept, pixels = Probe(context.probe.path / "baselines"), f"decoded-pixels-{width}"
 
     def measure_pixels() -> list[Row]:
-        flat, wanted = (split.reshape(len(split), -1) / np.float32(255) for split in (train, images))
-        codes, wanted = whitened(flat, wanted, width)
+        known = material.pixels
+        codes, wanted = whitened(known.train["pixels"], known.test["pixels"][rows_shown], width)
         result = draw(context, "pixels", codes, wanted, steps)
         kept.write_array(pixels, result)
         return [{"space": "pixels", "width": width} | _score(images, result)]
@@ -66,9 +68,9 @@ def evaluate(context: Context) -> None:
     known = kept.array(pixels)
     if known is not None and known.shape == images.shape:
         drawn["pixels"] = np.asarray(known)
-    fitted = train / np.float32(255)
-    add(f"pca-{width}", "", width, _quantised(pca_reconstruct(fitted, images / np.float32(255), width)))
-    add("mean image", "", 0, _quantised(np.broadcast_to(fitted.mean(axis=0), images.shape)))
+    fitted = baseline_images(train)
+    add(f"pca-{width}", "", width, quantised(pca_reconstruct(fitted, images / np.float32(255), width)))
+    add("mean image", "", 0, quantised(np.broadcast_to(fitted.mean(axis=0), images.shape)))
     for name, result in drawn.items():
         run.write_array(f"decoded-{name}-", result[shown])
         run.write_array(f"decoded-error-{name}-", _errors(images[shown], result[shown]))
@@ -83,7 +85,8 @@ def _protocol(images: NDArray[np.uint8], train: NDArray[np.uint8], steps: int) -
         f"{steps:,} steps of {min(BATCH, len(train))} on frozen default features of {len(train):,} training images; "
         f"features whitened by PCA, at most {CODE} numbers, padded with zeros; nothing is chosen; PSNR and mean "
         f"squared error for pixels in [0, 1], averaged over {len(images):,} test images; pixels: the same decoder on "
-        "pixels reduced by PCA to the run's width; 95 % bootstrap interval over images."
+        f"pixels reduced by PCA to the run's width; mean image and PCA fitted to {len(baseline_images(train)):,} of "
+        "these images; 95 % bootstrap interval over images."
     )
 
 
@@ -149,7 +152,3 @@ def _score(images: NDArray[np.uint8], result: NDArray[np.uint8]) -> Row:
     value, low, high = bootstrap_mean(psnr(errors))
     row: Row = {"variant": "", "metric": "psnr", "value": value, "low": low, "high": high}
     return row | {"mse": float(errors.mean())}
-
-
-def _quantised(images: np.ndarray) -> NDArray[np.uint8]:
-    return np.rint(images * 255).astype(np.uint8)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from workbench import store
 from workbench.config import TrainConfig
 from workbench.data import datasets
-from workbench.data.datasets import Dataset, Split
+from workbench.data.datasets import Dataset
 from workbench.evaluation.model import TrainedModel
 
 Spaces = dict[str, NDArray[np.float32]]
@@ -95,12 +96,12 @@ class Material:
     @cached_property
     def pixels(self) -> Features:
         """Pixels in [0, 1] as features, in the one space ``pixels``."""
-        return Features(*({"pixels": _flat(split)} for split in (self.train, self.val, self.test)))
+        return Features(*({"pixels": _flat(split.images)} for split in (self.train, self.val, self.test)))
 
     def encode(self, model: TrainedModel) -> Features:
         """A model's features, its default space first."""
         splits = (self.train, self.val, self.test)
-        return Features(*(_default_first(model.encode(split.images), model) for split in splits))
+        return Features(*(default_first(model.encode(split.images), model.default) for split in splits))
 
     def spread(self, n: int) -> NDArray[np.int64]:
         """At most ``n`` rows of the probe set, evenly spread and therefore in the classes' proportions."""
@@ -148,15 +149,19 @@ class Material:
         )
 
 
-def _default_first(spaces: Spaces, model: TrainedModel) -> Spaces:
-    return {model.default: spaces[model.default], **spaces}
+def default_first(spaces: Spaces, default: str) -> Spaces:
+    return {default: spaces[default], **spaces}
 
 
-def _flat(split: Split) -> NDArray[np.float32]:
-    """(N, D) float32 in [0, 1] from images shrunk to at most 32 pixels by the mean over blocks."""
+def flat_pixels(images: Tensor) -> Tensor:
+    """Features (B, D) of float images (B, C, H, W), shrunk to at most 32 pixels by the mean over blocks."""
+    return torch.nn.functional.adaptive_avg_pool2d(images, min(PIXEL_SIDE, images.shape[-1])).flatten(1)
+
+
+def _flat(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The same of uint8 images (N, H, W, C), whose values go to [0, 1]."""
     parts = []
-    for start in range(0, len(split), 1024):
-        images = torch.from_numpy(np.array(split.images[start : start + 1024])).permute(0, 3, 1, 2).float() / 255
-        side = min(PIXEL_SIDE, images.shape[-1])
-        parts.append(torch.nn.functional.adaptive_avg_pool2d(images, side).flatten(1).numpy())
+    for start in range(0, len(images), 1024):
+        part = torch.from_numpy(np.array(images[start : start + 1024])).permute(0, 3, 1, 2).float() / 255
+        parts.append(flat_pixels(part).numpy())
     return np.concatenate(parts)

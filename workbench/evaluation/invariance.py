@@ -120,12 +120,13 @@ def evaluate(context: Context) -> None:
     protocol = (
         f"Similarity of features that is kept when {n} probe images are changed: mean over images of (cos(f(x), f(Tx)) "
         "- c0) / (1 - c0), c0 the mean cosine of different images, so 1 is blind to the change and 0 takes a changed "
-        "image for any other; every image is changed alike for every model; 95 % bootstrap interval over images."
+        "image for any other; every image is changed alike for every model, and gets the same noise as its changed "
+        "copies where a model adds noise; 95 % bootstrap interval over images."
     )
 
-    def measure(encode: Callable[[NDArray[np.uint8]], Spaces]) -> Iterator[Row]:
-        clean = encode(images)
-        found = [encode(step.images) for step in taken]
+    def measure(encode: Callable[[NDArray[np.uint8], NDArray[np.int64]], Spaces]) -> Iterator[Row]:
+        clean = encode(images, chosen.ids)
+        found = [encode(step.images, chosen.ids) for step in taken]
         for space, features in clean.items():
             cosines = np.stack([paired_cosine(features, other[space]) for other in found])
             kept = kept_similarity(cosines, cosine_matrix(features, features))
@@ -148,5 +149,5 @@ def _examples(n: int) -> NDArray[np.int64]:
     return np.linspace(0, n - 1, min(n, EXAMPLES)).round().astype(np.int64)
 
 
-def _pixels(images: NDArray[np.uint8]) -> Spaces:
+def _pixels(images: NDArray[np.uint8], ids: NDArray[np.int64]) -> Spaces:
     return {"pixels": images.reshape(len(images), -1).astype(np.float32)}

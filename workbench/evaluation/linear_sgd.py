@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from workbench.data.augment import Augmentation
 from workbench.evaluation import fitting
 from workbench.evaluation.context import Context, Row
+from workbench.evaluation.features import flat_pixels
 from workbench.evaluation.fitting import Encoder
 
 BASE_LRS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -66,13 +67,9 @@ def evaluate(context: Context) -> None:
     rows += context.shared_rows(
         "linear_sgd",
         protocol,
-        lambda: [{"space": "pixels", **_measure(context, recipe, augmentation, "pixels", _flat)}],
+        lambda: [{"space": "pixels", **_measure(context, recipe, augmentation, "pixels", flat_pixels)}],
     )
     context.write("linear_sgd", protocol, len(material.test), rows=rows, default=context.model.default)
-
-
-def _flat(images: Tensor) -> Tensor:
-    return images.flatten(1)
 
 
 def _measure(context: Context, recipe: Recipe, augmentation: Augmentation, name: str, encoder: Encoder) -> Row:

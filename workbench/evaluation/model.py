@@ -1,6 +1,6 @@
 """A trained run as a thing to use: ``workbench.load("RUN")``."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -44,17 +44,21 @@ class TrainedModel:
         self._method, self._batch = method, 128 if device.type == "cpu" else 256
         self.default = method.default_feature
 
-    def encode(self, images: Images) -> dict[str, NDArray[np.float32]]:
+    def encode(self, images: Images, ids: NDArray[np.int64] | None = None) -> dict[str, NDArray[np.float32]]:
         """Features of images by the name of their space.
 
         Args:
             images: uint8 (N, H, W, C), one image (H, W, C) or (H, W), a list of such of different sizes, or floats in
                 [0, 1]. They are resized and cropped to the run's size and turned into its number of channels.
+            ids: (N,) from which noise is drawn where a method adds any, so that two versions of an image get the
+                same; by default it is drawn from the images' content.
 
         Returns:
             float32 (N, D) each.
         """
-        return self._read(images, self._method.encode)
+        if ids is None:
+            return self._read(self._batches(images), self._method.encode)
+        return self._read(self._keyed(images, ids, 0), self._method.encode)
 
     def layers(self, images: Images, level: int | None = None) -> dict[Layer, NDArray[np.float32]]:
         """Features of images at every depth, in order through the network.
@@ -66,18 +70,22 @@ class TrainedModel:
         Returns:
             float32 (N, D) each.
         """
-        return self._read(images, partial(self._method.layers, level=level))
+        return self._read(self._batches(images), partial(self._method.layers, level=level))
 
     @property
     def levels(self) -> tuple[int | None, ...]:
         """The noise levels at which layers can be read, or None alone where there is no noise."""
         return self._method.levels
 
-    def _read(self, images: Images, read: Callable[[Tensor], Mapping[Name, Tensor]]) -> dict[Name, NDArray[np.float32]]:
+    def _read(
+        self, batches: Iterable[Tensor | tuple[Tensor, Tensor]], read: Callable[..., Mapping[Name, Tensor]]
+    ) -> dict[Name, NDArray[np.float32]]:
+        """What ``read`` makes of batches, which may come with keys."""
         parts: dict[Name, list[Tensor]] = {}
         with evaluation_mode(self._method):
-            for batch in self._batches(images):
-                for name, features in read(to_float(batch)).items():
+            for batch in batches:
+                images, *keys = batch if isinstance(batch, tuple) else (batch,)
+                for name, features in read(to_float(images), *keys).items():
                     parts.setdefault(name, []).append(features.float().cpu())
         return {name: torch.cat(part).numpy() for name, part in parts.items()}
 

@@ -21,7 +21,7 @@ def evaluate(context: Context) -> None:
     chosen = material.probe.take(material.spread(context.limits.reconstruct))
     drawn = np.linspace(0, len(chosen) - 1, min(context.limits.drawn, len(chosen))).round().astype(np.int64)
     images = np.asarray(chosen.images)
-    train = material.dataset.train.images[: min(BASELINE_IMAGES, BASELINE_VALUES // images[0].size)] / np.float32(255)
+    train = baseline_images(material.dataset.train.images)
     components = min(flatten(context.model.config).get("latent_dim", COMPONENTS), *train.reshape(len(train), -1).shape)
     protocol = (
         f"PSNR and mean squared error for pixels in [0, 1], averaged over {len(images):,} test images; untrained: the "
@@ -48,11 +48,18 @@ def evaluate(context: Context) -> None:
         context.untrained_model.reconstruct(images, chosen.ids, default_only=True)[default],
     )
     mean = np.broadcast_to(train.mean(axis=0), images.shape)
-    add("mean image", "", _quantised(mean))
-    add(f"pca-{components}", "", _quantised(pca_reconstruct(train, images / np.float32(255), components)))
+    add("mean image", "", quantised(mean))
+    add(f"pca-{components}", "", quantised(pca_reconstruct(train, images / np.float32(255), components)))
     run.write_array("reconstruction-ids", np.asarray(chosen.ids[drawn]))
     context.write("reconstruction", protocol, len(images), rows=rows, default=default)
 
 
-def _quantised(images: np.ndarray) -> NDArray[np.uint8]:
+def baseline_images(train: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """As many training images as mean and PCA are fitted to, in [0, 1]."""
+    part = train[: min(BASELINE_IMAGES, BASELINE_VALUES // train[0].size)]
+    return np.divide(part, 255, dtype=np.float32)
+
+
+def quantised(images: np.ndarray) -> NDArray[np.uint8]:
+    """Images in [0, 1] as they are stored."""
     return np.rint(images * 255).astype(np.uint8)

@@ -31,6 +31,7 @@ from workbench.evaluation.features import Limits, Material
 from workbench.evaluation.model import load
 from workbench.evaluation.progress import EvaluationProgress
 from workbench.store import Run, probe_of
+from workbench.training.checkpoint import no_checkpoint
 from workbench.training.hardware import keep_freed_memory
 
 EVALUATIONS: dict[str, Callable[[Context], None]] = {
@@ -88,6 +89,9 @@ def evaluate(
         agreement.check_comparable(runs)
     if "transfer" in wanted:
         transfer.check(runs, transfer_to)
+    for run in runs:  # before the first of them takes its minutes
+        if run.checkpoint(checkpoint) is None:
+            raise no_checkpoint(run, checkpoint)
     evaluations = EVALUATIONS | THOROUGH | {"transfer": partial(transfer.evaluate, target=transfer_to)}
     keep_freed_memory()
     materials: dict[str, Material] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +22,10 @@ DEFAULT, OTHERWISE = "digits", "shapes"  # the target, and that of runs that wer
 def check(runs: Sequence[Run], target: str | None) -> None:
     """Raise a WorkbenchError unless every run can be probed on the target, so that nothing is computed in vain."""
     for run in runs:
-        if target is not None and (reason := _unfit(run, _dataset(read_config(run)[1], target))):
+        if target is None:
+            continue
+        config = read_config(run)[1]
+        if reason := _unfit(run, config, target, _dataset(config, target)):
             raise WorkbenchError(f"{reason} Choose another --transfer-to.")
 
 
@@ -33,8 +37,10 @@ def evaluate(context: Context, target: str | None = None) -> None:
     """
     name = target or (OTHERWISE if context.material.dataset.name == DEFAULT else DEFAULT)
     material = Material(_dataset(context.model.config, name), context.limits)
-    if reason := _unfit(context.run, material.dataset) or material.unlabelled():
-        return context.skip("transfer", reason)
+    if reason := _unfit(context.run, context.model.config, name, material.dataset) or material.unlabelled():
+        if not context.run.evaluation("transfer").get("rows"):  # those of other targets stay
+            context.skip("transfer", reason)
+        return
     data, spec = material.dataset, context.model.images
     labels = np.asarray(material.test.labels)
     protocol = (
@@ -60,15 +66,16 @@ def evaluate(context: Context, target: str | None = None) -> None:
         rows += measure(Subject(model_name, material.encode(model), model.default))
     pixels = Subject("pixels", material.pixels, "pixels")
     rows += context.shared_rows(f"transfer-{data.fingerprint}", protocol, lambda: measure(pixels))
-    rows += _earlier(context, data.name)
+    rows += _earlier(context, data.name, protocol)
     targets = list(dict.fromkeys(row["target"] for row in rows))
     context.write("transfer", protocol, len(labels), rows=rows, targets=targets, default=context.model.default)
 
 
-def _earlier(context: Context, target: str) -> list[Row]:
-    """The rows of other targets, as long as they were measured with the same weights."""
+def _earlier(context: Context, target: str, protocol: str) -> list[Row]:
+    """The rows of other targets, as long as they were measured with the same weights in the same way."""
     known = context.run.evaluation("transfer")
-    found = known.get("rows") if known.get("checkpoint") == context.model.checkpoint else None
+    same = known.get("checkpoint") == context.model.checkpoint and known.get("protocol") == protocol
+    found = known.get("rows") if same else None
     rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
     return [row for row in rows if row.get("target") not in (None, target)]
 
@@ -79,10 +86,19 @@ def _dataset(config: TrainConfig, target: str) -> datasets.Dataset:
     return datasets.load(target, options, config.download)
 
 
-def _unfit(run: Run, dataset: datasets.Dataset) -> str:
+def _unfit(run: Run, config: TrainConfig, target: str, dataset: datasets.Dataset) -> str:
     """Why a run cannot be probed on a data set, or an empty text."""
     data = run.info().get("data")
-    if isinstance(data, dict) and data.get("fingerprint") == dataset.fingerprint:
+    equal = isinstance(data, dict) and data.get("fingerprint") == dataset.fingerprint
+    # At another size the same images have another fingerprint.
+    if equal or target == config.data or _place(target) == _place(config.data):
         return f"The run {run.id} was trained on {dataset.name} itself, which is no transfer."
-    unlabelled = dataset.classes is None or dataset.test.labels is None
-    return f"The images of {dataset.name} have no labels to be told." if unlabelled else ""
+    if dataset.classes is None or dataset.train.labels is None or dataset.test.labels is None:
+        return f"The images of {dataset.name} have no labels to be told."
+    if len(np.unique(np.asarray(dataset.train.labels))) < 2:
+        return f"The training images of {dataset.name} are all of one class."
+    return ""
+
+
+def _place(data: str) -> Path:
+    return Path(data).expanduser().resolve()

@@ -92,8 +92,12 @@ class Method(nn.Module, ABC):
         """The loss on a batch; ``progress`` in [0, 1] is the part of training that is done."""
 
     @abstractmethod
-    def encode(self, images: Tensor) -> dict[str, Tensor]:
-        """Named features (B, D) of float images (B, C, H, W) in [0, 1], in evaluation mode and without gradient."""
+    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
+        """Named features (B, D) of float images (B, C, H, W) in [0, 1], in evaluation mode and without gradient.
+
+        Args:
+            keys: (B,) int64, the source of noise where a method adds any; by default the images' content.
+        """
 
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
         """Features (B, D) at every depth, in order through the network, at one of :attr:`levels`.

@@ -182,8 +182,9 @@ class DDPM(Method, Reconstructs, Samples):
         self._updates = int(self.updates)
         return result
 
-    def encode(self, images: Tensor) -> dict[str, Tensor]:
-        found = [self.layers(images, step) for step in self.config.feature_steps]
+    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
+        noise = self._feature_noise(images, keys)
+        found = [self._read(images, step, noise) for step in self.config.feature_steps]
         return {
             layer.space: features
             for layers in found
@@ -193,7 +194,15 @@ class DDPM(Method, Reconstructs, Samples):
 
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
         step = self.config.feature_steps[0] if level is None else level
-        noise = keyed.normal(keyed.content_keys(images), *images.shape[1:])
+        return self._read(images, step, self._feature_noise(images, None))
+
+    def _feature_noise(self, images: Tensor, keys: Tensor | None) -> Tensor:
+        return keyed.normal(
+            keyed.content_keys(images) if keys is None else keyed.fork(keys, "features"), *images.shape[1:]
+        )
+
+    def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
+        """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one level."""
         modules, numbers = dict(self.ema.module.named_modules()), range(len(self.config.widths))
         blocks = {
             f"down_{index}": modules[f"down_blocks.{index}.resnets.{self.config.layers - 1}"] for index in numbers

@@ -228,7 +228,7 @@ class MoCoV3(Method):
     def _normalise(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
 
-    def encode(self, images: Tensor) -> dict[str, Tensor]:
+    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
         images = self._normalise(images)
         if self.config.backbone != "vit":
             pooled = self.backbone(images)

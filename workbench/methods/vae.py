@@ -141,7 +141,7 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
         }
         return Step(reconstruction + self.config.beta * kl, logs)
 
-    def encode(self, images: Tensor) -> dict[str, Tensor]:
+    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
         return {"posterior_mean": self.posterior(images)[0]}
 
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:

@@ -67,13 +67,21 @@ def representation(features: np.ndarray, k: int = NEIGHBOURS) -> Representation:
 
 
 def nearest_images(features: np.ndarray, k: int) -> np.ndarray:
-    """The ``k`` nearest others of each of n images by cosine, (n, k) int64, the nearest first; ``k`` at most n - 1."""
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    """The ``k`` nearest others of each of n images by cosine, (n, k) int64, the nearest first; ``k`` at most n - 1.
+
+    Which of equals comes first is drawn: images are often sorted by class, so that ties in that order would let a model
+    that tells no images apart look as if it knew the classes.
+    """
+    drawn = np.random.default_rng(0).permutation(len(features))
+    shuffled = features[drawn]
+    unit = shuffled / np.maximum(np.linalg.norm(shuffled, axis=1, keepdims=True), 1e-12)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
     nearest = np.sort(np.argpartition(-cosine, k - 1, axis=1)[:, :k], axis=1)
     order = np.argsort(-np.take_along_axis(cosine, nearest, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(nearest, order, axis=1)
+    found = np.empty_like(nearest)
+    found[drawn] = drawn[np.take_along_axis(nearest, order, axis=1)]
+    return found
 
 
 def agreement(

@@ -109,11 +109,6 @@ def ridge_predict(
     return [prediction for _, prediction in best]
 
 
-def r2(target: np.ndarray, predicted: np.ndarray) -> float:
-    """The part of the variance that is explained, all outputs (n, outputs) counted together; 0 is the mean's score."""
-    return float(1 - np.sum((target - predicted) ** 2) / np.sum((target - target.mean(axis=0)) ** 2))
-
-
 def circle(angle: np.ndarray, period: float) -> np.ndarray:
     """A circular quantity (n,) as points (n, 2) on the unit circle, so that both ends of its range coincide."""
     phase = 2 * np.pi * np.asarray(angle, dtype=np.float64) / period
