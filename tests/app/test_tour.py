@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 from app.main import GROUPS
-from tests.app.browser import chromium, needs_chromium, opened, served, settled, sync_api
+from tests.app.browser import chromium, needs_chromium, opened, served, settled
 from tests.training.tiny import settings
 from workbench.store import Run, list_runs
 from workbench.training import start
