@@ -103,7 +103,20 @@ def test_a_step_trains_everything_trainable(name: str, images: ImageSpec) -> Non
     method.after_step(0.0)
 
 
-@pytest.mark.parametrize("changes", [{"backbone": "resnet18"}, {"backbone": "resnet50"}, {"stem": "conv"}], ids=str)
+VARIANTS: list[dict[str, Any]] = [
+    {"backbone": "resnet18"},
+    {"backbone": "resnet50"},
+    {"backbone": "vit_tiny"},
+    {"stem": "conv"},
+    {"token": "mean"},
+    {"mlp_norm": "batch"},
+    {"position": "none"},
+    {"head_norm": False},
+    {"predictor": False},
+]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_other_backbones_of_mocov3_train_too(changes: dict[str, Any]) -> None:
     method, config = build("mocov3", IMAGES[0], **changes)
     step = method(batch_of("mocov3", config, IMAGES[0], torch.arange(6)), 0.0)
@@ -175,7 +188,9 @@ def test_layers_belong_to_the_image_alone_and_hold_the_features(name: str, image
     check_layers(build(name, images)[0], pictures(images))
 
 
-@pytest.mark.parametrize("changes", [{"backbone": "resnet18"}, {"stem": "conv", "depth": 3}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"backbone": "resnet18"}, {"stem": "conv", "depth": 3}, {"token": "mean", "depth": 2}], ids=str
+)
 def test_layers_of_other_backbones_of_mocov3(changes: dict[str, Any]) -> None:
     check_layers(build("mocov3", IMAGES[0], **changes)[0], pictures(IMAGES[0]))
 

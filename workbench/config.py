@@ -69,14 +69,22 @@ class DataOptions:
 class OptimOptions:
     """How the weights are updated (``--optim.…``)."""
 
+    name: Literal["adamw", "lars", "lamb", "sgd"] = "adamw"
+    """Optimiser."""
     lr: Annotated[float, Range(0)] = 1.5e-4
     """Base learning rate, for a batch of 256 where lr scaling is on."""
     scale_lr: bool = True
     """Multiply the base learning rate by batch size / 256."""
     weight_decay: Annotated[float, Range(0)] = 0.1
-    """Decoupled weight decay, on every parameter."""
+    """Weight decay, decoupled in AdamW."""
+    decay_vectors: bool = True
+    """Decay biases and the scales of norms, too; LARS never does."""
     beta2: Annotated[float, Range(0, below=1)] = 0.999
-    """Decay rate of Adam's second moment."""
+    """Decay rate of the second moment, in AdamW and LAMB."""
+    momentum: Probability = 0.9
+    """Momentum of LARS and SGD."""
+    trust: Annotated[float, Range(above=0)] = 0.001
+    """Trust coefficient of LARS."""
     warmup_epochs: Annotated[float, Range(0)] = 1.0
     """Epochs of linear warm-up from zero."""
     schedule: Literal["cosine", "constant"] = "cosine"

@@ -9,10 +9,21 @@ import torch.nn.functional as F
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from workbench.errors import WorkbenchError
 
 Stem = Literal["patch", "conv"]
+Position = Literal["sincos", "learned", "none"]
+Token = Literal["class", "mean"]
+MLPNorm = Literal["layer", "batch"]
+SIZES = {  # width, blocks, heads; MoCo v3's ViT-S has 12 heads (table 2), where DeiT's has 6
+    "vit_tiny": (192, 12, 3),
+    "vit_small": (384, 12, 12),
+    "vit_base": (768, 12, 12),
+    "vit_large": (1024, 24, 16),
+    "vit_huge": (1280, 32, 16),
+}
 
 
 class ConvStem(nn.Module):
@@ -42,20 +53,40 @@ class ConvStem(nn.Module):
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
-class ViT(VisionTransformer):
-    """timm's vision transformer whose :meth:`forward` computes only what its class token needs.
+class TokenBatchNorm(nn.BatchNorm1d):
+    """BatchNorm of tokens (B, N, D) over images and tokens, for ViT-BN."""
 
-    The last block's output is read at the class token alone, so its query, attention, projection and MLP are computed
-    for that one token: the same numbers and gradients as timm's, for the price of about one block less.
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.flatten(0, 1)).view(input.shape)
+
+
+class ViT(VisionTransformer):
+    """timm's vision transformer whose :meth:`forward` computes only what its output needs.
+
+    Where the last block's output is read at the class token alone, its query, attention, projection and MLP are
+    computed for that one token: the same numbers and gradients as timm's, for the price of about one block less.
     """
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        """Class tokens (B, embed_dim) of images (B, C, H, W); masks are not supported."""
-        x = self.norm_pre(self.patch_drop(self._pos_embed(self.patch_embed(x))))
+        """Class tokens, or the mean of the patches' (B, embed_dim), of images (B, C, H, W); masks are not supported."""
+        x = self.embed(x)
         *blocks, last = self.blocks
         for block in blocks:
-            x = block(x)
+            x = self._run(block, x)
+        if self.cls_token is None:
+            return self.norm(self._run(last, x)).mean(dim=1)
+        if isinstance(last.norm2, TokenBatchNorm):  # whose statistics are those of all tokens
+            return self.norm(self._run(last, x)[:, 0])
         return self.norm(_first_token(last, x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The tokens (B, N, embed_dim) that the first block is given."""
+        return self.norm_pre(self.patch_drop(self._pos_embed(self.patch_embed(x))))
+
+    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, x, use_reentrant=False)  # type: ignore[no-any-return]
+        return block(x)
 
 
 def _first_token(block: Any, x: Tensor) -> Tensor:
@@ -94,6 +125,9 @@ def vit(
     heads: int,
     stem: Stem = "patch",
     frozen_patch: bool = True,
+    position: Position = "sincos",
+    token: Token = "class",
+    mlp_norm: MLPNorm = "layer",
 ) -> ViT:
     """A vision transformer without classifier, initialised as in MoCo v3.
 
@@ -103,6 +137,10 @@ def vit(
         width, depth, heads: of the transformer; ``width`` must be a multiple of 4 and of ``heads``.
         stem: a linear patch projection, or convolutions.
         frozen_patch: leave the random patch projection untrained (MoCo v3, section 4.1); a conv stem is always trained.
+        position: the fixed sine-cosine table, a learned one, or none (section 4.3, "position embedding").
+        token: what stands for the image: a class token, or the mean of the patches, then without class token and final
+            norm (section 4.3, "class token").
+        mlp_norm: of the MLP blocks: LayerNorm, or BatchNorm, which makes a ViT-BN (section 5, "ViT-BN").
 
     Raises:
         WorkbenchError: sizes that do not fit.
@@ -125,12 +163,21 @@ def vit(
         num_heads=heads,
         weight_init="skip",
         embed_layer=ConvStem if stem == "conv" else PatchEmbed,  # type: ignore[arg-type]
+        class_token=token == "class",
+        global_pool="token" if token == "class" else "avg",
+        final_norm=token == "class",
+        fc_norm=False,
+        pos_embed="none" if position == "none" else "learn",
     )
+    if mlp_norm == "batch":
+        for block in model.blocks:
+            block.norm2 = TokenBatchNorm(width)
     initialise(model)
-    assert isinstance(model.pos_embed, nn.Parameter)
-    with torch.no_grad():
-        model.pos_embed.copy_(sincos_position(size // patch, size // patch, width))
-    model.pos_embed.requires_grad_(False)
+    if position == "sincos":
+        assert isinstance(model.pos_embed, nn.Parameter)
+        with torch.no_grad():
+            model.pos_embed.copy_(sincos_position(size // patch, size // patch, width)[:, int(token == "mean") :])
+        model.pos_embed.requires_grad_(False)
     if stem == "patch" and frozen_patch:
         model.patch_embed.requires_grad_(False)
     return model
@@ -147,8 +194,8 @@ def initialise(model: VisionTransformer) -> None:
             else:
                 nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
-    assert isinstance(model.cls_token, nn.Parameter)
-    nn.init.normal_(model.cls_token, std=1e-6)
+    if model.cls_token is not None:
+        nn.init.normal_(model.cls_token, std=1e-6)
     projection = model.patch_embed.proj
     if isinstance(projection, nn.Conv2d):
         inputs = projection.in_channels * math.prod(projection.kernel_size)

@@ -3,21 +3,45 @@
 import math
 
 import torch
+from timm.optim.lamb import Lamb
 from torch import nn
 
 from workbench.config import OptimOptions
+from workbench.training.lars import LARS
 
 
-def adamw(module: nn.Module, options: OptimOptions, device: torch.device) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters, weight decay on all of them (MoCo v3, section 4)."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+def build(module: nn.Module, options: OptimOptions, device: torch.device) -> torch.optim.Optimizer:
+    """The optimiser of the trainable parameters.
+
+    Weight decay is on all of them (MoCo v3, section 4), or, without ``decay_vectors``, on matrices and kernels alone.
+    LARS never decays vectors. LAMB is timm's in the published form, without a clipped gradient (You et al., "Large
+    batch optimization for deep learning", ICLR 2020, algorithm 2).
+    """
+    groups = _groups(module, options)
+    if options.name == "lars":
+        return LARS(groups, options.lr, options.momentum, options.weight_decay, options.trust)
+    if options.name == "sgd":
+        return torch.optim.SGD(groups, options.lr, options.momentum, weight_decay=options.weight_decay)
+    betas = (0.9, options.beta2)
+    if options.name == "lamb":
+        return Lamb(
+            groups, options.lr, betas=betas, weight_decay=options.weight_decay, max_grad_norm=None, always_adapt=True
+        )
     return torch.optim.AdamW(
-        trainable,
+        groups,
         lr=options.lr,
-        betas=(0.9, options.beta2),
+        betas=betas,
         weight_decay=options.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
+
+
+def _groups(module: nn.Module, options: OptimOptions) -> list[dict[str, object]]:
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if options.decay_vectors:
+        return [{"params": trainable}]
+    matrices, vectors = ([p for p in trainable if (p.squeeze().ndim > 1) is wide] for wide in (True, False))
+    return [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def learning_rate(options: OptimOptions, batch_size: int, step: int, steps_per_epoch: int, steps: int) -> float:

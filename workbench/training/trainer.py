@@ -18,7 +18,7 @@ from workbench.methods.base import Batch, ImageSpec, Method, Step, evaluation_mo
 from workbench.networks.momentum import MomentumCopy
 from workbench.training.hardware import describe_hardware, describe_versions, keep_freed_memory
 from workbench.training.monitor import gradient_norms, submodule
-from workbench.training.optim import adamw, learning_rate
+from workbench.training.optim import build, learning_rate
 
 
 class Trainer:
@@ -61,7 +61,7 @@ class Trainer:
         if config.compile:
             self.method.compile_networks()
         self.views = method_class.augmentations(config, self.images)
-        self.optimizer = adamw(self.method, config.optim, self.device)
+        self.optimizer = build(self.method, config.optim, self.device)
         self.model = self.accelerator.prepare_model(self.method)
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=self.device)
 
