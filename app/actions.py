@@ -38,8 +38,12 @@ def command(verb: str, run_ids: Sequence[str], *options: str) -> str:
     return shlex.join(["workbench", verb, *run_ids, *options, *where])
 
 
-def offer(*commands: str) -> None:
-    """Under commands that are shown to be copied: a button that runs them, or how to get one."""
+def offer(place: str, *commands: str) -> None:
+    """Under commands that are shown to be copied: a button that runs them, or how to get one.
+
+    Args:
+        place: what tells this offer from others of the same command on the page.
+    """
     possible = [text for text in commands if shlex.split(text)[1:2] and shlex.split(text)[1] in jobs.COMMANDS]
     if not possible:
         return
@@ -47,16 +51,20 @@ def offer(*commands: str) -> None:
         st.caption("Started as `workbench app --allow-actions`, the app has a button here that runs it.")
         return
     for text in possible:
-        button("Run it" if len(possible) == 1 else f"Run `{text[:40]}`", text)
+        button("Run it" if len(possible) == 1 else f"Run {text[:40]}", text, place=place)
 
 
-def button(label: str, text: str, icon: str = "play_arrow", help: str | None = None) -> None:
-    """A button that starts a command in the background; while it runs, a disabled one."""
+def button(label: str, text: str, icon: str = "play_arrow", help: str | None = None, place: str = "") -> None:
+    """A button that starts a command in the background; while it runs, a disabled one.
+
+    Args:
+        place: see :func:`offer`.
+    """
     newest = next((job for job in jobs.jobs(reading.runs_folder()) if job.words == shlex.split(text)), None)
     live = newest is not None and newest.live
     st.button(
-        f"{label}: {newest.status}" if newest is not None and live else label,
-        key=f"run {sha256(text.encode()).hexdigest()[:12]}",
+        look.literal(f"{label}: {newest.status}" if newest is not None and live else label),
+        key=f"run {sha256(f'{place}{text}'.encode()).hexdigest()[:12]}",
         icon=":material/hourglass_top:" if live else f":material/{icon}:",
         help=help or f"`{text}`",
         disabled=live,
@@ -66,7 +74,10 @@ def button(label: str, text: str, icon: str = "play_arrow", help: str | None = N
 
 
 def launch(text: str) -> None:
-    """Start a command in the background and say so."""
+    """Start a command in the background and say so, where that is allowed."""
+    if not allowed():
+        tell("Nothing was started: that needs the app started as workbench app --allow-actions.", "error")
+        return
     try:
         jobs.start(reading.runs_folder(), jobs.parse(text), max(1, int(os.environ.get("WORKBENCH_JOBS") or 1)))
         tell("Started; the panel on the right above follows it.", "play_arrow")
@@ -102,7 +113,7 @@ def pulse() -> None:
     if before is not None and before != now:
         for job in found:
             if before[0].get(job.id) in ("queued", "running", "cancelling") and not job.live:
-                tell(f"{title(job)}: {job.status}, {look.duration(job.seconds)}", icon_of(job))
+                tell(f"{look.literal(title(job))}: {job.status}, {look.duration(job.seconds)}", icon_of(job))
         reading.summaries.clear()
         st.rerun()
     if not found:
@@ -120,7 +131,9 @@ def row(job: Job) -> None:
     status = job.status
     with st.container(horizontal=True, vertical_alignment="center", gap="small", width=460):
         time = "" if status == "queued" else f" · {look.duration(job.seconds)}"
-        st.markdown(f"**{title(job)}**  \n:{COLOURS.get(status, 'gray')}[{status}]{time}", width="stretch")
+        st.markdown(
+            f"**{look.literal(title(job))}**  \n:{COLOURS.get(status, 'gray')}[{status}]{time}", width="stretch"
+        )
         if allowed() and status in ("queued", "running"):
             st.button("Cancel", key=f"cancel {job.id}", icon=":material/stop:", on_click=cancel, args=(job,))
     lines = job.lines[-3:] if status in ("failed", "lost") else job.lines[-1:]

@@ -95,7 +95,8 @@ def curves(
         style = {"mode": "lines", "showlegend": False, "name": line.label}
         if smoothing:
             faint = {"color": line.colour, "width": 1}
-            figure.add_scatter(x=line.x[keep], y=line.y[keep], line=faint, opacity=0.25, hoverinfo="skip", **style)
+            raw = style | {"name": f"{line.label}, not smoothed"}
+            figure.add_scatter(x=line.x[keep], y=line.y[keep], line=faint, opacity=0.25, hoverinfo="skip", **raw)
         figure.add_scatter(
             x=line.x[keep], y=smoothed[keep], line={"color": line.colour, "width": 2.2}, hovertemplate=hover, **style
         )
@@ -110,7 +111,7 @@ def curves(
         )
         ends.append((line.label, line.colour, float(line.x[end]), float(smoothed[end])))
     for name, value in (references or {}).items():
-        figure.add_hline(y=value, line=REFERENCE)
+        figure.add_hline(y=value, line=REFERENCE, name=name)
         figure.add_annotation(
             x=0,
             xref="paper",

@@ -25,8 +25,9 @@ def show(one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Prob
     if any(model.nearest is None for model in sides):
         lacking = [c for c, model in zip((one, other), sides, strict=True) if model.nearest is None]
         runs = [choice for choice in lacking if isinstance(choice, Choice)] or [one]
-        command = pieces.evaluate_command(runs) + " --only retrieval"
-        pieces.empty("Their neighbours are not known", "This command finds them:", command)
+        if able := pieces.evaluable(runs, pieces.NAMES["retrieval"]):
+            command = pieces.evaluate_command(able) + " --only retrieval"
+            pieces.empty("Their neighbours are not known", "This command finds them:", command)
     else:
         neighbours(sides[0], sides[1], known)
     verdicts(sides[0], sides[1], known)

@@ -45,7 +45,7 @@ def by_model(panels: Sequence[Panel], order: Sequence[str], row_height: int = 74
     place = {label: len(order) - 1 - index for index, label in enumerate(order)}
     for column, panel in enumerate(panels, start=1):
         for name, value in panel.references.items():
-            figure.add_vline(x=value, line=REFERENCE, row=1, col=column, exclude_empty_subplots=False)  # pyright: ignore[reportArgumentType]
+            figure.add_vline(x=value, line=REFERENCE, name=name, row=1, col=column, exclude_empty_subplots=False)  # pyright: ignore[reportArgumentType]
             figure.add_annotation(
                 x=value,
                 y=len(order) - 0.42,
@@ -65,13 +65,14 @@ def by_model(panels: Sequence[Panel], order: Sequence[str], row_height: int = 74
                 mode="lines",
                 line={"color": look.GREY, "width": 3},
                 name=f"{label} untrained",
+                meta={"y": label},
                 showlegend=False,
                 hovertemplate=f"{label} untrained: %{{x:.1f}}<extra></extra>",
                 row=1,
                 col=column,
             )
         for dot in panel.dots:
-            add_dot(figure, dot, place[dot.label], column)
+            add_dot(figure, dot, place[dot.label], column, f"{dot.label} {dot.detail}".strip())
         figure.update_xaxes(title=panel.title, showgrid=True, gridcolor=GRID, zeroline=False, row=1, col=column)
     top = max(
         [dot.high or dot.value for panel in panels for dot in panel.dots]
@@ -95,7 +96,7 @@ def coloured(label: str, colour: str | None) -> str:
     return f'<b><span style="color:{colour}">{label}</span></b>' if colour else label
 
 
-def add_dot(figure: go.Figure, dot: Dot, y: float, column: int) -> None:
+def add_dot(figure: go.Figure, dot: Dot, y: float, column: int, name: str) -> None:
     error = None
     if dot.low is not None and dot.high is not None:
         ends = {"array": [dot.high - dot.value], "arrayminus": [dot.value - dot.low]}
@@ -110,6 +111,8 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, column: int) -> None:
         y=[y],
         mode="markers",
         marker=marker,
+        name=name,
+        meta={"drawn": "large" if dot.main else "small"},
         showlegend=False,
         opacity=1 if dot.main else 0.75,
         error_x=error,
@@ -133,9 +136,9 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, column: int) -> None:
 def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:
     """Differences with their intervals about a line at zero; those that are not ``main`` are hollow."""
     figure = make_subplots(1, 1)
-    figure.add_vline(x=0, line=REFERENCE, row=1, col=1, exclude_empty_subplots=False)  # pyright: ignore[reportArgumentType]
-    for index, dot in enumerate(dots):
-        add_dot(figure, dot, len(dots) - 1 - index, 1)
+    figure.add_vline(x=0, line=REFERENCE, name="no difference", row=1, col=1, exclude_empty_subplots=False)  # pyright: ignore[reportArgumentType]
+    for index, (name, dot) in enumerate(zip(names, dots, strict=True)):
+        add_dot(figure, dot, len(dots) - 1 - index, 1, name)
     reach = 1.1 * max(max(abs(dot.low or dot.value), abs(dot.high or dot.value)) for dot in dots)
     figure.update_xaxes(title=title, showgrid=True, gridcolor=GRID, zeroline=False, range=[-reach, reach])
     figure.update_yaxes(
@@ -202,7 +205,8 @@ def small_multiples(
     for index, (name, found) in enumerate(factors.items()):
         row, column = index // across + 1, index % across + 1
         if name in chance:
-            figure.add_vline(x=chance[name], line=REFERENCE, row=row, col=column, exclude_empty_subplots=False)  # pyright: ignore[reportArgumentType]
+            place = {"row": row, "col": column, "exclude_empty_subplots": False}
+            figure.add_vline(x=chance[name], line=REFERENCE, name="chance", **place)
         for dot in found:
             y = len(labels) - 1 - labels.index(dot.label)
             text = look.quantity(dot.value, dot.low, dot.high, 2)
@@ -216,7 +220,8 @@ def small_multiples(
                 mode="markers",
                 marker={"color": dot.colour, "size": 8},
                 error_x=error,
-                name=titles[index],
+                name=f"{dot.label} {dot.detail}".strip(),
+                meta={"x title": titles[index]},
                 showlegend=False,
                 row=row,
                 col=column,

@@ -83,44 +83,52 @@ def layer_map(shown: Grid, ringed: Row | None, low: float, high: float) -> go.Fi
     columns = [*shown.columns[:-1], "", shown.columns[-1]]  # the empty one is the gap
     edges = np.cumsum([0.0, *(1.0 if column else GAP for column in columns)])
     values = np.full((len(shown.rows), len(columns)), np.nan)
-    told = np.full(values.shape, "", dtype=object)
+    told, low_ends, high_ends = (np.full(values.shape, blank, dtype=object) for blank in ("", None, None))
     for (layer, column), row in shown.cells.items():
         place = shown.rows.index(layer), columns.index(column)
-        values[place], told[place] = row["value"], _told(row)
+        values[place], told[place] = row["value"], _told(row, row is ringed)
+        low_ends[place], high_ends[place] = reading.number(row.get("low")), reading.number(row.get("high"))
     names = [name.replace("_", " ") for name in shown.rows]
     height = ROW_HEIGHT * len(names) + HEAD + 10
     figure = maps.heat_map(
         values, rows=names, columns=columns, low=low, high=high, decimals=0, square=False, height=height
     )
-    figure.update_traces(x=edges, customdata=told, hovertemplate="%{customdata}<extra></extra>")
+    meta = {"x title": "reading", "y title": "layer", "x": columns}
+    meta |= {"low": low_ends.tolist(), "high": high_ends.tolist()}
+    figure.update_traces(x=edges, text=told, hovertemplate="%{text}<extra></extra>", meta=meta)
     named = [index for index, column in enumerate(columns) if column]
     figure.update_xaxes(
         side="top",
-        range=[-0.03, edges[-1] + 0.03],  # the ring reaches beyond its cell
+        range=[0, edges[-1]],
+        fixedrange=True,  # the ring would not follow
         tickvals=[(edges[index] + edges[index + 1]) / 2 for index in named],
         ticktext=[columns[index] for index in named],
         tickangle=0,
         automargin=False,
     )
-    figure.update_yaxes(tickfont={"size": 13})
+    figure.update_yaxes(tickfont={"size": 13}, fixedrange=True)
     figure.update_layout(margin={"t": HEAD})
     for (layer, column), row in shown.cells.items():
         if row is ringed:
-            index = columns.index(column)
-            _ring(figure, edges[index], edges[index + 1], shown.rows.index(layer))
+            index, down = columns.index(column), shown.rows.index(layer)
+            left, right = edges[index : index + 2] / edges[-1]
+            _ring(figure, left, right, 1 - down / len(names), 1 - (down + 1) / len(names))
     return figure
 
 
-def _ring(figure: go.Figure, left: float, right: float, y: int) -> None:
+def _ring(figure: go.Figure, left: float, right: float, top: float, bottom: float) -> None:
+    """Around a cell, given in parts of the axes: only there is a shape not cut off at the plot's edge."""
     for colour, width in RING:
         line = {"color": colour, "width": width}
-        figure.add_shape(type="rect", x0=left, x1=right, y0=y - 0.5, y1=y + 0.5, line=line)
+        place = {"xref": "x domain", "yref": "y domain", "x0": left, "x1": right, "y0": top, "y1": bottom}
+        figure.add_shape(type="rect", line=line, **place)
 
 
-def _told(row: Row) -> str:
+def _told(row: Row, best: bool) -> str:
     interval = look.quantity(row["value"], reading.number(row.get("low")), reading.number(row.get("high")))
     dim, width = reading.number(row.get("dim")), row.get("width")
     size = (
         "" if dim is None else f"{dim:.0f} dimensions" + (f", reduced to {width}" if width not in ("full", dim) else "")
     )
-    return f"<b>{row.get('space')}</b><br>{interval} %<br>{size}"
+    chosen = "<br>best on the validation images" * best
+    return f"<b>{row.get('space')}</b><br>{interval} %<br>{size}{chosen}"

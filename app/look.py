@@ -1,6 +1,7 @@
 """Colours, numbers and style that every page shares."""
 
 import math
+import re
 import time
 from datetime import UTC, datetime
 
@@ -30,12 +31,13 @@ CSS = """<style>
 .wb-dot {display: inline-block; width: .68rem; height: .68rem; border-radius: 50%; flex: none;}
 .wb-ramp {display: flex; align-items: center; gap: .5rem; color: #8b929a; font-size: .82rem; margin: .1rem 0 .3rem;}
 .wb-ramp i {display: inline-block; width: 150px; height: 9px; border-radius: 2px;}
-.wb-legend {display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; margin: .1rem 0 .3rem;}
 .wb-sheet {overflow-x: auto; padding-bottom: .4rem;}
-.wb-grid {display: grid; gap: 4px 6px; align-items: start; width: max-content;}
+.wb-grid {display: grid; gap: 4px 6px; align-items: start; width: max-content; max-width: 100%;}
 .wb-grid figure {margin: 0; text-align: center;}
-.wb-grid figcaption {color: #8b929a; font-size: .74rem; line-height: 1.25; font-variant-numeric: tabular-nums;}
+.wb-grid figcaption {color: #8b929a; font-size: .74rem; line-height: 1.25; font-variant-numeric: tabular-nums;
+  overflow-wrap: anywhere;}
 .wb-grid img, .wb-strip img {display: block; border-radius: 2px;}
+.wb-grid img {width: 100%; height: auto;}
 .st-key-chips button {border-radius: 99px; min-height: 1.9rem; padding: .05rem .7rem;}
 .st-key-chips [class*="st-key-chip_"]:not(.st-key-chip_images) button::before {content: "";
   width: .62rem; height: .62rem; border-radius: 50%; flex: none; margin-right: .45rem;}
@@ -59,6 +61,12 @@ CSS = """<style>
 .wb-cell {text-align: center; align-self: center; font-size: .8rem; overflow-wrap: anywhere;}
 .wb-cell mark {background: rgba(213,94,0,.2); color: inherit; padding: .08rem .3rem; border-radius: 4px;}
 </style>"""
+
+
+def literal(text: str) -> str:
+    """A text as Streamlit's Markdown shows it letter by letter: names of runs may hold links, images or colours."""
+    text = re.sub(r"([\\`*_\[\]$~|]|[<:&](?=[\w/!#]))", r"\\\1", text)
+    return re.sub(r"^(\s*\d*)([-+#>.)])", r"\1\\\2", text)  # what begins a list, a heading or a quotation
 
 
 def run_colours(dark: bool) -> tuple[str, ...]:

@@ -70,7 +70,8 @@ def show(group: str) -> None:
 
 def view(module: ModuleType) -> None:
     st.title(module.TITLE, anchor=False)
-    if not pieces.no_runs() and (module is runs or not pieces.none_chosen()):
+    # Studies of augmentations may be all that a folder holds.
+    if module is composition or not (pieces.no_runs() or (module is not runs and pieces.none_chosen())):
         module.render()
 
 

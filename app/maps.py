@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 
 from app import look, pictures
 
-FRAME = "rgba(139,146,154,.35)"
 BRIGHT = 0.55  # where on the colour scale black text is read more easily than white
 
 
@@ -94,16 +93,25 @@ def heat_map(
 
 
 def similarity(
-    matrix: np.ndarray, labels: Sequence[str], *, low: float, high: float, height: int = 440, most: int = 320
+    matrix: np.ndarray,
+    labels: Sequence[str],
+    *,
+    low: float,
+    high: float,
+    names: Sequence[str] = (),
+    height: int = 440,
+    most: int = 320,
 ) -> go.Figure:
     """Cosine of every image's view A (down) with every image's view B (across), sorted by class.
 
     Args:
         matrix: (n, n); larger ones than ``most`` are thinned.
         labels: class of each image, sorted; or none.
+        names: of the images, for the saved data; by default their rows.
     """
     keep = thin(len(matrix), most)
-    names = [str(labels[index]) for index in keep] if labels else []
+    classes = [str(labels[index]) for index in keep] if labels else []
+    called = [str(names[index] if names else index) for index in keep]
     figure = go.Figure(
         go.Heatmap(
             z=np.asarray(matrix[np.ix_(keep, keep)], np.float32),
@@ -111,12 +119,13 @@ def similarity(
             zmax=high,
             colorscale=look.MAGNITUDE,
             showscale=False,
+            meta={"x": called, "y": called},
             hovertemplate="view A of %{y}, view B of %{x}<br><b>%{z:.2f}</b><extra></extra>",
         )
     )
     axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "ticks": ""}
-    if names:
-        centres, ticks, _ = blocks(names)
+    if classes:
+        centres, ticks, _ = blocks(classes)
         axis |= {"tickvals": centres, "ticktext": ticks} if len(ticks) <= 16 else {"showticklabels": False}
     figure.update_xaxes(title="view B", constrain="domain", constraintoward="left", **axis)
     figure.update_yaxes(
@@ -126,18 +135,29 @@ def similarity(
     return figure
 
 
-def corner(matrix: np.ndarray, images: np.ndarray | None, *, low: float, high: float, height: int = 440) -> go.Figure:
+def corner(
+    matrix: np.ndarray,
+    images: np.ndarray | None,
+    *,
+    names: Sequence[str],
+    low: float,
+    high: float,
+    height: int = 440,
+) -> go.Figure:
     """A few rows and columns of a similarity matrix with printed values, their images along both edges.
 
     Args:
         matrix: (n, n), small.
         images: uint8 (n, H, W, C), or None.
+        names: of the images; the hover and the saved data tell them.
     """
     n = len(matrix)
     digits = look.decimals((high - low) / 20)
-    figure = heat_map(matrix, rows=[""] * n, columns=[""] * n, low=low, high=high, decimals=digits, height=height)
+    figure = heat_map(matrix, rows=names, columns=names, low=low, high=high, decimals=digits, height=height)
     figure.update_traces(
-        customdata=None, hovertemplate="<b>%{z:.3f}</b><extra></extra>", textfont={"size": 11 if digits < 3 else 9}
+        hovertemplate="%{customdata}<br><b>%{z:.3f}</b><extra></extra>",
+        textfont={"size": 11 if digits < 3 else 9},
+        meta={"x title": "view B", "y title": "view A"},
     )
     figure.update_xaxes(showticklabels=False)
     figure.update_yaxes(showticklabels=False)
@@ -152,73 +172,6 @@ def corner(matrix: np.ndarray, images: np.ndarray | None, *, low: float, high: f
         figure.update_xaxes(range=[-1.6, n - 0.5])
         figure.update_yaxes(range=[n - 0.5, -1.6], autorange=False)
     return figure
-
-
-def scatter(
-    points: np.ndarray,
-    ids: np.ndarray,
-    *,
-    classes: Sequence[str] | None = None,
-    labels: np.ndarray | None = None,
-    values: np.ndarray | None = None,
-    circular: bool = False,
-    selected: Sequence[int] = (),
-    height: int = 460,
-) -> go.Figure:
-    """A map of images, coloured by class or by a number.
-
-    Args:
-        points: (n, 2).
-        ids: (n,) sample ids; they come back when points are selected.
-        classes, labels: names and (n,) indices.
-        values: (n,) numbers instead.
-        circular: the values are an angle, so both ends look alike.
-        selected: ids that stand out; without any, all do.
-    """
-    figure = go.Figure()
-    size = 7 if len(points) <= 800 else 5
-    if labels is not None and classes is not None:
-        for index in np.unique(labels):
-            of_class = np.flatnonzero(labels == index)
-            colour, symbol = look.class_style(int(index))
-            marker = {"color": colour, "symbol": symbol}
-            add_points(figure, points[of_class], ids[of_class], marker | {"size": size}, classes[int(index)], selected)
-    else:
-        colour = (
-            {"color": values, "colorscale": look.CIRCULAR if circular else look.MAGNITUDE}
-            if values is not None
-            else {"color": look.GREY}
-        )
-        add_points(figure, points, ids, colour | {"size": size, "showscale": False}, "", selected)
-    axis = {"showgrid": False, "zeroline": False, "showticklabels": False, "title": "", "ticks": ""}
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(scaleanchor="x", **axis)
-    figure.add_shape(type="rect", xref="paper", yref="paper", x0=0, y0=0, x1=1, y1=1, line={"color": FRAME, "width": 1})
-    figure.update_layout(
-        height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, showlegend=False, dragmode="lasso", uirevision="map"
-    )
-    return figure
-
-
-def add_points(
-    figure: go.Figure, points: np.ndarray, ids: np.ndarray, marker: dict, name: str, selected: Sequence[int]
-) -> None:
-    """WebGL, because SVG dies at thousands of points."""
-    chosen = np.flatnonzero(np.isin(ids, list(selected))).tolist() if len(selected) else None
-    figure.add_trace(
-        go.Scattergl(
-            x=np.asarray(points[:, 0], np.float32),
-            y=np.asarray(points[:, 1], np.float32),
-            mode="markers",
-            marker=marker,
-            name=name,
-            customdata=[[int(image)] for image in ids],
-            selectedpoints=chosen,
-            unselected={"marker": {"opacity": 0.12}},
-            selected={"marker": {"size": 10}} if chosen else None,
-            hovertemplate=(f"<b>{name}</b><br>" if name else "") + "image %{customdata[0]}<extra></extra>",
-        )
-    )
 
 
 def fade(figure: go.Figure, faded: np.ndarray) -> None:

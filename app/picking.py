@@ -1,6 +1,5 @@
 """Beside the chips: how many images are selected, and a box to select some by words or by a confusion matrix's cell."""
 
-import shlex
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import reading, search, selection, verdicts
+from app import look, reading, search, selection, verdicts
 from app.selection import Choice
 from workbench.errors import WorkbenchError
 
@@ -61,20 +60,22 @@ def box(known: search.Table) -> None:
     )
     problem = st.session_state.pop("image-problem", "")
     if problem:
-        st.caption(f":red[{problem}]")
+        st.caption(f":red[{look.literal(problem)}]")
     else:
-        st.caption("known: " + ", ".join(known.columns))
+        st.caption("known: " + look.literal(", ".join(known.columns)))
     if known.models and known.classes:
         st.caption("or a cell of a confusion matrix")
         model, true, told = (st.session_state.get(key) for key in CELL)
         labels = ("Model", "is a", "taken for a")
+        classes = range(len(known.classes))  # by index, since names may not be unique
         for key, label, options, now in zip(
-            CELL, labels, (known.models, known.classes, known.classes), (model, true, told), strict=True
+            CELL, labels, (known.models, classes, classes), (model, true, told), strict=True
         ):
             st.selectbox(
                 label,
                 options,
-                index=None if now not in options else options.index(now),
+                index=next((place for place, one in enumerate(options) if one == now), None),
+                format_func=lambda one: known.classes[one] if isinstance(one, int) else one,
                 key=key,
                 on_change=celled,
                 args=(known,),
@@ -97,18 +98,26 @@ def searched(known: search.Table) -> None:
     except WorkbenchError as error:
         st.session_state["image-problem"] = str(error)
         return
-    if not len(found) and st.session_state["image-search"].strip():
+    if st.session_state["image-search"].strip():
+        take(found)
+    else:
+        selection.select_images([])
+
+
+def take(found: np.ndarray) -> None:
+    """Select the images that were found, or say that there are none."""
+    if len(found):
+        selection.select_images(found)
+    else:
         st.session_state["image-problem"] = "No image of the probe set is like that."
-        return
-    selection.select_images(found)
 
 
 def celled(known: search.Table) -> None:
     """Select the images of a confusion matrix's cell, once it is complete."""
     model, true, told = (st.session_state.get(key) for key in CELL)
-    if model is not None and true is not None and told is not None:
-        st.session_state["image-search"] = shlex.join([f"class:{true}", f"{model}:{told}"])
-        searched(known)
+    if isinstance(model, str) and model in known.models and true is not None and told is not None:
+        st.session_state["image-search"] = ""
+        take(search.cell(known, model, true, told))
 
 
 def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:

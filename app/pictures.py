@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -13,6 +13,7 @@ from plotly.colors import sample_colorscale
 from app import look
 
 SIDE = 96  # pixels on the screen
+SMALLEST = 0.5  # of its side, to which a tile of a sheet shrinks where there is little room
 
 
 def uri(image: np.ndarray) -> str:
@@ -91,6 +92,11 @@ class Row:
     gap: bool = False
 
 
+def tracks(n: int, side: int, before: str = "") -> str:
+    """The columns of a grid of ``n`` tiles ``side`` pixels wide, which shrink where the page is narrow."""
+    return f"grid-template-columns: {before} repeat({n}, minmax({round(SMALLEST * side)}px, {side}px))"
+
+
 def sheet(rows: Sequence[Row], side: int = SIDE) -> str:
     """Rows of images as one HTML grid; the same column is the same image in every row."""
     width = max(len(row.images) for row in rows)
@@ -106,7 +112,7 @@ def sheet(rows: Sequence[Row], side: int = SIDE) -> str:
                 continue
             caption = f"<figcaption>{escape(row.captions[index])}</figcaption>" if row.captions else ""
             cells.append(f"<figure>{tag(row.images[index], side, row.label)}{caption}</figure>")
-    columns = f"grid-template-columns: 150px repeat({width}, {side}px)"
+    columns = tracks(width, side, "150px")
     return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
 
 
@@ -125,15 +131,14 @@ def lines_under(
     for label, texts in lines:
         cells.append(f'<div class="wb-row">{label}</div>')
         cells += [f'<div class="wb-cell">{text}</div>' for text in texts]
-    columns = f"grid-template-columns: 150px repeat({len(images)}, {side}px)"
+    columns = tracks(len(images), side, "150px")
     return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
 
 
 def grid(images: np.ndarray, columns: int, side: int = SIDE) -> str:
     """Images uint8 (n, H, W, C) side by side in a fixed number of columns."""
     cells = "".join(f"<figure>{tag(image, side)}</figure>" for image in images)
-    style = f"grid-template-columns: repeat({columns}, {side}px); gap: 4px"
-    return f'<div class="wb-sheet"><div class="wb-grid" style="{style}">{cells}</div></div>'
+    return f'<div class="wb-sheet"><div class="wb-grid" style="{tracks(columns, side)}; gap: 4px">{cells}</div></div>'
 
 
 def strip(images: np.ndarray, captions: Sequence[str], side: int = SIDE) -> str:
@@ -143,15 +148,6 @@ def strip(images: np.ndarray, captions: Sequence[str], side: int = SIDE) -> str:
         for image, caption in zip(images, captions, strict=True)
     ]
     return f'<div class="wb-strip">{"".join(cells)}</div>'
-
-
-def class_legend(names: Mapping[int, str]) -> str:
-    """The classes by index in their colours; beyond those that can be told apart, the hover must tell."""
-    cells = []
-    for index, name in list(names.items())[: len(look.CLASS_COLOURS) * len(look.CLASS_SYMBOLS)]:
-        colour, symbol = look.class_style(index)
-        cells.append(f'<span><span style="color:{colour}">{look.CLASS_SYMBOLS[symbol]}</span> {escape(name)}</span>')
-    return f'<div class="wb-legend">{"".join(cells)}</div>'
 
 
 def colour_bar(low: str, high: str, what: str, scale: str = look.MAGNITUDE) -> str:

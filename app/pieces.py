@@ -90,12 +90,12 @@ def chart(figure: go.Figure, key: str, alt: str, **selecting: Any) -> None:
 def empty(title: str, text: str, *commands: str) -> None:
     """A designed gap: what is missing, why, and the commands that change it, ready to copy."""
     with st.container(border=True):
-        st.markdown(f"**{title}**")
+        st.markdown(f"**{look.literal(title)}**")
         if text:
             st.caption(text)
         if commands:
             st.code("\n".join(commands), language="bash")
-            actions.offer(*commands)
+            actions.offer(title, *commands)
 
 
 def evaluate_command(choices: Sequence[Choice]) -> str:
@@ -103,6 +103,15 @@ def evaluate_command(choices: Sequence[Choice]) -> str:
     folder = reading.runs_folder()
     where = "" if str(folder) == "runs" else f" --runs {shlex.quote(str(folder))}"
     return "workbench evaluate " + " ".join(shlex.quote(choice.run.id) for choice in choices) + where
+
+
+def evaluable(choices: Sequence[Choice], what: str) -> list[Choice]:
+    """The choices that can be evaluated; of those whose weights were deleted, says that they will not have ``what``."""
+    gone = [choice for choice in choices if choice.run.checkpoint() is None and choice.run.had_checkpoint()]
+    if gone:
+        names = ", ".join(choice.label for choice in gone)
+        note(f"{names}: no {what}, and none can be made, since the weights are not there any more.")
+    return [choice for choice in choices if choice not in gone]
 
 
 def having(
@@ -115,7 +124,7 @@ def having(
 
 def lacking(missing: Sequence[Choice], task: str) -> None:
     """Say in one line a reason why runs have no ``task``, and the command where there is one."""
-    evaluable = []
+    left = []
     for choice in missing:
         reason = choice.run.evaluation(task).get("skipped")
         if isinstance(reason, str):
@@ -132,11 +141,11 @@ def lacking(missing: Sequence[Choice], task: str) -> None:
         elif choice.status == "failed":
             note(f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}")
         else:
-            evaluable.append(choice)
-    if evaluable:
-        have = "have" if len(evaluable) > 1 else "has"
-        names = ", ".join(choice.label for choice in evaluable)
-        command = evaluate_command(evaluable) + (f" --only {task}" if task in THOROUGH else "")
+            left.append(choice)
+    if left := evaluable(left, NAMES[task]):
+        have = "have" if len(left) > 1 else "has"
+        names = ", ".join(choice.label for choice in left)
+        command = evaluate_command(left) + (f" --only {task}" if task in THOROUGH else "")
         empty(f"{names} {have} no {NAMES[task]} yet", "This command makes it, then the page shows it:", command)
 
 
@@ -167,20 +176,16 @@ def none_chosen() -> bool:
 
 
 def same_probe(choices: Sequence[Choice]) -> tuple[list[Choice], Probe | None]:
-    """The choices on the first one's probe set, and that set; images can only be compared on the same ids."""
-    prints = {choice.run.id: reading.fingerprint(choice.run) for choice in choices}
+    """The choices on the first one's data, and its probe set; neither images nor numbers of other data compare."""
+    prints = {choice: reading.fingerprint(choice.run) for choice in choices}
     with_probe = [choice for choice in choices if reading.probe(choice.run) is not None]
-    if not with_probe:
-        return list(choices), None
-    base = prints[with_probe[0].run.id]
-    other = [choice for choice in choices if prints[choice.run.id] != base and prints[choice.run.id]]
-    if other:
+    base = next((choice for choice in [*with_probe, *choices] if prints[choice]), None)
+    other = [choice for choice in choices if base and prints[choice] not in ("", prints[base])]
+    if base and other:
         names = ", ".join(f"{choice.label} ({choice.summary.get('data')})" for choice in other)
-        st.warning(
-            f"Trained on other images than {with_probe[0].label}, so not comparable image by image, "
-            f"and not shown here: {names}."
-        )
-    return [choice for choice in choices if choice not in other], reading.probe(with_probe[0].run)
+        text = f"Trained on other images than {base.label}, so not comparable, and not shown here: {names}."
+        st.warning(look.literal(text))
+    return [choice for choice in choices if choice not in other], reading.probe(base.run) if base else None
 
 
 def columns_of(n: int) -> list:
@@ -220,7 +225,7 @@ def chips() -> None:
             )
             rest = [other.run.id for other in chosen if other is not choice]
             st.button(
-                choice.label + state,
+                look.literal(choice.label) + state,
                 key=f"chip_{choice.index}",
                 icon=":material/close:",
                 icon_position="right",

@@ -74,19 +74,22 @@ def profiles(panels: Sequence[Panel], key: Mapping[str, tuple[str, str]]) -> go.
 
 def _draw(figure: go.Figure, panel: Panel, row: int, column: int, height: int) -> None:
     n = len(panel.ticks)
-    figure.add_shape(type="line", x0=-0.5, x1=n + 0.5, y0=0, y1=0, line=REFERENCE, row=row, col=column)
+    names = ["0" if panel.ordered else "", *panel.ticks]
+    zero = {"line": REFERENCE, "name": "as unlike as any other image"}
+    figure.add_shape(type="line", x0=-0.5, x1=n + 0.5, y0=0, y1=0, **zero, row=row, col=column)
     for place, profile in enumerate(panel.profiles):
         if panel.ordered:
-            _curve(figure, profile, row, column)
+            _curve(figure, profile, panel.title, row, column)
         else:
-            _dots(figure, profile, 0.09 * (place - (len(panel.profiles) - 1) / 2), row, column)
-    ticks = {"tickvals": list(range(n + 1)), "ticktext": ["0" if panel.ordered else "", *panel.ticks]}
+            shift = 0.09 * (place - (len(panel.profiles) - 1) / 2)
+            _dots(figure, profile, shift, {"x title": panel.title, "x": names[1:]}, row, column)
+    ticks = {"tickvals": list(range(n + 1)), "ticktext": names}
     figure.update_xaxes(range=[-0.5, n + 0.5], showgrid=False, zeroline=False, row=row, col=column, **ticks)
     if panel.images is not None:
         _images(figure, panel.images, row, column, height)
 
 
-def _curve(figure: go.Figure, one: Profile, row: int, column: int) -> None:
+def _curve(figure: go.Figure, one: Profile, title: str, row: int, column: int) -> None:
     x = np.arange(len(one.values) + 1)
     values, low, high = (np.concatenate([[1.0], part]) for part in (one.values, one.low, one.high))
     if one.main:
@@ -103,13 +106,15 @@ def _curve(figure: go.Figure, one: Profile, row: int, column: int) -> None:
         marker={"size": 5},
         customdata=np.stack([low, high], axis=1),
         hovertemplate=f"{one.label}: <b>%{{y:.2f}}</b> (%{{customdata[0]:.2f}}, %{{customdata[1]:.2f}})<extra></extra>",
+        name=one.label,
+        meta={"x title": title, "low": low.tolist(), "high": high.tolist()},
         showlegend=False,
         row=row,
         col=column,
     )
 
 
-def _dots(figure: go.Figure, one: Profile, shift: float, row: int, column: int) -> None:
+def _dots(figure: go.Figure, one: Profile, shift: float, meta: dict, row: int, column: int) -> None:
     hollow = one.dash != "solid"
     figure.add_scatter(
         x=np.arange(1, len(one.values) + 1) + shift,
@@ -126,6 +131,8 @@ def _dots(figure: go.Figure, one: Profile, shift: float, row: int, column: int) 
             "thickness": 1.5,
         },
         hovertemplate=f"{one.label}: <b>%{{y:.2f}}</b><extra></extra>",
+        name=one.label,
+        meta=meta,
         showlegend=False,
         row=row,
         col=column,

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.json
 import streamlit as st
 
-from workbench.store import Probe, Run, list_summaries, probe_of
+from workbench.store import Probe, Run, list_summaries, probe_of, read_json
 
 
 def runs_folder() -> Path:
@@ -48,6 +48,24 @@ def columns_of(runs: Sequence[Run]) -> list[dict[str, np.ndarray]]:
     """The :func:`metrics` of several runs, read at the same time."""
     with ThreadPoolExecutor(4) as readers:
         return list(readers.map(metrics, runs))
+
+
+class ReadOnce(Run):
+    """A run whose evaluations are parsed once, and again only where a file has changed."""
+
+    def evaluation(self, name: str) -> dict[str, Any]:
+        """One evaluation, or ``{}``; what is in it is shared, so not to be changed."""
+        path = self.path / "evaluations" / f"{name}.json"
+        try:
+            stat = path.stat()
+        except OSError:
+            return {}
+        return dict(_parsed(path, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, modified: int, size: int) -> dict[str, Any]:
+    return read_json(path)
 
 
 @lru_cache(maxsize=64)

@@ -86,4 +86,4 @@ def of_untrained(choice: Choice, space: str | None, ids: np.ndarray) -> Retrieve
 def of_pixels(probe: Probe, ids: np.ndarray, chosen: Sequence[Choice]) -> Retriever:
     """Raw pixels."""
     nearest = rows_of(reading.baselines(probe).array("neighbours-pixels"), ids)
-    return Retriever("pixels", "", look.GREY, nearest, verdicts.predicted_from_pixels(probe, ids, chosen))
+    return Retriever("pixels", "", look.GREY, nearest, verdicts.predicted_from_pixels(ids, chosen))

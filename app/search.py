@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from app import reading, verdicts
+from app import reading, selection, verdicts
 from app.selection import Choice
 from workbench.errors import WorkbenchError
 from workbench.store import Probe
 
-WORD = re.compile(r"^(?P<key>[^:=<>]+)(?P<sign>>=|<=|[:=<>])(?P<value>.+)$")
+SIGN = r"(?P<sign>>=|<=|[:=<>])(?P<value>.+)$"
+WORD = re.compile(rf"^(?P<key>[^:=<>]+){SIGN}")
 COMPARE = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
 
 
@@ -23,7 +24,8 @@ class Table:
 
     Attributes:
         ids: (n,) sample ids.
-        columns: numbers (n,) by name: ``id``, ``class``, the factors, and each model's predicted classes.
+        columns: numbers (n,) by name: ``id``, ``class``, the factors, and each model's predicted classes; a model
+            called like one of the others is ``… (model)``.
         classes: class names; words for the columns ``class`` and those of the models.
         models: names of the columns that hold predictions; they also know ``right`` and ``wrong``.
     """
@@ -50,9 +52,14 @@ def table(probe: Probe, chosen: Sequence[Choice]) -> Table | None:
     for index, factor in enumerate(told if isinstance(told, list) and factors is not None else []):
         if factors is not None and index < factors.shape[1] and isinstance(factor, dict) and "name" in factor:
             columns.setdefault(str(factor["name"]), factors[:, index])
-    models = {choice.label: verdicts.predicted(choice.run, ids) for choice in chosen}
-    known = {label: values for label, values in models.items() if values is not None and labels is not None}
-    return Table(ids, columns | known, classes, tuple(known))
+    taken = {"label", *(name.lower() for name in columns)}
+    told = {choice.label: verdicts.predicted(choice.run, ids) for choice in selection.of_probe(chosen, probe)}
+    models = {
+        f"{label} (model)" if label.lower() in taken else label: values
+        for label, values in told.items()
+        if values is not None and labels is not None
+    }
+    return Table(ids, columns | models, classes, tuple(models))
 
 
 def find(text: str, known: Table) -> np.ndarray:
@@ -60,7 +67,8 @@ def find(text: str, known: Table) -> np.ndarray:
 
     Args:
         text: words such as ``class:ring,bar``, ``class:3``, ``id:123``, ``size>0.5``, ``hue:0.2..0.4``,
-            ``mocov3:ring`` (that model takes it for a ring) and ``mocov3:wrong``; names with spaces in quotes.
+            ``mocov3:ring`` (that model takes it for a ring) and ``mocov3:wrong``; names with spaces in quotes, and
+            then with any sign in them.
 
     Raises:
         WorkbenchError: a word that makes no sense.
@@ -76,13 +84,7 @@ def find(text: str, known: Table) -> np.ndarray:
 
 
 def _holds(word: str, known: Table) -> np.ndarray:
-    parts = WORD.match(word)
-    names = {name.lower(): name for name in known.columns} | {"label": "class"}
-    if parts is None:
-        raise WorkbenchError(f'"{word}" is no question; write it as name:value, such as id:123.')
-    name = names.get(parts["key"].strip().lower())
-    if name is None or name not in known.columns:
-        raise WorkbenchError(f'There is no "{parts["key"]}" here; known: {", ".join(known.columns)}.')
+    name, parts = _split(word, known)
     column, value = known.columns[name], parts["value"]
     if parts["sign"] in COMPARE:
         return COMPARE[parts["sign"]](column, _number(value, word))
@@ -99,6 +101,25 @@ def _holds(word: str, known: Table) -> np.ndarray:
     if column.dtype.kind in "iu":
         return np.isin(column, numbers)
     return np.any(np.abs(column[:, None] - np.array(numbers)) < 1e-6, axis=1)
+
+
+def _split(word: str, known: Table) -> tuple[str, re.Match[str]]:
+    """The column that a word begins with, and its parts; names may have signs in them, so the longest one counts."""
+    for name in sorted(known.columns, key=lambda name: (len(name), word.startswith(name)), reverse=True):
+        parts = re.match(rf"\s*{re.escape(name)}\s*{SIGN}", word, re.IGNORECASE)
+        if parts is not None:
+            return name, parts
+    parts = WORD.match(word)
+    if parts is None:
+        raise WorkbenchError(f'"{word}" is no question; write it as name:value, such as id:123.')
+    if parts["key"].strip().lower() == "label" and "class" in known.columns:
+        return "class", parts
+    raise WorkbenchError(f'There is no "{parts["key"]}" here; known: {", ".join(known.columns)}.')
+
+
+def cell(known: Table, model: str, true: int, told: int) -> np.ndarray:
+    """Ids of the images of a class, by index, that a model takes for another."""
+    return known.ids[(known.columns["class"] == true) & (known.columns[model] == told)]
 
 
 def _number(text: str, word: str, classes: Sequence[str] = ()) -> float | int:

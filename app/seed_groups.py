@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import reading
+from app import reading, selection
 from app.selection import Choice
 from workbench.evaluation.groups import Group, group_runs, traits_of
 from workbench.store import Run
@@ -48,9 +48,8 @@ def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[Grouped]:
     # Named once more, without those that are left out; a run that stands alone is called as its chip is.
     members = {run.id: len(group) for group in alike for run in group.runs}
     names = [
-        ids[run.id].label if run.id in ids and members[run.id] == 1 else str(told.get("name") or told.get("method"))
+        ids[run.id].label if run.id in ids and members[run.id] == 1 else selection.name_of(run.summary())
         for run, _ in pairs
-        for told in [run.summary()]
     ]
     found = group_runs([run for run, _ in pairs], names, [trait for _, trait in pairs])
     return [Grouped(group, next(ids[run.id].colour for run in group.runs if run.id in ids)) for group in found]

@@ -77,10 +77,15 @@ def first_choice(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:
     return recolour([newest[method] for method in sorted(newest, key=lambda m: (order.get(m, 9), m))[:4]], {})
 
 
+def name_of(summary: dict[str, Any]) -> str:
+    """A run's name or method, short, and without what a figure would read as HTML."""
+    name = str(summary.get("name") or summary.get("method") or summary["id"])[:40]
+    return name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
+
+
 def labels(summaries: Sequence[dict[str, Any]]) -> list[str]:
     """Short names that tell the runs apart: the name or the method, then seed, then the id's end."""
-    names = [str(summary.get("name") or summary.get("method") or summary["id"])[:40] for summary in summaries]
-    names = [name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}") for name in names]  # figures read HTML
+    names = [name_of(summary) for summary in summaries]
     for extra in (lambda s: f"seed {s['seed']}" if s.get("seed") is not None else "", lambda s: s["id"][-4:]):
         names = [
             f"{name} · {extra(summary)}" if names.count(name) > 1 and extra(summary) else name
@@ -115,45 +120,57 @@ def choices() -> list[Choice]:
     colours = look.run_colours(dark=st.context.theme.type == "dark")
     names = labels([known[run_id] for run_id in chosen])
     return [
-        Choice(Run(folder / run_id), index, colours[index], name, known[run_id])
+        Choice(reading.ReadOnce(folder / run_id), index, colours[index], name, known[run_id])
         for (run_id, index), name in zip(chosen.items(), names, strict=True)
     ]
 
 
 def probes(chosen: Sequence[Choice] | None = None) -> list[Probe]:
-    """The different probe sets of the chosen runs, in their order."""
+    """The different probe sets of the chosen runs, in their order; pages show images of the first."""
     found = [reading.probe(choice.run) for choice in (choices() if chosen is None else chosen)]
     return list({probe.path: probe for probe in found if probe is not None}.values())
+
+
+def of_probe(chosen: Sequence[Choice], probe: Probe) -> list[Choice]:
+    """The runs on a probe set's data; ids of other data may be the same numbers."""
+    found = {choice: reading.probe(choice.run) for choice in chosen}
+    return [choice for choice, own in found.items() if own is not None and own.path == probe.path]
 
 
 def write_images(images: Sequence[int], sets: Iterable[np.ndarray]) -> str:
     """Ids of images as a short text: themselves, or a bitmap over the probe set that has most of them.
 
+    Ids of different data may be the same numbers, so both are marked with the CRC-32 of the set's ids.
+
     Args:
-        images: ids; where there are too many to be listed, those outside the probe set are left out.
+        images: ids; those outside the probe set are left out, unless none is in any.
         sets: ids (n,) of each probe set.
 
     Returns:
-        ``3,10,17``, or ``~`` and base64url of the CRC-32 of the set's ids (4 bytes) and the deflated bitmap, the first
-        row in the lowest bit.
+        ``1a2b3c4d~3,10,17``, ``3,10,17`` where no probe set has them, or ``~`` and base64url of the mark (4 bytes) and
+        the deflated bitmap, the first row in the lowest bit.
     """
     wanted = np.asarray(list(images), np.int64)
-    listed = ",".join(map(str, wanted.tolist()))
-    if len(wanted) <= LISTED:
-        return listed
     flags = [(ids, np.isin(ids, wanted)) for ids in sets]
     ids, chosen = max(flags, key=lambda pair: int(pair[1].sum()), default=(None, np.zeros(0, bool)))
     if ids is None or not chosen.any():
         return ",".join(map(str, wanted[:LISTED].tolist()))
-    content = _mark(ids) + zlib.compress(np.packbits(chosen, bitorder="little").tobytes(), 9)
+    mark, found = _mark(ids), wanted[np.isin(wanted, ids)]
+    listed = f"{mark.hex()}~{','.join(map(str, found.tolist()))}"
+    if len(found) <= LISTED:
+        return listed
+    content = mark + zlib.compress(np.packbits(chosen, bitorder="little").tobytes(), 9)
     bitmap = "~" + base64.urlsafe_b64encode(content).decode().rstrip("=")
-    return listed if len(listed) < len(bitmap) and chosen.sum() == len(wanted) else bitmap
+    return min(listed, bitmap, key=len)
 
 
 def read_images(text: str, sets: Iterable[np.ndarray]) -> list[int]:
     """The inverse of :func:`write_images`; what makes no sense, or is of another probe set, is left out."""
     if not text.startswith("~"):
-        parts = (part for part in text.split(",") if re.fullmatch(r"-?[0-9]{1,18}", part))
+        mark, _, listed = text.rpartition("~")  # links of earlier versions have no mark
+        if mark and mark not in (_mark(ids).hex() for ids in sets):
+            return []
+        parts = (part for part in listed.split(",") if re.fullmatch(r"-?[0-9]{1,18}", part))
         return list(dict.fromkeys(map(int, parts)))
     try:
         content = base64.urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
@@ -175,8 +192,9 @@ def _mark(ids: np.ndarray) -> bytes:
     return zlib.crc32(np.ascontiguousarray(ids, "<i8").tobytes()).to_bytes(4, "little")
 
 
-def _probe_ids(chosen: Sequence[Choice] | None = None) -> list[np.ndarray]:
-    return [np.asarray(ids) for probe in probes(chosen) if (ids := reading.matrix(probe.ids(), (None,))) is not None]
+def _probe_ids() -> list[np.ndarray]:
+    """Ids (n,) of the probe set that is shown, or nothing."""
+    return [np.asarray(ids) for probe in probes()[:1] if (ids := reading.matrix(probe.ids(), (None,))) is not None]
 
 
 def images_text() -> str:
@@ -189,7 +207,7 @@ def images_text() -> str:
 def images() -> list[int]:
     """Ids of the selected images, of any number; of the same probe set on every page."""
     text = images_text()
-    return read_images(text, _probe_ids() if text.startswith("~") else ())
+    return read_images(text, _probe_ids() if "~" in text else ())
 
 
 def rows(ids: np.ndarray) -> np.ndarray | None:
@@ -202,7 +220,7 @@ def rows(ids: np.ndarray) -> np.ndarray | None:
 def select_images(ids: Iterable[int]) -> None:
     """Select images on all pages, as many as there are."""
     chosen = [int(image) for image in ids]
-    _keep(write_images(chosen, _probe_ids() if len(chosen) > LISTED else ()))
+    _keep(write_images(chosen, _probe_ids() if chosen else ()))
 
 
 def _keep(text: str) -> None:

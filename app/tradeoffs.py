@@ -56,6 +56,8 @@ def by_labels(lines: Sequence[Line], shares: Mapping[float, str]) -> go.Figure:
             },
             marker={"size": 6 if line.baseline else 10, "color": line.colour},
             error_y=_bars(line.points, line.colour),
+            name=line.label,
+            meta={"x": [point.x for point in line.points]},
             showlegend=False,
             text=[_hover(point) for point in line.points],
             hovertemplate="%{text}<extra></extra>",
@@ -94,7 +96,7 @@ def by_price(
     """
     figure = go.Figure()
     for name, value in references.items():
-        figure.add_hline(y=value, line=REFERENCE)
+        figure.add_hline(y=value, line=REFERENCE, name=name)
         figure.add_annotation(
             x=0,
             xref="paper",
@@ -111,6 +113,7 @@ def by_price(
         y=[point.value for point in front],
         mode="lines",
         line={"color": look.GREY, "width": 1.5, "shape": "hv"},
+        name="Pareto front",
         hoverinfo="skip",
         showlegend=False,
     )
@@ -120,6 +123,7 @@ def by_price(
             y=[point.value],
             mode="markers",
             marker={"symbol": "line-ew", "size": 18, "line": {"color": look.GREY, "width": 3}},
+            name=f"{point.label} untrained",
             showlegend=False,
             hovertemplate=f"{point.label} untrained: %{{y:.1f}} %<extra></extra>",
         )
@@ -130,6 +134,7 @@ def by_price(
             mode="markers",
             marker={"size": 15, "color": point.colour},
             error_y=_bars([point], point.colour),
+            name=point.label,
             showlegend=False,
             text=[_hover(point)],
             hovertemplate="%{text}<extra></extra>",
@@ -185,8 +190,8 @@ def _hover(point: Point) -> str:
 
 
 def _bars(points: Sequence[Point], colour: str) -> dict:
-    up = [0.0 if point.high is None else point.high - point.value for point in points]
-    down = [0.0 if point.low is None else point.value - point.low for point in points]
+    up = [None if point.high is None else point.high - point.value for point in points]
+    down = [None if point.low is None else point.value - point.low for point in points]
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "color": colour, "width": 0} | {
         "thickness": 2
     }

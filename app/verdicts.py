@@ -6,7 +6,8 @@ import numpy as np
 
 from app import reading
 from app.selection import Choice
-from workbench.store import Probe, Run
+from workbench.evaluation import significance
+from workbench.store import Run
 
 UNKNOWN = -1
 
@@ -38,11 +39,10 @@ def predicted(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray
     return by_row(ids, run.array(f"predicted-{space}"), run.array("predicted-ids"))
 
 
-def predicted_from_pixels(probe: Probe, ids: np.ndarray, chosen: Sequence[Choice]) -> np.ndarray | None:
-    """The predictions (n,) from pixels, which are stored in the order of any run's test images."""
-    told = reading.baselines(probe).array("predicted-pixels")
+def predicted_from_pixels(ids: np.ndarray, chosen: Sequence[Choice]) -> np.ndarray | None:
+    """The predictions (n,) from pixels, of the probe that the first run was evaluated beside which tells of them."""
     for choice in chosen:
-        found = by_row(ids, told, choice.run.array("predicted-ids"))
+        found = by_row(ids, significance.from_pixels(choice.run), choice.run.array("predicted-ids"))
         if found is not None:
             return found
     return None

@@ -54,13 +54,13 @@ def main() -> None:
     options = parser.parse_args()
     ours = trainer(batch_size=128)
     record, times = Record(), []
-    for step, (images, ids, _) in zip(range(options.steps + options.warmup), ours.loader.epoch(0), strict=False):
+    for step, images in zip(range(options.steps + options.warmup), ours.loader.epoch(0), strict=False):
         began = time.perf_counter()
         if step == 0:
             with record:
-                ours.step(images, ids, 0, step)
+                ours.step(images, 0, step)
         else:
-            ours.step(images, ids, 0, step)
+            ours.step(images, 0, step)
         times.append(time.perf_counter() - began)
     step_seconds = statistics.median(times[options.warmup :])
     alone = sum(

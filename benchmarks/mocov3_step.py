@@ -49,8 +49,8 @@ def ours(steps: int, batch_size: int, precision: str, warmup: int, compiled: boo
     """Seconds of each step, data included."""
     made = trainer(batch_size, precision, compiled)
     seconds, began = [], time.perf_counter()
-    for step, (images, ids, _) in zip(range(steps + warmup), made.loader.epoch(0), strict=False):
-        result, _ = made.step(images, ids, 0, step)
+    for step, images in zip(range(steps + warmup), made.loader.epoch(0), strict=False):
+        result, _ = made.step(images, 0, step)
         float(result.loss.detach())
         now = time.perf_counter()
         seconds.append(now - began)

@@ -92,7 +92,7 @@ def write_runs(folder: Path, count: int, n_rows: int) -> None:
         curve = list(np.linspace(20, 70, SPARKLINE))
         summary = {"data": "shapes", "step": n_rows, "steps": n_rows, "epoch": 45.0, "epochs": 45.0, "loss": 1.96}
         summary |= {"knn_monitor": 70.1, "knn": 69.4, "linear": 75.2, "images_per_second": 300.1, "seconds": 1248.6}
-        summary |= {"parameters": 1036448, "sparkline": curve, "group": f"{index // 5:012x}", "heartbeat": 1.8e9}
+        summary |= {"parameters": 1036448, "sparkline": curve, "group": f"{index // 5:016x}", "heartbeat": 1.8e9}
         (run / "run.json").write_text(json.dumps({"format": 1, **identity, "data": data}))
         (run / "summary.json").write_text(json.dumps(identity | summary, indent=1))
         (run / "config.yaml").write_text(f"method: mocov3\ndata: shapes\nseed: {index % 5}\n")

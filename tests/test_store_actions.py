@@ -5,16 +5,22 @@ import errno
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 
 from workbench import marks, store
 from workbench.errors import WorkbenchError
 from workbench.run import seed_group
-from workbench.store import Run, create_run, find_run, list_runs, list_summaries
+from workbench.store import Run, create_run, find_run, list_runs, list_summaries, read_json, replacing
 
 
 def make(runs: Path, config: str = "method: vae\nwidth: 8\n", seed: int = 0, **info: Any) -> Run:
@@ -68,7 +74,7 @@ def test_seeds_of_one_recipe_are_a_group(tmp_path: Path) -> None:
 
 def test_marks_survive_a_training_run_that_rewrites_its_summary(tmp_path: Path) -> None:
     run = make(tmp_path, name="first")
-    assert marks.set_tags(run, ["good", " good ", "for  paper"]) == ["good", "for paper"]
+    assert marks.change_tags(run, ["good", " good ", "for  paper"]) == ["good", "for paper"]
     marks.archive(run)
     marks.rename(run, "second")
     run.update_summary(step=3, status="running")
@@ -77,14 +83,20 @@ def test_marks_survive_a_training_run_that_rewrites_its_summary(tmp_path: Path) 
     assert (summary["tags"], summary["archived"], summary["name"]) == (["good", "for paper"], True, "second")
     assert run.info()["name"] == "second" and find_run("second", tmp_path).id == run.id
     marks.archive(run, False)
-    marks.set_tags(run, [])
-    assert not {"tags", "archived"} & run.summary().keys()
+    marks.rename(run, "")
+    assert marks.change_tags(run, remove=["good", "for paper", "never"]) == []
+    for shown in (run.summary(), run.info()):
+        assert shown["name"] == "first" and not {"tags", "archived"} & shown.keys()
+    marks.rename(run, "third")
+    (run.path / "summary.json").unlink()
+    run.update_summary()
+    assert read_json(run.path / "summary.json")["name"] == read_json(run.path / "run.json")["name"] == "first"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a,b", "x" * 61])
 def test_a_tag_that_could_not_be_told_apart_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(WorkbenchError, match="cannot be a tag"):
-        marks.set_tags(make(tmp_path), [text])
+        marks.change_tags(make(tmp_path), [text])
 
 
 def test_torn_marks_are_no_marks(tmp_path: Path) -> None:
@@ -117,18 +129,108 @@ def test_deleted_runs_come_back_whole_until_the_trash_is_emptied(tmp_path: Path)
     assert {file.name: file.read_bytes() for file in restored.path.glob("*.*")} == content
     with pytest.raises(WorkbenchError, match="Unknown run"):
         marks.restore("nothing", tmp_path)
-    assert marks.empty_trash(tmp_path) == 1
+    assert marks.empty_trash(tmp_path, marks.in_trash(tmp_path)) == 1
     assert [run.id for run in list_runs(tmp_path)] == [restored.id] and not (tmp_path / ".trash").exists()
     with pytest.raises(WorkbenchError, match="is empty"):
         marks.restore(runs[1].id, tmp_path)
 
 
+def test_what_came_into_the_trash_unseen_stays_there(tmp_path: Path) -> None:
+    runs = [make(tmp_path, seed=seed) for seed in range(3)]
+    for run in runs[:2]:
+        marks.delete(run)
+    listed = marks.in_trash(tmp_path)
+    marks.delete(runs[2])
+    marks.restore(runs[0].id, tmp_path)
+    (tmp_path / ".trash" / "hers").mkdir()
+    assert marks.empty_trash(tmp_path, listed) == 1
+    assert [run.id for run in marks.in_trash(tmp_path)] == [runs[2].id] and runs[0].path.is_dir()
+    assert (tmp_path / ".trash" / "hers").is_dir()
+
+
 def test_a_restored_run_overwrites_nothing(tmp_path: Path) -> None:
     run = make(tmp_path)
+    whole = (run.path / "run.json").read_text()
     marks.delete(run)
     run.path.mkdir()
+    (run.path / "run.json").write_text(whole)
     with pytest.raises(WorkbenchError, match="exists already"):
         marks.restore(run.id, tmp_path)
+    with pytest.raises(WorkbenchError, match=r"The trash has a run .* --restore"):
+        marks.delete(run)
+    shutil.rmtree(run.path)
+    run.path.write_text("a file")
+    with pytest.raises(WorkbenchError, match="exists already"):
+        marks.restore(run.id, tmp_path)
+
+
+def test_a_leftover_folder_is_kept_in_the_restored_run(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    step = run.summary()["status"]
+    for content in ({}, {"summary.json": "{}", "run.json": '{"status": "finished"}'}):
+        marks.delete(run)
+        run.path.mkdir()
+        for name, text in content.items():
+            (run.path / name).write_text(text)
+        assert marks.restore(run.id, tmp_path).summary()["status"] == step
+        kept = {file.name: file.read_text() for file in run.path.glob("leftover-*/*")}
+        assert kept == content and run.info()["id"] == run.id
+
+
+def writers(run: Run) -> dict[str, Callable[[], object]]:
+    return {
+        "evaluation": lambda: run.write_evaluation("knn", {"rows": []}),
+        "array": lambda: run.write_array("a", np.zeros(3)),
+        "summary": lambda: run.update_summary(step=3),
+        "info": lambda: run.update_info(status="finished"),
+        "metrics": lambda: run.log({"step": 1}),
+        "resume": lambda: run.drop_metrics_after(0),
+        "tags": lambda: marks.change_tags(run, ["x"]),
+        "note": lambda: marks.write_note(run, "x"),
+    }
+
+
+def test_whatever_still_writes_into_a_deleted_run_is_told_and_brings_nothing_back(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    marks.delete(run)
+    for write in writers(run).values():
+        with pytest.raises(WorkbenchError, match=f"The run {run.id} is gone: it was moved or deleted"):
+            write()
+    assert not run.path.exists()
+    marks.restore(run.id, tmp_path)
+    shutil.rmtree(run.path / "arrays")  # a run whose folders were deleted is still a run
+    for write in writers(run).values():
+        write()
+    assert run.array("a") is not None and not list(run.path.glob("**/.tmp-*"))
+
+
+@pytest.mark.parametrize("name", ["notes.md", "marks.json"])
+def test_a_run_deleted_while_it_is_marked_stays_deleted(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, read = make(tmp_path), marks._content
+
+    def deleted(path: Path) -> bytes | None:
+        content = read(path)
+        marks.delete(run)
+        return content
+
+    monkeypatch.setattr(marks, "_content", deleted)
+    with pytest.raises(WorkbenchError, match=f"The run {run.id} is gone"):
+        marks.write_note(run, "x") if name == "notes.md" else marks.archive(run)
+    assert not run.path.exists()
+
+
+def test_a_run_deleted_in_the_midst_of_a_write_stays_deleted(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    with (
+        pytest.raises(WorkbenchError, match=r"is gone.*config.yaml was not written.*trash --restore"),
+        replacing(run.path / "config.yaml", "w", run.path) as file,
+    ):
+        file.write("half")
+        marks.delete(run)
+    assert not run.path.exists()
+    assert (marks.restore(run.id, tmp_path).path / "config.yaml").read_text() != "half"
 
 
 def test_a_run_in_training_is_not_deleted(tmp_path: Path) -> None:
@@ -137,7 +239,56 @@ def test_a_run_in_training_is_not_deleted(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=f"being trained by process {os.getppid()}"):
         marks.delete(run)
     assert run.path.is_dir()
+    run.update_info(host="elsewhere")
+    with pytest.raises(WorkbenchError, match="being trained on elsewhere"):
+        marks.delete(run)
     run.update_summary(alive=False, heartbeat=time.time() - 600)
+    marks.delete(run)
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """Another program that does nothing."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        yield process
+        process.kill()
+
+
+def test_a_training_that_is_slow_is_not_deleted(
+    tmp_path: Path, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, began = make(tmp_path), psutil.Process(process.pid).create_time()
+    run.update_summary(status="running", pid=process.pid)
+    monkeypatch.setattr("workbench.run.time.time", lambda: began + 3600)
+    run.update_summary(alive=False, heartbeat=began + 3600 - 200)
+    assert run.summary()["status"] == "stalled"
+    with pytest.raises(
+        WorkbenchError, match=rf"by process {process.pid}, though .*`kill {process.pid}`.*take `pid` out"
+    ):
+        marks.delete(run)
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and its number not yet free
+    assert run.in_training() is None
+    process.wait()
+    assert run.in_training() is None
+    marks.delete(run)
+
+
+def test_a_number_that_another_process_was_given_blocks_nobody(
+    tmp_path: Path, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(tmp_path)
+    run.update_summary(status="running", pid=process.pid)
+    run.update_summary(alive=False, heartbeat=psutil.Process(process.pid).create_time() - 200)
+    assert run.in_training() is None
+
+    def hidden(pid: int) -> None:
+        raise psutil.NoSuchProcess(pid)
+
+    monkeypatch.setattr("workbench.run.psutil.Process", hidden)
+    told = run.in_training()
+    assert told is not None and "shows another program" in told
+    run.update_summary(alive=False, pid=None)  # what it says helps
     marks.delete(run)
 
 
@@ -152,7 +303,7 @@ def test_a_run_of_somebody_else_says_whose_it_is(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("workbench.marks.os.rename", refuse)
     with pytest.raises(WorkbenchError, match="belongs to anna"):
         {
-            "tag": lambda: marks.set_tags(run, ["x"]),
+            "tag": lambda: marks.change_tags(run, ["x"]),
             "note": lambda: marks.write_note(run, "x"),
             "delete": lambda: marks.delete(run),
         }[change]()
@@ -163,7 +314,7 @@ def test_a_run_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
     run = make(tmp_path)
     shutil.rmtree(run.path)
     with pytest.raises(WorkbenchError, match="is gone"):
-        marks.set_tags(run, ["x"])
+        marks.change_tags(run, ["x"])
     assert not run.path.exists()
 
 

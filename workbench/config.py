@@ -117,6 +117,10 @@ class TrainConfig:
     """Where to compute."""
     precision: Annotated[Precision, Parameter(group="Training")] = "auto"
     """Arithmetic of the forward pass; auto is bf16 where the hardware has it, fp32 elsewhere."""
+    accumulate: Annotated[int, Parameter(group="Training"), Range(1)] = 1
+    """Parts in which a batch is computed one after the other, to fit the memory; the loss sees the whole batch."""
+    recompute: Annotated[bool, Parameter(group="Training")] = False
+    """Compute activations of ViT blocks a second time instead of keeping them: less memory, a third more time."""
     compile: Annotated[bool, Parameter(group="Training")] = False
     """Compile the networks with torch.compile: quicker steps after a minute or more of compilation."""
     init: Annotated[str | None, Parameter(group="Training")] = None

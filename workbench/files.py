@@ -20,15 +20,23 @@ from workbench.errors import WorkbenchError
 
 
 @contextmanager
-def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+def replacing(path: Path, mode: str = "wb", within: Path | None = None) -> Iterator[IO[Any]]:
     """Write a file under a temporary name and rename it into place, so that readers see all of it or none.
 
+    Args:
+        within: a run's directory, above ``path``: folders are made below it only, so that nothing that still works on
+            a deleted run brings a part of it back. By default all missing folders are made.
+
     Raises:
-        WorkbenchError: the disk is full or the folder cannot be written.
+        WorkbenchError: the disk is full, the folder cannot be written, or ``within`` is gone.
     """
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if within is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        else:  # one level at a time: a run may be deleted between a look and a `parents=True`
+            for folder in reversed([folder for folder in path.parents if within in folder.parents]):
+                folder.mkdir(exist_ok=True)
         with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
@@ -37,14 +45,19 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     except OSError as error:
         with suppress(OSError):  # where a folder of the path is a file, this fails too
             temporary.unlink(missing_ok=True)
-        raise storage_error(error, path) from error
+        raise storage_error(error, path, within) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def storage_error(error: OSError, path: Path) -> WorkbenchError:
-    """What a failed write means for the person."""
+def storage_error(error: OSError, path: Path, within: Path | None = None) -> WorkbenchError:
+    """What a failed write means for the person; ``within`` as in :func:`replacing`."""
+    if within is not None and not within.is_dir():
+        return WorkbenchError(
+            f"The run {within.name} is gone: it was moved or deleted meanwhile, so {path.name} was not written; "
+            f"`workbench trash --restore {within.name}` brings it back where it is in the trash."
+        )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WorkbenchError(
             f"No space left on the disk of {path.parent}; free some, then `workbench resume` continues."
@@ -52,9 +65,12 @@ def storage_error(error: OSError, path: Path) -> WorkbenchError:
     return WorkbenchError(f"Cannot write {path}: {error.strerror or error}; choose another place.")
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all; NumPy numbers and arrays are allowed, NaN and infinity become null."""
-    with replacing(path, "w") as file:
+def write_json(path: Path, content: Any, within: Path | None = None) -> None:
+    """Write JSON whole or not at all; NumPy numbers and arrays are allowed, NaN and infinity become null.
+
+    ``within`` as in :func:`replacing`.
+    """
+    with replacing(path, "w", within) as file:
         json.dump(plain(content), file, indent=1, ensure_ascii=False)
 
 
@@ -81,9 +97,9 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an array as ``.npy``, whole or not at all."""
-    with replacing(path) as file:
+def write_array(path: Path, array: np.ndarray, within: Path | None = None) -> None:
+    """Write an array as ``.npy``, whole or not at all; ``within`` as in :func:`replacing`."""
+    with replacing(path, within=within) as file:
         np.save(file, array, allow_pickle=False)
 
 

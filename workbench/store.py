@@ -1,7 +1,7 @@
 """The folder of the runs: create, list, find. The format is in docs/run-format.md.
 
 The directory is the truth. Writers rename whole files into place; readers survive any file that is missing,
-truncated or foreign. There is no lock, so it works on network file systems and outlives ``kill -9``.
+truncated or foreign. No lock is needed, so it works on network file systems and outlives ``kill -9``.
 """
 
 import getpass
@@ -19,15 +19,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.files import (
-    read_array,
-    read_json,
-    replacing,
-    safe_name,
-    storage_error,
-    write_array,
-    write_json,
-)
+from workbench.files import read_array, read_json, replacing, safe_name, storage_error, write_array, write_json
 from workbench.run import Directory, Run, now
 
 __all__ = [

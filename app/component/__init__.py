@@ -1,4 +1,6 @@
-"""The maps of the page Embeddings: one component that draws all of them in the browser and links them there.
+"""What a browser does itself: links that keep the session, and the maps of the page Embeddings.
+
+The maps are one component that draws all of them in the browser and links them there.
 
 What it is told goes over in two ways: small things as JSON with every rerun, arrays and images as files whose address
 changes with their content, so that a browser fetches each once. What it tells is rows of the probe set, as a bitmap.
@@ -37,6 +39,22 @@ def show(data: dict[str, Any], key: str, selected: Callable[[], None], sheet: Ca
         sheet: called when images are needed whose sheet has no address yet; its number is in ``["sheet"]``.
     """
     _renderer()(key=key, data=data, on_selected_change=selected, on_sheet_change=sheet)
+
+
+@cache
+def _linker() -> Callable[..., Any]:
+    script = (FOLDER / "links.js").read_text(encoding="utf-8")
+    return component("workbench.links", html='<div class="wb-links"></div>', js=script, isolate_styles=False)
+
+
+def links(html: str, key: str, clicked: Callable[[], None]) -> None:
+    """HTML on the page in which a click on an element with ``data-link`` reruns the page and does not load it anew.
+
+    Args:
+        html: what is drawn; trusted, so names in it have to be escaped.
+        clicked: called at a click; ``st.session_state[key]["link"]`` is the element's ``data-link``.
+    """
+    _linker()(key=key, data={"html": html}, on_link_change=clicked)
 
 
 def file(content: bytes, name: str, kind: str = "application/octet-stream") -> str:

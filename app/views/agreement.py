@@ -22,6 +22,10 @@ LEVEL = 0.05
 BASELINES = ("its untrained self", "pixels")
 
 
+Rows = dict[Choice, list[dict[str, Any]]]
+"""What was measured of each run by the measure that is shown."""
+
+
 class Pair(NamedTuple):
     """A run and what it is compared with: another run, or a baseline by name."""
 
@@ -46,18 +50,19 @@ def render() -> None:
             how = spaces.asked(**{ALIKE: "the most alike of all"})
         st.html(pictures.colour_bar(*legend(metric, shown)))
         left, right = st.columns([1.15, 1], gap="large")
+        known = {choice: measured(choice.run.evaluation("agreement"), metric) for choice in chosen}
         with left:
-            matrix(chosen, metric, shown, how)
+            matrix(known, metric, shown, how)
         with right:
-            pair = layers(chosen, metric, shown)
+            pair = layers(known, metric, shown)
         few = " · pale, n.s.: no more alike than independent features, p > 0.05 after correction"
         pieces.note(pieces.protocol(chosen, "agreement") + few)
         if pair:
             disagreement.show(pair.one, pair.other, chosen, probe, how if how != ALIKE else "default")
     outdated = [choice for choice in missing if choice.run.evaluation("cka") and not measured_any(choice)]
-    if outdated:
-        names = ", ".join(choice.label for choice in outdated)
-        command = pieces.evaluate_command(outdated) + " --only agreement"
+    if able := pieces.evaluable(outdated, pieces.NAMES["agreement"]):
+        names = ", ".join(choice.label for choice in able)
+        command = pieces.evaluate_command(able) + " --only agreement"
         text = "It knew CKA alone, without what chance gives. This command measures anew:"
         pieces.empty(f"{names}: compared by an earlier version", text, command)
     pieces.lacking([choice for choice in missing if choice not in outdated], "agreement")
@@ -83,14 +88,20 @@ def legend(metric: str, shown: str) -> tuple[str, str, str]:
     return (low, high, what) if shown == "value" else ("0 chance", "1", f"{what} less that of independent features")
 
 
-def measured(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows that have all that the page draws."""
+def measure(metric: str, shown: str) -> str:
+    """What the numbers are, in words."""
+    return MEASURES[metric] + " above chance" * (shown == "excess")
+
+
+def measured(evaluation: dict[str, Any], metric: str | None = None) -> list[dict[str, Any]]:
+    """The rows, of one measure or of all, that have all that the page draws."""
     keys = ("expected", "p_value")
     names = ("space", "other", "other_space", "metric")
     return [
         row
         for row in reading.rows(evaluation, model="run")
-        if all(reading.number(row.get(key)) is not None for key in keys)
+        if metric in (None, row.get("metric"))
+        and all(reading.number(row.get(key)) is not None for key in keys)
         and all(isinstance(row.get(name), str) for name in names)
     ]
 
@@ -100,13 +111,12 @@ def measured_any(choice: Choice) -> bool:
     return bool(choice.run.evaluation("agreement"))
 
 
-def between(pair: Pair, metric: str) -> list[dict[str, Any]]:
+def between(pair: Pair, known: Rows) -> list[dict[str, Any]]:
     """The rows of a pair, seen from its first run; where only the second was evaluated with it, turned round."""
     one, other = pair
 
     def of(choice: Choice, name: str) -> list[dict[str, Any]]:
-        rows = measured(choice.run.evaluation("agreement"))
-        return [row for row in rows if row["metric"] == metric and row["other"].startswith(name)]
+        return [row for row in known[choice] if row["other"].startswith(name)]
 
     if isinstance(other, str):
         return of(one, "pixels" if other == "pixels" else "untrained:")
@@ -118,22 +128,23 @@ def value(row: dict[str, Any], shown: str) -> float:
     return row["value"] - (row["expected"] if shown == "excess" else 0.0)
 
 
-def cell(pair: Pair, metric: str, how: str) -> dict[str, Any] | None:
-    """The row that stands for a pair: of the spaces that were asked for, or the one furthest above chance."""
-    rows = between(pair, metric)
-    if how == ALIKE:
+def cell(pair: Pair, known: Rows, read: dict[Choice, str | None] | None) -> dict[str, Any] | None:
+    """The row that stands for a pair: of the spaces that the runs are read from, or the one furthest above chance."""
+    rows = between(pair, known)
+    if read is None:
         return max(rows, key=lambda row: value(row, "excess"), default=None)
-    own = spaces.space_of(pair.one, pair.one.run.evaluation("agreement"), how)
-    theirs = "pixels" if pair.name == "pixels" and isinstance(pair.other, str) else own
-    if not isinstance(pair.other, str):
-        theirs = spaces.space_of(pair.other, pair.other.run.evaluation("agreement"), how)
+    own = read[pair.one]
+    theirs = read[pair.other] if isinstance(pair.other, Choice) else "pixels" if pair.other == "pixels" else own
     return next((row for row in rows if (row["space"], row["other_space"]) == (own, theirs)), None)
 
 
-def matrix(chosen: Sequence[Choice], metric: str, shown: str, how: str) -> None:
+def matrix(known: Rows, metric: str, shown: str, how: str) -> None:
     """Run x run, baselines as further columns: what they have in common with one another is nobody's question."""
+    chosen = list(known)
     others: list[Choice | str] = [*chosen, *BASELINES]
-    cells = [[None if other is one else cell(Pair(one, other), metric, how) for other in others] for one in chosen]
+    read = {choice: spaces.space_of(choice, choice.run.evaluation("agreement"), how) for choice in chosen}
+    asked = None if how == ALIKE else read
+    cells = [[None if other is one else cell(Pair(one, other), known, asked) for other in others] for one in chosen]
     values = np.array([[np.nan if row is None else value(row, shown) for row in line] for line in cells])
     text = [[printed(row, shown, how == ALIKE) for row in line] for line in cells]
     names = [other if isinstance(other, str) else other.label for other in others]
@@ -145,25 +156,24 @@ def matrix(chosen: Sequence[Choice], metric: str, shown: str, how: str) -> None:
     figure.update_traces(textfont={"size": 15})
     figure.update_xaxes(side="top", tickfont={"size": 13})
     figure.update_yaxes(tickfont={"size": 13})
-    pieces.name("Models", small="" if how == ALIKE else read_from(chosen, how))
-    pieces.chart(figure, "agreement", f"{MEASURES[metric]} between the models")
+    spaces_read = "" if how == ALIKE else ", ".join(map(str, read.values()))
+    pieces.name("Models", small=spaces_read)
+    alt = f"{measure(metric, shown)} between the models" + f", read from {spaces_read}" * bool(spaces_read)
+    pieces.chart(figure, "agreement", alt)
     gaps = [
-        str(Pair(one, other))
+        Pair(one, other)
         for one, line in zip(chosen, cells, strict=True)
         for other, row in zip(others, line, strict=True)
         if row is None and other is not one
     ]
-    if gaps:
+    lacking = [choice for choice in chosen if any(choice in pair for pair in gaps)]
+    able = pieces.evaluable(lacking, "comparison with some of the others")
+    if any({pair.one, pair.other} <= {*able, *BASELINES} for pair in gaps):
         pieces.empty(
             "Some pairs have not been compared",
             "A run is compared with those that are evaluated with it; this fills the gaps:",
-            pieces.evaluate_command(chosen) + " --only agreement",
+            pieces.evaluate_command(able) + " --only agreement",
         )
-
-
-def read_from(chosen: Sequence[Choice], how: str) -> str:
-    """The models' spaces in words."""
-    return ", ".join(str(spaces.space_of(c, c.run.evaluation("agreement"), how)) for c in chosen)
 
 
 def printed(row: dict[str, Any] | None, shown: str, named: bool) -> str:
@@ -180,18 +190,19 @@ def by_chance(cells: Sequence[Sequence[dict[str, Any] | None]]) -> np.ndarray:
     return np.array([[row is not None and row["p_value"] > LEVEL for row in line] for line in cells])
 
 
-def layers(chosen: Sequence[Choice], metric: str, shown: str) -> Pair | None:
+def layers(known: Rows, metric: str, shown: str) -> Pair | None:
     """Layer x layer of one pair, which is returned."""
+    chosen = list(known)
     runs = [Pair(one, other) for index, one in enumerate(chosen) for other in chosen[index + 1 :]]
     pairs = runs + [Pair(one, other) for one in chosen for other in BASELINES]
-    pairs = {str(pair): pair for pair in pairs if between(pair, metric)}
+    pairs = {str(pair): pair for pair in pairs if between(pair, known)}
     if not pairs:
         return None
     names = list(pairs)
-    largest = max(names, key=lambda name: len(between(pairs[name], metric)) * (pairs[name] in runs))
+    largest = max(names, key=lambda name: len(between(pairs[name], known)) * (pairs[name] in runs))
     name = st.selectbox("Layers of", names, names.index(largest), key="agreement-pair", bind="query-params")
     pair = pairs.get(name) or next(iter(pairs.values()))
-    rows = between(pair, metric)
+    rows = between(pair, known)
     own, theirs = (list(dict.fromkeys(row[key] for row in rows)) for key in ("space", "other_space"))
     at = {(row["space"], row["other_space"]): row for row in rows}
     cells = [[at.get((space, other)) for other in theirs] for space in own]
@@ -211,5 +222,5 @@ def layers(chosen: Sequence[Choice], metric: str, shown: str) -> Pair | None:
     )
     maps.fade(figure, by_chance(cells))
     figure.update_traces(textfont={"size": 13})
-    pieces.chart(figure, "agreement-layers", f"{MEASURES[metric]} between the layers of {pair}")
+    pieces.chart(figure, "agreement-layers", f"{measure(metric, shown)} between the layers of {pair}")
     return pair

@@ -91,8 +91,10 @@ def render() -> None:
         height=52 * len(sides) + 90,
         square=False,
     )
+    ends = [[[row and reading.number(row.get(end)) for row in line] for line in table] for end in ("low", "high")]
+    figure.update_traces(meta={"low": ends[0], "high": ends[1]})
     figure.update_xaxes(side="top")
-    pieces.chart(figure, "composition", "linear probe by the first and second transformation of one view")
+    pieces.chart(figure, "composition", "linear probe, top-1 in %, by the two transformations of one view")
     told = [baseline(row) for row in reading.rows(content) if row["model"] != "run"]
     if told:
         pieces.note("for comparison: " + " · ".join(told))

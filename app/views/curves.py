@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import charts, pieces, reading, selection
+from app import charts, look, pieces, reading, selection
 from app.selection import Choice
 
 TITLE = "Is it learning?"
@@ -170,9 +170,8 @@ def figures() -> None:
 def told(choice: Choice, has_metrics: bool) -> None:
     """What the curves of an unusual run mean."""
     if choice.status == "failed":
-        st.markdown(
-            f":red[●] **{choice.label}** failed. {choice.run.info().get('error') or 'The reason was not recorded.'}"
-        )
+        reason = choice.run.info().get("error") or "The reason was not recorded."
+        st.markdown(f":red[●] **{look.literal(choice.label)}** failed. {reason}")
     elif choice.status == "running":
         pieces.note(f"{choice.label} is training: this page follows it every three seconds and keeps your zoom.")
     elif not has_metrics:
@@ -180,6 +179,9 @@ def told(choice: Choice, has_metrics: bool) -> None:
 
 
 def pixels(chosen: Sequence[Choice]) -> dict[str, float]:
-    """kNN on raw pixels, where an evaluation has measured it."""
-    found = [row["value"] for choice in chosen for row in reading.rows(choice.run.evaluation("knn"), model="pixels")]
-    return {"pixels": max(found)} if found else {}
+    """kNN on raw pixels, where an evaluation has measured it: once for each data set."""
+    found: dict[str, tuple[str, float]] = {}
+    for choice in chosen:
+        for row in reading.rows(choice.run.evaluation("knn"), model="pixels"):
+            found.setdefault(reading.fingerprint(choice.run), (choice.label, row["value"]))
+    return {"pixels" if len(found) == 1 else f"pixels of {label}'s data": value for label, value in found.values()}

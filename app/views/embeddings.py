@@ -130,7 +130,7 @@ def pixel_pane(
     ids, evaluation = np.asarray(probe.ids()), reading.baselines(probe).evaluation("projection")
     entry = {"name": "no network", "points": component.file(component.positions(points), f"{kind}-pixels")}
     entry["note"] = explained(evaluation, kind, "pixels")
-    entry |= own_codes(colours, probe, verdicts.predicted_from_pixels(probe, ids, chosen), "pixels")
+    entry |= own_codes(colours, probe, verdicts.predicted_from_pixels(ids, chosen), "pixels")
     near = neighbour_rows(reading.baselines(probe), "pixels", ids)
     if near is not None:
         entry["neighbours"] = component.file(near.astype("<u4").tobytes(), "neighbours-pixels")

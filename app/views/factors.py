@@ -45,12 +45,12 @@ def over_seeds(runs: Sequence[Run], model: str, space: str) -> dict[str, dict]:
     """By factor, the model's row (see :func:`best`); of several seeds their mean, with its interval over seeds."""
     found = [best(run.evaluation("factors"), model, space) for run in runs]
     names = dict.fromkeys(name for rows in found for name in rows)
-    return {name: _mean([rows[name] for rows in found if name in rows]) for name in names}
+    return {name: _mean([rows[name] for rows in found if name in rows], model) for name in names}
 
 
-def _mean(rows: Sequence[dict]) -> dict:
+def _mean(rows: Sequence[dict], model: str) -> dict:
     values = [row["value"] for row in rows]
-    if len(set(values)) < 2:  # untrained networks may all have been drawn from one seed
+    if len(values) == 1 or (model != "run" and len(set(values)) == 1):  # untrained ones may be drawn from one seed
         return rows[0]
     spaces = "/".join(dict.fromkeys(str(row.get("space", "")) for row in rows))
     return rows[0] | groups.over_seeds(values, rows[0].get("metric"))._asdict() | {"space": spaces, "seeds": len(rows)}
@@ -78,9 +78,8 @@ def columns_for(found: Sequence[Grouped], space: str) -> Columns:
 
 
 def render() -> None:
-    chosen, missing = pieces.having(
-        selection.choices(), "factors", lambda _, evaluation: reading.rows(evaluation, model="run")
-    )
+    comparable, _ = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(comparable, "factors", lambda _, evaluation: reading.rows(evaluation, model="run"))
     if chosen:
         space = st.segmented_control(
             "Read from",
@@ -134,7 +133,8 @@ def heat_map(columns: Columns, units: Mapping[str, str]) -> None:
     )
     figure.update_xaxes(side="top", tickfont={"size": 13})
     figure.update_traces(textfont={"size": 14})
-    pieces.chart(figure, "factor-map", "how well each factor can be read from each model")
+    alt = "how well each factor can be read from each model, 0 at chance, 1 perfect"
+    pieces.chart(figure, "factor-map", alt)
 
 
 def dots(columns: Columns, names: Sequence[str]) -> dict[str, list[intervals.Dot]]:

@@ -92,7 +92,7 @@ def drawn(chosen: Sequence[Choice], how: str) -> tuple[list[tuple[Profile, list[
             label = f"{choice.label} {name}"
             front.append((style(label, choice.colour, dash), kept(evaluation, model="run", space=name)))
         rows = [row for row in kept(evaluation, space=space) if row["model"].startswith("untrained")]
-        behind.append((style(f"untrained {choice.summary.get('method')}", look.GREY, "solid", main=False), rows))
+        behind.append((style(f"untrained {choice.label}", look.GREY, "solid", main=False), rows))
         pixels = pixels or kept(evaluation, model="pixels")
     behind.append((style("pixels", look.GREY, "dot", main=False), pixels))
     lines = [(line, rows) for line, rows in behind + front if rows]

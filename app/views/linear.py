@@ -20,9 +20,8 @@ TITLE = "Who knows more?"
 
 
 def render() -> None:
-    chosen, missing = pieces.having(
-        selection.choices(), "linear", lambda _, evaluation: reading.rows(evaluation, model="run")
-    )
+    comparable, _ = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(comparable, "linear", lambda _, evaluation: reading.rows(evaluation, model="run"))
     if chosen:
         order = [choice.label for choice in sorted(chosen, key=lambda choice: -score(choice))]
         panels = [panel("linear probe, top-1 in %", "linear", chosen)]
@@ -71,25 +70,30 @@ def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def measured_pairs(probed: Sequence[tuple[Path, str, str | None]]) -> list[significance.Difference]:
-    """Every pair among runs and groups of seeds, given by folder, label and time of their linear probe; computed once,
-    not per rerun."""
+def measured_pairs(
+    probed: Sequence[tuple[Path, str, str | None]],
+) -> tuple[list[significance.Difference], list[str]]:
+    """Every pair among runs and groups of seeds, given by folder, label and time of their linear probe, and what cannot
+    be tested; computed once, not per rerun."""
     runs = [Run(path) for path, _, _ in probed]
-    groups = group_runs(runs)
+    groups = group_runs(runs, [selection.name_of(run.summary()) for run in runs])
     called = {path: label for path, label, _ in probed}
     alone = [replace(group, label=called[group.runs[0].path]) if len(group) == 1 else group for group in groups]
-    return significance.group_differences(alone)
+    return significance.group_differences(alone), significance.left_out(alone)
 
 
 def pairs(chosen: Sequence[Choice]) -> None:
     """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
-    comparable, _ = pieces.same_probe(chosen)
-    colours = {choice.run.id: choice.colour for choice in comparable}
+    colours = {choice.run.id: choice.colour for choice in chosen}
     try:
-        found = measured_pairs([(c.run.path, c.label, c.run.evaluation("linear").get("created")) for c in comparable])
+        found, left_out = measured_pairs(
+            [(c.run.path, c.label, c.run.evaluation("linear").get("created")) for c in chosen]
+        )
     except WorkbenchError as error:
         st.warning(str(error))
         return
+    for sentence in left_out:
+        st.caption(look.literal(sentence))
     if not found:
         return
     st.subheader("Which differences are real?", anchor=False)
@@ -106,7 +110,7 @@ def pairs(chosen: Sequence[Choice]) -> None:
         f"(bootstrap) · in colour: significant at 5 % among {len(found)} comparisons"
     )
     with st.expander("In words"):
-        st.markdown("\n".join(f"- {pair}" for pair in found))
+        st.markdown("\n".join(f"- {look.literal(str(pair))}" for pair in found))
         st.caption(significance.caveat(found))
 
 
@@ -155,7 +159,7 @@ def by_class(chosen: Sequence[Choice]) -> None:
             )
             key = f"confusion-{choice.index}"
             selecting = picking.cells(figure, choice, key, share, classes)
-            pieces.chart(figure, key, f"confusion matrix of {choice.label}", **selecting)
+            pieces.chart(figure, key, f"confusion matrix of {choice.label}, % of the true class", **selecting)
     pieces.note(
         "share of the true class in %, rows sum to 100 · the same scale for every model · click a cell: its images "
         "become the selection"

@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 import numpy as np
 import streamlit as st
 
-from app import intervals, look, pictures, pieces, reading, retrieved, selection, spaces
+from app import component, intervals, look, pictures, pieces, reading, retrieved, selection, spaces
 from app.retrieved import Retriever, Shown
 from app.selection import Choice
 from workbench.store import Probe
 
 TITLE = "What does it retrieve?"
 K, QUERIES, SIDE, SMALL = 10, 8, 64, 40
-SEVERAL = "several"
+KEY = "neighbours"
 STYLE = """<style>
 .wb-query {display: grid; gap: 5px 10px; width: max-content; align-items: center; padding: 3px 3px 1.4rem;}
 .wb-query figure {margin: 0; text-align: center;}
@@ -40,7 +40,8 @@ def render() -> None:
             rows = asked(known)
             untrained = st.toggle("Untrained networks", value=True, key="untrained-rows", bind="query-params")
         models = retrievers(chosen, probe, known.ids, how, untrained)
-        st.html(STYLE + "".join(block(row, models, known) for row in rows))
+        st.html(STYLE)
+        component.links("".join(block(row, models, known) for row in rows), KEY, clicked)
         marks = f"{K} nearest of the other probe images by cosine, the nearest first"
         if known.labels is not None:
             marks += " · green frame and \N{CHECK MARK}: of the query's class, red and \N{MULTIPLICATION X}: of another"
@@ -67,21 +68,14 @@ def retrievers(chosen: Sequence[Choice], probe: Probe, ids: np.ndarray, how: str
 
 def asked(known: Shown) -> list[int]:
     """Rows of the queries: the one that was clicked or typed, the selected images, or some at random."""
+    query = st.text_input("Query", key="query", placeholder="id of an image", bind="query-params", width=160)
+    found = np.flatnonzero(known.ids.astype(str) == (query.split() or [""])[0])  # links had the class after the id
+    if len(found):
+        st.button("Back to several", on_click=ask)
+        return [int(found[0])]
+    if query:
+        st.caption("There is no such image here.")
     chosen = selection.rows(known.ids)
-    several = f"{min(len(chosen), QUERIES)} selected images" if chosen is not None and len(chosen) else "random images"
-    names = {SEVERAL: several} | {str(image): told(row, known) for row, image in enumerate(known.ids)}
-    query = st.selectbox(
-        "Query",
-        list(names),
-        format_func=lambda image: names.get(image, ""),
-        key="query",
-        bind="query-params",
-        width=240,
-    )
-    place = {str(image): row for row, image in enumerate(known.ids)}
-    if query in place:
-        st.button("Back to several", on_click=st.session_state.update, args=({"query": SEVERAL},))
-        return [place[query]]
     if chosen is not None and len(chosen):
         return [int(row) for row in chosen[:QUERIES]]
     st.button("Others", icon=":material/casino:", on_click=draw_others, help="Draw other random images")
@@ -89,18 +83,30 @@ def asked(known: Shown) -> list[int]:
     return sorted(int(row) for row in generator.choice(len(known.ids), min(QUERIES, len(known.ids)), replace=False))
 
 
+def ask(image: str = "") -> None:
+    """Make an image the query, by id, or several."""
+    st.session_state["query"] = image
+
+
+def clicked() -> None:
+    """Make the image that was clicked the query."""
+    image = st.session_state[KEY].get("link")
+    if isinstance(image, str):
+        ask(image)
+
+
 def draw_others() -> None:
     st.session_state["neighbours-draw"] = st.session_state.get("neighbours-draw", 0) + 1
 
 
 def told(row: int, known: Shown) -> str:
-    """An image in words, as the box and the URL have it."""
+    """An image in words."""
     return f"{known.ids[row]} {known.label(row)}".strip()
 
 
 def link(row: int, known: Shown) -> str:
     """The address of this page with an image as the query."""
-    return "?" + urlencode(st.query_params.to_dict() | {"query": told(row, known)})
+    return "?" + urlencode(st.query_params.to_dict() | {"query": str(known.ids[row])})
 
 
 def block(query: int, models: Sequence[Retriever], known: Shown) -> str:
@@ -134,7 +140,8 @@ def neighbour(row: int, query: int, known: Shown, side: int) -> str:
         caption = f"{chr(0x2713) if right else chr(0x2715)} {escape(known.label(row))}"
     image = pictures.tag(known.images[row], side, f"image {told(row, known)}")
     target = escape(link(row, known))
-    return f'<figure class="{kind}"><a href="{target}">{image}</a><figcaption>{caption}</figcaption></figure>'
+    link_to = f'<a href="{target}" data-link="{known.ids[row]}">{image}</a>'
+    return f'<figure class="{kind}">{link_to}<figcaption>{caption}</figcaption></figure>'
 
 
 def share(nearest: np.ndarray, query: int, known: Shown) -> str:

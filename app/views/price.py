@@ -26,7 +26,7 @@ TRAINED = {
 
 
 def render() -> None:
-    chosen = selection.choices()
+    chosen, _ = pieces.same_probe(selection.choices())
     labels(chosen)
     st.subheader("What did it cost?", anchor=False)
     prices(chosen)
@@ -57,7 +57,7 @@ def labels(chosen: Sequence[Choice]) -> None:
             shares |= {row["n_labels"]: f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %" for row in rows}
         grey: dict[str, Line] = {}
         for choice in found:
-            for model, label in (("untrained", f"untrained {choice.summary.get('method')}"), ("pixels", "pixels")):
+            for model, label in (("untrained", untrained_name(choice, chosen)), ("pixels", "pixels")):
                 points = label_points(choice, model, label, look.GREY)
                 if points and label not in grey:
                     grey[label] = Line(label, look.GREY, points, baseline=True)
@@ -65,6 +65,13 @@ def labels(chosen: Sequence[Choice]) -> None:
         pieces.chart(figure, "label-curves", "accuracy against the number of labels, with intervals")
         pieces.note(pieces.protocol(found, "few_labels", "default space of each model"))
     pieces.lacking(missing, "few_labels")
+
+
+def untrained_name(choice: Choice, chosen: Sequence[Choice]) -> str:
+    """What a run's untrained network is called: its method, where no other chosen run is of it."""
+    methods = [str(other.summary.get("method")) for other in chosen]
+    method = str(choice.summary.get("method"))
+    return f"untrained {choice.label if methods.count(method) > 1 else method}"
 
 
 def label_rows(evaluation: dict, model: str) -> list[dict]:
@@ -159,7 +166,7 @@ def trained(chosen: Sequence[Choice]) -> None:
         for choice in chosen:
             sentence = gain(choice)
             if sentence:
-                st.markdown(f"- {sentence}")
+                st.markdown(f"- {look.literal(sentence)}")
     offers(chosen, tasks)
 
 
@@ -176,10 +183,11 @@ def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
         if missing and choice.status in ("finished", "interrupted"):
             lacking.setdefault(missing, []).append(choice)
     for missing, choices in lacking.items():
-        names = ", ".join(choice.label for choice in choices)
         what = " and ".join(", ".join(pieces.NAMES[task] for task in missing).rsplit(", ", 1))
-        command = pieces.evaluate_command(choices) + "".join(f" --only {task}" for task in missing)
-        pieces.empty(f"{names}: no {what} yet", "Takes minutes for each run:", command)
+        if able := pieces.evaluable(choices, what):
+            names = ", ".join(choice.label for choice in able)
+            command = pieces.evaluate_command(able) + "".join(f" --only {task}" for task in missing)
+            pieces.empty(f"{names}: no {what} yet", "Takes minutes for each run:", command)
 
 
 def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
@@ -190,7 +198,7 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
             for row in reading.rows(choice.run.evaluation(task), metric="top1"):
                 untrained = kind(row) == "untrained" or row["model"] == "random init"
                 name = choice.label if kind(row) == "run" else row["model"]
-                name = f"untrained {choice.summary.get('method')}" if untrained else name
+                name = untrained_name(choice, chosen) if untrained else name
                 main = choice.run.evaluation(task).get("default")
                 if kind(row) in ("run", "untrained") and row.get("space") != main:
                     continue

@@ -103,7 +103,8 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     ids, images = base
     other = [c for c in chosen if not same_ids(c, task, ids)]
     if other:
-        st.warning("Drawn from other images, and not shown here: " + ", ".join(choice.label for choice in other) + ".")
+        names = look.literal(", ".join(choice.label for choice in other))
+        st.warning(f"Drawn from other images, and not shown here: {names}.")
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         order = (
             st.segmented_control(
@@ -120,7 +121,7 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
         picked = {}
         for choice in (choice for choice in chosen if choice not in other):
             options = variants(choice, task)
-            asked = f"{choice.label} at"
+            asked = f"{look.literal(choice.label)} at"
             picked[choice] = (
                 st.segmented_control(asked, options, default=options[0], required=True, key=f"variant-{choice.index}")
                 if len(options) > 1

@@ -38,10 +38,11 @@ def render() -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing every pair on the same images")
-def measured(members: Members, evaluated: tuple[str | None, ...]) -> list[significance.Difference]:
-    """Every pair among groups, given by label, folders and seeds; computed once for each state of their probes."""
+def measured(members: Members, evaluated: tuple[str | None, ...]) -> tuple[list[significance.Difference], list[str]]:
+    """Every pair among groups, given by label, folders and seeds, and what cannot be tested; computed once for each
+    state of their probes."""
     groups = [Group(label, tuple(map(Run, paths)), seeds) for label, paths, seeds in members]
-    return significance.group_differences(groups)
+    return significance.group_differences(groups), significance.left_out(groups)
 
 
 def conclusions(found: Sequence[Grouped]) -> None:
@@ -49,12 +50,13 @@ def conclusions(found: Sequence[Grouped]) -> None:
     members = tuple((g.label, tuple(run.path for run in g.runs), g.seeds) for g in (one.group for one in found))
     evaluated = tuple(run.evaluation("linear").get("created") for one in found for run in one.group.runs)
     try:
-        pairs = measured(members, evaluated)
+        pairs, left_out = measured(members, evaluated)
     except WorkbenchError as error:
         st.warning(str(error))
         return
+    for sentence in left_out:
+        st.caption(look.literal(sentence))
     if not pairs:
-        st.caption("There is nothing to test: the probes' predictions are not stored. Evaluate the runs again.")
         return
     colours = {one.group.runs[0].id: one.colour for one in found}
     lines = []
@@ -72,7 +74,8 @@ def conclusions(found: Sequence[Grouped]) -> None:
         )
         for pair in pairs
     ]
-    names = [f"{_short(pair.label)} \N{MINUS SIGN} {_short(pair.other)}" for pair in pairs]
+    labels = [one.group.label for one in found]
+    names = [f"{_short(pair.label, labels)} \N{MINUS SIGN} {_short(pair.other, labels)}" for pair in pairs]
     figure = intervals.forest(names, dots, "difference in top-1, points")
     pieces.chart(figure, "report-differences", "differences of accuracy with intervals")
     pieces.note(
@@ -81,9 +84,14 @@ def conclusions(found: Sequence[Grouped]) -> None:
     )
 
 
-def _short(label: str) -> str:
-    """A model's label without space and number of seeds, which the sentences tell."""
-    return label.partition(" (")[0]
+def _short(label: str, groups: Sequence[str]) -> str:
+    """A model's label without space and number of seeds, which the sentences tell.
+
+    Args:
+        groups: labels of the groups, which may hold brackets of their own.
+    """
+    names = [name for group in groups for name in (group, f"untrained {group}")]
+    return max((name for name in names if f"{label} (".startswith(f"{name} (")), key=len, default=label)
 
 
 def table(groups: Sequence[Group]) -> None:

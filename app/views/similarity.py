@@ -99,6 +99,16 @@ def class_labels(model: Shown, probe: Probe | None) -> list[str]:
     return [reading.class_names(names, known)[int(label)] for label in labels]
 
 
+def image_names(model: Shown, probe: Probe | None) -> list[str]:
+    """The matrix's images by sample id and class, as far as they are known."""
+    ids, labels = model.choice.run.array("similarity-ids"), class_labels(model, probe)
+    if ids is None or ids.ndim != 1 or len(ids) <= model.rows.max():
+        names = [f"row {row}" for row in model.rows]
+    else:
+        names = [f"image {ids[row]}" for row in model.rows]
+    return [f"{name}, {label}" for name, label in zip(names, labels, strict=True)] if labels else names
+
+
 def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
     """The large matrices, one per model."""
     if selection.images():
@@ -120,8 +130,10 @@ def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> Non
                 legend(model.limits, "cosine")
             low, high = model.limits
             height = pieces.side_of(len(models)) + 15
-            figure = maps.similarity(model.matrix, class_labels(model, probe), low=low, high=high, height=height)
-            pieces.chart(figure, f"similarity-{model.choice.index}", f"similarity matrix of {model.choice.label}")
+            labels, names = class_labels(model, probe), image_names(model, probe)
+            figure = maps.similarity(model.matrix, labels, low=low, high=high, names=names, height=height)
+            alt = f"cosine similarity in {model.choice.label}, {model.space}"
+            pieces.chart(figure, f"similarity-{model.choice.index}", alt)
             told = model.choice.run.evaluation("similarity").get("spaces")
             numbers = told.get(model.space) if isinstance(told, dict) else None
             if isinstance(numbers, dict):
@@ -152,8 +164,11 @@ def corners(models: Sequence[Shown], probe: Probe | None) -> None:
             low, high = model.limits
             values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), pieces.side_of(len(models)) + 20
             shown = thumbnails(model.choice, probe, model.rows[keep])
-            figure = maps.corner(values, shown, low=low, high=high, height=height)
-            pieces.chart(figure, f"corner-{model.choice.index}", f"ten images' similarities in {model.choice.label}")
+            names = image_names(model, probe)
+            names = [names[row] for row in keep]
+            figure = maps.corner(values, shown, names=names, low=low, high=high, height=height)
+            alt = f"cosine similarity of ten images in {model.choice.label}, {model.space}"
+            pieces.chart(figure, f"corner-{model.choice.index}", alt)
     pieces.note(
         "ten images spread over the classes, the same for every model · thumbnails before augmentation · "
         "view A down, view B across · colours as above"
@@ -196,6 +211,7 @@ def classes(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
             figure = maps.heat_map(
                 table, rows=names, columns=names, low=low, high=high, decimals=decimals, height=height
             )
-            pieces.chart(figure, f"classes-{choice.index}", f"class similarity of {choice.label}")
+            alt = f"mean cosine similarity of classes in {choice.label}, {spaces[choice]}"
+            pieces.chart(figure, f"classes-{choice.index}", alt)
     empty = " · empty: no pair of different images" if any(np.isnan(table).any() for table in tables.values()) else ""
     pieces.note("mean cosine between the images of two classes, view A against view B" + empty)

@@ -16,7 +16,8 @@ SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimen
 
 
 def render() -> None:
-    chosen, missing = pieces.having(selection.choices(), "layers", lambda choice, _: layers(choice, "full"))
+    comparable, _ = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(comparable, "layers", lambda choice, _: layers(choice, "full"))
     if chosen:
         width = st.segmented_control(
             "Width of the features",

@@ -99,6 +99,7 @@ def make_run(runs: Path, method: str, *, lr: float, seed: int = 0, steps: int = 
     text = "".join(f"{key}: {value}\n" for key, value in config.items())
     info = {"method": method, "family": family, "capabilities": capabilities[method], "data": data, "seed": seed}
     run = create_run(runs, text, info | {"name": name, "versions": {"python": "3.11"}, "hardware": {"device": "cpu"}})
+    (run.path / "checkpoints" / f"step-{steps:08d}").mkdir()
     parameters = {"mocov3": 2_812_000, "vae": 1_404_000, "ddpm": 3_960_000}[method]
     cost = {
         "parameters": parameters,
@@ -173,7 +174,7 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
         truth = np.arange(1000) % len(CLASSES)
         guesses = np.where(rng.random(1000) < value / 100, truth, (truth + 1) % len(CLASSES))
         if model == "pixels":
-            Probe(probe.path / "baselines").write_array("predicted-pixels", guesses)
+            run.write_array("pixels-predicted", guesses)
         else:
             run.write_array(f"predicted-{space}" if model == "run" else f"untrained-predicted-{space}", guesses)
     run.write_evaluation("knn", envelope | {"protocol": "weighted kNN, k = 20, temperature 0.07", "rows": nearest})

@@ -1,5 +1,6 @@
 """The invented runs folder, written once, and a view of the app on it without a browser."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from tests.app.app_fixture import make_runs
+from workbench.store import Run
+
+THREE = ("mocov3", "vae", "ddpm")
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +19,14 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     """The folder, and run ids by role."""
     folder = tmp_path_factory.mktemp("runs")
     return folder, make_runs(folder)
+
+
+@pytest.fixture
+def copied(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Path, list[Run]]:
+    """Three evaluated runs, :data:`THREE`, in a folder of their own, to be changed."""
+    folder, ids = runs_folder
+    shutil.copytree(folder / ".probes", tmp_path / ".probes")
+    return tmp_path, [Run(shutil.copytree(folder / ids[role], tmp_path / ids[role])) for role in THREE]
 
 
 @pytest.fixture

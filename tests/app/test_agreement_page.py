@@ -1,31 +1,16 @@
 """The page Agreement: who sees alike, beside chance, and on which images they do not."""
 
-import json
 import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
-from streamlit.testing.v1 import AppTest
 
 from app.disagreement import overlap
 from app.retrieved import rows_of
+from tests.app.browser import chromium, needs_chromium, opened, served, settled
+from tests.app.conftest import THREE
+from tests.app.test_views import Folder, Show, figures, text
 from workbench.store import Probe, Run, probe_of
-
-Show = Callable[..., AppTest]
-Folder = tuple[Path, dict[str, str]]
-THREE = ("mocov3", "vae", "ddpm")
-
-
-def text(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.code, app.warning, app.get("html"))
-    return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
-
-
-def figures(app: AppTest) -> list[dict]:
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
 
 
 def cells(figure: dict) -> dict[tuple[str, str], str]:
@@ -36,15 +21,6 @@ def cells(figure: dict) -> dict[tuple[str, str], str]:
         for row, line in zip(rows, trace["text"], strict=True):
             found |= {(row, column): value for column, value in zip(columns, line, strict=True) if value}
     return found
-
-
-@pytest.fixture
-def copied(runs_folder: Folder, tmp_path: Path) -> tuple[Path, list[Run]]:
-    folder, ids = runs_folder
-    for role in THREE:
-        shutil.copytree(folder / ids[role], tmp_path / ids[role])
-    shutil.copytree(folder / ".probes", tmp_path / ".probes")
-    return tmp_path, [Run(tmp_path / ids[role]) for role in THREE]
 
 
 def test_every_pair_of_default_spaces_is_a_cell(show: Show, runs_folder: Folder) -> None:
@@ -179,3 +155,15 @@ def test_every_baseline_can_be_the_other_side(show: Show, runs_folder: Folder) -
         assert "neighbours in common, of 20" in text(app)
     kept = Probe(probe_of(folder, "fixture01").path / "baselines")
     assert kept.array("neighbours-pixels") is not None
+
+
+@needs_chromium
+def test_ten_images_fit_side_by_side_on_a_small_screen(runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    chosen = ",".join(f"{ids[role]}:{index}" for index, role in enumerate(THREE))
+    with served(folder) as address, chromium() as browser:
+        page = opened(browser, f"{address}/how-it-sees?how-it-sees-tab=Agreement&runs={chosen}", width=1280)
+        page.locator(".wb-sheet img").first.wait_for()
+        settled(page)
+        widths = page.evaluate("[...document.querySelectorAll('.wb-sheet')].map(n => [n.scrollWidth, n.clientWidth])")
+        assert widths and all(whole <= seen for whole, seen in widths)

@@ -95,6 +95,14 @@ def test_without_a_readable_study_the_command_is_told(show: Show, runs: tuple[Pa
     assert "workbench compose mocov3" in text(app)
 
 
+def test_a_folder_that_holds_only_a_study_shows_it(show: Show, tmp_path: Path) -> None:
+    put(tmp_path / "compositions" / "shapes" / "composition.json", STUDY)
+    app = show(tmp_path, "composition")
+    assert not app.exception and len(figures(app)) == 1 and "No runs yet" not in text(app)
+    app = show(tmp_path, "linear")
+    assert "No runs yet" in text(app)
+
+
 def test_foreign_parts_are_left_out(show: Show, runs: tuple[Path, str]) -> None:
     folder, run = runs
     rows = [*STUDY["rows"], {"model": "run", "first": ["x"], "value": 1.0}, {"model": "pixels", "value": 5}]

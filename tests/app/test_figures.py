@@ -105,17 +105,6 @@ def test_blocks_of_equal_labels() -> None:
     assert maps.blocks(["a", "a", "b", "b", "b"]) == ([0.5, 3.0], ["a", "b"], [1.5])
 
 
-def test_maps_are_drawn_in_webgl_and_selected_images_stand_out() -> None:
-    points, ids = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) + 100
-    labels = np.array([0, 0, 1, 1, 2, 2])
-    figure: Any = maps.scatter(points, ids, classes=["a", "b", "c"], labels=labels, selected=[101, 104])
-    assert [trace.type for trace in figure.data] == ["scattergl"] * 3
-    assert [list(trace.selectedpoints) for trace in figure.data] == [[1], [], [0]]
-    assert [point[0] for trace in figure.data for point in trace.customdata] == ids.tolist()
-    plain: Any = maps.scatter(points, ids, values=points[:, 0])
-    assert plain.data[0].selectedpoints is None
-
-
 def test_pictures_are_enlarged_without_blur_and_lossless() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     html = pictures.tag(image)
@@ -142,6 +131,26 @@ def test_names_cannot_bring_html_into_the_page() -> None:
     row = pictures.Row("<script>x</script>", np.zeros((1, 4, 4, 1), np.uint8))
     assert "<script>" not in pictures.sheet([row])
     assert "<" not in selection.labels([{"id": "a", "name": "<b>bold"}])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("![x](http://e)", r"!\[x\](http\://e)"),
+        (":red[x] :smile:", r"\:red\[x\] \:smile:"),
+        ("**b** `c` $d$ ~e~", r"\*\*b\*\* \`c\` \$d\$ \~e\~"),
+        ("1. lr", r"1\. lr"),
+        ("# lr", r"\# lr"),
+        ("mocov3 · seed 1: p < 0.001 (a-b)", "mocov3 · seed 1: p < 0.001 (a-b)"),
+    ],
+)
+def test_names_cannot_bring_markdown_into_the_page(name: str, written: str) -> None:
+    assert look.literal(name) == written
+
+
+def test_sheets_of_images_shrink_to_the_page() -> None:
+    row = pictures.Row("a", np.zeros((10, 4, 4, 1), np.uint8))
+    assert "repeat(10, minmax(48px, 96px))" in pictures.sheet([row])
 
 
 @pytest.mark.parametrize(

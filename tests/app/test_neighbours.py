@@ -2,46 +2,26 @@
 
 import json
 import re
-import shutil
-from collections.abc import Callable
 from html import unescape
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import look
+from app.views import neighbours
+from tests.app.browser import chromium, needs_chromium, opened, served, settled
+from tests.app.conftest import THREE
+from tests.app.test_views import Folder, Show, figures, text
 from workbench.store import Run, probe_of
-
-Show = Callable[..., AppTest]
-Folder = tuple[Path, dict[str, str]]
-THREE = ("mocov3", "vae", "ddpm")
-
-
-def text(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.code, app.get("html"))
-    return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
 
 
 def blocks(app: AppTest) -> list[str]:
     """The HTML of each query."""
-    page = next(element.proto.body for element in app.get("html") if "wb-query" in element.proto.body)
-    return page.split('<div class="wb-sheet">')[1:]
-
-
-def figures(app: AppTest) -> list[dict]:
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
-
-
-@pytest.fixture
-def copied(runs_folder: Folder, tmp_path: Path) -> tuple[Path, list[Run]]:
-    folder, ids = runs_folder
-    for role in THREE:
-        shutil.copytree(folder / ids[role], tmp_path / ids[role])
-    shutil.copytree(folder / ".probes", tmp_path / ".probes")
-    return tmp_path, [Run(tmp_path / ids[role]) for role in THREE]
+    (drawn,) = app.get("bidi_component")
+    return json.loads(drawn.proto.json)["html"].split('<div class="wb-sheet">')[1:]
 
 
 def test_a_row_per_model_and_baseline_with_right_and_wrong_frames(show: Show, runs_folder: Folder) -> None:
@@ -78,14 +58,51 @@ def test_a_click_on_a_neighbour_makes_it_the_query_and_keeps_the_rest_of_the_add
 ) -> None:
     folder, ids = runs_folder
     app = show(folder, "neighbours", [ids["vae"]], query="3 circle")
-    link = unescape(re.findall(r'<a href="\?([^"]*)"', blocks(app)[0])[0])
-    address = {key: values[0] for key, values in parse_qs(link).items()}
-    assert address["runs"] == f"{ids['vae']}:0" and address["query"] != "3 circle"
+    link, told = re.findall(r'<a href="\?([^"]*)" data-link="(\d+)"', blocks(app)[0])[0]
+    address = {key: values[0] for key, values in parse_qs(unescape(link)).items()}
+    assert address == {"runs": f"{ids['vae']}:0", "query": told} and told != "3"
     app = show(folder, "neighbours", [ids["vae"]], query=address["query"])
-    assert len(blocks(app)) == 1 and f"image {address['query'].split()[0]}</figcaption>" in blocks(app)[0]
+    assert len(blocks(app)) == 1 and f"image {told}</figcaption>" in blocks(app)[0]
     next(button for button in app.button if button.label == "Back to several").click().run()
     assert len(blocks(app)) == 8
-    assert len(blocks(show(folder, "neighbours", [ids["vae"]], query="no such image"))) == 8
+    app.text_input(key="query").set_value("10").run()
+    assert "image 10</figcaption>" in blocks(app)[0]
+    app = show(folder, "neighbours", [ids["vae"]], query="no such image")
+    assert len(blocks(app)) == 8 and "There is no such image here." in text(app)
+
+
+def test_only_an_id_that_came_back_becomes_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer, query in (({"link": "17"}, "17"), ({}, None), ({"link": None}, None)):
+        state = {neighbours.KEY: answer}
+        monkeypatch.setattr(neighbours.st, "session_state", state)
+        neighbours.clicked()
+        assert state.get("query") == query
+
+
+@needs_chromium
+def test_a_click_keeps_the_session_and_is_in_the_address(runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    with served(folder) as address, chromium() as browser:
+        page = opened(browser, f"{address}/how-it-sees?how-it-sees-tab=Neighbours&runs={ids['vae']}:0")
+        settled(page)
+        page.locator(".wb-query").first.wait_for()
+        page.get_by_role("button", name="Others").click()
+        settled(page)
+        drawn = page.locator(".wb-links").inner_html()
+        page.evaluate("window.untouched = true")
+        image = page.locator("[data-link]").first
+        told = image.get_attribute("data-link")
+        image.click()
+        page.locator(".wb-asked", has_text=f"image {told}").wait_for()
+        page.get_by_role("button", name="Back to several").wait_for()
+        page.wait_for_function("id => new URLSearchParams(location.search).get('query') === id", arg=told)
+        assert parse_qs(urlparse(page.url).query)["runs"] == [f"{ids['vae']}:0"]
+        assert page.locator(".wb-query").count() == 1
+        page.get_by_role("button", name="Back to several").click()
+        page.get_by_role("button", name="Others").wait_for()
+        settled(page)
+        page.wait_for_function("!location.search.includes('query=')")
+        assert page.evaluate("window.untouched") and page.locator(".wb-links").inner_html() == drawn
 
 
 def test_precision_has_intervals_and_its_baselines(show: Show, runs_folder: Folder) -> None:

@@ -36,6 +36,14 @@ def test_intervals_of_a_price_reach_from_low_to_high() -> None:
     assert figure["layout"]["yaxis"]["range"][0] < 30  # the reference line is seen
 
 
+def test_an_unknown_interval_is_none_and_not_of_no_width() -> None:
+    alone = Point("a", "#000000", 10, 50, None, None)
+    line = Line("a", "#000000", [alone])
+    for figure in (tradeoffs.by_price([alone], [], {}, "parameters"), tradeoffs.by_labels([line], {})):
+        bars = [trace["error_y"] for trace in figure.to_dict()["data"] if "error_y" in trace]
+        assert [(list(bar["array"]), list(bar["arrayminus"])) for bar in bars] == [([None], [None])]
+
+
 def test_curves_of_labels_keep_their_order_on_a_log_axis() -> None:
     lines = [
         Line(name, "#000000", [point(name, n, v) for _, n, v in LABELS], name == "pixels") for name in ("a", "pixels")

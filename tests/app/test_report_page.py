@@ -1,5 +1,6 @@
 """The page Report, and seeds as groups on the pages that show them."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -73,6 +74,19 @@ def test_downloads_are_what_the_command_writes(runs_folder: Folder, monkeypatch:
     assert set(made) == {f"report{suffix}" for suffix in report.SUFFIXES}
     for name, data in made.items():
         assert data().decode() == report.render(runs, Path(name).suffix)
+
+
+def test_the_figure_tells_names_with_brackets_apart(show: Show, seeds: list[Run]) -> None:
+    for run, name in zip(seeds, ("mocov3 (lr 0.1)", "mocov3 (lr 0.01)", "mocov3", "vae"), strict=True):
+        config = run.path / "config.yaml"
+        config.write_text(config.read_text() + f"warmup: {len(name)}\n")  # no seeds of one another
+        run.update_summary(name=name)
+    app = show(seeds[0].path.parent, "report", [run.id for run in seeds])
+    (chart,) = app.get("plotly_chart")
+    names = json.loads(chart.proto.spec)["layout"]["yaxis"]["ticktext"]
+    assert f"mocov3 (lr 0.1) {chr(0x2212)} mocov3 (lr 0.01)" in names
+    assert f"mocov3 (lr 0.1) {chr(0x2212)} mocov3" in names and f"mocov3 {chr(0x2212)} vae" in names
+    assert len(names) == len(set(names))
 
 
 def test_one_run_of_each_method_takes_its_other_seeds_in(show: Show, seeds: list[Run]) -> None:

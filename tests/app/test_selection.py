@@ -1,6 +1,8 @@
 """What is selected: ids of any number in the URL, found by words, and shown on every page."""
 
 import json
+import re
+import shlex
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +37,11 @@ def test_a_class_among_thousands_is_a_short_text() -> None:
 
 
 def test_few_ids_stay_readable_even_outside_any_probe_set() -> None:
-    assert selection.write_images([3, -4], []) == "3,-4"
+    assert selection.write_images([3, -4], []) == selection.write_images([3, -4], [IDS]) == "3,-4"
+    text = selection.write_images([IDS[9], IDS[3]], [IDS + 1, IDS])
+    assert re.fullmatch(f"[0-9a-f]{{8}}~{IDS[9]},{IDS[3]}", text)
+    assert selection.read_images(text, [IDS + 1, IDS]) == [IDS[9], IDS[3]]
+    assert selection.read_images(text, [IDS[:100]]) == selection.read_images(text, []) == []
     assert selection.read_images("3,10,nonsense,--5,3," + "9" * 5000, []) == [3, 10]
 
 
@@ -157,12 +163,35 @@ def test_a_cell_of_a_confusion_matrix_selects_its_images(show: Show, runs_folder
     true, taken = next((t, p) for t, p in zip(labels, told, strict=True) if p not in (t, verdicts.UNKNOWN))
     expected = probe_ids[(labels == true) & (told == taken)]
     app = show(folder, "linear", [ids["vae"]])
-    classes = list(app.selectbox(key="cell-true").options)
     app.selectbox(key="cell-model").set_value("vae")
-    app.selectbox(key="cell-true").set_value(classes[true])
-    app.selectbox(key="cell-told").set_value(classes[taken]).run()
+    app.selectbox(key="cell-true").select_index(int(true))
+    app.selectbox(key="cell-told").select_index(int(taken)).run()
     assert not app.exception
     assert sorted(selection.read_images(in_url(app), [np.asarray(probe_ids)])) == sorted(expected.tolist())
+
+
+@pytest.mark.parametrize("name", ["mocov3 lr=0.01", "class", "ID", "size", "label", "a:b 'c\"", "ring>bar"])
+def test_a_name_breaks_no_search(show: Show, copied: tuple[Path, list[Run]], name: str) -> None:
+    folder, runs = copied
+    runs[1].update_info(name=name)
+    runs[1].update_summary(name=name)
+    probe = probe_of(folder, "fixture01")
+    ids, labels = probe.ids(), probe.labels()
+    assert ids is not None and labels is not None
+    told = verdicts.predicted(runs[1], np.asarray(ids))
+    assert told is not None
+    app = show(folder, "linear", [run.id for run in runs])
+    app.selectbox(key="cell-model").select_index(1)
+    app.selectbox(key="cell-true").select_index(2)
+    app.selectbox(key="cell-told").select_index(2).run()
+    assert not app.exception
+    cell = ids[(labels == 2) & (told == 2)].tolist()
+    assert len(cell) and selection.read_images(in_url(app), [np.asarray(ids)]) == cell
+    app.text_input(key="image-search").set_value("class:triangle").run()
+    assert selection.read_images(in_url(app), [np.asarray(ids)]) == ids[labels == 2].tolist()
+    column = f"{name} (model)" if name.lower() in ("class", "id", "size", "label") else name
+    app.text_input(key="image-search").set_value(f"class:triangle {shlex.quote(column + ':triangle')}").run()
+    assert selection.read_images(in_url(app), [np.asarray(ids)]) == cell and not app.exception
 
 
 def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,9 @@ def test_a_map_per_model_on_one_scale_and_the_best_layers_below(show: Show, fold
     nan = np.nan
     np.testing.assert_array_equal(printed(diffusion), [[nan, nan, nan, 33], [89, 80, nan, 50], [84, 75, nan, 45]])
     np.testing.assert_array_equal(printed(vit), [[nan, nan, nan, 33], [nan, 60, nan, 30], [70, 80, nan, 40]])
-    assert [shape["y0"] for shape in diffusion["layout"]["shapes"]] == [0.5, 0.5]  # the layer that validation prefers
+    ring = diffusion["layout"]["shapes"][0]
+    assert [ring[end] for end in ("y0", "y1")] == pytest.approx([2 / 3, 1 / 3])  # the layer that validation prefers
+    assert {ring["xref"], ring["yref"]} == {"x domain", "y domain"}  # plotly would cut it off at the plot's edge
     assert "best: down_0 mean 100, 80 %" in text(app)
     titles = [best["layout"][axis]["title"]["text"] for axis in best["layout"] if axis.startswith("xaxis")]
     assert titles == ["top-1 at full width, %", "top-1 at 32 dimensions, %"]

@@ -82,6 +82,19 @@ def test_pixels_are_measured_once_for_all_runs(make_context, make_run):
     assert rows(second, "knn", model="pixels")[0]["value"] != 12.5
 
 
+def test_predictions_from_pixels_are_those_of_the_row_in_the_runs_table(make_context, make_run):
+    first = make_context()
+    linear.evaluate(first)
+    told, labels = first.run.array("pixels-predicted"), first.run.array("predicted-labels")
+    (row,) = rows(first, "linear", model="pixels")
+    assert row["value"] == pytest.approx(100 * np.mean(told == labels))
+    Probe(first.probe.path / "baselines").write_array("pixels-predicted", told[:-1])  # of an evaluation of fewer images
+    second = make_context(make_run())
+    linear.evaluate(second)
+    assert np.array_equal(second.run.array("pixels-predicted"), told)
+    assert np.array_equal(first.run.array("pixels-predicted"), told)
+
+
 def test_factors_that_are_there_are_found_and_others_are_not(make_context):
     context = make_context()
     factors.evaluate(context)

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app import run_table
 from workbench.errors import WorkbenchError
 from workbench.evaluation.groups import group_runs, over_seeds
 from workbench.evaluation.significance import caveat, differences, group_differences
+from workbench.run import GROUP_DIGITS
 from workbench.store import Probe, Run, create_run, probe_of
 
 N = 600
@@ -82,6 +84,41 @@ def test_other_data_a_repeated_seed_and_what_is_unknown_stand_alone(tmp_path: Pa
     groups = group_runs(runs)
     assert [len(group) for group in groups] == [1] * 6
     assert len({group.label for group in groups}) == 6
+
+
+CONFIG = "method: mocov3\nseed: {seed}\noptim.lr: 0.1\nblur:\n- 0.0\n- 0.5\nname: a name that goes on\n  and on\n"
+
+
+def seeded(runs: Path, seed: int, more: str = "", steps: int = 100, evaluated: int = 100) -> Run:
+    run = make_run(runs, seed, config=CONFIG.format(seed=seed) + more, steps=evaluated)
+    run.update_summary(steps=steps)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({}, {"more": "composition: null\n"}, True),  # a setting that came later
+        ({"more": "optim.clip: null\n"}, {"more": "optim.clip: 1.0\n"}, False),
+        ({"more": "max_steps: 100\nepochs: 5\n"}, {"more": "max_steps: null\nepochs: 1\n"}, True),
+        ({"more": "epochs: 5\n"}, {"more": "epochs: 50\n", "steps": 1000, "evaluated": 1000}, False),
+    ],
+)
+def test_the_list_of_runs_and_the_comparison_group_alike(
+    tmp_path: Path, one: dict[str, Any], other: dict[str, Any], same: bool
+) -> None:
+    runs = [seeded(tmp_path, 0, **one), seeded(tmp_path, 1, **other)]
+    listed = [run_table._seed_key(run.summary(), lambda summary: summary["group"]) for run in runs]
+    assert (listed[0] == listed[1]) is same is (len(group_runs(runs)) == 1)
+    assert all(len(run.summary()["group"]) == GROUP_DIGITS for run in runs)
+
+
+def test_an_unfinished_run_is_no_seed_of_one_that_was_planned_as_short(tmp_path: Path) -> None:
+    """Their learning rates were not the same."""
+    runs = [seeded(tmp_path, 0, steps=100, evaluated=50), seeded(tmp_path, 1, steps=50, evaluated=50)]
+    assert len(group_runs(runs)) == 2
+    runs = [seeded(tmp_path, 0, steps=100, evaluated=50), seeded(tmp_path, 1, steps=100, evaluated=100)]
+    assert next(group.label for group in group_runs(runs)) == "mocov3 evaluated at step=50"
 
 
 def test_over_seeds_is_students_interval() -> None:

@@ -239,6 +239,64 @@ def test_other_formats_of_evaluations_have_their_sections(three: list[Run], tmp_
     assert row("Linear probe and kNN, top-1 in %")["linear probe, SGD"].startswith("49.4")
 
 
+def table_of(runs: list[Run], title: str) -> dict[str, list[str]]:
+    (table,) = [block for block in content.gather(runs).blocks if isinstance(block, Table) and block.title == title]
+    return {row[0]: list(row[1:]) for row in table.rows}
+
+
+def test_random_starts_are_each_groups_own_and_averaged_over_its_seeds(seeds: list[Run]) -> None:
+    for index, run in enumerate(seeds):
+        values = {"run": 60.0 + index, "random init": 30.0 + index}
+        row = {"space": run.evaluation("linear")["default"], "metric": "top1", "low": 0.0, "high": 99.0}
+        run.write_evaluation("finetune", {"rows": [row | {"model": m, "value": v} for m, v in values.items()]})
+    rows = table_of(seeds, "Linear probe and kNN, top-1 in %")
+    assert rows["random init mocov3"][-1].startswith("31.0 [28.5") and rows["random init vae"][-1].startswith("34.0 [")
+
+
+def test_pixels_of_several_widths_are_told_apart(three: list[Run], tmp_path: Path) -> None:
+    runs = []
+    for run, width in zip(three[:2], (32, 128), strict=True):
+        runs.append(Run(tmp_path / run.id))
+        shutil.copytree(run.path, runs[-1].path)
+        row = {"variant": "", "metric": "psnr", "low": 1.0, "high": 99.0, "width": width}
+        found = [row | {"model": "run", "space": "a", "value": 20.0}]
+        found += [row | {"model": "pixels", "space": "pixels", "value": float(width)}]
+        runs[-1].write_evaluation("decoder", {"rows": found})
+    rows = table_of(runs, "Reconstruction by a decoder of one fixed design, trained on frozen features")
+    assert rows["pixels, 32 numbers"][-1].startswith("32.0") and rows["pixels, 128 numbers"][-1].startswith("128.0")
+
+
+def test_a_mean_over_fewer_seeds_says_so_and_equal_seeds_are_over_seeds(seeds: list[Run]) -> None:
+    (seeds[1].path / "evaluations" / "knn.json").unlink()
+    for run in seeds[3:]:
+        linear = run.evaluation("linear")
+        run.write_evaluation("linear", linear | {"rows": [row | {"value": 44.0} for row in linear["rows"]]})
+    rows = table_of(seeds, "Linear probe and kNN, top-1 in %")
+    assert rows["mocov3 (3 seeds)"][-1].endswith("], 2 of 3 seeds") and "of 3" not in rows["mocov3 (3 seeds)"][-2]
+    assert rows["vae (3 seeds)"][-2] == "44.0 [44.0, 44.0]" and rows["untrained vae"][-2] != "44.0 [44.0, 44.0]"
+    assert "the same value, its interval over seeds has no width" in report.render(seeds, ".md")
+
+
+def test_commands_name_the_runs_where_they_are_and_what_was_measured(three: list[Run], tmp_path: Path) -> None:
+    text = report.render(three, ".md")
+    assert f"--config {three[0].path}/config.yaml" in text and "--thorough" not in text
+    run = Run(tmp_path / "run")
+    shutil.copytree(three[0].path, run.path)
+    row = {"model": "run", "space": "a", "metric": "top1", "value": 50.0}
+    run.write_evaluation("finetune", {"rows": [row]})
+    run.write_evaluation("transfer", {"rows": [row | {"target": "digits"}]})
+    text = report.render([run], ".md")
+    assert f"workbench evaluate {run.path} --thorough" in text
+    assert f"workbench evaluate {run.path} --transfer-to digits" in text
+
+
+def test_what_is_left_out_of_the_tests_is_told(three: list[Run], tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    shutil.copytree(three[0].path, run.path)
+    (run.path / "arrays" / "predicted-ids.npy").unlink()
+    assert "Left out of these tests: run, whose predictions are not stored" in report.render([run], ".md")
+
+
 def test_runs_on_other_data_are_told_apart_and_not_tested(three: list[Run], tmp_path: Path) -> None:
     other = Run(tmp_path / "other")
     shutil.copytree(three[0].path, other.path)

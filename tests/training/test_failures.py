@@ -3,6 +3,7 @@
 import errno
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 from tests.training.tiny import EPOCH, settings, weights
 from workbench.errors import WorkbenchError
 from workbench.methods.vae import VAE
-from workbench.store import list_runs
+from workbench.store import Run, list_runs
 from workbench.training import checkpoint as ckpt
 from workbench.training import resume, start
 from workbench.training.monitor import KNNMonitor
@@ -109,6 +110,23 @@ def test_the_best_checkpoint_survives_a_full_disk(tmp_path: Path, monkeypatch: p
     assert best is not None and best.name == f"step-{EPOCH:08d}"
     assert last is not None and last.name == f"step-{2 * EPOCH:08d}"
     assert ckpt.load_method_from(run, "best").description.startswith("best, step 10")
+
+
+@pytest.mark.parametrize("write", ["log", "save_checkpoint", "save_snapshot"])
+def test_a_run_deleted_from_elsewhere_stays_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    holder = Run if write == "log" else ckpt
+    original = getattr(holder, write)
+
+    def deleted(first: Run, *rest: Any) -> None:
+        first.path.rename(tmp_path / ".trash")
+        original(first, *rest)
+
+    monkeypatch.setattr(holder, write, deleted)
+    with pytest.raises(WorkbenchError, match=r"is gone: it was moved or deleted meanwhile.*trash --restore"):
+        start("vae", settings("vae", tmp_path) | {"snapshots": 2})
+    assert [folder.name for folder in tmp_path.iterdir()] == [".trash"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from workbench.data import datasets
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS
 from workbench.methods.vae import VAE
-from workbench.store import Run, list_runs
+from workbench.store import Run, list_runs, read_json, write_json
 from workbench.training import resume, start
 from workbench.training.monitor import KNNMonitor
 
@@ -127,6 +127,8 @@ def test_training_starts_from_another_run_and_so_does_its_resume(tmp_path: Path)
     loss = curve(whole)[0]
     shutil.rmtree(whole.path / "checkpoints")  # as if it had been killed before the first one
     (whole.path / "checkpoints").mkdir()
+    summary = read_json(whole.path / "summary.json") | {"status": "running", "heartbeat": 0, "checkpoint": None}
+    write_json(whole.path / "summary.json", summary)
     assert curve(resume(whole))[0] == loss
 
 

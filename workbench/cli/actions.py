@@ -25,8 +25,7 @@ def tag(
         if missing:
             told = ", ".join(present) or "none"
             raise WorkbenchError(f'The run {found.id} has no tag "{missing[0]}"; its tags: {told}.')
-        kept = [name for name in present if name not in names] if remove else [*present, *names]
-        present = marks.set_tags(found, kept)
+        present = marks.change_tags(found, remove=names) if remove else marks.change_tags(found, names)
     print(f"{found.id}: {', '.join(present) or 'no tags'}")
 
 
@@ -100,7 +99,7 @@ def trash(
     sizes = {run.id: marks.size(run.path) for run in found}
     megabytes = sum(sizes.values()) / 1e6
     if empty:
-        count = marks.empty_trash(runs)
+        count = marks.empty_trash(runs, found)
         print(f"Deleted {count} run{'s' * (count != 1)} for good, {megabytes:.1f} MB.")
         return
     for run in found:

@@ -45,18 +45,18 @@ def compare(*references: References, as_json: AsJson = False, runs: RunsFolder =
     from workbench.evaluation.groups import group_runs
 
     table = comparison.comparison_table(found)
-    note = None
+    groups, note = group_runs(found), None
     try:
-        pairs = significance.group_differences(group_runs(found))
+        pairs, left_out = significance.group_differences(groups), significance.left_out(groups)
     except WorkbenchError as error:  # the table is worth having all the same
-        pairs, note = [], str(error)
+        pairs, left_out, note = [], [], str(error)
     if as_json:
         told = [asdict(pair) | {"difference": pair.difference._asdict(), "sentence": str(pair)} for pair in pairs]
-        content = plain({"rows": table, "differences": told, "note": note})
+        content = plain({"rows": table, "differences": told, "left_out": left_out, "note": note})
         print(json.dumps(content, indent=1, ensure_ascii=False))
     else:
         comparison.print_table(table)
-        comparison.print_differences(pairs)
+        comparison.print_differences(pairs, left_out)
         if note:
             print(f"\nNo differences were tested: {note}")
 
@@ -64,4 +64,5 @@ def compare(*references: References, as_json: AsJson = False, runs: RunsFolder =
 def _find(references: tuple[str, ...], runs: RunsFolder) -> list[Run]:
     if not references:
         raise WorkbenchError("Say which runs, such as `workbench compare RUN RUN`; `workbench runs` lists them.")
-    return [find_run(reference, runs) for reference in references]
+    found = [find_run(reference, runs) for reference in references]
+    return list({run.path.resolve(): run for run in found}.values())

@@ -17,6 +17,8 @@ Row = dict[str, Any]
 MEASURES = {"knn": "kNN", "linear": "linear probe", "retrieval": "retrieval", "reconstruction": "reconstruction"}
 HEADINGS = {"knn": "kNN %", "linear": "linear %", "retrieval": "mAP@10 %", "reconstruction": "reconstruction dB"}
 METRICS = {"knn": "top1", "linear": "top1", "retrieval": "map@10", "reconstruction": "psnr"}
+SAMPLES = {"knn": "test images", "linear": "test images", "retrieval": "queries", "reconstruction": "test images"}
+AGREE = "Where all seeds of a row have the same value, its interval over seeds has no width."
 COSTS = {
     "parameters": "parameters",
     "flops_per_image": "FLOPs/image",
@@ -35,8 +37,10 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
     Returns:
         rows with ``model`` and ``kind`` (``run``, ``best space`` or ``baseline``), ``id`` of a single run, ``ids`` and
         ``seeds`` of all, ``data``, ``space``; ``knn``, ``linear`` and ``retrieval`` in percent and ``reconstruction``
-        in dB, each ``{value, low, high, n, checkpoint}`` or None; of several seeds ``value`` is the mean, ``low`` and
-        ``high`` bound Student's interval over seeds, and ``values`` are there; the training's ``parameters``,
+        in dB, each ``{value, low, high, n, ns, checkpoint, of}`` or None; ``n`` images or queries, None where seeds
+        differ in it, ``ns`` all of these numbers, and ``of`` how many seeds the row has; of several seeds ``value`` is
+        the mean, ``low`` and ``high`` bound Student's interval over seeds, and ``values`` are there, fewer than ``of``
+        where a seed lacks the evaluation; the training's ``parameters``,
         ``flops_per_image``, ``images_seen``, ``seconds`` and ``peak_memory_mb`` (means), or None; ``warning``, a
         sentence where a run's cells are not all of its last checkpoint, or None.
     """
@@ -48,7 +52,7 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
         told = {"id": first.id if len(group) == 1 else None, "ids": [run.id for run in group.runs]}
         told |= {"seeds": list(group.seeds), "data": data.get("name")}
         trained = {key: _mean([mapping_of(run, "cost").get(key) for run in group.runs]) for key in COSTS}
-        default = first.evaluation("linear").get("default") or first.evaluation("knn").get("default")
+        default = next(filter(None, map(_default, group.runs)), None)
         row = _row(group.runs, "run", default, group.label, "run") | told | trained
         table.append(row | {"warning": " ".join(filter(None, map(_warning, group.runs))) or None})
         best = _best_space(group)
@@ -61,10 +65,12 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
             untrained = model.startswith("untrained:")
             own = cost.get("parameters") if untrained else None
             space = "pixels" if model == "pixels" else default if untrained else None
-            row = _row(group.runs if untrained else group.runs[:1], model, space, model, "baseline")
+            row = _row(group.runs, model, space, model, "baseline")
             row |= told | dict.fromkeys(COSTS) | {"id": None, "ids": [], "parameters": own}
             row["seeds"] = row["seeds"] if untrained and any("values" in (row[key] or {}) for key in MEASURES) else []
-            baselines.setdefault((model, data.get("fingerprint"), own), row)
+            known = baselines.setdefault((model, data.get("fingerprint"), own), row)
+            if not untrained:  # the first run may lack an evaluation
+                known |= {key: known[key] or row[key] for key in MEASURES}
     order = sorted(baselines.values(), key=lambda row: (row["knn"] is None, row["model"] != "pixels", row["model"]))
     return table + order
 
@@ -97,29 +103,53 @@ def print_table(rows: Sequence[Row]) -> None:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """What the intervals of a comparison are, and what stands in the way of comparing, a sentence each."""
-    counts = {key: sorted({row[key]["n"] for row in rows if row[key]}) for key in ("linear", "reconstruction")}
-    read = {"linear": "test images for kNN and linear probe", "reconstruction": "for the reconstruction"}
-    found = [f"{' or '.join(f'{n:,}' for n in ns)} {read[key]}" for key, ns in counts.items() if ns]
+    cells = {key: [row[key] for row in rows if row.get(key)] for key in MEASURES}
+    counts = {key: sorted({n for cell in found for n in cell["ns"]}) for key, found in cells.items()}
+    over: dict[str, list[str]] = {}  # measures by what their intervals are over
+    for key, ns in counts.items():
+        if ns:
+            over.setdefault(f"{' or '.join(f'{n:,}' for n in ns)} {SAMPLES[key]}", []).append(MEASURES[key])
+    if not any(cells.values()):
+        return ["Nothing has been measured yet; `workbench evaluate RUN...` does."]
     said = []
-    if found:
-        said.append(f"In brackets 95 % bootstrap intervals over test images: {', '.join(found)}.")
-        if any(len(row["seeds"]) > 1 for row in rows):
-            said.append(
-                "Rows of several seeds: mean and 95 % interval over seeds (Student's t), which says what another seed "
-                "would give; a single run's bootstrap interval cannot."
-            )
-        if any(len(ns) > 1 for ns in counts.values()):
-            said.append("The runs were evaluated on different numbers of images; evaluate them again together.")
-    elif not any(row["knn"] for row in rows):
-        said.append("Nothing has been measured yet; `workbench evaluate RUN...` does.")
-    return said
+    if over:
+        told = ", ".join(f"{what} ({', '.join(names)})" for what, names in over.items())
+        said.append(f"In brackets 95 % bootstrap intervals over {told}.")
+    several = [row for row in rows if len(row["seeds"]) > 1]
+    if several:
+        said.append(
+            "Rows of several seeds: mean and 95 % interval over seeds (Student's t), which says what another seed "
+            "would give; a single run's bootstrap interval cannot."
+        )
+    if any(agree(row[key]) for row in several for key in MEASURES):
+        said.append(AGREE)
+    return said + different_images(rows)
 
 
-def print_differences(pairs: Sequence[significance.Difference]) -> None:
-    """Print which differences of linear probes are real, a sentence each."""
+def different_images(rows: Sequence[Row]) -> list[str]:
+    """A sentence where cells of one measure are of different numbers of images."""
+    counts = {key: {n for row in rows if row.get(key) for n in row[key]["ns"]} for key in MEASURES}
+    told = [f"{MEASURES[key]} {' or '.join(f'{n:,}' for n in sorted(ns))}" for key, ns in counts.items() if len(ns) > 1]
+    if not told:
+        return []
+    return [
+        f"The runs were evaluated on different numbers of images ({', '.join(told)}); evaluate them again together."
+    ]
+
+
+def agree(cell: Row | None) -> bool:
+    """Whether a cell is of several seeds that all have one value."""
+    values = (cell or {}).get("values", ())
+    return len(values) > 1 and len(set(values)) == 1
+
+
+def print_differences(pairs: Sequence[significance.Difference], left_out: Sequence[str] = ()) -> None:
+    """Print which differences of linear probes are real, and what could not be tested, a sentence each."""
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
+    for sentence in left_out:
+        console.print(sentence, style="yellow", soft_wrap=True)
     if not pairs:
         return
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
     console.print(f"\nLinear probes, {len(pairs)} comparisons on the same {pairs[0].n:,} test images:")
     for pair in pairs:
         console.print(f"{'*' if pair.real else '-'} {pair}", style=None if pair.real else "dim")
@@ -131,21 +161,35 @@ def _row(runs: Sequence[Run], model: str, space: str | None, name: str, kind: st
     for key in ("knn", "linear", "retrieval"):
         row[key] = _cell(runs, key, model=model, space=space)
     own = model == "run" or model.startswith("untrained:")
-    variant = runs[0].evaluation("reconstruction").get("default") if own else ""
+    variants = [run.evaluation("reconstruction").get("default") for run in runs] if own else [""]
+    variant = next((variant for variant in variants if variant is not None), None)
     row["reconstruction"] = _cell(runs, "reconstruction", model=model, variant=variant)
     if row["reconstruction"] and variant:
         row["reconstruction"]["variant"] = variant
     return row
 
 
+def _default(run: Run) -> str | None:
+    found = [run.evaluation(name).get("default") for name in ("linear", "knn", "retrieval")]
+    return next((space for space in found if isinstance(space, str)), None)
+
+
 def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
     """A run's number with its interval over images; of several, their mean with its interval over seeds."""
     cells = [cell for run in runs if (cell := _value(run, evaluation, **where))]
+    own, untrained = where["model"] == "run", where["model"].startswith("untrained:")
+    if not cells:
+        return None
+    if not (own or untrained):  # what all runs share was measured once
+        return cells[0] | {"of": 1}
     values = [cell["value"] for cell in cells]
-    if len(set(values)) < 2:  # untrained networks may all have been drawn from one seed
-        return cells[0] if cells else None
+    if len(values) == 1:
+        return cells[0] | {"of": len(runs)}
+    if untrained and len(set(values)) == 1:  # all drawn from one seed
+        return cells[0] | {"of": 1}
     shared = {key: cells[0][key] if len({cell[key] for cell in cells}) == 1 else None for key in ("n", "checkpoint")}
-    return over_seeds(values, METRICS.get(evaluation))._asdict() | {"n": cells[0]["n"]} | shared | {"values": values}
+    told = {"ns": list(dict.fromkeys(n for cell in cells for n in cell["ns"])), "of": len(runs), "values": values}
+    return over_seeds(values, METRICS.get(evaluation))._asdict() | shared | told
 
 
 def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
@@ -153,7 +197,9 @@ def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
         if all(row.get(key) == value for key, value in where.items()):
             content = run.evaluation(evaluation)
             checkpoint = content.get("checkpoint") if where["model"] == "run" else None
-            told = {"n": content.get("n"), "checkpoint": checkpoint}
+            n = row.get("queries", content.get("n"))
+            n = n if is_number(n) else None
+            told = {"n": n, "ns": [] if n is None else [n], "checkpoint": checkpoint}
             return {key: row.get(key) for key in ("value", "low", "high")} | told
     return None
 
@@ -161,8 +207,7 @@ def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
 def _warning(run: Run) -> str | None:
     """That a run's cells are of different checkpoints, or of an earlier one than the cost beside them."""
     info, steps = run.info(), mapping_of(run, "cost").get("steps")
-    default = run.evaluation("linear").get("default") or run.evaluation("knn").get("default")
-    row = _row([run], "run", default, str(info.get("name") or info.get("method") or run.id), "run")
+    row = _row([run], "run", _default(run), str(info.get("name") or info.get("method") or run.id), "run")
     cells = {name: row[key]["checkpoint"] for key, name in MEASURES.items() if row[key]}
     cells = {name: checkpoint for name, checkpoint in cells.items() if isinstance(checkpoint, str)}
     name, command = f"{row['model']} ({run.id})", f"`workbench evaluate {run.id}` measures the last one."
@@ -216,7 +261,13 @@ def interval_text(cell: Row | None) -> str:
         return ""
     bounds = f" [{cell['low']:.1f}, {cell['high']:.1f}]" if is_number(cell["low"]) and is_number(cell["high"]) else ""
     variant = f" {cell['variant']}" if "variant" in cell else ""
-    return f"{cell['value']:.1f}{bounds}{variant}"
+    seeds = len(cell["values"]) if "values" in cell else 1
+    return f"{cell['value']:.1f}{bounds}{variant}{of_seeds(seeds, cell['of'])}"
+
+
+def of_seeds(found: int, seeds: int) -> str:
+    """What follows a number to which not all seeds of its row contribute."""
+    return f", {found} of {seeds} seeds" if found < seeds else ""
 
 
 def cost_text(key: str, value: Any) -> str:

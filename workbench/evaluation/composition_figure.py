@@ -5,13 +5,11 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
+from workbench.evaluation.viridis import viridis
 
 WIDTH, HEIGHT = 82, 52  # of a cell in pixels
 LEFT, TOP, GAP = 118, 96, 10
 NARROWEST = 640
-# Viridis at equal distances (Smith and van der Walt): even steps to the eye, and in grey print.
-VIRIDIS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)])
 STYLE = "font-family: system-ui, sans-serif; font-variant-numeric: tabular-nums"
 
 
@@ -82,10 +80,10 @@ def _notes(record: Mapping[str, Any], columns: int) -> list[str]:
 
 def _cell(x: float, y: float, row: Mapping[str, Any], low: float, high: float) -> str:
     share = (row["value"] - low) / (high - low) if high > low else 0.5
-    place = min(max(share, 0.0), 1.0) * (len(VIRIDIS) - 1)
-    red, green, blue = (round(np.interp(place, range(len(VIRIDIS)), channel)) for channel in VIRIDIS.T)
+    fill = viridis(share)
+    red, green, blue = bytes.fromhex(fill[1:])
     ink = "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "#fff"
-    box = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="rgb({red},{green},{blue})"/>'
+    box = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="{fill}"/>'
     interval = f"{row['low']:.1f} to {row['high']:.1f}"
     value = _text(x + WIDTH / 2, y + 24, f"{row['value']:.1f}", size=16, colour=ink)
     return box + value + _text(x + WIDTH / 2, y + 41, interval, size=10, colour=ink)

@@ -69,8 +69,8 @@ def evaluate(context: Context) -> None:
     for array, values in (
         ("finetuned-predicted", predicted["run"]),
         ("random-init-predicted", predicted[RANDOM]),
-        ("predicted-ids", np.asarray(material.test.ids)),
-        ("predicted-labels", labels),
+        ("finetuned-ids", np.asarray(material.test.ids)),
+        ("finetuned-labels", labels),
     ):
         context.run.write_array(array, values)
     context.write(

@@ -11,20 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from workbench.config import read_yaml
-from workbench.errors import WorkbenchError
 from workbench.metrics.intervals import Interval, student
+from workbench.run import recipe
 from workbench.store import Run
 
 Row = dict[str, Any]
 ENOUGH = 3
 """Seeds per group from which differences are tested over seeds."""
-IRRELEVANT = {  # settings that change where, or how quickly, the same result comes about; `data` is in the fingerprint
-    *("seed", "name", "runs", "data", "download", "device", "compile", "preset"),
-    *("data.cache", "data.memory_mb", "log_every", "monitor_every", "checkpoint_every", "snapshots"),
-}
-
-
 LIMITS: dict[str, tuple[float, float]] = {
     "top1": (0, 100), "accuracy": (0, 100), "matching": (0, 100), "map@10": (0, 100),
     "r2": (-np.inf, 1), "kept": (-np.inf, 1),
@@ -60,8 +53,8 @@ def group_runs(
 ) -> list[Group]:
     """The groups of seeds among runs, in the order of their first runs.
 
-    Runs are alike when method, data fingerprint, number of steps and every setting but :data:`IRRELEVANT` ones agree.
-    A run that does not tell its seed or configuration, or repeats a seed, is a group of its own.
+    Runs are alike when their :func:`traits_of` are. A run that does not tell its seed or configuration, or repeats a
+    seed, is a group of its own.
 
     Args:
         names: what to call the runs; by default their names or methods. A group whose runs have different names is
@@ -104,19 +97,20 @@ def over_seeds(values: Iterable[float], metric: str | None = None) -> Interval:
 
 
 def traits_of(run: Run) -> Row | None:
-    """What runs of a group have in common, by name; None where it is not known."""
+    """What runs of a group have in common, by name; None where it is not known.
+
+    That is :func:`~workbench.run.recipe`, the data's fingerprint and the number of steps, as in the list of runs; the
+    epochs are in the steps. A run that was evaluated at another step than its last tells that step, too.
+    """
     info = run.info()
     data, cost = (value if isinstance(value := info.get(key), dict) else {} for key in ("data", "cost"))
-    try:
-        config = read_yaml(run.path / "config.yaml")
-    except WorkbenchError:
+    settings = recipe(run.config_text())
+    if not settings or not data.get("fingerprint"):
         return None
-    if not config or not data.get("fingerprint"):
-        return None
-    kept = {key: value for key, value in config.items() if key not in IRRELEVANT}
+    steps = run.summary().get("steps", cost.get("steps"))
     step = re.search(r"\bstep (\d+)", str(run.evaluation("linear").get("checkpoint")))
-    steps = int(step[1]) if step else cost.get("steps")
-    return kept | {"method": info.get("method"), "data": data["fingerprint"], "steps": steps}
+    early = {"evaluated at step": int(step[1])} if step and int(step[1]) != steps else {}
+    return settings | {"method": info.get("method"), "data": data["fingerprint"], "steps": steps} | early
 
 
 def _distinct(labels: Sequence[str], traits: Sequence[Row], ids: Sequence[str]) -> list[str]:

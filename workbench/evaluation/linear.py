@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from workbench.evaluation.context import Context, Row, Subject
 from workbench.metrics.intervals import bootstrap_mean
 from workbench.metrics.linear_probe import MAX_ITERATIONS
+from workbench.store import Probe
 
 
 def evaluate(context: Context) -> None:
@@ -30,7 +32,6 @@ def evaluate(context: Context) -> None:
             row: Row = {"space": space, "metric": "top1", "value": value, "low": low, "high": high}
             row |= {"dim": features.shape[1], "regularisation": probe.regularisation}
             row |= {"validation": 100 * probe.validation_accuracy}
-            context.keep(subject, f"predicted-{space}", probe.predicted)
             if space == subject.default:
                 confusion = confusion_matrix(labels, probe.predicted, labels=np.arange(classes))
                 counts = confusion.sum(axis=1)
@@ -39,8 +40,25 @@ def evaluate(context: Context) -> None:
             yield row
 
     rows = context.rows("linear", protocol, measure)
+    pixels = next(row["value"] for row in rows if row["model"] == "pixels")
+    context.run.write_array("pixels-predicted", _told_from_pixels(context, labels, pixels))
+    for subject in (context.trained, context.untrained):  # all at once: they share their sample ids
+        for space in subject.features.test:
+            context.keep(subject, f"predicted-{space}", context.label_probe(subject, space).predicted)
     context.run.write_array("predicted-ids", np.asarray(material.test.ids))
     context.run.write_array("predicted-labels", labels)
     context.write(
         "linear", protocol, len(labels), rows=rows, classes=material.dataset.classes, default=context.model.default
     )
+
+
+def _told_from_pixels(context: Context, labels: NDArray[np.int64], accuracy: float) -> np.ndarray:
+    """The classes (n,) that the probe of pixels told whose accuracy in % stands in the row that runs share.
+
+    They are kept with the probe set, and fitted again where an evaluation of other images has taken their place there.
+    """
+    told = Probe(context.probe.path / "baselines").array("pixels-predicted")
+    if told is None or told.shape != labels.shape or not np.isclose(100.0 * np.mean(told == labels), accuracy):
+        told = context.label_probe(context.pixels, "pixels").predicted
+        context.keep(context.pixels, "pixels-predicted", told)
+    return told

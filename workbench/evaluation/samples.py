@@ -40,7 +40,7 @@ def evaluate(context: Context) -> None:
             {"sampler": sampler or "one pass", "steps": steps, "seconds": seconds, "seed": SEED, "array": name}
         )
         if len(variants) == 1:
-            with replacing(context.run.path / "images" / "samples.webp") as file:
+            with replacing(context.run.path / "images" / "samples.webp", within=context.run.path) as file:
                 Image.fromarray(sheet(images)).save(file, format="WEBP", lossless=True)
     protocol = "Drawn from the same random numbers by every sampler; nothing is picked out."
     context.write("samples", protocol, context.limits.drawn, "none", variants=variants)

@@ -1,7 +1,7 @@
 """Which differences between linear probes are real: every pair of models on the same test images. No torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +13,9 @@ from workbench.metrics.paired import crossed_difference, holm, mcnemar, paired_d
 from workbench.store import Probe, Run, probe_of
 
 LEVEL = 0.05
+ROUNDED = 0.005  # points that a shipped run's accuracies may be off
+KINDS = {"own": "", "untrained": "the untrained network of ", "pixels": "pixels beside "}
+ABSENT = "whose predictions are not stored, or are of another evaluation"
 CAVEAT = (
     "The test is McNemar's on the same test images, its p-values corrected for all comparisons (Holm). It speaks of "
     "these trained networks: what another training seed would change takes several runs to see."
@@ -36,20 +39,35 @@ class Reader:
         label: the model, with its space and its number of seeds.
         right: (seeds, n) bool, whether each image's class is told correctly; one row where there are no seeds.
         ids: (n,) sample ids.
-        run: id of the first run; None for pixels.
+        run: id of the first run.
         baseline: whether it is pixels or an untrained network.
     """
 
     label: str
     right: np.ndarray
     ids: np.ndarray
-    run: str | None
+    run: str
     baseline: bool
 
     @property
     def fixed(self) -> bool:
         """Whether it is one reference, not a sample of seeds: pixels, or one untrained network."""
         return self.baseline and len(self.right) == 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a group can be tested.
+
+    Attributes:
+        own: the group itself, or nothing.
+        baselines: its untrained networks and pixels, as far as they can be tested.
+        left_out: what cannot, and why, a sentence each.
+    """
+
+    own: list[Reader] = field(default_factory=list)
+    baselines: list[Reader] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -123,31 +141,27 @@ def differences(runs: Sequence[Run], names: Sequence[str] | None = None) -> list
 def group_differences(groups: Sequence[Group]) -> list[Difference]:
     """Every pair of groups, and every group with its untrained networks and with pixels, each in its best space.
 
-    The best space is the one whose probe did best on the validation split, on average over the seeds. Runs whose
-    predictions are not stored are left out. With three seeds or more on either side, a comparison is over seeds and
-    images; otherwise over images, of the networks at hand.
+    The best space is the one whose probe did best on the validation split, on average over the seeds. Pixels are those
+    of the probe that each group was evaluated beside. With :data:`~workbench.evaluation.groups.ENOUGH` seeds or more on
+    both sides, where pixels count as fixed, a comparison is over seeds and images; otherwise over images, of the
+    networks at hand. What cannot be tested is told by :func:`left_out`.
 
     Raises:
         WorkbenchError: the runs were trained on different data, or read on different test images.
     """
     _check_data([run for group in groups for run in group.runs])
-    readers: list[Reader] = []
-    pixels: list[Reader] = []  # the same for all
-    for group in groups:
-        found = _readers(group)
-        readers += [reader for reader in found if reader.run is not None]
-        pixels = pixels or [reader for reader in found if reader.run is None]
-    readers += pixels
-    for reader in readers[1:]:
-        if not np.array_equal(reader.ids, readers[0].ids):
-            raise _other_images(readers[0].label, reader.label)
-    pairs = [(a, b) for a, b in combinations(readers, 2) if _comparable(a, b)]
-    pairs.sort(key=lambda pair: pair[1].baseline)  # runs with one another first
+    found = [reading for group in groups if (reading := _read(group)).own]
+    owns = [own for reading in found for own in reading.own]
+    for own in owns[1:]:
+        if not np.array_equal(own.ids, owns[0].ids):
+            raise _other_images(owns[0].label, own.label)
+    pairs = list(combinations(owns, 2))
+    pairs += [(own, other) for reading in found for own in reading.own for other in reading.baselines]
     tested = [_test(a, b) for a, b in pairs]
     p_values = holm([p_value for _, p_value, _ in tested])
     return [
         Difference(
-            str(a.run),
+            a.run,
             a.label,
             b.label,
             100.0 * float(a.right.mean()),
@@ -162,6 +176,15 @@ def group_differences(groups: Sequence[Group]) -> list[Difference]:
         )
         for (a, b), (interval, _, over_seeds), p_value in zip(pairs, tested, p_values, strict=True)
     ]
+
+
+def left_out(groups: Sequence[Group]) -> list[str]:
+    """What :func:`group_differences` cannot test of these groups, and why, a sentence each.
+
+    Raises:
+        WorkbenchError: runs of a group were read on different test images.
+    """
+    return [sentence for group in groups for sentence in _read(group).left_out]
 
 
 def _test(a: Reader, b: Reader) -> tuple[Interval, float, bool]:
@@ -193,38 +216,54 @@ def _other_images(label: str, other: str) -> WorkbenchError:
     )
 
 
-def _comparable(a: Reader, b: Reader) -> bool:
-    """Runs with one another and with their own baselines; ``a`` stands before ``b``."""
-    return not a.baseline and (not b.baseline or b.run in (None, a.run))
-
-
-def _readers(group: Group) -> list[Reader]:
-    """The group, its untrained networks and pixels; none where predictions are missing or do not fit."""
-    probed = [(run, scores) for run in group.runs if (scores := _validation(run))]
-    spaces = [space for space in (probed[0][1] if probed else {}) if all(space in scores for _, scores in probed)]
-    if not spaces:
-        return []
-    space = max(spaces, key=lambda name: sum(scores[name] for _, scores in probed))
-    hits = [(run, found) for run, _ in probed if (found := _hits(run, space))]
-    if not hits:
-        return []
-    ids = np.asarray(hits[0][0].array("predicted-ids"))
-    for run, _ in hits[1:]:
-        if not np.array_equal(ids, np.asarray(run.array("predicted-ids"))):
-            raise _other_images(hits[0][0].id, run.id)
-    readers = []
-    for kind in ("own", "untrained", "pixels"):
-        rows = [found[kind] for _, found in hits if kind in found]
+def _read(group: Group) -> Reading:
+    """The group, its untrained networks and pixels, as far as their predictions are there and fit."""
+    missing: dict[tuple[str, str], list[str]] = {}  # ids of runs by what is left out, and why
+    probed = {run: scores for run in group.runs if (scores := _validation(run))}
+    for run in group.runs:
+        if run not in probed:
+            reason = run.evaluation("linear").get("skipped")
+            why = f"without a linear probe ({str(reason).rstrip('.')})" if reason else "without a linear probe"
+            missing.setdefault(("", why), []).append(run.id)
+    shared = [space for space in next(iter(probed.values()), {}) if all(space in s for s in probed.values())]
+    space = max(shared, key=lambda name: sum(scores[name] for scores in probed.values()), default="")
+    hits: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
+    used: list[Run] = []
+    for run in probed:
+        found = _hits(run, space)
+        if "own" in found:
+            used.append(run)
+            if not np.array_equal(_ids(used[0]), _ids(run)):
+                raise _other_images(used[0].id, run.id)
+        for kind, what in KINDS.items() if "own" in found else [("own", KINDS["own"])]:
+            if kind in found:
+                hits[kind].append(found[kind])
+            else:
+                missing.setdefault((what, ABSENT), []).append(run.id)
+    readers: list[Reader] = []
+    for kind, rows in hits.items():
         if not rows:
             continue
         # Pixels are the same for all seeds, and so are untrained networks that were drawn from one seed.
         right = np.stack(rows) if kind == "own" else np.unique(np.stack(rows), axis=0)
+        if kind == "pixels" and len(right) > 1:
+            missing[KINDS[kind], "probed in different ways"] = [run.id for run in used]
+            continue
         seeds = f"{len(right)} seeds" if len(right) > 1 else ""
         told = ", ".join(part for part in (space if kind == "own" else "", seeds) if part)
         label = {"own": group.label, "untrained": f"untrained {group.label}", "pixels": "pixels"}[kind]
-        run = None if kind == "pixels" else group.runs[0].id
-        readers.append(Reader(f"{label} ({told})" if told else label, right, ids, run, kind != "own"))
-    return readers
+        label = f"{label} ({told})" if told else label
+        readers.append(Reader(label, right, _ids(used[0]), group.runs[0].id, kind != "own"))
+    said = []
+    for (what, why), runs in missing.items():
+        left = f"; {len(used)} of {len(group)} seeds of {group.label} are tested" if used and not what else ""
+        command = f"`workbench evaluate {' '.join(runs)} --only linear`"
+        said.append(f"Left out of these tests: {what}{' and '.join(runs)}, {why}{left}. {command} mends that.")
+    return Reading(readers[:1], readers[1:], said)
+
+
+def _ids(run: Run) -> np.ndarray:
+    return np.asarray(run.array("predicted-ids"))
 
 
 def _validation(run: Run) -> dict[str, float]:
@@ -240,16 +279,34 @@ def _hits(run: Run, space: str) -> dict[str, np.ndarray]:
     ids, labels = run.array("predicted-ids"), run.array("predicted-labels")
     if ids is None or labels is None or ids.shape != labels.shape:
         return {}
-    data = run.info().get("data")
-    fingerprint = str(data.get("fingerprint")) if isinstance(data, dict) else ""
-    kept = Probe(probe_of(run.path.parent, fingerprint).path / "baselines")
     predicted = {
         "own": run.array(f"predicted-{space}"),
         "untrained": run.array(f"untrained-predicted-{space}"),
-        "pixels": kept.array("predicted-pixels"),
+        "pixels": from_pixels(run),
     }
     return {
         kind: np.asarray(guess) == labels
         for kind, guess in predicted.items()
         if guess is not None and guess.shape == labels.shape
     }
+
+
+def from_pixels(run: Run) -> np.ndarray | None:
+    """The classes (n,) that the probe of pixels told which the run was evaluated beside, by ``predicted-ids``, or None.
+
+    Earlier runs have none of their own but shared one array, whichever evaluation wrote it last: it counts where it has
+    the accuracy in the run's table.
+    """
+    told = run.array("pixels-predicted")
+    if told is not None:
+        return told
+    data = run.info().get("data")
+    fingerprint = str(data.get("fingerprint")) if isinstance(data, dict) else ""
+    told = Probe(probe_of(run.path.parent, fingerprint).path / "baselines").array("predicted-pixels")
+    labels, rows = run.array("predicted-labels"), run.evaluation("linear").get("rows")
+    if told is None or labels is None or told.shape != labels.shape:
+        return None
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict) and row.get("model") == "pixels" and isinstance(row.get("value"), int | float):
+            return told if abs(row["value"] - 100.0 * float(np.mean(told == labels))) < ROUNDED else None
+    return told

@@ -27,10 +27,12 @@ class Batch:
         views: augmented images in [0, 1], one tensor (B, C, H, W) for each of the method's augmentations.
         keys: (B,) int64, the hash of (seed, epoch, sample id): every random number of a step is drawn from these,
             so that neither the order of samples nor a resume changes it.
+        labels: (B,) int64, or None where the images have none; for supervised methods alone.
     """
 
     views: tuple[Tensor, ...]
     keys: Tensor
+    labels: Tensor | None = None
 
 
 class Step(NamedTuple):
@@ -118,6 +120,26 @@ class Method(nn.Module, ABC):
         self.compiled = True
         for network in self.children():
             network.compile()
+
+
+class Couples(ABC):
+    """Has a loss that compares the images of a batch with one another, and an encoder that does not.
+
+    ``forward(batch, progress)`` is ``objective(batch, embed(views), embed_keys(views))``, so that the encoders can be
+    run in parts.
+    """
+
+    @abstractmethod
+    def embed(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The encoder's output (B, width) for each view."""
+
+    def embed_keys(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """A momentum encoder's output (B, width) for each view, without gradient; nothing where there is none."""
+        return ()
+
+    @abstractmethod
+    def objective(self, batch: Batch, embeddings: tuple[Tensor, ...], keys: tuple[Tensor, ...]) -> Step:
+        """The loss, given the encoders' outputs for each view."""
 
 
 class Reconstructs(ABC):

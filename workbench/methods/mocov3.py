@@ -21,7 +21,7 @@ from workbench.config import Probability, Range
 from workbench.data.augment import Augmentation, View
 from workbench.data.composition import TwoViewConfig, two_views
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
+from workbench.methods.base import Batch, Couples, ImageSpec, Layer, Method, Step
 from workbench.networks.distributed import gather, world
 from workbench.networks.heads import mlp_head
 from workbench.networks.momentum import MomentumCopy
@@ -148,7 +148,7 @@ def momentum_schedule(start: float, progress: float) -> float:
     return 1.0 - (1.0 - start) * (1.0 + math.cos(math.pi * progress)) / 2
 
 
-class MoCoV3(Method):
+class MoCoV3(Method, Couples):
     """Query encoder, projector and predictor, and the momentum copies of the first two.
 
     Features: for a ViT ``class_token`` and ``pooled_patches`` (B, width), for a ResNet ``pooled`` (B, 512 or 2048);
@@ -231,21 +231,26 @@ class MoCoV3(Method):
         self.momentum_projector.update(self.projector, momentum)
 
     def forward(self, batch: Batch, progress: float) -> Step:
-        return self.objective(batch, self.embed(batch.views))
+        return self.objective(batch, self.embed(batch.views), self.embed_keys(batch.views))
 
     def embed(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The encoder's output (B, width) for each view."""
         return self._per_view(self.backbone, views)
 
-    def objective(self, batch: Batch, embeddings: tuple[Tensor, ...]) -> Step:
-        """Heads, keys and loss, given the encoder's output for the two views."""
+    @torch.no_grad()
+    def embed_keys(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The momentum encoder's output (B, width) for each view."""
+        return self._per_view(self.momentum_backbone, views)
+
+    def objective(self, batch: Batch, embeddings: tuple[Tensor, ...], keys: tuple[Tensor, ...]) -> Step:
+        """Heads and loss, given the encoders' outputs for the two views."""
         queries = [self.predictor(self.projector(embedding)) for embedding in embeddings]
         with torch.no_grad():
-            keys = [gather(self.momentum_projector(k)) for k in self._per_view(self.momentum_backbone, batch.views)]
+            found = [gather(self.momentum_projector(key)) for key in keys]
         first = world()[0] * len(queries[0])
         terms = [
-            info_nce(queries[0], keys[1], self.config.temperature, first),
-            info_nce(queries[1], keys[0], self.config.temperature, first),
+            info_nce(queries[0], found[1], self.config.temperature, first),
+            info_nce(queries[1], found[0], self.config.temperature, first),
         ]
         loss = terms[0] + terms[1]
         with torch.no_grad():

@@ -21,3 +21,40 @@ def gather(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(tensor) for _ in range(size)]
     dist.all_gather(parts, tensor.contiguous())
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def average(tensors: list[Tensor], megabytes: int = 64) -> None:
+    """Replace tensors by their mean over all processes, in place; many travel in one message."""
+    _, size = world()
+    if size == 1:
+        return
+    bucket: list[Tensor] = []
+    for index, tensor in enumerate(tensors):
+        bucket.append(tensor)
+        full = sum(part.numel() * part.element_size() for part in bucket) >= megabytes * 2**20
+        last = index + 1 == len(tensors)
+        if full or last or tensors[index + 1].dtype != tensor.dtype:
+            flat = torch.cat([part.reshape(-1) for part in bucket])
+            dist.all_reduce(flat)
+            for part, mean in zip(bucket, (flat / size).split([part.numel() for part in bucket]), strict=True):
+                part.copy_(mean.view_as(part))
+            bucket = []
+
+
+def any_of(answer: bool, device: torch.device) -> bool:
+    """Whether any process says yes."""
+    if world()[1] == 1:
+        return answer
+    votes = torch.tensor(float(answer), device=device)
+    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    return bool(votes)
+
+
+def shared(text: str) -> str:
+    """The first process's text, for all."""
+    if world()[1] == 1:
+        return text
+    holder = [text]
+    dist.broadcast_object_list(holder)
+    return holder[0]

@@ -56,7 +56,8 @@ def save_checkpoint(
     try:
         if target.exists():
             return
-        building.mkdir(parents=True)
+        folder.mkdir(exist_ok=True)  # no parents: the run may have been deleted
+        building.mkdir()
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
         save_file(weights, building / "model.safetensors")
         torch.save({"optimizer": optimizer.state_dict(), **state}, building / "training.pt")
@@ -65,11 +66,11 @@ def save_checkpoint(
                 os.fsync(handle.fileno())
         os.rename(building, target)
         if best is not None:
-            write_json(folder / "best.json", {"step": step, "metric": "knn", "value": best})
+            write_json(folder / "best.json", {"step": step, "metric": "knn", "value": best}, run.path)
         run.update_summary(checkpoint=step)
     except OSError as error:
         shutil.rmtree(building, ignore_errors=True)
-        raise storage_error(error, target) from error
+        raise storage_error(error, target, run.path) from error
     except (SafetensorError, RuntimeError) as error:  # both wrap a failed write in an exception of their own
         shutil.rmtree(building, ignore_errors=True)
         if "os error 28" in str(error) or "No space left" in str(error) or "file write failed" in str(error):
@@ -99,12 +100,13 @@ def save_snapshot(run: Run, step: int, method: Method) -> None:
         return
     weights = {name: _small(tensor.detach()).cpu().contiguous() for name, tensor in method.state_dict().items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
         save_file(weights, building)
         os.rename(building, target)
     except OSError as error:
         building.unlink(missing_ok=True)
-        raise storage_error(error, target) from error
+        raise storage_error(error, target, run.path) from error
     except SafetensorError as error:
         building.unlink(missing_ok=True)
         raise WorkbenchError(f"The snapshot {target} cannot be written ({error}); free some space.") from error

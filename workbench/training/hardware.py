@@ -107,3 +107,8 @@ def describe_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "unknown"
     return found
+
+
+def rank() -> int:
+    """This process's number among those that torchrun or `accelerate launch` started; 0 without either."""
+    return int(os.environ.get("RANK", 0))

@@ -5,17 +5,21 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.config import TrainConfig
 from workbench.data import keyed
 from workbench.data.datasets import Dataset
-from workbench.data.loader import Loader
+from workbench.data.loader import Images, Loader
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS, load_method
 from workbench.methods.base import Batch, ImageSpec, Method, Step, evaluation_mode
+from workbench.networks.batch_norm import synchronise
+from workbench.networks.distributed import average
 from workbench.networks.momentum import MomentumCopy
+from workbench.training.accumulate import step_in_parts
 from workbench.training.hardware import describe_hardware, describe_versions, keep_freed_memory
 from workbench.training.monitor import gradient_norms, submodule
 from workbench.training.optim import build, learning_rate
@@ -40,9 +44,9 @@ class Trainer:
         self.accelerator = Accelerator(
             cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
         )
-        if self.accelerator.num_processes > 1:
-            raise WorkbenchError("Training in several processes is not there yet; start one, without a launcher.")
-        self.device = self.accelerator.device
+        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        device = self.accelerator.device
+        self.device = torch.device("cpu") if device.type == "cpu" else device  # several processes have cpu:0
         self.images = ImageSpec(dataset.channels, dataset.size)
         self.loader = Loader(
             dataset.train,
@@ -50,7 +54,14 @@ class Trainer:
             config.seed,
             self.device,
             memory_mb=config.data_options.memory_mb,
+            rank=self.rank,
+            world=self.world,
         )
+        if (share := config.batch_size // self.world) % config.accumulate:
+            raise WorkbenchError(
+                f"{share} images a step cannot be computed in {config.accumulate} equal parts; "
+                "choose another --accumulate or --batch-size."
+            )
         self.steps_per_epoch = self.loader.steps_per_epoch
         steps = self.steps_per_epoch * config.epochs
         self.steps = steps if config.max_steps is None else min(steps, config.max_steps)
@@ -58,21 +69,21 @@ class Trainer:
         self.method: Method = method_class(config, self.images).to(self.device)
         if self.device.type == "cpu":  # convolutions are a third faster
             self.method.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if self.world > 1:
+            synchronise(self.method)
+        if config.recompute:
+            self._recompute()
         if config.compile:
             self.method.compile_networks()
         self.views = method_class.augmentations(config, self.images)
         self.optimizer = build(self.method, config.optim, self.device)
-        self.model = self.accelerator.prepare_model(self.method)
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=self.device)
 
-    def step(
-        self, images: Tensor, ids: Tensor, epoch: int, step: int, watch: bool = False
-    ) -> tuple[Step, dict[str, Tensor]]:
+    def step(self, images: Images, epoch: int, step: int, watch: bool = False) -> tuple[Step, dict[str, Tensor]]:
         """Update the weights once. Nothing in here waits for the device.
 
         Args:
-            images: uint8 (B, C, H, W).
-            ids: (B,) sample ids.
+            images: this process's share of the batch.
             step: counted from 0.
             watch: compute gradient norms.
 
@@ -80,16 +91,15 @@ class Trainer:
             the loss with its terms, and the gradient norms.
         """
         config, progress = self.config, step / self.steps
-        torch.manual_seed((config.seed << 32) + step)  # for dropout; everything else is keyed by sample
-        keys = keyed.sample_keys(config.seed, epoch, ids)
-        views = tuple(view(images, keyed.fork(keys, index)) for index, view in enumerate(self.views))
+        keys = keyed.sample_keys(config.seed, epoch, images.ids)
+        views = tuple(view(images.images, keyed.fork(keys, index)) for index, view in enumerate(self.views))
         rate = learning_rate(config.optim, config.batch_size, step, self.steps_per_epoch, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.model.train()
+        self.method.train()
         self.method.before_step(progress)
-        result = self._forward(Batch(views, keys), progress)
-        self.accelerator.backward(result.loss)
+        result = self._losses(Batch(views, keys, images.labels), progress, step)
+        average([parameter.grad for parameter in self.method.parameters() if parameter.grad is not None])
         norms: dict[str, Tensor] = {}
         if watch:
             first, last = (submodule(self.method, path) for path in (self.method.first_block, self.method.last_block))
@@ -103,14 +113,36 @@ class Trainer:
         self.first_bad = torch.where(bad, step + 1, self.first_bad)
         return result, norms
 
-    def _forward(self, batch: Batch, progress: float) -> Step:
+    def _losses(self, batch: Batch, progress: float, step: int) -> Step:
+        """The loss of this process's share; its gradients are left in the parameters."""
+
+        def reseed(part: int) -> None:
+            """For dropout; everything else is keyed by sample."""
+            place = (step + 0x9E3779B1 * (4096 * self.rank + part)) % 2**32
+            torch.manual_seed((self.config.seed << 32) + place)
+
         try:
-            return self.model(batch, progress)
+            with self.accelerator.autocast():
+                if self.config.accumulate > 1:
+                    parts, backward = self.config.accumulate, self.accelerator.backward
+                    return step_in_parts(self.method, batch, progress, parts, backward, reseed)
+                reseed(0)
+                result = self.method(batch, progress)
+            self.accelerator.backward(result.loss)
+            return result
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
             reason = str(error).strip().splitlines()[0]
             raise WorkbenchError(f"The networks could not be compiled ({reason}); train without --compile.") from error
+
+    def _recompute(self) -> None:
+        """Let networks that can compute activations again instead of keeping them."""
+        able = [part for part in self.method.modules() if isinstance(part, VisionTransformer)]
+        if not able:
+            raise WorkbenchError(f"{self.name} has no ViT whose blocks could be computed again; leave out --recompute.")
+        for part in able:
+            part.set_grad_checkpointing(True)
 
     def flops_per_image(self) -> int:
         """Floating-point operations of one image's way through the encoder, two per multiply-add."""

@@ -2,17 +2,19 @@
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from workbench import __version__
 from workbench.config import read_yaml
 from workbench.errors import WorkbenchError
 from workbench.evaluation import comparison, significance
-from workbench.evaluation.comparison import Row, mapping_of
+from workbench.evaluation.comparison import Row, mapping_of, rows_of
 from workbench.evaluation.groups import Group, group_runs
 from workbench.evaluation.report import figures, sections
 from workbench.evaluation.report.document import Block, Code, Document, Figure, Heading, Paragraph, Points, Table
 from workbench.store import Run, now
 
+THOROUGH = ("linear_sgd", "finetune", "decoder")  # evaluations that are not made unless asked for
 PRIVATE = ("runs", "name", "seed")  # settings that are no part of the experiment, or told elsewhere
 
 
@@ -40,15 +42,23 @@ def gather(runs: Sequence[Run]) -> Document:
 
 
 def conclusions(groups: Sequence[Group]) -> list[Block]:
-    """What may be said of every pair, and what stands in the way."""
+    """What may be said of every pair, what could not be tested, and what stands in the way of comparing."""
     blocks: list[Block] = [Heading("What can be concluded")]
     try:
-        pairs = significance.group_differences(groups)
+        pairs, missing = significance.group_differences(groups), significance.left_out(groups)
     except WorkbenchError as error:
-        return [*blocks, Paragraph(f"No differences were tested: {error}")]
-    if not pairs:
-        reason = "the runs' probe predictions are not stored; `workbench evaluate RUN...` stores them."
-        return [*blocks, Paragraph(f"No differences were tested: {reason}")]
+        pairs, missing = [], [f"No differences were tested: {error}"]
+    if pairs:
+        blocks += tested(groups, pairs)
+    elif not missing:
+        blocks.append(Paragraph("No differences were tested: there is but one model."))
+    table = comparison.comparison_table([run for group in groups for run in group.runs])
+    warnings = [*(row["warning"] for row in table if row["warning"]), *comparison.different_images(table)]
+    return [*blocks, *map(Paragraph, (*missing, *warnings))]
+
+
+def tested(groups: Sequence[Group], pairs: Sequence[significance.Difference]) -> list[Block]:
+    """Every pair in a sentence, then as a picture."""
     first = {group.runs[0].id: index for index, group in enumerate(groups)}
     lines = [
         figures.Dot(
@@ -61,15 +71,10 @@ def conclusions(groups: Sequence[Group]) -> list[Block]:
         for pair in pairs
     ]
     caption = f"Linear probes on the same {pairs[0].n:,} test images; filled: significant at 5 % after correction."
-    warnings = [
-        row["warning"] for row in comparison.comparison_table([r for g in groups for r in g.runs]) if row["warning"]
-    ]
     return [
-        *blocks,
         Points([(str(pair), pair.real) for pair in pairs]),
         Figure(figures.dots(lines, "difference in top-1, points", zero=True), caption),
         Paragraph(significance.caveat(pairs), small=True),
-        *(Paragraph(warning) for warning in warnings),
     ]
 
 
@@ -80,12 +85,16 @@ def _short(label: str) -> str:
 
 def intervals(groups: Sequence[Group]) -> str:
     """What the intervals of the tables are."""
-    single = "95 % bootstrap intervals over test images, which cannot tell what another seed would give"
+    single = (
+        "95 % bootstrap intervals over test images (for retrieval over queries), which cannot tell what another seed "
+        "would give"
+    )
     if all(len(group) == 1 for group in groups):
         return f"In brackets below: {single}."
     return (
         "Runs that differ in nothing but their seed form a group. In brackets below: of groups and their "
-        f"untrained networks, the mean and its 95 % interval over seeds (Student's t); of everything else, {single}."
+        f"untrained networks, the mean and its 95 % interval over seeds (Student's t); of everything else, {single}. "
+        f"{comparison.AGREE}"
     )
 
 
@@ -154,8 +163,20 @@ def again(groups: Sequence[Group]) -> list[Block]:
         for run, seed in zip(group.runs, group.seeds, strict=True):
             more = "" if seed is None else f" --seed {seed}"
             method = run.info().get("method") or "METHOD"
-            lines.append(f"workbench train {method} --config {shlex.quote(f'runs/{run.id}/config.yaml')}{more}")
-    ids = " ".join(shlex.quote(run.id) for group in groups for run in group.runs)
-    lines += [f"workbench evaluate {ids}", f"workbench report {ids} --output report.html"]
+            config = shlex.quote(f"{_place(run)}/config.yaml")
+            lines.append(f"workbench train {method} --config {config}{more}")
+    runs = [run for group in groups for run in group.runs]
+    places = " ".join(shlex.quote(_place(run)) for run in runs)
+    thorough = " --thorough" if any(rows_of(run, name) for run in runs for name in THOROUGH) else ""
+    targets = dict.fromkeys(str(row.get("target")) for run in runs for row in rows_of(run, "transfer"))
+    lines.append(f"workbench evaluate {places}{thorough}")
+    lines += [f"workbench evaluate {places} --transfer-to {shlex.quote(target)}" for target in targets]
+    lines.append(f"workbench report {places} --output report.html")
     said = "The configurations are those above; new runs get new ids, to be put in place of these."
     return [Heading("How to make it again"), Code("\n".join(lines)), Paragraph(said, small=True)]
+
+
+def _place(run: Run) -> str:
+    """A run's folder, as it is typed where the report is written."""
+    path, here = run.path.absolute(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,6 +1,8 @@
 """What models draw, in a report: reconstructions, the common decoder, likelihood."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from workbench.evaluation.comparison import mapping_of
 from workbench.evaluation.groups import Group
 from workbench.evaluation.report import figures
 from workbench.evaluation.report.document import Block, Figure
-from workbench.evaluation.report.gather import entries
+from workbench.evaluation.report.gather import Entry, entries
 from workbench.evaluation.report.tables import section
 from workbench.store import probe_of
 
@@ -60,10 +62,19 @@ def _strip_rows(groups: Sequence[Group]) -> dict[str, np.ndarray]:
 
 
 def decoder(groups: Sequence[Group]) -> list[Block]:
-    found = {"decoder": entries(groups, "decoder", "space")}
+    found = {"decoder": _told_apart(entries(groups, "decoder", "space", shared=("width",)))}
     title = "What its features allow to draw"
     caption = "Reconstruction by a decoder of one fixed design, trained on frozen features"
     return section(title, groups, found, {"decoder": "PSNR, dB"}, ("model", "space"), caption=caption)
+
+
+def _told_apart(found: Sequence[Entry]) -> list[Entry]:
+    """Pixels are reduced to each run's width; where there are several, their names tell them."""
+    widths = Counter(entry.model for entry in found if entry.kind == "shared")
+    return [
+        replace(entry, model=f"{entry.model}, {entry.row.get('width')} numbers") if widths[entry.model] > 1 else entry
+        for entry in found
+    ]
 
 
 def likelihood(groups: Sequence[Group]) -> list[Block]:

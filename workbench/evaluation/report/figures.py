@@ -9,11 +9,11 @@ from html import escape
 import numpy as np
 from PIL import Image
 
+from workbench.evaluation.viridis import viridis
+
 # Okabe and Ito 2008, as in the app.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#A89F00", "#5c6670")
 GREY = "#8b929a"
-# Nine colours of viridis (Smith and van der Walt 2015).
-VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
 WIDTH = 900
 LETTER = 7.6  # width of a letter at 13 px
 
@@ -116,15 +116,6 @@ def uri(image: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def viridis(value: float) -> str:
-    """The colour of a number from 0 to 1."""
-    place = min(max(value, 0.0), 1.0) * (len(VIRIDIS) - 1)
-    first = min(int(place), len(VIRIDIS) - 2)
-    ends = [[int(VIRIDIS[first + k][i : i + 2], 16) for i in (1, 3, 5)] for k in (0, 1)]
-    mixed = [round(a + (place - first) * (b - a)) for a, b in zip(*ends, strict=True)]
-    return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
 def _ticks(low: float, high: float) -> list[float]:

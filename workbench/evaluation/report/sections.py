@@ -9,7 +9,7 @@ from workbench.evaluation.comparison import COSTS, Row, cost_text, is_number, ma
 from workbench.evaluation.groups import Group
 from workbench.evaluation.report import drawn, figures
 from workbench.evaluation.report.document import Block, Figure, Heading, Table
-from workbench.evaluation.report.gather import Entry, default_of, entries, printed
+from workbench.evaluation.report.gather import Entry, default_of, entries
 from workbench.evaluation.report.tables import pivot, protocol, section
 from workbench.store import Run
 
@@ -97,7 +97,7 @@ def factors(groups: Sequence[Group]) -> list[Block]:
     digits = {name: 0 if metric[name] == "accuracy" else 2 for name in names}
     rows = [f"{name}, {'%' if metric[name] == 'accuracy' else 'R²'}" for name in names]
     table = [
-        [model, *(printed(column[name].interval, digits[name]) if name in column else "" for name in names)]
+        [model, *(column[name].printed(digits[name]) if name in column else "" for name in names)]
         for model, column in columns.items()
     ]
     grey = [index for index, column in enumerate(columns.values()) if next(iter(column.values())).grey]
@@ -243,5 +243,5 @@ def _dots(found: Sequence[Entry], title: str) -> Figure:
         space = str(entry.row.get("space") or "")
         label = f"{entry.model} · {space}" if space and space != entry.model and not entry.grey else entry.model
         colour = figures.colour_of(None if entry.grey else entry.group)
-        lines.append(figures.Dot(label, *entry.interval, colour, printed(entry.interval)))
+        lines.append(figures.Dot(label, *entry.interval, colour, entry.printed()))
     return Figure(figures.dots(lines, title), "Default spaces, with their 95 % intervals; grey: baselines.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from workbench.evaluation.groups import Group
 from workbench.evaluation.report.document import Block, Heading, Table
-from workbench.evaluation.report.gather import Entry, printed
+from workbench.evaluation.report.gather import Entry
 
 
 def section(
@@ -30,7 +30,7 @@ def section(
     ordered = sorted(cells.items(), key=lambda item: next(iter(item[1].values())).grey)
     kept = [i for i in range(len(columns)) if i == 0 or any(key[i] for key, _ in ordered)]
     rows = [
-        [*(key[i] for i in kept), *(printed(own[name].interval, digits) if name in own else "" for name in found)]
+        [*(key[i] for i in kept), *(own[name].printed(digits) if name in own else "" for name in found)]
         for key, own in ordered
     ]
     grey = [index for index, (_, own) in enumerate(ordered) if next(iter(own.values())).grey]
@@ -61,7 +61,7 @@ def pivot(
     rows: list[list[Any]] = [
         [
             ", ".join(part for part in key if part),
-            *(printed(own[n].interval, digits) if n in own else "" for n in names),
+            *(own[n].printed(digits) if n in own else "" for n in names),
         ]
         for key, own in cells.items()
     ]

@@ -1,0 +1,273 @@
+"""One stretch of training a run: steps, rows of metrics, monitor, checkpoints, and how it ends."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench import store
+from workbench.config import TrainConfig
+from workbench.errors import WorkbenchError
+from workbench.networks.distributed import any_of, average
+from workbench.store import Run
+from workbench.training import checkpoint as ckpt
+from workbench.training.hardware import memory_to_spare, peak_memory_mb
+from workbench.training.monitor import KNNMonitor
+from workbench.training.progress import StopSignals, TrainingProgress, console, duration
+from workbench.training.trainer import Trainer
+
+SUMMARY_SECONDS = 2.0
+
+
+def smaller(config: TrainConfig) -> str:
+    """What to lower where the memory does not suffice."""
+    more = "" if config.accumulate > 1 else ", compute it in parts with --accumulate"
+    return f"lower --batch-size (now {config.batch_size}){more}, or lower --data.image-size or the size of the model"
+
+
+class _Window:
+    """Running means of the loss and its terms since the last row, kept on the device, and the seconds they took."""
+
+    def __init__(self) -> None:
+        self.steps, self.seconds, self.sums = 0, 0.0, dict[str, Tensor]()
+
+    def add(self, loss: Tensor, logs: Mapping[str, Tensor]) -> None:
+        self.steps += 1
+        for name, value in {"loss": loss.detach(), **logs}.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+
+    def pop(self) -> dict[str, float]:
+        """The means over steps and processes; a new window begins."""
+        sums = [value.float() for value in self.sums.values()]
+        average(sums)
+        means = {name: float(value) / self.steps for name, value in zip(self.sums, sums, strict=True)}
+        self.__init__()
+        return means
+
+
+class Session:
+    """One stretch of training a run: from a checkpoint, or the beginning, to the end or an interruption.
+
+    Of several processes the first alone monitors and writes; the others compute their shares.
+    """
+
+    def __init__(self, run: Run, trainer: Trainer) -> None:
+        self.run, self.trainer, self.config = run, trainer, trainer.config
+        self.leads, self.stopping = trainer.rank == 0, False
+        self.step, self.seconds, self.last_row = 0, 0.0, dict[str, Any]()
+        self.snapshots = list[int]()
+        self.window, self.last_summary = _Window(), 0.0
+        rows = run.metrics()
+        self.losses = [row["loss"] for row in rows if "loss" in row]
+        self.readings = [row["knn"] for row in rows if "knn" in row]
+        self.monitor, data = None, trainer.dataset
+        if self.leads and self.config.monitor_every and data.train.labels is not None and data.val.labels is not None:
+            self.monitor = KNNMonitor(data, self.config.batch_size, trainer.device)
+
+    def train(self, folder: Path | None = None) -> None:
+        """Train on from the checkpoint in ``folder``; failures are written into the run before they are raised."""
+        if folder is not None:
+            self._restore(folder)
+        self.snapshots = ckpt.snapshot_steps(self.trainer.steps, self.config.snapshots)
+        try:
+            with (
+                memory_to_spare(f"{smaller(self.config)}; `workbench resume {self.run.id}` continues"),
+                StopSignals() as stop,
+                TrainingProgress(self.trainer.steps, self.step) as progress,
+            ):
+                self.lap = time.perf_counter()
+                self._snapshot()
+                if self.leads:
+                    ckpt.keep_snapshots(self.run, self.step, self.snapshots)
+                while self.step < self.trainer.steps and not self.stopping:
+                    self._epoch(stop, progress)
+        except WorkbenchError as error:
+            self._failed(str(error))
+            raise
+        except Exception as error:
+            self._failed(f"{type(error).__name__}: {error}")
+            raise
+        if self.step < self.trainer.steps:
+            self._save()
+            self._close("interrupted")
+            console.print(
+                f"Stopped at step {self.step} of {self.trainer.steps}; `workbench resume {self.run.id}` continues."
+            )
+            raise KeyboardInterrupt
+        self._close("finished")
+
+    def _epoch(self, stop: StopSignals, progress: TrainingProgress) -> None:
+        trainer, config = self.trainer, self.config
+        epoch, within = divmod(self.step, trainer.steps_per_epoch)
+        for images in trainer.loader.epoch(epoch, within):
+            watch = (self.step + 1) % config.log_every == 0 or self.step + 1 == trainer.steps
+            result, norms = trainer.step(images, epoch, self.step, watch)
+            self.window.add(result.loss, result.logs)
+            self.step += 1
+            self._snapshot()
+            if watch:
+                self._log(norms)
+                progress.update(self.step, self.last_row)
+            if self.step >= trainer.steps:
+                break
+            self._listen(stop, watch)
+            if self.stopping and self.step % trainer.steps_per_epoch:
+                return
+        self._end_epoch(epoch + 1, progress)
+
+    def _listen(self, stop: StopSignals, watch: bool) -> None:
+        """Whether to stop; processes agree on it now and then, as asking one another takes time."""
+        if self.trainer.world == 1:
+            self.stopping = stop.asked
+        elif watch or self.step % self.trainer.steps_per_epoch == 0:
+            self.stopping = any_of(stop.asked, self.trainer.device)
+
+    def _snapshot(self) -> None:
+        """Keep the weights of this step for the maps of the training, where it is one of the chosen few."""
+        if self.leads and self.step in self.snapshots and self.step < self.trainer.steps:
+            self._check_finite()
+            began = time.perf_counter()
+            ckpt.save_snapshot(self.run, self.step, self.trainer.method)
+            self.lap += time.perf_counter() - began  # training time and rate leave the writing out
+
+    def _log(self, norms: Mapping[str, Tensor]) -> None:
+        """Write a row of metrics: the one place where the loop waits for the device."""
+        self._check_finite()
+        self._lap()
+        rate = self.window.steps * self.config.batch_size / self.window.seconds
+        self.last_row = {
+            **self._where(),
+            **self.window.pop(),
+            "lr": self.trainer.optimizer.param_groups[0]["lr"],
+            "images_per_second": rate,
+            **{name: float(norm) for name, norm in norms.items()},
+            "memory_mb": peak_memory_mb(self.trainer.device),
+        }
+        if not self.leads:
+            return
+        self.run.log(self.last_row)
+        self.losses.append(self.last_row["loss"])
+        if time.time() - self.last_summary > SUMMARY_SECONDS:
+            self._summarise()
+
+    def _end_epoch(self, epoch: int, progress: TrainingProgress) -> None:
+        """Monitor, say how it went, save."""
+        if not self.leads:
+            return
+        config, done = self.config, self.step >= self.trainer.steps
+        text = f"epoch {epoch}/{-(-self.trainer.steps // self.trainer.steps_per_epoch)}"
+        if self.last_row:
+            text += f"  loss {self.last_row['loss']:.4g}  {self.last_row['images_per_second']:.0f} images/s"
+        best = None
+        if self.monitor is not None and (done or epoch % config.monitor_every == 0):
+            self._check_finite()  # which also waits for the device
+            self._lap()
+            knn = self.monitor(self.trainer.method)
+            self.lap = time.perf_counter()  # training time and rate leave the monitor out
+            self.run.log({**self._where(), "knn": knn})
+            self.readings.append(knn)
+            text += f"  kNN {knn:.1f} %"
+            former = ckpt.best_value(self.run)
+            best = knn if former is None or knn > former else None
+        if not done:
+            text += f"  {duration((self.trainer.steps - self.step) * self.seconds / self.step)} left"
+        progress.epoch(text)
+        if best is not None or done or epoch % config.checkpoint_every == 0:
+            self._save(best)
+        self._summarise()
+
+    def _where(self) -> dict[str, Any]:
+        epoch = self.step / self.trainer.steps_per_epoch
+        return {
+            "step": self.step,
+            "epoch": epoch,
+            "images": self.step * self.config.batch_size,
+            "seconds": self.seconds,
+        }
+
+    def _lap(self) -> None:
+        """Add the seconds since the last lap to the run's training time and to the window's."""
+        now = time.perf_counter()
+        lap, self.lap = max(now - self.lap, 1e-9), now
+        self.seconds += lap
+        self.window.seconds += lap
+
+    def _check_finite(self) -> None:
+        step = int(self.trainer.first_bad)
+        if step >= 0:
+            folder = self.run.checkpoint()
+            kept = f"the last good checkpoint is {folder.name}" if folder else "there is no checkpoint before it"
+            raise WorkbenchError(
+                f"The loss is not finite since step {step}; {kept}. Lower --optim.lr (now {self.config.optim.lr:g}), "
+                "lengthen --optim.warmup-epochs or set --optim.clip 1."
+            )
+
+    def _save(self, best: float | None = None) -> None:
+        """Write a checkpoint, unless the weights are no longer finite."""
+        if not self.leads:
+            return
+        self._check_finite()
+        self._lap()
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "window_steps": self.window.steps,
+            "window_seconds": self.window.seconds,
+            "window": {name: float(value) for name, value in self.window.sums.items()},
+        }
+        ckpt.save_checkpoint(self.run, self.step, self.trainer.method, self.trainer.optimizer, state, best)
+        self.lap = time.perf_counter()  # training time and rate leave the writing out
+
+    def _restore(self, folder: Path) -> None:
+        ckpt.load_weights(self.trainer.method, folder, self.trainer.device)
+        state = ckpt.load_training_state(folder)
+        self.trainer.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.window.steps, self.window.seconds = int(state["window_steps"]), float(state["window_seconds"])
+        self.window.sums = {
+            name: torch.tensor(value, device=self.trainer.device) for name, value in state["window"].items()
+        }
+
+    def _summarise(self, **changes: Any) -> None:
+        """Rewrite ``summary.json``: the heartbeat, and all that a list of runs shows."""
+        trainer, seconds = self.trainer, max(self.seconds, 1e-9)
+        curve = self.readings or self.losses
+        stride = max(1, -(-len(curve) // store.SPARKLINE))
+        self.run.update_summary(
+            step=self.step,
+            steps=trainer.steps,
+            epoch=self.step / trainer.steps_per_epoch,
+            epochs=trainer.steps / trainer.steps_per_epoch,
+            loss=self.last_row.get("loss"),
+            knn_monitor=self.readings[-1] if self.readings else None,
+            images_per_second=self.last_row.get("images_per_second"),
+            eta_seconds=(trainer.steps - self.step) * seconds / max(self.step, 1),
+            seconds=self.seconds,
+            parameters=trainer.parameters()[0],
+            sparkline=curve[::-1][::stride][::-1],
+            **changes,
+        )
+        self.last_summary = time.time()
+
+    def _close(self, status: str, error: str | None = None) -> None:
+        """Write the run's end into ``run.json`` and ``summary.json``."""
+        if not self.leads:
+            return
+        cost = self.run.info().get("cost", {}) | {
+            "images_seen": self.step * self.config.batch_size,
+            "steps": self.step,
+            "seconds": self.seconds,
+            "peak_memory_mb": peak_memory_mb(self.trainer.device),
+        }
+        self.run.update_info(status=status, error=error, finished=store.now(), cost=cost)
+        self._summarise(status=status)
+
+    def _failed(self, error: str) -> None:
+        """Write a failure into the run, as far as the disk allows."""
+        try:
+            self._close("failed", error)
+        except WorkbenchError:
+            console.print("The run's status could not be written either.")
