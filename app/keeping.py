@@ -8,6 +8,7 @@ from app import actions, jobs, pieces, reading, selection
 from app.selection import Choice
 from workbench import marks
 from workbench.errors import WorkbenchError
+from workbench.run import Run
 
 HINT = "started as `workbench app --allow-actions`, the app lets you write notes and tags, archive, delete and evaluate"
 
@@ -28,7 +29,10 @@ def render() -> None:
 def read_only(chosen: Sequence[Choice]) -> None:
     """Notes and tags as text, and how to be allowed to change them."""
     for choice in chosen:
-        note, _ = marks.note(choice.run)
+        try:
+            note, _ = marks.note(choice.run)
+        except WorkbenchError as error:
+            note = str(error)
         tags = choice.summary.get("tags", [])
         if note.strip() or tags:
             pieces.name(choice.label, choice.colour, " · ".join(tags))
@@ -38,7 +42,9 @@ def read_only(chosen: Sequence[Choice]) -> None:
 
 
 def commands(chosen: Sequence[Choice]) -> None:
-    """The commands that suit the chosen runs."""
+    """The commands that suit the chosen runs; those whose weights were deleted have none."""
+    gone = [choice for choice in chosen if choice.run.checkpoint() is None and choice.run.had_checkpoint()]
+    chosen = [choice for choice in chosen if choice not in gone]
     ids = [choice.run.id for choice in chosen if choice.status in ("finished", "interrupted")]
     with st.container(horizontal=True, gap="small"):
         if ids:
@@ -52,6 +58,9 @@ def commands(chosen: Sequence[Choice]) -> None:
         for choice in chosen:
             if choice.status in ("interrupted", "stalled", "failed"):
                 actions.button(f"Resume {choice.label}", actions.command("resume", [choice.run.id]), "resume")
+    if gone:
+        names = ", ".join(choice.label for choice in gone)
+        pieces.note(f"{names}: the weights are not there any more, so nothing new can be evaluated.")
 
 
 def picked(chosen: Sequence[Choice]) -> Choice:
@@ -69,29 +78,26 @@ def picked(chosen: Sequence[Choice]) -> Choice:
 
 def form(choice: Choice) -> None:
     """Note, name and tags of a run, each saved by itself."""
-    run, run_id = choice.run, choice.run.id
+    run, run_id, state = choice.run, choice.run.id, st.session_state
     left, right = st.columns([3, 2], gap="large")
     with left:
         note(choice)
     with right:
         name = choice.summary.get("name") or ""
         known = sorted({tag for one in reading.summaries(reading.runs_folder()) for tag in one.get("tags", [])})
-        st.text_input(
-            "Name",
-            name,
-            key=f"name {run_id} {name}",
-            on_change=lambda: act(lambda: marks.rename(run, st.session_state[f"name {run_id} {name}"])),
-        )
+        marked = state.get("marked", 0)
+        name_key = f"name {run_id} {name} {marked}"
+        st.text_input("Name", name, key=name_key, on_change=lambda: mark(lambda: marks.rename(run, state[name_key])))
         tags = choice.summary.get("tags", [])
-        key = f"tags {run_id} {','.join(tags)}"
+        tags_key = f"tags {run_id} {','.join(tags)} {marked}"
         st.multiselect(
             "Tags",
             known,
             tags,
-            key=key,
+            key=tags_key,
             accept_new_options=True,
             placeholder="Choose or type a tag",
-            on_change=lambda: act(lambda: marks.set_tags(run, st.session_state[key])),
+            on_change=lambda: mark(lambda: tag(run, tags, state[tags_key])),
         )
         with st.container(horizontal=True, gap="small"):
             away = choice.summary.get("archived") is True
@@ -111,20 +117,46 @@ def form(choice: Choice) -> None:
             )
 
 
+def mark(change: Callable[[], object]) -> None:
+    """Change the name or the tags; the fields then show what is stored, also where the change was refused."""
+    act(change)
+    st.session_state["marked"] = st.session_state.get("marked", 0) + 1  # in their keys, so they start anew
+
+
+def tag(run: Run, shown: Sequence[str], wanted: Sequence[str]) -> None:
+    """Change the tags that were shown into others; what somebody else has changed meanwhile stays."""
+    added = [name for name in wanted if name not in shown]
+    marks.change_tags(run, added, [name for name in shown if name not in wanted])
+
+
 def note(choice: Choice) -> None:
     """The note as an editor. Its version stands in the session, so that a change by somebody else is noticed."""
     run, state = choice.run, st.session_state
-    text_key, base_key = f"note {run.id}", f"note-base {run.id}"
-    text, version = marks.note(run)
-    base = state.get(base_key)
-    if base is None or (state.get(text_key, base[0]) == base[0] and base != (text, version)):
-        state[base_key], state[text_key] = (text, version), text
-    elif text_key not in state:  # the widget was not drawn for a while, and Streamlit forgot its value
-        state[text_key] = base[0]
-    st.text_area("Note", key=text_key, height=150, placeholder="What was tried, what came out, what is next")
-    changed = state[text_key] != state[base_key][0]
+    base_key, draft_key = f"note-base {run.id}", f"note-draft {run.id}"
+    try:
+        text, version = marks.note(run)
+    except WorkbenchError as error:
+        st.warning(str(error))
+        return
+    if draft_key not in state:
+        state[base_key] = text, version
+    shown = state.get(draft_key, text)
+    if state.get(editor(run), shown) != shown:
+        state[f"note-turn {run.id}"] = state.get(f"note-turn {run.id}", 0) + 1
+    st.text_area(
+        "Note",
+        shown,  # not set in the session, from where a browser that comes back to the page may miss it
+        key=editor(run),
+        height=150,
+        placeholder="What was tried, what came out, what is next",
+        on_change=keep,
+        args=(run,),
+    )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("Save the note", icon=":material/save:", disabled=not changed, on_click=save, args=(choice,))
+        # Never disabled: the click that takes the focus from the text is the one that is to save it.
+        st.button("Save the note", icon=":material/save:", on_click=save, args=(choice,))
+        if draft_key in state:
+            st.caption("Not saved yet.")
         if state[base_key][1] != version:
             st.caption("Somebody else has changed this note meanwhile.")
     if theirs := state.get(f"conflict {run.id}"):
@@ -135,13 +167,31 @@ def note(choice: Choice) -> None:
             st.button("Save mine instead", on_click=settle, args=(choice, False))
 
 
+def editor(run: Run) -> str:
+    """The key of the editor of a run's note; another one once it is to show another text than was typed into it."""
+    return f"note {run.id} {st.session_state.get(f'note-turn {run.id}', 0)}"
+
+
+def keep(run: Run, text: str | None = None) -> None:
+    """Keep what is not saved, or ``text`` in its place: Streamlit forgets a widget's text once it is not drawn."""
+    state = st.session_state
+    text = state[editor(run)] if text is None else text
+    if text == state[f"note-base {run.id}"][0]:
+        state.pop(f"note-draft {run.id}", None)
+    else:
+        state[f"note-draft {run.id}"] = text
+
+
 def save(choice: Choice) -> None:
-    """Save the note unless it was changed meanwhile."""
+    """Save the note if it was changed here, unless somebody else has changed it meanwhile."""
     run, state = choice.run, st.session_state
-    text = state[f"note {run.id}"]
+    text, (before, version) = state[editor(run)], state[f"note-base {run.id}"]
+    if text == before:
+        return
     try:
-        marks.write_note(run, text, state[f"note-base {run.id}"][1])
-        state[f"note-base {run.id}"] = (text, marks.note(run)[1])
+        marks.write_note(run, text, version)
+        state[f"note-base {run.id}"] = marks.note(run)
+        state.pop(f"note-draft {run.id}", None)
         state.pop(f"conflict {run.id}", None)
         actions.tell("The note is saved.")
     except marks.NoteConflict as conflict:
@@ -156,7 +206,7 @@ def settle(choice: Choice, both: bool) -> None:
     theirs, version = state.pop(f"conflict {run.id}")
     state[f"note-base {run.id}"] = (theirs, version)
     if both:
-        state[f"note {run.id}"] = f"{theirs.rstrip()}\n\n{state[f'note {run.id}'].lstrip()}"
+        keep(run, f"{theirs.rstrip()}\n\n{state[editor(run)].lstrip()}")
     else:
         save(choice)
 
@@ -193,7 +243,10 @@ def trash() -> None:
         with st.popover("Empty the trash", icon=":material/delete_forever:"):
             st.markdown("What is in the trash is then gone for good.")
             st.button(
-                f"Delete {len(found)} for good", type="primary", on_click=act, args=(lambda: marks.empty_trash(folder),)
+                f"Delete {len(found)} for good",
+                type="primary",
+                on_click=act,
+                args=(lambda: marks.empty_trash(folder, found),),
             )
 
 

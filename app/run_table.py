@@ -199,7 +199,7 @@ def _mean(line: Line, value: Callable[[Summary], Any]) -> float | None:
 
 def _score(line: Line, key: str, spread: bool) -> float | str | None:
     """A score; where groups of seeds are shown, as text with the standard deviation over seeds."""
-    found = _values(line, lambda one: one.get(key))
+    found = _values(settled(line), lambda one: one.get(key))
     if not spread:
         return fmean(found) if found else None
     if not found:

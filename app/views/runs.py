@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import keeping, look, pieces, reading, run_table, selection
 from app.run_table import GROUPINGS, Line
+from workbench.run import GROUP_DIGITS
 from workbench.store import Run, owner
 
 TITLE = "What has been trained?"
@@ -64,7 +65,8 @@ def visible(everything: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def seed_group(summary: dict[str, Any]) -> str:
     """What a run has in common with those that differ by the seed alone; older runs' summaries do not tell it."""
-    return str(summary.get("group") or _read_seed_group(reading.runs_folder() / summary["id"]))
+    group = str(summary.get("group") or "")
+    return group if len(group) == GROUP_DIGITS else _read_seed_group(reading.runs_folder() / summary["id"])
 
 
 @lru_cache(maxsize=4096)
@@ -124,26 +126,32 @@ def table() -> None:
 
 
 def columns(shown: list[Line]) -> dict[str, Any]:
-    """Head and width of every column; together they fit beside one another on 1,500 pixels."""
+    """Head and width of every column; together they fit on 1,280 pixels, with tags or unfinished runs on 1,500."""
     column = st.column_config
     knn, linear = "Weighted kNN on test images", "Linear probe on test images"
-    mixed = any(len({one["status"] for one in line.members}) > 1 for line in shown)
+    statuses = [{one["status"] for one in line.members} for line in shown]
+    mixed = any(len(some) > 1 for some in statuses)
+    short = set().union(*statuses) <= {"finished", "running", "stalled", "failed"}
+    unfinished = any(run_table.progress(one) for line in shown for one in line.members)
     score = partial(column.NumberColumn, format="%.1f", width=72)
     if st.session_state.get("groups") == "seeds":
         score = partial(column.TextColumn, width=92, alignment="right")
     return {
         "open": column.ButtonColumn(" ", width=36, type="tertiary", key="fold", on_click=fold, args=(shown,)),
-        "colour": column.ImageColumn(" ", width=34),
-        "name": column.TextColumn("Run", width=184),
+        "colour": column.ImageColumn(" ", width=32),
+        "name": column.TextColumn("Run", width=184 if any(len(line.label) > 16 for line in shown) else 136),
         "tags": column.ListColumn("Tags", width=112),
-        "method": column.TextColumn("Method", width=74),
-        "data": column.TextColumn("Data", width=72),
-        "owner": column.TextColumn("Owner", width=64),
+        "method": column.TextColumn("Method", width=70),
+        "data": column.TextColumn("Data", width=68),
+        "owner": column.TextColumn("Owner", width=76),
         "status": column.MultiselectColumn(
-            "Status", options=list(look.STATUS), color=list(look.STATUS.values()), width=138 if mixed else 96
+            "Status",
+            options=list(look.STATUS),
+            color=list(look.STATUS.values()),
+            width=138 if mixed else 84 if short else 106,
         ),
         "sparkline": column.LineChartColumn(
-            "While training", width=104, help="The kNN monitor on validation images; without labels the loss"
+            "Training", width=70, help="The kNN monitor on validation images; without labels the loss"
         ),
         "monitor": column.NumberColumn(
             "Val. kNN",
@@ -154,9 +162,9 @@ def columns(shown: list[Line]) -> dict[str, Any]:
         "knn": score("Test kNN", help=f"%, {knn}, by `workbench evaluate`"),
         "linear": score("Linear", help=f"%, {linear}, by `workbench evaluate`"),
         "parameters": column.TextColumn("Weights", width=68, help="Parameters that are trained and copied"),
-        "time": column.TextColumn("Time", width=110),
-        "seed": column.TextColumn("Seed", width=54),
-        "age": column.TextColumn("Started", width=80),
+        "time": column.TextColumn("Time", width=150 if unfinished else 94),
+        "seed": column.TextColumn("Seed", width=48),
+        "age": column.TextColumn("Started", width=84),
     }
 
 

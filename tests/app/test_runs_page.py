@@ -9,6 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import actions, jobs, reading, run_table
+from tests.app.browser import chromium, needs_chromium, served, settled
+from tests.app.browser import opened as opened_page
 from workbench import marks
 from workbench.run import Run
 from workbench.store import write_json
@@ -44,9 +46,10 @@ def test_seeds_are_a_row_that_opens() -> None:
 
 
 def test_an_unfinished_seed_does_not_enter_the_mean_of_finished_ones() -> None:
-    late = summary("late", group="g", status="running", knn_monitor=10.0, step=1)
+    late = summary("late", group="g", status="running", knn_monitor=10.0, step=1, linear=30.0)
     shown = lines([*(one | {"knn_monitor": 50.0} for one in SEEDS), late], "seeds")
     frame = run_table.frame(shown, {}, ())
+    assert list(frame["linear"]) == ["71.0 \N{PLUS-MINUS SIGN} 1.0"]
     assert list(frame["monitor"]) == [50.0] and list(frame["status"]) == [["finished", "running"]]
 
 
@@ -91,6 +94,16 @@ def state_of(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
 
 
+@pytest.fixture
+def opened(
+    folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Run, AppTest]:
+    """A chosen run, and the page on which it may be changed."""
+    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
+    runs, ids = folder
+    return Run(runs / ids["vae"]), show(runs, "runs", [ids["vae"]])
+
+
 def button(app: AppTest, label: str) -> Any:
     return next(one for one in app.button if one.label == label)
 
@@ -106,7 +119,7 @@ def test_without_leave_nothing_is_written_and_a_line_says_how(
     runs, ids = folder
     run = Run(runs / ids["vae"])
     marks.write_note(run, "A wider bottleneck.")
-    marks.set_tags(run, ["paper"])
+    marks.change_tags(run, ["paper"])
     before = state_of(runs)
     app = show(runs, "runs", [ids["vae"], ids["ddpm"]])
     assert not app.exception and not app.text_area and "Archive" not in labels(app)
@@ -116,29 +129,35 @@ def test_without_leave_nothing_is_written_and_a_line_says_how(
     assert not app.exception and state_of(runs) == before
 
 
-def test_notes_tags_and_names_are_saved(
-    folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
-    runs, ids = folder
-    run = Run(runs / ids["vae"])
-    app = show(runs, "runs", [run.id])
-    assert button(app, "Save the note").disabled
+def test_notes_tags_and_names_are_saved(opened: tuple[Run, AppTest]) -> None:
+    run, app = opened
+    button(app, "Save the note").click().run()
+    assert not (run.path / "notes.md").exists()  # nothing was written
     app.text_area[0].set_value("first look").run()
     button(app, "Save the note").click().run()
     assert not app.exception and marks.note(run)[0] == "first look"
     next(one for one in app.text_input if one.label == "Name").set_value("wide").run()
     assert run.summary()["name"] == "wide"
+    marks.change_tags(run, ["hers"])  # while the page shows none
+    app.multiselect[0].set_value(["his"]).run()
+    assert marks.tags(run) == ["hers", "his"]
     assert not app.exception
 
 
-def test_two_browsers_on_one_note(
-    folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+def test_a_note_that_cannot_be_read_is_said_and_kept(
+    opened: tuple[Run, AppTest], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
-    runs, ids = folder
-    run = Run(runs / ids["vae"])
-    app = show(runs, "runs", [run.id])
+    run, app = opened
+    (run.path / "notes.md").write_bytes(b"gr\xfcn")
+    app.run()
+    assert not app.exception and not app.text_area and "is not UTF-8 text" in app.warning[0].value
+    monkeypatch.delenv("WORKBENCH_ALLOW_ACTIONS")
+    app = show(run.path.parent, "runs", [run.id])
+    assert not app.exception and "is not UTF-8 text" in app.text[0].value
+
+
+def test_two_browsers_on_one_note(opened: tuple[Run, AppTest]) -> None:
+    run, app = opened
     app.text_area[0].set_value("his").run()
     marks.write_note(run, "hers")
     button(app, "Save the note").click().run()
@@ -149,6 +168,100 @@ def test_two_browsers_on_one_note(
     assert app.text_area[0].value == "hers\n\nhis" and marks.note(run)[0] == "hers" and not app.warning
     button(app, "Save the note").click().run()
     assert marks.note(run)[0] == "hers\n\nhis"
+
+
+@pytest.fixture
+def two(
+    folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Run, AppTest]:
+    """The first of two chosen runs, and the page on which both may be changed."""
+    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
+    runs, ids = folder
+    return Run(runs / ids["vae"]), show(runs, "runs", [ids["vae"], ids["ddpm"]])
+
+
+def test_a_draft_outlives_another_run_s_editor_until_it_is_saved(two: tuple[Run, AppTest]) -> None:
+    run, app = two
+    app.text_area[0].set_value("half a thought").run()
+    assert any("Not saved" in one.value for one in app.caption)
+    other = next(option for option in app.segmented_control(key="noted").options if option != "vae")
+    app.segmented_control(key="noted").set_value(other).run()
+    assert app.text_area[0].value == ""
+    app.segmented_control(key="noted").set_value("vae").run()
+    assert app.text_area[0].value == "half a thought" and marks.note(run)[0] == ""
+    button(app, "Save the note").click().run()
+    assert marks.note(run)[0] == "half a thought" and not any("Not saved" in one.value for one in app.caption)
+    marks.write_note(run, "hers")  # nothing unsaved is left to keep it from being shown
+    app.run()
+    assert not app.exception and app.text_area[0].value == "hers"
+
+
+def test_a_refused_name_or_tag_leaves_what_is_stored_on_the_screen(opened: tuple[Run, AppTest]) -> None:
+    run, app = opened
+
+    def name() -> Any:
+        return next(one for one in app.text_input if one.label == "Name")
+
+    name().set_value("wide").run()
+    app.multiselect[0].set_value(["paper"]).run()
+    refusals: list[tuple[Any, Any]] = [(name(), "x,y"), (app.multiselect[0], ["paper", "a,b"])]
+    for field, refused in refusals:
+        app.session_state["told"] = []
+        field.set_value(refused).run()
+        assert "without a comma" in app.session_state["told"][0][0]
+        assert (name().value, app.multiselect[0].value) == ("wide", ["paper"])
+    assert (run.summary()["name"], marks.tags(run)) == ("wide", ["paper"]) and not app.exception
+
+
+def test_runs_without_weights_are_left_out_of_the_commands(two: tuple[Run, AppTest]) -> None:
+    run, app = two
+    assert {"Evaluate 2 runs", "Draw samples of 2 runs"} <= labels(app)
+    shutil.rmtree(run.path / "checkpoints")
+    app.run()
+    assert {"Evaluate 1 run", "Draw samples of 1 run"} <= labels(app)
+    said: list[Any] = list(app.get("html"))
+    assert any("vae: the weights are not there" in one.value for one in said)
+    for checkpoints in run.path.parent.glob("*/checkpoints"):
+        shutil.rmtree(checkpoints)
+    app.run()
+    assert not app.exception and not any(label.startswith(("Evaluate", "Draw")) for label in labels(app))
+
+
+@needs_chromium
+def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(
+    folder: tuple[Path, dict[str, str]],
+) -> None:
+    runs, ids = folder
+    run = Run(runs / ids["vae"])
+    with served(runs, allow_actions=True) as address, chromium() as browser:
+        page = opened_page(browser, f"{address}/?runs={run.id}:0")
+        settled(page)
+        text = page.get_by_role("textbox", name="Note")
+        text.press_sequentially("first look")
+        page.get_by_role("button", name="Save the note").click()
+        page.get_by_text("The note is saved.").wait_for()
+        assert marks.note(run)[0] == "first look"
+        text.press_sequentially(", and more")
+        page.get_by_role("link", name="Training", exact=True).click(delay=100)
+        page.get_by_role("heading", level=1, name="What has been trained?").wait_for(state="detached")
+        settled(page)
+        page.get_by_role("link", name="Runs", exact=True).click()
+        text.wait_for()
+        settled(page)
+        assert text.input_value() == "first look, and more" and marks.note(run)[0] == "first look"
+
+
+@needs_chromium
+def test_the_last_column_is_within_1280_pixels_beside_another_owner_s_runs(tmp_path: Path) -> None:
+    runs = shutil.copytree(Path(__file__).parents[2] / "examples" / "runs", tmp_path / "runs")
+    Run(next(runs.glob("*-vae-*"))).update_summary(owner="alexandra", name="a name of some length", data="digits")
+    with served(runs) as address, chromium() as browser:
+        page = opened_page(browser, address, 1280)
+        settled(page)
+        page.locator(".dvn-scroller").wait_for()
+        page.wait_for_timeout(1000)
+        wide, seen = page.evaluate("(n => [n.scrollWidth, n.clientWidth])(document.querySelector('.dvn-scroller'))")
+        assert wide <= seen
 
 
 def test_archive_trash_and_back(
