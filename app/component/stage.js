@@ -28,6 +28,9 @@ class Stage {
     this.root.querySelectorAll("[data-tool]").forEach((button) => {
       button.onclick = () => this.take(button.dataset.tool);
     });
+    this.root.querySelectorAll("[data-save]").forEach((button) => {
+      button.onclick = () => keep(this, button.dataset.save);
+    });
     this.part("home").onclick = () => this.panes.forEach((pane) => pane.reset());
     this.slider.oninput = () => { this.stop(); this.seek(Number(this.slider.value)); };
     this.part("play").onclick = () => (this.playing ? this.stop() : this.play());

@@ -1,14 +1,18 @@
 """Linked maps as a person meets them: circled in one, lit in all, selected on every page and in a fresh browser."""
 
+import csv
+import io
 import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app import selection
 from tests.app.browser import chromium, needs_chromium, opened, served, sync_api
@@ -191,6 +195,34 @@ def test_hover_shows_the_image_whose_sheet_is_fetched_then(
             break
     assert any(url.endswith(".webp") for url in files)
     assert page.locator(".tooltip .strip .thumbnail").count() == 6
+
+
+def test_maps_are_saved_as_png_svg_and_csv(
+    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    known = np.arange(MANY) * 7 + 3
+    text = selection.write_images(known[:10].tolist(), [known])
+    page = maps(browser, address, runs_folder[1], f"&images={text}")
+    files = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        with page.expect_download() as download:
+            page.locator(f"[data-save={kind}]").click()
+        files[kind] = tmp_path / download.value.suggested_filename
+        download.value.save_as(files[kind])
+    assert [path.name for path in files.values()] == ["maps.png", "maps.svg", "maps.csv"]
+    picture = Image.open(files["PNG"])
+    assert picture.width > 1000 and len(picture.convert("RGB").quantize(32).getcolors() or []) > 4
+    drawing = ElementTree.parse(files["SVG"]).getroot()
+    circles = list(drawing.iter("{http://www.w3.org/2000/svg}circle"))
+    assert len(circles) > 0.95 * 3 * MANY
+    assert sum(float(circle.get("fill-opacity", "1")) > 0.5 for circle in circles) == 30
+    rows = list(csv.DictReader(io.StringIO(files["CSV"].read_text())))
+    assert len(rows) == 3 * MANY and {row["map"] for row in rows} >= {"mocov3", "vae", "pixels"}
+    assert [int(row["image"]) for row in rows[:MANY]] == known.tolist()
+    assert sum(row["selected"] == "1" for row in rows) == 30 and rows[0]["class"] == "circle"
+    x, y = np.array([(float(row["x"]), float(row["y"])) for row in rows[:MANY]]).T
+    grid = np.stack([np.arange(MANY) % 80, np.arange(MANY) // 80])
+    assert np.corrcoef(x, grid[0])[0, 1] > 0.999 and np.corrcoef(y, grid[1])[0, 1] > 0.999
 
 
 def test_zoom_and_pan_move_one_map_alone(browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]) -> None:
