@@ -63,7 +63,7 @@ ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     [
         (TORCHRUN, "mocov3", {}),
         (ACCELERATE, "mocov3", {"accumulate": 2}),
-        (TORCHRUN, "mocov3", VIT_BN),
+        pytest.param(TORCHRUN, "mocov3", VIT_BN, marks=pytest.mark.slow),
         pytest.param(TORCHRUN, "mocov3", RESNET, marks=pytest.mark.slow),
         pytest.param(TORCHRUN, "ddpm", {"dropout": 0.0}, marks=pytest.mark.slow),
         pytest.param(TORCHRUN, "vae", {}, marks=pytest.mark.slow),
