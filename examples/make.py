@@ -60,7 +60,8 @@ def ship(runs: list[Run]) -> None:
         _copy(run, pictures=run.id in with_pictures)
     probes = {str(run.info()["data"]["fingerprint"]): run.path.parent / ".probes" for run in runs}
     for fingerprint, folder in probes.items():
-        shutil.copytree(folder / fingerprint, TARGET / ".probes" / fingerprint)
+        whole = shutil.ignore_patterns("decoded-pixels-*")  # of which each run keeps what the app shows
+        shutil.copytree(folder / fingerprint, TARGET / ".probes" / fingerprint, ignore=whole)
     for array in TARGET.rglob("*.npy"):
         _compress(array)
 
