@@ -12,7 +12,7 @@ demo: setup
 	@.venv/bin/workbench demo $(if $(DATA),--data "$(DATA)") $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup
-	.venv/bin/pytest
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n auto --maxprocesses 8
 
 check: setup
 	.venv/bin/ruff check
