@@ -15,6 +15,7 @@ import pytest
 from app.launch import command
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+sync_api.expect.set_options(timeout=60_000)  # other tests keep the processor busy
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
@@ -67,5 +68,6 @@ def settled(page: Any) -> None:
     """Wait until the page is drawn, and see that nothing broke."""
     page.get_by_role("heading", level=1).wait_for()
     sync_api.expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
-    sync_api.expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_have_count(1, timeout=60_000)
-    assert page.locator("[data-testid=stException]").count() == 0, page.url
+    sync_api.expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_have_count(1)
+    problems = page.locator("[data-testid=stException]").all_inner_texts()
+    assert not problems, (page.url, problems)

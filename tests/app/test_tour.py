@@ -121,7 +121,7 @@ def test_a_training_is_followed_without_a_reload(browser: Any, address: str, fol
             run = next((run for run in list_runs(folder) if run.info().get("name") == "live"), None)
             time.sleep(0.2)
         page = opened(browser, f"{address}/training?runs={run.id}:0")
-        page.locator(".st-key-loss-vae .js-plotly-plot").wait_for()
+        page.locator(".st-key-loss-vae .js-plotly-plot").first.wait_for(state="attached")
         page.evaluate("window.untouched = true")
         first = page.evaluate(POINTS)
         page.wait_for_function(f"before => ({POINTS})() > before + 50", arg=first)
