@@ -200,25 +200,29 @@ LAST = 65535  # the label of an image that has none
 
 def sheets(probe: Probe) -> dict[str, Any]:
     """Where the sheets of small images are: all of a few, of many those that were asked for."""
-    file, images = probe.path / "images.npy", reading.matrix(probe.images(), (None,) * 4)
+    images = reading.matrix(probe.images(), (None,) * 4)
     told = {"side": TILE, "columns": COLUMNS, "rows": ROWS, "sheets": {}, "many": False}
     if images is None or images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
         return told
     count = -(-len(images) // (COLUMNS * ROWS))
+    try:
+        modified = (probe.path / "probe.json").stat().st_mtime_ns  # which is written after the images
+    except OSError:
+        modified = 0
     asked = st.session_state.get("sheets", set())
     wanted = [sheet for sheet in range(count) if count <= AT_ONCE or sheet in asked]
     addresses = {
-        sheet: component.file(drawn_sheet(file, file.stat().st_mtime_ns, sheet), f"sheet-{sheet}", "image/webp")
+        sheet: component.file(drawn_sheet(probe.path, modified, sheet), f"sheet-{sheet}", "image/webp")
         for sheet in wanted
     }
     return told | {"side": min(TILE, images.shape[1]), "sheets": addresses, "many": count > AT_ONCE}
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def drawn_sheet(file: Path, modified: int, sheet: int) -> bytes:
-    """A sheet of the probe set's images as WebP; drawn again only where the file has changed."""
-    images = Probe(file.parent).images()
-    assert images is not None and modified
+def drawn_sheet(folder: Path, modified: int, sheet: int) -> bytes:
+    """A sheet of the probe set's images as WebP; drawn again only where the set has changed."""
+    images = Probe(folder).images()
+    assert images is not None
     part = np.asarray(images[sheet * COLUMNS * ROWS : (sheet + 1) * COLUMNS * ROWS])
     return pictures.tiles(part, min(TILE, part.shape[1]), COLUMNS)
 
