@@ -21,8 +21,8 @@ from workbench.training import start
 
 pytestmark = needs_chromium
 EXAMPLES = Path(__file__).parents[2] / "examples" / "runs"
-POINTS = """() => Math.max(0, ...[...document.querySelectorAll('.st-key-loss-vae .js-plotly-plot')]
-  .flatMap((figure) => (figure.data || []).map((trace) => (trace.x?.length ?? trace.x?._inputArray?.length ?? 0))))"""
+NEWEST = """() => Math.max(0, ...[...document.querySelectorAll('.st-key-loss-vae .js-plotly-plot')]
+  .flatMap((figure) => (figure._fullData || []).flatMap((trace) => [...(trace.x || [])].slice(-1))))"""  # step drawn
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +123,9 @@ def test_a_training_is_followed_without_a_reload(browser: Any, address: str, fol
         page = opened(browser, f"{address}/training?runs={run.id}:0")
         page.locator(".st-key-loss-vae .js-plotly-plot").first.wait_for(state="attached")
         page.evaluate("window.untouched = true")
-        first = page.evaluate(POINTS)
-        page.wait_for_function(f"before => ({POINTS})() > before + 50", arg=first)
+        page.wait_for_function(f"() => ({NEWEST})() > 0")
+        first = page.evaluate(NEWEST)
+        page.wait_for_function(f"before => ({NEWEST})() > before", arg=first)
         assert page.evaluate("window.untouched")
         seen(page, "live")
     finally:
