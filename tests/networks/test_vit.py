@@ -34,6 +34,16 @@ def test_initialisation() -> None:
     assert parameters["cls_token"].std() == pytest.approx(1e-6, rel=0.2)
 
 
+def test_a_learned_position_starts_from_numbers_of_the_seed() -> None:
+    models = []
+    for _ in range(2):
+        torch.full((100_000,), torch.nan)  # what memory may hold
+        torch.manual_seed(0)
+        models.append(vit(32, 3, 4, 192, 1, 3, position="learned").pos_embed)
+    assert models[0] is not None and models[1] is not None and torch.equal(models[0], models[1])
+    assert float(models[0].detach().std()) == pytest.approx(0.02, rel=0.02)
+
+
 def test_what_is_frozen() -> None:
     frozen = {name for name, parameter in vit(32, 3, 4, 192, 1, 3).named_parameters() if not parameter.requires_grad}
     assert frozen == {"pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}

@@ -173,6 +173,9 @@ def vit(
         for block in model.blocks:
             block.norm2 = TokenBatchNorm(width)
     initialise(model)
+    if position == "learned":
+        assert isinstance(model.pos_embed, nn.Parameter)
+        nn.init.trunc_normal_(model.pos_embed, std=0.02)  # timm leaves it empty, as its other weights
     if position == "sincos":
         assert isinstance(model.pos_embed, nn.Parameter)
         with torch.no_grad():
