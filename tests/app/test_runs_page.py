@@ -99,9 +99,24 @@ def opened(
     folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Run, AppTest]:
     """A chosen run, and the page on which it may be changed."""
+    return changeable(folder, show, monkeypatch, "vae")
+
+
+@pytest.fixture
+def two(
+    folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Run, AppTest]:
+    """The first of two chosen runs, and the page on which both may be changed."""
+    return changeable(folder, show, monkeypatch, "vae", "ddpm")
+
+
+def changeable(
+    folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch, *roles: str
+) -> tuple[Run, AppTest]:
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
     runs, ids = folder
-    return Run(runs / ids["vae"]), show(runs, "runs", [ids["vae"]])
+    chosen = [ids[role] for role in roles]
+    return Run(runs / chosen[0]), show(runs, "runs", chosen)
 
 
 def button(app: AppTest, label: str) -> Any:
@@ -168,16 +183,6 @@ def test_two_browsers_on_one_note(opened: tuple[Run, AppTest]) -> None:
     assert app.text_area[0].value == "hers\n\nhis" and marks.note(run)[0] == "hers" and not app.warning
     button(app, "Save the note").click().run()
     assert marks.note(run)[0] == "hers\n\nhis"
-
-
-@pytest.fixture
-def two(
-    folder: tuple[Path, dict[str, str]], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
-) -> tuple[Run, AppTest]:
-    """The first of two chosen runs, and the page on which both may be changed."""
-    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
-    runs, ids = folder
-    return Run(runs / ids["vae"]), show(runs, "runs", [ids["vae"], ids["ddpm"]])
 
 
 def test_a_draft_outlives_another_run_s_editor_until_it_is_saved(two: tuple[Run, AppTest]) -> None:
