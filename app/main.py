@@ -23,12 +23,13 @@ from app.views import (
     runs,
     samples,
     similarity,
+    stability,
     where,
 )
 
 GROUPS: dict[str, tuple[str, dict[str, ModuleType]]] = {
     "Runs": ("table_rows", {"Runs": runs, "Differences": differences}),
-    "Training": ("show_chart", {"Curves": curves}),
+    "Training": ("show_chart", {"Curves": curves, "Stability": stability}),
     "What it knows": (
         "school",
         {

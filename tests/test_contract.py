@@ -16,10 +16,12 @@ from workbench.data import keyed
 from workbench.methods import METHODS, load_method
 from workbench.methods.base import Batch, ImageSpec, Likelihood, Method, Reconstructs, Samples, evaluation_mode
 
+CLASSES = 5
 SMALL: dict[str, dict[str, Any]] = {
     "mocov3": {"width": 48, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4},
     "vae": {"width": 8, "latent_dim": 6},
     "ddpm": {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0, "feature_steps": (100,)},
+    "supervised": {"width": 48, "depth": 1, "heads": 2, "patch": 4, "classes": CLASSES},
 }
 CAPABILITIES = {"reconstructs": Reconstructs, "samples": Samples, "likelihood": Likelihood}
 IMAGES = [ImageSpec(3, 16), ImageSpec(1, 8)]
@@ -45,13 +47,14 @@ def batch_of(name: str, config: TrainConfig, images: ImageSpec, ids: Tensor) -> 
     keys = keyed.sample_keys(0, 0, ids)
     views = load_method(name)[0].augmentations(config, images)
     whole = pictures(images)[ids]
-    return Batch(tuple(view(whole, keyed.fork(keys, index)) for index, view in enumerate(views)), keys)
+    return Batch(tuple(view(whole, keyed.fork(keys, index)) for index, view in enumerate(views)), keys, ids % CLASSES)
 
 
 @everyone
 def test_options_do_not_shadow_common_ones(name: str) -> None:
     _, config_class = load_method(name)
-    own = set(config_class.__annotations__)
+    bases = [base for base in config_class.__mro__[:-1] if base is not TrainConfig]
+    own = {option for base in bases for option in base.__annotations__}
     commands = {"config", "config_file", "dry_run", "help", "version"}  # the command's own
     assert own and not own & ({field.name for field in fields(TrainConfig)} | commands)
     keys = list(flatten(config_class()))
@@ -60,7 +63,7 @@ def test_options_do_not_shadow_common_ones(name: str) -> None:
 
 @everyone
 def test_every_option_has_help(name: str) -> None:
-    for config_class in (load_method(name)[1], TrainConfig):
+    for config_class in load_method(name)[1].__mro__[:-1]:
         body = ast.parse(textwrap.dedent(inspect.getsource(config_class))).body[0]
         assert isinstance(body, ast.ClassDef)
         for statement, after in zip(body.body, body.body[1:], strict=False):
@@ -126,6 +129,14 @@ def test_other_backbones_of_mocov3_train_too(changes: dict[str, Any]) -> None:
     with evaluation_mode(method):
         features = method.encode(pictures(IMAGES[0]))
     assert method.default_feature in features and "projector" in features
+
+
+@pytest.mark.parametrize("changes", VARIANTS[:-2], ids=str)
+def test_a_classifier_of_mocov3s_other_backbones_trains_too(changes: dict[str, Any]) -> None:
+    method, config = build("supervised", IMAGES[0], **changes)
+    method(batch_of("supervised", config, IMAGES[0], torch.arange(6)), 0.0).loss.backward()
+    assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
+    check_layers(method, pictures(IMAGES[0]))
 
 
 @everyone

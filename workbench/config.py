@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
 from cyclopts import Parameter
@@ -145,6 +145,14 @@ class TrainConfig:
         """A method's settings by preset name and key, for images of ``size`` pixels."""
         return {"cpu": {}, "published": {}}
 
+    def for_classes(self, classes: int | None, data: str) -> Self:
+        """This configuration for the training images of ``data``, labelled with so many classes; None without labels.
+
+        Raises:
+            WorkbenchError: the method needs labels.
+        """
+        return self
+
 
 def option_name(field_name: str) -> str:
     """The flag or key of a field: ``data_options`` is written ``data``, so its fields read ``data.limit``."""
@@ -242,7 +250,17 @@ def _wrong(expected: str, value: Any, key: str, where: str) -> WorkbenchError:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A configuration file as settings by key; nested mappings are flattened, hyphens and underscores are the same.
+    """A configuration file as settings by key; see :func:`read_mapping` and :func:`flat`."""
+    return flat(read_mapping(path))
+
+
+def flat(mapping: Mapping[Any, Any]) -> dict[str, Any]:
+    """Settings by key: nested mappings are flattened, hyphens and underscores are the same."""
+    return dict(_flat_items(mapping, ""))
+
+
+def read_mapping(path: Path) -> dict[Any, Any]:
+    """A configuration file as it stands there.
 
     Raises:
         WorkbenchError: the file is missing or is not YAML that maps keys to values.
@@ -263,7 +281,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise WorkbenchError(
             f"The configuration file {path} must map keys to values, one per line, such as `epochs: 20`."
         )
-    return dict(_flat_items(content, ""))
+    return content
 
 
 def _flat_items(mapping: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:

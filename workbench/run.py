@@ -16,6 +16,7 @@ import psutil
 from workbench.files import plain, read_array, read_json, replacing, safe_name, storage_error, write_array, write_json
 
 STALLED_SECONDS = 120
+METRICS, GRADIENTS = "metrics.jsonl", "gradients.jsonl"
 CLOCK_SECONDS = 60  # by which the clock may have been set between a heartbeat and the reading of a process's age
 # Settings that change no result but the seed's; the data are known by their fingerprint, the epochs by the steps.
 NOT_OF_THE_RECIPE = {
@@ -141,19 +142,19 @@ class Run(Directory):
         """``summary.json`` as training wrote it, or what ``run.json`` tells of it."""
         return read_json(self.path / "summary.json") or summary_of(read_json(self.path / "run.json"))
 
-    def log(self, row: Mapping[str, Any]) -> None:
-        """Append a row to ``metrics.jsonl``."""
+    def log(self, row: Mapping[str, Any], name: str = METRICS) -> None:
+        """Append a row to ``metrics.jsonl``, or to ``gradients.jsonl``."""
         try:
-            with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            with open(self.path / name, "a", encoding="utf-8") as file:
                 file.write(json.dumps(plain(row)) + "\n")
         except OSError as error:
-            raise storage_error(error, self.path / "metrics.jsonl", self.within) from error
+            raise storage_error(error, self.path / name, self.within) from error
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """The rows of ``metrics.jsonl``; a torn or foreign line is left out."""
+    def metrics(self, name: str = METRICS) -> list[dict[str, Any]]:
+        """The rows of ``metrics.jsonl``, or ``gradients.jsonl``; a torn or foreign line is left out."""
         rows = []
         try:
-            text = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
+            text = (self.path / name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return []
         for line in text.splitlines():
@@ -167,9 +168,11 @@ class Run(Directory):
 
     def drop_metrics_after(self, step: int) -> None:
         """Drop rows later than ``step``, and torn lines, for a resume from a checkpoint at that step."""
-        rows = [row for row in self.metrics() if row["step"] <= step]
-        with replacing(self.path / "metrics.jsonl", "w", self.within) as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        for name in (METRICS, GRADIENTS):
+            if name == METRICS or (self.path / name).exists():  # older runs have no gradients
+                rows = [row for row in self.metrics(name) if row["step"] <= step]
+                with replacing(self.path / name, "w", self.within) as file:
+                    file.writelines(json.dumps(row) + "\n" for row in rows)
 
     def config_text(self) -> str:
         """``config.yaml`` as text, or an empty string."""

@@ -21,6 +21,7 @@ VIEWS = {
     "runs": "What has been trained?",
     "differences": "What is not the same?",
     "curves": "Is it learning?",
+    "stability": "Why did it dip?",
     "linear": "Who knows more?",
     "factors": "What is kept?",
     "similarity": "What looks alike?",
@@ -31,8 +32,18 @@ VIEWS = {
     "reconstructions": "What is lost?",
     "samples": "What can it imagine?",
 }
+TRAINING = ("runs", "differences", "curves", "stability")  # show what training wrote, not evaluations
 # What each page draws of three evaluated runs: figures, and images as HTML.
-FIGURES = {"curves": 10, "linear": 6, "factors": 2, "similarity": 9, "agreement": 2, "neighbours": 1, "invariance": 1}
+FIGURES = {
+    "curves": 10,
+    "stability": 3,
+    "linear": 6,
+    "factors": 2,
+    "similarity": 9,
+    "agreement": 2,
+    "neighbours": 1,
+    "invariance": 1,
+}
 Show = Callable[..., AppTest]
 Folder = tuple[Path, dict[str, str]]
 
@@ -81,12 +92,12 @@ def test_good_runs_beside_broken_ones_and_those_not_evaluated(show: Show, runs_f
     assert not app.exception
     assert [title.value for title in app.title] == [VIEWS[view]]
     assert bool(figures(app)) == (view in FIGURES)
-    if view not in ("runs", "differences", "curves"):
+    if view not in TRAINING:
         said = text(app)
         assert "workbench evaluate" in said and "still training" in said and "became NaN" in said
 
 
-@pytest.mark.parametrize("view", [view for view in VIEWS if view not in ("runs", "differences", "curves")])
+@pytest.mark.parametrize("view", [view for view in VIEWS if view not in TRAINING])
 def test_every_file_of_a_run_can_be_torn(show: Show, runs_folder: Folder, tmp_path: Path, view: str) -> None:
     folder, ids = runs_folder
     shutil.copytree(folder / ids["ddpm"], tmp_path / ids["ddpm"])

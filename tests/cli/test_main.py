@@ -21,6 +21,8 @@ TORCH_FREE = (
     ["doctor", "--help"],
     ["train", "--help"],
     ["app", "--help"],
+    ["import", "--help"],
+    ["export", "--help"],
     ["compare", "none"],
     ["train", "mocov"],
 )
@@ -66,7 +68,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "methods",
         "datasets",
     }
-    assert commands | {"app", "doctor", "demo"} <= {*words}
+    assert commands | {"app", "doctor", "demo", "import", "export"} <= {*words}
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

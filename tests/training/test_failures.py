@@ -15,7 +15,7 @@ from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs
 from workbench.training import checkpoint as ckpt
 from workbench.training import resume, start
-from workbench.training.monitor import KNNMonitor
+from workbench.training.monitor import FeatureMonitor
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_good_checkpoint(
@@ -93,7 +93,7 @@ def test_a_mistake_of_ours_is_a_traceback_but_the_run_says_that_it_failed(
 def test_the_best_checkpoint_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """best.json never names a checkpoint that was not written."""
     readings = iter([50.0, 40.0, 60.0])
-    monkeypatch.setattr(KNNMonitor, "__call__", lambda self, method: next(readings))
+    monkeypatch.setattr(FeatureMonitor, "__call__", lambda self, method: {"knn": next(readings)})
     save, calls = ckpt.save_file, []
 
     def full(tensors, path) -> None:

@@ -22,7 +22,7 @@ from workbench.methods import METHODS
 from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs, read_json, write_json
 from workbench.training import resume, start
-from workbench.training.monitor import KNNMonitor
+from workbench.training.monitor import FeatureMonitor
 
 TRAIN = "import json, sys; from workbench.training import start; start(sys.argv[1], json.loads(sys.argv[2]))"
 
@@ -152,7 +152,7 @@ def test_a_stop_at_the_end_of_an_epoch_leaves_out_nothing(tmp_path: Path, monkey
 
 def test_the_rate_leaves_out_what_is_not_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that reach over an epoch's end have the same images and seconds as the others."""
-    monkeypatch.setattr(KNNMonitor, "__call__", lambda self, method: time.sleep(0.3) or 50.0)
+    monkeypatch.setattr(FeatureMonitor, "__call__", lambda self, method: time.sleep(0.3) or {"knn": 50.0})
     run = start("vae", settings("vae", tmp_path) | {"log_every": 4})
     assert run is not None
     rows = [row for row in run.metrics() if "loss" in row]

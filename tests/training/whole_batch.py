@@ -31,12 +31,12 @@ def measured(method: str, changes: dict[str, Any], runs: str) -> dict[str, torch
     trainer.optimizer.step = lambda *_: None  # type: ignore[method-assign]
     trainer.optimizer.zero_grad = lambda *_, **__: None  # type: ignore[method-assign]
     images = next(iter(trainer.loader.epoch(0)))
-    result, norms = trainer.step(images, 0, 3, watch=True)
+    result = trainer.step(images, 0, 3)
     loss = result.loss.detach().clone()
     if trainer.world > 1:
         torch.distributed.all_reduce(loss)
         loss /= trainer.world
-    found = {"world": torch.tensor(trainer.world), "loss": loss, "norm": norms["grad_norm"]}
+    found = {"world": torch.tensor(trainer.world), "loss": loss, "norm": trainer.gradients.norms[0]}
     found |= {name: p.grad for name, p in trainer.method.named_parameters() if p.grad is not None}
     return found | {name: b for name, b in trainer.method.named_buffers() if "running" in name}
 

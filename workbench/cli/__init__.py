@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group
 
 from workbench import __version__
+from workbench.cli.options import KINDS_OF_WEIGHTS
 from workbench.errors import WorkbenchError
 
 TRAIN = Group.create_ordered("Train")
@@ -33,13 +34,16 @@ for _group, _module, _name, _help in (
     (TRAIN, "train", "train", "Train a method; `workbench train METHOD --help` lists its options."),
     (TRAIN, "train", "resume", "Continue an interrupted run exactly, or a finished one for more epochs."),
     (TRAIN, "demo", "demo", "Train mocov3, vae and ddpm on the same images, compare them and open the app."),
+    (TRAIN, "weights", "import", "Make a run of published weights: MoCo v3's, DeiT's, timm's or torchvision's."),
     (EVALUATE, "evaluate", "evaluate", "Measure what runs have learnt; the results are stored in them."),
     (EVALUATE, "compose", "compose", "Train a run per pair of augmentations and compare them, as SimCLR's figure 5."),
+    (EVALUATE, "sweep", "sweep", "Train the runs of a recipe, such as a table of a paper, and compare them."),
     (EVALUATE, "evaluate", "compare", "Print runs side by side with their baselines."),
     (EVALUATE, "report", "report", "Write a comparison with its conclusions to one file: HTML, Markdown, LaTeX, CSV."),
     (LOOK, "output", "embed", "Write a run's features of a data set to a file."),
     (LOOK, "output", "reconstruct", "Write images and what a run makes of them to a picture."),
     (LOOK, "output", "sample", "Write images that a run has drawn to a picture."),
+    (LOOK, "weights", "export", "Write a run's encoder for timm or as ONNX, with a model card."),
     (LOOK, "listing", "runs", "List the runs."),
     (LOOK, "serve", "app", "Open the app on the runs in the browser."),
     (KEEP, "actions", "tag", "Give a run tags, take them away, or print them."),
@@ -52,7 +56,10 @@ for _group, _module, _name, _help in (
     (OTHER, "listing", "datasets", "List the built-in data sets."),
     (OTHER, "doctor", "doctor", "Say what this machine has, and what is missing."),
 ):
-    app.command(f"workbench.cli.{_module}:{_name}", name=_name, help=_help, group=_group, sort_key=len([*app]))
+    _function = "import_" if _name == "import" else _name  # which no function can be called
+    _below = {"help_epilogue": KINDS_OF_WEIGHTS} if _name == "import" else {}
+    _place = f"workbench.cli.{_module}:{_function}"
+    app.command(_place, name=_name, help=_help, group=_group, sort_key=len([*app]), **_below)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -81,7 +81,7 @@ def _work_off(study: "Study", verbose: bool) -> "dict[Cell, str]":
         number, start = study.cells.index(cell) + 1, time.monotonic()
         name = f"cell {number} of {len(study.cells)}  {', '.join(cell)}"
         try:
-            with _training_output(verbose):
+            with training_output(verbose):
                 study.train(cell)
             row = study.measure(cell)
         except KeyboardInterrupt:
@@ -103,7 +103,7 @@ def _work_off(study: "Study", verbose: bool) -> "dict[Cell, str]":
 
 
 @contextmanager
-def _training_output(shown: bool) -> Iterator[None]:
+def training_output(shown: bool) -> Iterator[None]:
     """Context in which training says nothing, unless it is to be shown."""
     from workbench.training.progress import console
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from workbench import training
-from workbench.config import TrainConfig, flatten
+from workbench.config import TrainConfig
 from workbench.data.composition import TRANSFORMATIONS, Transformation, TwoViewConfig
 from workbench.errors import WorkbenchError, unknown
+from workbench.evaluation import cells
 from workbench.evaluation.composition_figure import heat_map
 from workbench.evaluation.context import Row
 from workbench.evaluation.features import Limits, Material, Spaces
@@ -26,14 +26,11 @@ from workbench.files import plain, read_json, replacing, write_json
 from workbench.methods import METHODS, load_method
 from workbench.metrics.intervals import bootstrap_mean
 from workbench.metrics.linear_probe import MAX_ITERATIONS, linear_probe
-from workbench.run import NOT_OF_THE_RECIPE, Run, now
-from workbench.store import list_runs
-from workbench.training.checkpoint import read_config
+from workbench.run import Run, now
 from workbench.training.hardware import pick_device
 from workbench.training.loop import resolve
 
 Cell = tuple[Transformation, ...]  # one name on the diagonal, elsewhere the row's and the column's
-NO_MATTER = NOT_OF_THE_RECIPE - {"seed", "epochs", "max_steps"}
 COLUMNS = ("model", "first", "second", "value", "low", "high", "validation", "dim", "run")
 
 
@@ -67,16 +64,14 @@ class Study:
         if any(split.labels is None for split in (self.dataset.train, self.dataset.val, self.dataset.test)):
             raise WorkbenchError(f"{self.dataset.name} has images without labels, which the linear probe needs.")
         self.config = config
-        self.steps = len(self.dataset.train) // config.batch_size * config.epochs
-        self.steps = self.steps if config.max_steps is None else min(self.steps, config.max_steps)
+        self.steps = cells.steps_of(config, self.dataset)
         self.cells = _cells(self.names)
         self.runs = self._runs()
         self.rows: list[Row] = self._known_rows()
 
     def is_trained(self, cell: Cell) -> bool:
         """Whether there is nothing left to train."""
-        checkpoint = self.runs[cell].checkpoint() if cell in self.runs else None
-        return checkpoint is not None and int(checkpoint.name.removeprefix("step-")) >= self.steps
+        return cells.is_trained(self.runs.get(cell), self.steps)
 
     def row(self, cell: Cell) -> Row | None:
         """A cell's result, if it has been measured."""
@@ -89,14 +84,7 @@ class Study:
             WorkbenchError: as training does.
             KeyboardInterrupt: training was asked to stop, and has saved.
         """
-        if self.is_trained(cell):
-            return
-        if cell in self.runs:
-            training.resume(self.runs[cell])
-            return
-        run = training.start(self.method, flatten(self._config(cell)))
-        assert run is not None  # only a dry run has none
-        self.runs[cell] = run
+        self.runs[cell] = cells.train(self.method, self._config(cell), self.runs.get(cell), self.steps)
 
     def measure(self, cell: Cell) -> Row:
         """The linear probe of a trained cell, with those of the baselines where they are missing; all is written."""
@@ -192,9 +180,9 @@ class Study:
         means: list[Row] = []
         for side, place in (("first", 0), ("second", -1)):
             for name in names:
-                cells = [cell for cell in _cells(names) if cell[place] == name]
-                found = [hit for cell in cells if (hit := hits.get(cell)) is not None]
-                if len(found) == len(cells):
+                members = [cell for cell in _cells(names) if cell[place] == name]
+                found = [hit for cell in members if (hit := hits.get(cell)) is not None]
+                if len(found) == len(members):
                     interval = bootstrap_mean(100.0 * np.mean(found, axis=0))._asdict()
                     means.append({side: name, "metric": "top1", **interval})
         return means
@@ -212,7 +200,7 @@ class Study:
         return {
             "method": self.method,
             "fingerprint": self.dataset.fingerprint,
-            "settings": plain(_recipe(replace(self.config, composition=None))),
+            "settings": plain(cells.settings_of(replace(self.config, composition=None))),
             "protocol": self.protocol,
         }
 
@@ -221,22 +209,9 @@ class Study:
 
     def _runs(self) -> dict[Cell, Run]:
         """By cell, the run that was trained with these settings on this data: a finished one, or else the newest."""
-        wanted = {cell: _recipe(self._config(cell)) for cell in _cells(TRANSFORMATIONS)}
-        found: dict[Cell, Run] = {}
-        for run in list_runs(self.folder / "runs"):
-            try:
-                method, config, _ = read_config(run)
-            except WorkbenchError:  # a foreign or torn directory
-                continue
-            cell = config.composition if isinstance(config, TwoViewConfig) else None
-            if cell not in wanted or method != self.method or _recipe(config) != wanted[cell]:
-                continue
-            data = run.info().get("data")
-            if not isinstance(data, dict) or data.get("fingerprint") != self.dataset.fingerprint:
-                continue
-            if cell not in found or (run.summary()["status"] == "finished" != found[cell].summary()["status"]):
-                found[cell] = run
-        return found
+        wanted = {cell: (self.method, self._config(cell)) for cell in _cells(TRANSFORMATIONS)}
+        found = cells.find(self.folder / "runs", wanted, self.dataset.fingerprint)
+        return {cell: run for (cell, seed), run in found.items() if seed == self.config.seed}
 
     def _known_rows(self) -> list[Row]:
         """The rows of ``composition.json`` that hold for the runs that are there."""
@@ -279,8 +254,3 @@ def _is_row(row: Any) -> bool:
 
 def _cell(row: Row) -> Cell:
     return (row["first"],) if row["second"] is None else (row["first"], row["second"])
-
-
-def _recipe(config: TrainConfig) -> dict[str, Any]:
-    """The settings that make a run what it is."""
-    return {key: value for key, value in flatten(config).items() if key not in NO_MATTER}

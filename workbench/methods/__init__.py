@@ -38,6 +38,17 @@ METHODS: dict[str, Entry] = {
     "ddpm": Entry(
         "DDPM", "generative", "Denoising diffusion with a U-Net", "Ho, Jain, Abbeel 2020", ("reconstructs", "samples")
     ),
+    "supervised": Entry(
+        "Supervised",
+        "supervised",
+        "A classifier on the encoders of mocov3, trained on labels",
+        "Touvron et al. 2021",
+        (),
+    ),
+}
+
+IMPORTED: dict[str, Entry] = {  # cannot be trained: `workbench import` makes runs of it
+    "encoder": Entry("Encoder", "imported", "An encoder that was trained elsewhere", "", ()),
 }
 
 
@@ -47,8 +58,8 @@ def load_method(name: str) -> tuple[type[Method], type[TrainConfig]]:
     Raises:
         WorkbenchError: there is no such method.
     """
-    if name not in METHODS:
+    entry = METHODS.get(name) or IMPORTED.get(name)
+    if entry is None:
         raise unknown("method", name, METHODS)
-    module = import_module(f"workbench.methods.{name}")
-    class_name = METHODS[name].class_name
+    module, class_name = import_module(f"workbench.methods.{name}"), entry.class_name
     return getattr(module, class_name), getattr(module, class_name + "Config")

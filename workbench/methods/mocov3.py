@@ -9,9 +9,8 @@ copy of encoder and projector, keys k. Each query must find the key of the same 
 """
 
 import math
-import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -23,40 +22,17 @@ from workbench.data.composition import TwoViewConfig, two_views
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, Couples, ImageSpec, Layer, Method, Step
 from workbench.networks.distributed import gather, world
+from workbench.networks.encoder import EncoderOptions, encoder, features, fitting_patch, normalisation, places
 from workbench.networks.heads import mlp_head
 from workbench.networks.momentum import MomentumCopy
-from workbench.networks.resnet import resnet
-from workbench.networks.vit import SIZES, MLPNorm, Position, Stem, Token, vit
 
 BatchNorms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoCoV3Config(TwoViewConfig):
+class MoCoV3Config(EncoderOptions, TwoViewConfig):
     """MoCo v3's own options."""
 
-    backbone: Literal["vit", "vit_tiny", "vit_small", "vit_base", "vit_large", "vit_huge", "resnet18", "resnet50"] = (
-        "vit"
-    )
-    """Encoder; vit is one of the width, depth and heads below."""
-    patch: Annotated[int, Range(1)] = 4
-    """Side of a ViT's patch in pixels."""
-    width: Annotated[int, Range(1)] = 192
-    """Width of the ViT."""
-    depth: Annotated[int, Range(1)] = 12
-    """Blocks of the ViT."""
-    heads: Annotated[int, Range(1)] = 3
-    """Attention heads of the ViT."""
-    stem: Stem = "patch"
-    """How a ViT sees pixels: one linear projection per patch, or a few convolutions."""
-    frozen_patch: bool = True
-    """Leave the ViT's random patch projection untrained, which makes training stable."""
-    position: Position = "sincos"
-    """A ViT's position embedding."""
-    token: Token = "class"
-    """What a ViT's image vector is: the class token, or the mean of the patches."""
-    mlp_norm: MLPNorm = "layer"
-    """Norm in a ViT's MLP blocks; with batch it is the paper's ViT-BN."""
     hidden: Annotated[int, Range(1)] = 4096
     """Hidden width of projector and predictor."""
     out_dim: Annotated[int, Range(1)] = 256
@@ -82,19 +58,10 @@ class MoCoV3Config(TwoViewConfig):
     solarise: Annotated[tuple[float, float], Range(0, 1)] = (0.0, 0.2)
     """Probability of solarisation in each of the two views."""
 
-    @property
-    def is_vit(self) -> bool:
-        return self.backbone.startswith("vit")
-
-    @property
-    def vit_size(self) -> tuple[int, int, int]:
-        """Width, blocks and heads of the ViT."""
-        return SIZES.get(self.backbone, (self.width, self.depth, self.heads))
-
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
         small = size <= 64
-        patch = max(p for p in (1, 2, 4, 8, 16, 32) if size % p == 0 and 4 * p <= max(size, 4))
+        patch = fitting_patch(size)
         return {
             "cpu": {
                 "patch": patch,
@@ -162,39 +129,11 @@ class MoCoV3(Method, Couples):
         self.config = config
         if config.batch_size < 2:
             raise WorkbenchError("MoCo v3 tells the images of a batch apart: --batch-size must be at least 2.")
-        if config.is_vit:
-            width, depth, heads = config.vit_size
-            if config.stem == "patch" and config.frozen_patch and images.channels * config.patch**2 > width:
-                warnings.warn(
-                    f"The frozen random projection maps {images.channels * config.patch**2} values of a patch to "
-                    f"{width}, which loses information; a larger --width or a smaller --patch keeps it.",
-                    stacklevel=2,
-                )
-            self.backbone: nn.Module = vit(
-                images.size,
-                images.channels,
-                config.patch,
-                width,
-                depth,
-                heads,
-                config.stem,
-                config.frozen_patch,
-                config.position,
-                config.token,
-                config.mlp_norm,
-            )
-            features, layers = width, 3
-            self.default_feature = "class_token" if config.token == "class" else "pooled_patches"
-            self.first_block, self.last_block = "backbone.patch_embed", f"backbone.blocks.{depth - 1}"
-            if config.stem == "patch" and config.frozen_patch:
-                self.first_block = "backbone.blocks.0"
-        else:
-            self.backbone, features = resnet(
-                "resnet50" if config.backbone == "resnet50" else "resnet18", images.channels, images.size
-            )
-            layers, self.default_feature = 2, "pooled"
-            self.first_block, self.last_block = "backbone.conv1", "backbone.layer4"
-        self.projector = mlp_head(layers, features, config.hidden, config.out_dim, norm=config.head_norm)
+        self.backbone, width = encoder(config, images.channels, images.size)
+        self.default_feature = config.default_feature
+        self.first_block, self.last_block = (f"backbone.{part}" for part in config.ends)
+        layers = 3 if config.is_vit else 2
+        self.projector = mlp_head(layers, width, config.hidden, config.out_dim, norm=config.head_norm)
         self.predictor: nn.Module = nn.Identity()
         if config.predictor:
             self.predictor = mlp_head(
@@ -203,11 +142,11 @@ class MoCoV3(Method, Couples):
         self.momentum_backbone = MomentumCopy(self.backbone)
         self.momentum_projector = MomentumCopy(self.projector)
         self.has_batch_norm = any(isinstance(module, BatchNorms) for module in self.backbone.modules())
-        mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if images.channels == 3 else ((0.5,), (0.25,))
+        mean, std = normalisation(images.channels)
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     @classmethod
     def augmentations(cls, config: MoCoV3Config, images: ImageSpec) -> tuple[View, ...]:
@@ -268,46 +207,10 @@ class MoCoV3(Method, Couples):
         return (images - self.mean) / self.std
 
     def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        images = self._normalise(images)
-        if not self.config.is_vit:
-            pooled = self.backbone(images)
-            return {"pooled": pooled, "projector": self.projector(pooled)}
-        tokens = self.backbone.forward_features(images)  # type: ignore[operator]
-        found = self._readings(tokens, ("class_token", "pooled_patches"))
+        found = features(self.backbone, self._normalise(images))
         return found | {"projector": self.projector(found[self.default_feature])}
 
-    def _readings(self, tokens: Tensor, names: tuple[str, str]) -> dict[str, Tensor]:
-        """The class token, if there is one, and the mean of the patches, of tokens (B, N, width)."""
-        if self.config.token == "mean":
-            return {names[1]: tokens.mean(dim=1)}
-        return {names[0]: tokens[:, 0], names[1]: tokens[:, 1:].mean(dim=1)}
-
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        images = self._normalise(images)
-        found = self._blocks(images) if self.config.is_vit else self._stages(images)
+        found = {Layer(*place): value for place, value in places(self.backbone, self._normalise(images)).items()}
         last = next(layer for layer in found if layer.space == self.default_feature)
         return found | {Layer("projector", "projector", last.depth + 1, last.reading): self.projector(found[last])}
-
-    def _blocks(self, images: Tensor) -> dict[Layer, Tensor]:
-        """Features of the ViT's stem and blocks for normalised images."""
-        backbone: Any = self.backbone
-        tokens = backbone.embed(images)
-        stem = self._readings(tokens, ("", "stem"))["stem"]  # the class token knows nothing yet
-        found = {Layer("stem", "stem", 0): stem}
-        for depth, block in enumerate(backbone.blocks, start=1):
-            tokens, name, spaces = block(tokens), f"block_{depth}", (f"block_{depth}", f"block_{depth} patches")
-            if depth == len(backbone.blocks):
-                tokens, spaces = backbone.norm(tokens), ("class_token", "pooled_patches")
-            for space, value in self._readings(tokens, spaces).items():
-                found[Layer(space, name, depth, "class token" if space == spaces[0] else "mean")] = value
-        return found
-
-    def _stages(self, images: Tensor) -> dict[Layer, Tensor]:
-        """Features of the ResNet's stem and stages for normalised images."""
-        backbone: Any = self.backbone
-        x = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(images))))
-        found = {Layer("stem", "stem", 0): x.mean(dim=(2, 3))}
-        for depth in (1, 2, 3, 4):
-            x = getattr(backbone, f"layer{depth}")(x)
-            found[Layer("pooled" if depth == 4 else f"stage_{depth}", f"stage_{depth}", depth)] = x.mean(dim=(2, 3))
-        return found

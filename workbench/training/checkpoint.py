@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -198,6 +199,39 @@ def load_weights(method: Method, folder: Path, device: torch.device) -> None:
         raise WorkbenchError(f"The weights in {folder} belong to a different network: {first}") from None
 
 
+def load_encoder(method: Method, run: Run, folder: Path) -> None:
+    """Load the encoder alone of a run of another method, into a momentum encoder too.
+
+    Raises:
+        WorkbenchError: the two methods have no encoder in common, or see pixels otherwise.
+    """
+    name, config, _ = read_config(run)
+    file, prefix, copy = folder / "model.safetensors", "backbone.", "momentum_backbone.module."
+    try:
+        state = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise WorkbenchError(f"The weights {file} cannot be read: {error}") from None
+    state, own = {key: value for key, value in state.items() if key.startswith(prefix)}, method.state_dict()
+    missing = [key for key in own if key.startswith(prefix) and key not in state]
+    other = [key for key, value in state.items() if key not in own or own[key].shape != value.shape]
+    if not state or missing or other:
+        first = f" ({(other or missing)[0]} differs)" if state else ""
+        raise WorkbenchError(
+            f"The run {run.id} of {name} has no encoder like this one to start from{first}; give this one the same "
+            f"--backbone, size and images ({run.path / 'config.yaml'} tells them)."
+        )
+    for statistic in ("mean", "std"):
+        given, wanted = getattr(config, statistic, None), getattr(method, statistic, None)
+        if given is not None and wanted is not None and not torch.allclose(torch.tensor(given), wanted.flatten().cpu()):
+            raise WorkbenchError(
+                f"The encoder of {run.id} takes pixels less {getattr(config, 'mean', None)} divided by "
+                f"{getattr(config, 'std', None)}, which this method does not; "
+                f"fine-tune it with `workbench evaluate {run.id} --only finetune`."
+            )
+    copies = {key.replace(prefix, copy, 1): value for key, value in state.items()}
+    method.load_state_dict(own | state | {key: value for key, value in copies.items() if key in own})
+
+
 def no_checkpoint(run: Run, which: Which = "last") -> WorkbenchError:
     """Why a run has no such checkpoint, and what helps."""
     if which == "best" and run.checkpoint() is not None:
@@ -224,7 +258,9 @@ def load_method_from(run: Run, which: Which = "last", device: torch.device | Non
     if folder is None:
         raise no_checkpoint(run, which)
     images = image_spec(run)
-    method = method_class(config, images).to(device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on sizes, to who trains
+        method = method_class(config, images).to(device)
     load_weights(method, folder, device)
     method.eval()
     step = int(folder.name.removeprefix("step-"))
@@ -247,4 +283,6 @@ def build_untrained(run: Run, device: torch.device, seed: int = 0) -> Method:
     """The run's network with random weights, as the baseline ``untrained:<method>``."""
     _, config, method_class = read_config(run)
     torch.manual_seed(seed)
-    return method_class(config, image_spec(run)).to(device).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        return method_class(config, image_spec(run)).to(device).eval()

@@ -41,6 +41,8 @@ def resolve(method: str, settings: Mapping[str, Any], where: str = "") -> tuple[
     preset = asked.preset if asked.preset != "auto" else "published" if device.type == "cuda" else "cpu"
     chosen = config_class.presets(dataset.size)[preset]
     config = replace_flat(config_class(), chosen | dict(settings), where)
+    labelled = dataset.train.labels is not None
+    config = config.for_classes(len(dataset.classes or ()) if labelled else None, dataset.name)
     precision: Any = pick_precision(config.precision, device)
     if config.data not in datasets.CATALOGUE:  # so that the run can be read from any folder
         config = replace(config, data=str(Path(config.data).expanduser().resolve()))
@@ -123,6 +125,11 @@ def _resumed(run: Run, epochs: int | None, device: Device | None) -> tuple[Train
     folder = run.checkpoint()
     if folder is None and run.had_checkpoint():
         raise ckpt.no_checkpoint(run)
+    if folder is not None and not (folder / "training.pt").exists():
+        raise WorkbenchError(
+            f"The run {run.id} has weights and no state of an optimiser, as imported ones have none; "
+            f"start a new run with --init {run.id}."
+        )
     with memory_to_spare(smaller(config)):
         trainer = Trainer(name, config, dataset)
         if folder is None:
@@ -153,7 +160,10 @@ def _initial_weights(trainer: Trainer) -> None:
     folder = source.checkpoint()
     if folder is None:
         raise ckpt.no_checkpoint(source)
-    ckpt.load_weights(trainer.method, folder, trainer.device)
+    if ckpt.read_config(source)[0] == trainer.name:
+        ckpt.load_weights(trainer.method, folder, trainer.device)
+    else:
+        ckpt.load_encoder(trainer.method, source, folder)
 
 
 def _describe(trainer: Trainer) -> None:
@@ -179,7 +189,7 @@ def _estimate(trainer: Trainer) -> None:
     rounds = []
     for step, images in zip(range(3), _endless(trainer), strict=False):
         began = time.perf_counter()
-        result, _ = trainer.step(images, 0, step)
+        result = trainer.step(images, 0, step)
         float(result.loss.detach())
         rounds.append(time.perf_counter() - began)
     (parameters, trainable), seconds = trainer.parameters(), min(rounds)

@@ -1,23 +1,25 @@
 """One stretch of training a run: steps, rows of metrics, monitor, checkpoints, and how it ends."""
 
 import time
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from workbench import store
 from workbench.config import TrainConfig
 from workbench.errors import WorkbenchError
-from workbench.networks.distributed import any_of, average
+from workbench.metrics.stability import Collapse, collapses
+from workbench.networks.distributed import any_of
+from workbench.run import GRADIENTS
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
 from workbench.training.hardware import memory_to_spare, peak_memory_mb
-from workbench.training.monitor import KNNMonitor
+from workbench.training.monitor import FeatureMonitor
 from workbench.training.progress import StopSignals, TrainingProgress, console, duration
 from workbench.training.trainer import Trainer
+from workbench.training.window import Window
 
 SUMMARY_SECONDS = 2.0
 
@@ -26,26 +28,6 @@ def smaller(config: TrainConfig) -> str:
     """What to lower where the memory does not suffice."""
     more = "" if config.accumulate > 1 else ", compute it in parts with --accumulate"
     return f"lower --batch-size (now {config.batch_size}){more}, or lower --data.image-size or the size of the model"
-
-
-class _Window:
-    """Running means of the loss and its terms since the last row, kept on the device, and the seconds they took."""
-
-    def __init__(self) -> None:
-        self.steps, self.seconds, self.sums = 0, 0.0, dict[str, Tensor]()
-
-    def add(self, loss: Tensor, logs: Mapping[str, Tensor]) -> None:
-        self.steps += 1
-        for name, value in {"loss": loss.detach(), **logs}.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-
-    def pop(self) -> dict[str, float]:
-        """The means over steps and processes; a new window begins."""
-        sums = [value.float() for value in self.sums.values()]
-        average(sums)
-        means = {name: float(value) / self.steps for name, value in zip(self.sums, sums, strict=True)}
-        self.__init__()
-        return means
 
 
 class Session:
@@ -59,13 +41,16 @@ class Session:
         self.leads, self.stopping = trainer.rank == 0, False
         self.step, self.seconds, self.last_row = 0, 0.0, dict[str, Any]()
         self.snapshots = list[int]()
-        self.window, self.last_summary = _Window(), 0.0
+        self.window, self.last_summary = Window(), 0.0
         rows = run.metrics()
         self.losses = [row["loss"] for row in rows if "loss" in row]
         self.readings = [row["knn"] for row in rows if "knn" in row]
-        self.monitor, data = None, trainer.dataset
-        if self.leads and self.config.monitor_every and data.train.labels is not None and data.val.labels is not None:
-            self.monitor = KNNMonitor(data, self.config.batch_size, trainer.device)
+        self.health = [row for row in rows if "normalised_std" in row]
+        self.collapses, self.monitor = self._collapses(), None
+        if self.leads and self.config.monitor_every and len(trainer.dataset.val):
+            self.monitor = FeatureMonitor(
+                trainer.dataset, self.config.batch_size, trainer.device, trainer.views, self.config.seed
+            )
 
     def train(self, folder: Path | None = None) -> None:
         """Train on from the checkpoint in ``folder``; failures are written into the run before they are raised."""
@@ -81,6 +66,8 @@ class Session:
                 self.lap = time.perf_counter()
                 self._snapshot()
                 if self.leads:
+                    names = {"layers": self.trainer.gradients.names, "first": self.trainer.method.first_block}
+                    self.run.update_info(gradients=names, collapses=[asdict(one) for one in self.collapses])
                     ckpt.keep_snapshots(self.run, self.step, self.snapshots)
                 while self.step < self.trainer.steps and not self.stopping:
                     self._epoch(stop, progress)
@@ -104,12 +91,12 @@ class Session:
         epoch, within = divmod(self.step, trainer.steps_per_epoch)
         for images in trainer.loader.epoch(epoch, within):
             watch = (self.step + 1) % config.log_every == 0 or self.step + 1 == trainer.steps
-            result, norms = trainer.step(images, epoch, self.step, watch)
+            result = trainer.step(images, epoch, self.step)
             self.window.add(result.loss, result.logs)
             self.step += 1
             self._snapshot()
             if watch:
-                self._log(norms)
+                self._log()
                 progress.update(self.step, self.last_row)
             if self.step >= trainer.steps:
                 break
@@ -133,22 +120,24 @@ class Session:
             ckpt.save_snapshot(self.run, self.step, self.trainer.method)
             self.lap += time.perf_counter() - began  # training time and rate leave the writing out
 
-    def _log(self, norms: Mapping[str, Tensor]) -> None:
+    def _log(self) -> None:
         """Write a row of metrics: the one place where the loop waits for the device."""
         self._check_finite()
         self._lap()
+        gradients = self.trainer.gradients.pop()
         rate = self.window.steps * self.config.batch_size / self.window.seconds
         self.last_row = {
             **self._where(),
             **self.window.pop(),
             "lr": self.trainer.optimizer.param_groups[0]["lr"],
             "images_per_second": rate,
-            **{name: float(norm) for name, norm in norms.items()},
+            **gradients.norms,
             "memory_mb": peak_memory_mb(self.trainer.device),
         }
         if not self.leads:
             return
         self.run.log(self.last_row)
+        self.run.log({"step": self.step, **gradients.layers}, GRADIENTS)
         self.losses.append(self.last_row["loss"])
         if time.time() - self.last_summary > SUMMARY_SECONDS:
             self._summarise()
@@ -161,23 +150,44 @@ class Session:
         text = f"epoch {epoch}/{-(-self.trainer.steps // self.trainer.steps_per_epoch)}"
         if self.last_row:
             text += f"  loss {self.last_row['loss']:.4g}  {self.last_row['images_per_second']:.0f} images/s"
-        best = None
+        best, told = None, ""
         if self.monitor is not None and (done or epoch % config.monitor_every == 0):
             self._check_finite()  # which also waits for the device
             self._lap()
-            knn = self.monitor(self.trainer.method)
+            reading = self.monitor(self.trainer.method)
             self.lap = time.perf_counter()  # training time and rate leave the monitor out
-            self.run.log({**self._where(), "knn": knn})
-            self.readings.append(knn)
-            text += f"  kNN {knn:.1f} %"
-            former = ckpt.best_value(self.run)
-            best = knn if former is None or knn > former else None
+            self.run.log({**self._where(), **reading})
+            if (knn := reading.get("knn")) is not None:
+                self.readings.append(knn)
+                text += f"  kNN {knn:.1f} %"
+                former = ckpt.best_value(self.run)
+                best = knn if former is None or knn > former else None
+            told = self._watch_collapse(reading)
         if not done:
             text += f"  {duration((self.trainer.steps - self.step) * self.seconds / self.step)} left"
-        progress.epoch(text)
+        progress.epoch(text + told)
         if best is not None or done or epoch % config.checkpoint_every == 0:
             self._save(best)
         self._summarise()
+
+    def _watch_collapse(self, reading: dict[str, float]) -> str:
+        """What to say where features collapse with this reading, or are no longer collapsed; kept in ``run.json``."""
+        if "normalised_std" not in reading:
+            return ""
+        self.health.append({"step": self.step, **reading})
+        before, self.collapses = self.collapses, self._collapses()
+        if self.collapses == before:
+            return ""
+        self.run.update_info(collapses=[asdict(one) for one in self.collapses])
+        if new := [one for one in self.collapses if one not in before and one.until is None]:
+            return f"\n[bold red]Collapse[/] at step {self.step}: {new[0].reason}; lower --optim.lr or start anew."
+        return f"\nThe collapse is over at step {self.step}."
+
+    def _collapses(self) -> list[Collapse]:
+        steps = [row["step"] for row in self.health]
+        return collapses(
+            steps, *([row.get(key) for row in self.health] for key in ("normalised_std", "effective_rank"))
+        )
 
     def _where(self) -> dict[str, Any]:
         epoch = self.step / self.trainer.steps_per_epoch
@@ -214,6 +224,7 @@ class Session:
         state = {
             "step": self.step,
             "seconds": self.seconds,
+            "gradients": self.trainer.gradients.state(),
             "window_steps": self.window.steps,
             "window_seconds": self.window.seconds,
             "window": {name: float(value) for name, value in self.window.sums.items()},
@@ -226,6 +237,8 @@ class Session:
         state = ckpt.load_training_state(folder)
         self.trainer.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        if "gradients" in state:
+            self.trainer.gradients.load_state(state["gradients"])
         self.window.steps, self.window.seconds = int(state["window_steps"]), float(state["window_seconds"])
         self.window.sums = {
             name: torch.tensor(value, device=self.trainer.device) for name, value in state["window"].items()
@@ -243,6 +256,7 @@ class Session:
             epochs=trainer.steps / trainer.steps_per_epoch,
             loss=self.last_row.get("loss"),
             knn_monitor=self.readings[-1] if self.readings else None,
+            collapse=next((one.reason for one in self.collapses if one.until is None), None),
             images_per_second=self.last_row.get("images_per_second"),
             eta_seconds=(trainer.steps - self.step) * seconds / max(self.step, 1),
             seconds=self.seconds,

@@ -6,7 +6,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.config import TrainConfig
@@ -20,8 +19,8 @@ from workbench.networks.batch_norm import synchronise
 from workbench.networks.distributed import average
 from workbench.networks.momentum import MomentumCopy
 from workbench.training.accumulate import step_in_parts
+from workbench.training.gradients import GradientWatch
 from workbench.training.hardware import describe_hardware, describe_versions, keep_freed_memory
-from workbench.training.monitor import gradient_norms, submodule
 from workbench.training.optim import build, learning_rate
 
 
@@ -77,18 +76,18 @@ class Trainer:
             self.method.compile_networks()
         self.views = method_class.augmentations(config, self.images)
         self.optimizer = build(self.method, config.optim, self.device)
+        self.gradients = GradientWatch(self.method, self.device)
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=self.device)
 
-    def step(self, images: Images, epoch: int, step: int, watch: bool = False) -> tuple[Step, dict[str, Tensor]]:
+    def step(self, images: Images, epoch: int, step: int) -> Step:
         """Update the weights once. Nothing in here waits for the device.
 
         Args:
             images: this process's share of the batch.
             step: counted from 0.
-            watch: compute gradient norms.
 
         Returns:
-            the loss with its terms, and the gradient norms.
+            the loss with its terms.
         """
         config, progress = self.config, step / self.steps
         keys = keyed.sample_keys(config.seed, epoch, images.ids)
@@ -100,10 +99,7 @@ class Trainer:
         self.method.before_step(progress)
         result = self._losses(Batch(views, keys, images.labels), progress, step)
         average([parameter.grad for parameter in self.method.parameters() if parameter.grad is not None])
-        norms: dict[str, Tensor] = {}
-        if watch:
-            first, last = (submodule(self.method, path) for path in (self.method.first_block, self.method.last_block))
-            norms = gradient_norms(self.method, first, last)
+        self.gradients.update()
         if config.optim.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), config.optim.clip)
         self.optimizer.step()
@@ -111,7 +107,7 @@ class Trainer:
         self.method.after_step(progress)
         bad = (self.first_bad < 0) & ~torch.isfinite(result.loss.detach())
         self.first_bad = torch.where(bad, step + 1, self.first_bad)
-        return result, norms
+        return result
 
     def _losses(self, batch: Batch, progress: float, step: int) -> Step:
         """The loss of this process's share; its gradients are left in the parameters."""

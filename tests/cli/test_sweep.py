@@ -1,0 +1,295 @@
+"""``workbench sweep``: a small recipe from end to end, what is kept of it, and what is refused."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.training.tiny import COMMON, TINY
+from workbench import training
+from workbench.cli import main
+from workbench.errors import WorkbenchError
+from workbench.evaluation import sweep_recipe
+from workbench.evaluation.groups import over_seeds
+from workbench.evaluation.sweep import Sweep
+from workbench.evaluation.sweep_figure import figure
+from workbench.evaluation.sweep_results import markdown
+from workbench.store import Run, list_runs
+
+EASY = {key: value for key, value in COMMON.items() if key != "device"} | {"epochs": 2, "monitor_every": 1}
+RECIPE: dict[str, Any] = {
+    "title": "Prediction head | tiny",
+    "method": "mocov3",
+    "figure": "curve",
+    "settings": EASY | TINY["mocov3"],
+    "cells": {"with": {}, "without": {"predictor": False}},
+    "scales": {"tiny": {}, "small": {"cells": {"labels": {"method": "supervised"}}, "transfer_to": "shapes"}},
+    "published": [{"source": "a paper", "setting": "ViT-B on ImageNet", "values": {"with": 76.5, "other": 70}}],
+}
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(RECIPE | changes, sort_keys=False))
+    return file
+
+
+def command(folder: Path, *more: str) -> int:
+    return main(["sweep", str(folder / "tiny.yaml"), "--output", str(folder / "made"), "--device", "cpu", *more])
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "made" / "sweep.json").read_text())
+
+
+def rows(folder: Path, measure: str = "linear", model: str = "run") -> dict[tuple[str, int], float]:
+    found = [row for row in record(folder)["rows"] if (row["measure"], row["model"]) == (measure, model)]
+    return {(row["cell"], row["seed"]): row["value"] for row in found}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recipe and its finished sweep of two cells and two seeds."""
+    folder = tmp_path_factory.mktemp("sweep")
+    written(folder)
+    assert command(folder, "--seeds", "2") == 0
+    return folder
+
+
+@pytest.fixture
+def sweep(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(made, tmp_path / "copy")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How training was called, beside being called."""
+    found: list[str] = []
+    for name in ("start", "resume"):
+        real = getattr(training, name)
+
+        def noted(*args: Any, name: str = name, real: Any = real) -> Any:
+            found.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(training, name, noted)
+    return found
+
+
+def test_every_cell_and_seed_is_a_run(made: Path) -> None:
+    runs = list_runs(made / "made" / "runs")
+    told = sorted(
+        (yaml.safe_load(run.config_text())["predictor"], run.info()["seed"], run.info()["name"]) for run in runs
+    )
+    assert told == [(False, 0, "without"), (False, 1, "without"), (True, 0, "with"), (True, 1, "with")]
+    assert {run.summary()["status"] for run in runs} == {"finished"}
+
+
+def test_rows_are_those_of_the_runs_and_means_are_over_seeds(made: Path) -> None:
+    content = record(made)
+    runs = {run.id: run for run in list_runs(made / "made" / "runs")}
+    for row in (row for row in content["rows"] if row["model"] == "run"):
+        own = runs[row["run"]].evaluation(row["measure"])
+        (found,) = [r for r in own["rows"] if r["model"] == "run" and r["space"] == own["default"] == "class_token"]
+        assert (row["value"], row["low"], row["high"]) == (found["value"], found["low"], found["high"])
+    assert list(rows(made)) == [("with", 0), ("with", 1), ("without", 0), ("without", 1)]
+    assert len(rows(made, model="untrained:mocov3")) == 4
+    pixels = [row for row in content["rows"] if row["model"] == "pixels"]
+    assert [row["measure"] for row in pixels] == ["knn", "linear"] and all(row["cell"] is None for row in pixels)
+    means = {(row["cell"], row["model"], row["measure"]): row for row in content["means"]}
+    values = [rows(made)["with", 0], rows(made)["with", 1]]
+    expected = over_seeds(values, "top1")
+    mean = means["with", "run", "linear"]
+    assert (mean["value"], mean["low"], mean["high"]) == pytest.approx(tuple(expected)) and mean["interval"] == "seeds"
+    assert means[None, "pixels", "linear"]["interval"] == "images"
+    scores = {cell: means[cell, "run", "linear"]["validation"] for cell in ("with", "without")}
+    assert content["best"] == max(scores, key=lambda cell: scores[cell])
+
+
+def test_the_same_numbers_as_csv_table_and_figure(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content, folder = record(made), made / "made"
+    with open(folder / "sweep.csv", newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line["value"]) for line in lines] == [row["value"] for row in (*content["rows"], *content["means"])]
+    assert {line["interval"] for line in lines if line["seed"] == "mean"} == {"images", "seeds"}
+    table = (folder / "sweep.md").read_text()
+    linear = {row["cell"]: row for row in content["means"] if (row["model"], row["measure"]) == ("run", "linear")}
+    line = next(line for line in table.splitlines() if line.startswith(("| with |", "| **with** |")))
+    assert f"{linear['with']['value']:.1f} [" in line and line.endswith("| 76.5 |")
+    assert "Published: ViT-B on ImageNet (a paper): with 76.5, other 70.0." in table and "Student's t" in table
+    drawn = ElementTree.parse(folder / "sweep.svg").getroot()
+    texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"with", "without", "other", "76.5", "70.0"} <= set(texts)
+    assert any(text and text.startswith("published: ViT-B on ImageNet") for text in texts)
+    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}polyline"))) == 2 * (2 + 1)  # each seed and the mean
+    assert all(len(curve["knn"]) == len(curve["epoch"]) == 2 for curve in content["curves"])
+
+
+def test_nothing_is_done_twice(sweep: Path, calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    before = rows(sweep)
+    assert command(sweep) == 0  # with one seed
+    assert calls == [] and rows(sweep) == before  # the second one stays
+    assert capsys.readouterr().err.splitlines() == ["2 of 2 runs were there already."]
+
+
+def test_what_is_missing_is_done_again_and_comes_out_the_same(sweep: Path, calls: list[str]) -> None:
+    before = rows(sweep)
+    names = [row["run"] for row in record(sweep)["rows"] if (row["measure"], row["model"]) == ("knn", "run")]
+    first, second, third, fourth = (sweep / "made" / "runs" / name for name in names)
+    shutil.rmtree(first)
+    (second / "evaluations" / "linear.json").unlink()
+    shutil.rmtree(third / "checkpoints")  # measured already
+    shutil.rmtree(fourth / "checkpoints")
+    (fourth / "evaluations" / "linear.json").unlink()
+    assert command(sweep, "--seeds", "2") == 0
+    assert calls == ["start", "start"] and rows(sweep) == before
+
+
+def test_only_some_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path)
+    assert command(tmp_path, "--only", "without") == 0
+    assert set(rows(tmp_path)) == {("without", 0)}
+    assert "One seed (0): 95 % bootstrap intervals over test images" in capsys.readouterr().out
+    assert command(tmp_path, "--only", "wihtout") == 2
+    assert 'Unknown cell "wihtout"' in capsys.readouterr().err
+
+
+def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, cells={"bad": {"optim.lr": 1e30, "optim.warmup_epochs": 0}, "good": {}})
+    assert command(tmp_path) == 2
+    told = capsys.readouterr()
+    assert "error: bad, seed 0 failed: The loss is not finite" in told.err and "Traceback" not in told.err
+    assert set(rows(tmp_path)) == {("good", 0)}
+    assert [failure["cell"] for failure in record(tmp_path)["failures"]] == ["bad"]
+    assert "The cell bad, seed 0, failed: The loss is not finite" in (tmp_path / "made" / "sweep.md").read_text()
+
+
+def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:
+    recipe = sweep_recipe.load(str(written(tmp_path)), "tiny", {"device": "cpu"})
+    study = Sweep(recipe, tmp_path / "made")
+    done = list(study.work_off(study.jobs(), ["0", "1"]))
+    assert [failed for _, failed in done] == [None, None]
+    whole = rows(made)
+    assert rows(tmp_path) == {key: whole[key] for key in (("with", 0), ("without", 0))}
+    hosts = {run.summary()["pid"] for run in list_runs(tmp_path / "made" / "runs")}
+    assert len(hosts) == 2 and os.getpid() not in hosts
+
+
+def test_stopped_it_goes_on_from_there(tmp_path: Path) -> None:
+    written(tmp_path, settings=EASY | TINY["mocov3"] | {"epochs": 40})
+    words = ["-W", "ignore", "-m", "workbench", "sweep", str(tmp_path / "tiny.yaml"), "--device", "cpu"]
+    words += ["--output", str(tmp_path / "made")]
+    process = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        runs = list_runs(tmp_path / "made" / "runs")
+        if runs and len(runs[0].metrics()) > 5:
+            process.send_signal(signal.SIGINT)
+            break
+        time.sleep(0.01)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Stopped; the same command goes on from there." in told
+    (run,) = list_runs(tmp_path / "made" / "runs")
+    assert run.summary()["status"] == "interrupted"
+    assert command(tmp_path, "--only", "with") == 0
+    assert [Run(run.path).summary()["status"]] == ["finished"] and set(rows(tmp_path)) == {("with", 0)}
+
+
+def test_another_method_and_transfer(tmp_path: Path) -> None:
+    """Settings that only the recipe's own method has are left out for a cell of another."""
+    written(tmp_path)
+    assert command(tmp_path, "--scale", "small") == 0
+    assert set(rows(tmp_path, "transfer")) == {("labels", 0)}
+    assert set(rows(tmp_path, "transfer", "untrained:supervised")) == {("labels", 0)}
+    assert record(tmp_path)["cells"][0]["method"] == "supervised"
+
+
+def test_a_dry_run_lists_cells_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path)
+    assert command(tmp_path, "--dry-run", "--seeds", "3") == 0
+    told = capsys.readouterr().out
+    assert "2 cells, 6 runs, 6 to do" in told and "- without (mocov3; predictor False): 3 runs of about" in told
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "said"),
+    [
+        ({"titel": "x"}, [], 'Unknown key "titel" in'),
+        ({"method": "mocov4"}, [], 'did you mean "mocov3"?'),
+        ({"figure": "bars"}, [], 'Unknown figure "bars"'),
+        ({"measures": ["fid"]}, [], 'Unknown measure "fid"'),
+        ({"settings": {"epoks": 3}}, [], 'Unknown key "epoks"'),
+        ({"settings": {"epochs": "many"}}, [], 'The value of "epochs"'),
+        ({"settings": {"seed": 3}}, [], 'The key "seed" in'),
+        ({"cells": {"a": {"momentum": 2}}}, [], 'The value of "momentum"'),
+        ({"cells": {"a": {"name": "b"}}}, [], 'The key "name" in'),
+        ({"axes": {"momentum": [0.9]}}, [], 'needs either "axes" or "cells"'),
+        ({"cells": None, "axes": {"momentum": 0.9}}, [], 'The axis "momentum"'),
+        ({"base": "none.yaml"}, [], "There is no configuration file"),
+        ({"published": {"source": "a", "setting": "b", "values": {"with": "high"}}}, [], "The published value of"),
+        ({"scales": {"tiny": {"axis": {}}}}, [], 'Unknown key "axis"'),
+        ({}, ["--scale", "huge"], 'Unknown scale "huge"'),
+        ({}, ["--seeds", "0"], "--seeds must be at least 1"),
+        ({}, ["--data", "nowhere"], 'Unknown data set "nowhere"'),
+        ({"cells": {"a": {"width": 25}}}, [], "--width 25 must be a multiple"),
+        ({"cells": {"a": {"batch_size": 500}}}, [], "more than the 160 to train on"),
+        ({"cells": {"a": {}, "b": {"data.image_size": 16}}}, [], "different images"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_one_sentence_before_anything_is_trained(
+    changes: dict[str, Any], more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {key: value for key, value in (RECIPE | changes).items() if value is not None}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    assert command(tmp_path, *more) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("error: ") and said in told.err and told.err.count("\n") == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_without_a_recipe_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep"]) == 0
+    assert "momentum " in capsys.readouterr().out
+    assert main(["sweep", "momentun"]) == 2
+    assert 'did you mean "momentum"?' in capsys.readouterr().err
+
+
+def test_a_figure_and_a_table_of_nothing_yet(tmp_path: Path) -> None:
+    recipe = sweep_recipe.load(str(written(tmp_path)), "tiny", {"device": "cpu"})
+    content = Sweep(recipe, tmp_path / "made").record()
+    ElementTree.fromstring(figure(content))
+    assert "| with | 76.5 |" in markdown(content)
+
+
+def test_a_run_in_the_hands_of_another_process_is_left_alone(sweep: Path) -> None:
+    run = list_runs(sweep / "made" / "runs")[0]
+    shutil.rmtree(run.path / "evaluations")
+    checkpoint = run.checkpoint()
+    assert checkpoint is not None
+    checkpoint.rename(checkpoint.with_name("step-00000005"))
+    run.update_summary(status="running", pid=os.getppid())
+    recipe = sweep_recipe.load(str(sweep / "tiny.yaml"), "tiny", {"device": "cpu"})
+    study = Sweep(recipe, sweep / "made", seeds=2)
+    (job,) = [job for job in study.jobs() if not job.is_done]
+    with pytest.raises(WorkbenchError, match="is being trained"):
+        job.work()
+
+
+def test_means_of_one_seed_keep_its_interval_over_images(made: Path) -> None:
+    content = record(made)
+    row = next(row for row in content["rows"] if row["model"] == "pixels" and row["measure"] == "linear")
+    assert row["low"] < row["value"] < row["high"] and np.isfinite(row["value"])

@@ -1,0 +1,96 @@
+"""The recipes of MoCo v3's tables and figures: they fit together at every scale, and measure every option."""
+
+import warnings
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+
+from workbench.config import TrainConfig, flatten, replace_flat
+from workbench.data.datasets import CATALOGUE
+from workbench.evaluation import sweep_recipe
+from workbench.evaluation.sweep_recipe import Cell
+from workbench.methods import load_method
+from workbench.methods.base import Batch, ImageSpec, Method
+from workbench.methods.mocov3 import MoCoV3Config
+
+NAMES = sorted(name for name, file in sweep_recipe.known().items() if file.parent.name == "mocov3")
+SCALES = ("tiny", "small", "paper")
+SIZES = {"shapes": (6, 32), "cifar10": (10, 32), "~/imagenet": (1000, 224)}
+ELSEWHERE = {"composition"}  # `workbench compose` measures it
+
+
+def settled(cell: Cell, **changes: Any) -> tuple[Method, TrainConfig, ImageSpec]:
+    """A cell's method as training would build it, on the device of the context."""
+    method_class, config_class = load_method(cell.method)
+    classes, size = SIZES[cell.settings["data"]]
+    preset = config_class.presets(size)[cell.settings["preset"]]
+    config = replace_flat(config_class(), preset | cell.settings | changes).for_classes(classes, "data")
+    images = ImageSpec(3, size)
+    return method_class(config, images), config, images
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_builds(name: str, scale: str) -> None:
+    recipe = sweep_recipe.load(name, scale)
+    assert len(recipe.cells) > 1 and len({cell.name for cell in recipe.cells}) == len(recipe.cells)
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore" if scale != "tiny" else "error")  # ViT-S with 16 px patches is undercomplete
+        for cell in recipe.cells:
+            _, config, _ = settled(cell)
+            assert config.batch_size % config.accumulate == 0
+            if scale == "tiny":  # at most a minute, and images that are there
+                assert not CATALOGUE[config.data].download
+                images = config.data_options.limit or CATALOGUE[config.data].n_train
+                assert images // config.batch_size * config.epochs <= 1300 and config.epochs * images <= 80_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_differ_and_published_numbers_say_where_they_stand(name: str) -> None:
+    for scale in SCALES:
+        cells = sweep_recipe.load(name, scale).cells
+        assert len({(cell.method, str(sorted(cell.settings.items()))) for cell in cells}) == len(cells)
+    recipe = sweep_recipe.load(name, "paper")
+    for block in recipe.published:
+        assert "20" in block.source or "README" in block.source
+        assert all(30 < value < 100 for value in block.values.values())
+        assert set(block.values) & {cell.name for cell in recipe.cells}, "none of them is a cell"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_option_of_mocov3_is_measured(scale: str) -> None:
+    varied: set[str] = set()
+    for name in NAMES:
+        cells = [cell for cell in sweep_recipe.load(name, scale).cells if cell.method == "mocov3"]
+        keys = {key for cell in cells for key in cell.settings}
+        values = {key: {str(cell.settings.get(key)) for cell in cells} for key in keys}
+        varied |= {key for key in keys if len(values[key]) > 1}
+    own = set(flatten(MoCoV3Config())) - {field.name for field in fields(TrainConfig)}
+    options = {key for key in own if not key.startswith(("data.", "optim."))} - {"data", *ELSEWHERE}
+    assert options <= varied
+    assert {"batch_size", "epochs", "optim.lr"} <= varied
+
+
+def step(cell: Cell) -> None:
+    """One step with a few images."""
+    method, config, images = settled(cell, batch_size=4, accumulate=1)
+    pixels, keys = torch.rand(4, 3, images.size, images.size), torch.arange(4)
+    views = tuple(view(pixels, keys + i) for i, view in enumerate(type(method).augmentations(config, images)))
+    loss = method(Batch(views, keys, keys), 0.0).loss
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tiny_cell_takes_a_step(name: str) -> None:
+    step(sweep_recipe.load(name, "tiny").cells[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_paper_cell_takes_a_step(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        step(sweep_recipe.load(name, "paper").cells[0])

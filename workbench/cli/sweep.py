@@ -1,0 +1,150 @@
+"""``workbench sweep``: the runs that answer one question of a paper, a run per cell and seed."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from workbench.cli.compose import training_output
+from workbench.cli.options import RUNS
+from workbench.config import Device, read_mapping
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.evaluation.sweep import Job, Sweep
+
+
+def sweep(
+    recipe: Annotated[str | None, Parameter(help="A recipe's name, or its file; without one, they are listed.")] = None,
+    /,
+    *,
+    scale: Annotated[str, Parameter(help="tiny (minutes on a CPU), small (one GPU) or paper (as published).")] = "tiny",
+    seeds: Annotated[int, Parameter(help="Runs per cell, each with another seed.")] = 1,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Names of cells; by default all.", negative="", consume_multiple=True)
+    ] = (),
+    dry_run: Annotated[bool, Parameter(help="List cells, settings and an estimate of time.", negative="")] = False,
+    output: Annotated[
+        Path | None,
+        Parameter(name=["--output", "-o"], help="Folder of the sweep; by default runs/sweeps/<recipe>-<scale>."),
+    ] = None,
+    data: Annotated[str | None, Parameter(help="Other images than the recipe's.")] = None,
+    download: Annotated[bool, Parameter(help="Allow the data set to be downloaded.", negative="")] = False,
+    device: Annotated[Device, Parameter(help="Where to compute; several GPUs take a run each.")] = "auto",
+    verbose: Annotated[bool, Parameter(help="Show how each run trains, too.", negative="")] = False,
+) -> int:
+    """Train every cell of a recipe with every seed, evaluate the runs and set them beside the published numbers.
+
+    What is there already is not done again, and an interrupted run goes on where it was.
+    """
+    from workbench.evaluation import sweep_recipe
+
+    if recipe is None:
+        for name, file in sweep_recipe.known().items():
+            print(f"{name:22} {read_mapping(file).get('title', '')}")
+        return 0
+    if seeds < 1:
+        raise WorkbenchError(f"--seeds must be at least 1, not {seeds}.")
+    changes: dict[str, Any] = {"device": device} | ({"data": data} if data else {})
+    changes |= {"download": True} if download else {}
+    plan = sweep_recipe.load(recipe, scale, changes)
+    folder = output or RUNS / "sweeps" / f"{plan.name}-{plan.scale}"
+    from workbench.evaluation.sweep import Sweep
+    from workbench.evaluation.sweep_results import markdown
+
+    study = Sweep(plan, folder, seeds)
+    jobs = study.jobs(only)
+    if dry_run:
+        _estimate(study, jobs)
+        return 0
+    failures = _work_off(study, jobs, verbose)
+    print(markdown(study.record()))
+    print(f"{folder / 'sweep.svg'} shows it; `workbench app --runs {folder / 'runs'}` shows the runs.")
+    for name, reason in failures.items():
+        print(f"error: {name} failed: {reason}", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _work_off(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str, str]:
+    """Do what is left; returns why some runs failed, after which the others went on."""
+    from workbench import store
+    from workbench.evaluation.sweep import places
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    left = [job for job in jobs if not job.is_done]
+    if len(left) < len(jobs):
+        console.print(f"{len(jobs) - len(left)} of {len(jobs)} runs were there already.")
+    store.check_writable(study.folder / "runs")
+    study.write()
+    failures: dict[str, str] = {}
+    if not left:
+        return failures
+    at_once = places(left[0].config.device)[: len(left)]
+    if len(at_once) > 1:
+        console.print(f"{len(left)} runs on {len(at_once)} devices, one process each.")
+    began = time.monotonic()
+    try:
+        with training_output(verbose and len(at_once) == 1):
+            _say_next(console, left, 0, at_once)
+            for done, (job, failed) in enumerate(study.work_off(left, at_once), start=1):
+                name, pace = _name(job), (time.monotonic() - began) / done
+                if failed:
+                    failures[name] = failed
+                told = f"failed: {failed}" if failed else _result(study, job)
+                console.print(f"{done} of {len(left)}  {name}  {told}  {_duration(pace * (len(left) - done))} left")
+                _say_next(console, left, done, at_once)
+    except KeyboardInterrupt:
+        console.print("Stopped; the same command goes on from there.")
+        raise
+    return failures
+
+
+def _say_next(console: Console, left: "Sequence[Job]", done: int, at_once: Sequence[Any]) -> None:
+    """What is trained now, where that is one run after the other."""
+    if len(at_once) == 1 and done < len(left):
+        console.print(f"[dim]training {_name(left[done])} ({left[done].steps:,} steps)[/]")
+
+
+def _name(job: "Job") -> str:
+    return f"{job.cell}, seed {job.seed}"
+
+
+def _result(study: "Sweep", job: "Job") -> str:
+    rows = study.record()["rows"]
+    found = [row for row in rows if (row["cell"], row["seed"], row["model"]) == (job.cell, job.seed, "run")]
+    return ", ".join(f"{row['measure']} {row['value']:.1f} %" for row in found)
+
+
+def _estimate(study: "Sweep", jobs: "Sequence[Job]") -> None:
+    """What would be trained with which settings, and about how long it would take."""
+    from workbench.evaluation.sweep import places
+
+    left = [job for job in jobs if not job.is_done]
+    cells = study.recipe.cells
+    same = {key: value for key, value in cells[0].settings.items() if all(c.settings.get(key) == value for c in cells)}
+    print(f"{study.recipe.title}: scale {study.recipe.scale}, {len(cells)} cells, {len(jobs)} runs, {len(left)} to do.")
+    print(f"All: {', '.join(f'{key} {value}' for key, value in same.items())}")
+    total = 0.0
+    with training_output(False):
+        for cell in cells:
+            own = [job for job in left if job.cell == cell.name]
+            seconds = study.seconds(cell.name)
+            total += seconds * len(own)
+            varied = ", ".join(f"{key} {value}" for key, value in cell.settings.items() if key not in same)
+            runs = f"{len(own)} run{'s' * (len(own) != 1)} of about {_duration(seconds)}"
+            print(f"- {cell.name} ({cell.method}; {varied or 'nothing else'}): {runs}")
+    at_once = len(places(study.configs[cells[0].name].device))
+    print(
+        f"About {_duration(total / at_once)} of training on {at_once} device{'s' * (at_once > 1)}, measured on a few "
+        "steps of each cell; monitoring and evaluation come on top."
+    )
+
+
+def _duration(seconds: float) -> str:
+    from workbench.training.progress import duration
+
+    return duration(seconds)

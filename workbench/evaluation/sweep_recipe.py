@@ -1,0 +1,218 @@
+"""Recipes of sweeps: a YAML file that says which runs answer a question, at several scales, and what was published.
+
+title: Momentum of the key encoder          what the table is called
+method: mocov3                              a cell may name another by the key `method`
+figure: table                               table, or curve, which also draws kNN over the epochs
+base: _scales.yaml                          a file beside it: settings by scale
+settings: {predictor: true}                 on top of these, at every scale
+axes: {momentum: [0.9, 0.99]}               a cell for each combination of values; or, in their place,
+cells: {with BN: {}, without: {head_norm: false}}                 cells by name
+measures: [finetune]                        beside kNN and linear probe
+scales:                                     each may have settings, axes or cells, and transfer_to of its own
+  tiny: {axes: {momentum: [0.9, 0.99, 0.999]}}
+published:                                  what to print beside it, by the name of a cell (`momentum 0.99`)
+  - {source: "Chen et al. 2021, section 6.2", setting: "ViT-B, 300 epochs, …", values: {momentum 0.99: 76.5}}
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from workbench.config import flat, flatten, read_mapping, replace_flat
+from workbench.errors import WorkbenchError, unknown
+from workbench.methods import METHODS, load_method
+
+Figure = Literal["table", "curve"]
+MEASURES = ("knn", "linear", "finetune")
+KEYS = ("title", "method", "figure", "base", "settings", "axes", "cells", "measures", "scales", "published")
+SCALE_KEYS = ("settings", "axes", "cells", "transfer_to")
+PUBLISHED_KEYS = ("source", "setting", "values")
+OWN = ("runs", "name", "seed", "init")  # settings that the sweep makes itself, or that would make cells depend
+ROOT = Path(__file__).resolve().parents[2] / "recipes"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training setting: its name in table and figure, its method, and all settings that are given."""
+
+    name: str
+    method: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers of a paper: where they stand, what they were measured on, and top-1 in % by the name of a cell."""
+
+    source: str
+    setting: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a sweep trains at one scale.
+
+    Attributes:
+        name: of the file.
+        where: the file.
+        measures: evaluations whose top-1 is told, ``knn`` and ``linear`` first.
+        transfer_to: the data set on which features are probed, too.
+    """
+
+    name: str
+    where: str
+    title: str
+    method: str
+    figure: Figure
+    scale: str
+    cells: tuple[Cell, ...]
+    measures: tuple[str, ...]
+    transfer_to: str | None
+    published: tuple[Published, ...]
+
+
+@cache
+def known() -> dict[str, Path]:
+    """The recipes that come with the workbench, by name."""
+    files = sorted(file for file in ROOT.glob("*/[!_]*.yaml") if "scales" in read_mapping(file))
+    return {file.stem: file for file in files}
+
+
+def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe at one scale.
+
+    Args:
+        reference: a name in :func:`known`, or the path of a file.
+        changes: settings that override the recipe's, such as the data.
+
+    Raises:
+        WorkbenchError: an unknown recipe, scale, method or key, or a value that does not fit.
+    """
+    path = Path(reference)
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        recipes = known()
+        if reference not in recipes:
+            if not recipes:  # an installation without the recipes' folder
+                raise WorkbenchError(f'There is no recipe "{reference}" here; give the path of a YAML file.')
+            raise unknown("recipe", reference, recipes)
+        path = recipes[reference]
+    where, content = str(path), read_mapping(path)
+    _check_keys(content, KEYS, where)
+    title, method = (_text(content, key, where) for key in ("title", "method"))
+    if method not in METHODS:
+        raise unknown("method", method, METHODS, where)
+    figure = content.get("figure", "table")
+    if figure not in get_args(Figure):
+        raise unknown("figure", str(figure), get_args(Figure), where)
+    scales = _mapping(content.get("scales"), "scales", where)
+    if scale not in scales:
+        raise unknown("scale", scale, map(str, scales), where)
+    own = _mapping(scales[scale] or {}, f"scales.{scale}", where)
+    _check_keys(own, SCALE_KEYS, where)
+    settings = _base(content.get("base"), scale, path)
+    for part in (content, own):
+        settings |= flat(_mapping(part.get("settings") or {}, "settings", where))
+    settings |= changes or {}
+    for key in (key for key in OWN if key in settings):
+        raise WorkbenchError(f'The key "{key}" in {where} is what the sweep decides itself; leave it out.')
+    replace_flat(load_method(method)[1](), settings, where)
+    varied = own if {"axes", "cells"} & own.keys() else content
+    cells = tuple(_cell(name, changed, method, settings, where) for name, changed in _varied(varied, where).items())
+    measures = content.get("measures") or []
+    for measure in measures if isinstance(measures, list) else [measures]:
+        if measure not in MEASURES:
+            raise unknown("measure", str(measure), MEASURES, where)
+    target = own.get("transfer_to")
+    return Recipe(
+        path.stem,
+        where,
+        title,
+        method,
+        figure,
+        scale,
+        cells,
+        tuple(name for name in MEASURES if name in ("knn", "linear", *measures)),
+        None if target is None else str(target),
+        _published(content.get("published") or [], where),
+    )
+
+
+def _base(reference: Any, scale: str, path: Path) -> dict[str, Any]:
+    """The settings of a scale that recipes have in common."""
+    if reference is None:
+        return {}
+    file = path.parent / str(reference)
+    found = read_mapping(file)
+    if scale not in found:
+        raise unknown("scale", scale, map(str, found), str(file))
+    return flat(_mapping(found[scale], scale, str(file)))
+
+
+def _varied(part: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """What each cell changes, by its name."""
+    axes, cells = part.get("axes"), part.get("cells")
+    if (axes is None) == (cells is None):
+        raise WorkbenchError(f'{where} needs either "axes" or "cells", for every scale or for each of its own.')
+    if cells is not None:
+        cells = _mapping(cells, "cells", where)
+        return {str(name): flat(_mapping(changed or {}, f"cells.{name}", where)) for name, changed in cells.items()}
+    values = flat(_mapping(axes, "axes", where))
+    for key, choices in values.items():
+        if not isinstance(choices, list) or not choices:
+            raise WorkbenchError(f'The axis "{key}" in {where} must be a list of values, not {choices!r}.')
+    combined = [dict(zip(values, choice, strict=True)) for choice in product(*values.values())]
+    return {", ".join(f"{key} {_plain(value)}" for key, value in one.items()): one for one in combined}
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cell(name: str, changed: dict[str, Any], method: str, common: dict[str, Any], where: str) -> Cell:
+    """A cell with all its settings; common ones that another method of its own does not have are left out."""
+    own = str(changed.pop("method", method))
+    if own not in METHODS:
+        raise unknown("method", own, METHODS, where)
+    defaults = load_method(own)[1]()
+    if own != method:
+        common = {key: value for key, value in common.items() if key in flatten(defaults)}
+    for key in (key for key in OWN if key in changed):
+        raise WorkbenchError(f'The key "{key}" in {where} is what the sweep decides itself; leave it out.')
+    replace_flat(defaults, common | changed, where)
+    return Cell(name, own, common | changed)
+
+
+def _published(blocks: Any, where: str) -> tuple[Published, ...]:
+    found = []
+    for block in blocks if isinstance(blocks, list) else [blocks]:
+        block = _mapping(block, "published", where)
+        _check_keys(block, PUBLISHED_KEYS, where)
+        source, setting = (_text(block, key, where) for key in ("source", "setting"))
+        values = _mapping(block.get("values"), "published.values", where)
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise WorkbenchError(f'The published value of "{name}" in {where} must be a number, not {value!r}.')
+        found.append(Published(source, setting, {str(name): float(value) for name, value in values.items()}))
+    return tuple(found)
+
+
+def _check_keys(content: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> None:
+    for key in content:
+        if key not in allowed:
+            raise unknown("key", str(key), allowed, where)
+
+
+def _mapping(value: Any, key: str, where: str) -> dict[Any, Any]:
+    if not isinstance(value, dict) or (not value and key in ("scales", "published.values", "axes", "cells")):
+        raise WorkbenchError(f'"{key}" in {where} must map keys to values.')
+    return value
+
+
+def _text(content: Mapping[Any, Any], key: str, where: str) -> str:
+    if not isinstance(content.get(key), str):
+        raise WorkbenchError(f'{where} needs a text as "{key}".')
+    return content[key]

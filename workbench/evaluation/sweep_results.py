@@ -1,0 +1,213 @@
+"""What a sweep has found: rows of its runs, means over seeds, and the files they are written to. No training."""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.data.datasets import Dataset
+from workbench.evaluation.comparison import is_number
+from workbench.evaluation.groups import over_seeds
+from workbench.evaluation.sweep_figure import OVER_IMAGES, TITLES, figure
+from workbench.evaluation.sweep_recipe import Recipe
+from workbench.files import plain, replacing, write_json
+from workbench.run import Run, now
+
+Row = dict[str, Any]
+COLUMNS = ("model", "cell", "seed", "measure", "value", "low", "high", "validation", "interval", "space", "run")
+
+
+def is_measured(run: Run, measure: str, steps: int) -> bool:
+    """Whether an evaluation is there of the run's last step, with rows."""
+    content = run.evaluation(measure)
+    step = re.search(r"\bstep (\d+)", str(content.get("checkpoint")))
+    return bool(content.get("rows")) and step is not None and int(step[1]) == steps
+
+
+def record(
+    recipe: Recipe,
+    dataset: Dataset,
+    settings: Mapping[str, Mapping[str, Any]],
+    runs: Mapping[tuple[str, int], Run],
+    failures: Mapping[tuple[str, int], str],
+) -> dict[str, Any]:
+    """What ``sweep.json`` holds; see docs/run-format.md.
+
+    Args:
+        settings: of each cell, resolved, by its name.
+        runs: trained and evaluated, by cell and seed.
+        failures: why others are not there.
+    """
+    order = [cell.name for cell in recipe.cells]
+    done = sorted(runs, key=lambda key: (order.index(key[0]), key[1]))
+    measures = [*recipe.measures, *(["transfer"] if recipe.transfer_to else [])]
+    rows = [row for key in done for measure in measures for row in _rows(runs[key], *key, measure)]
+    pixels = {row["measure"]: row for row in rows if row["model"] == "pixels"}  # the same beside every run
+    rows = [row for row in rows if row["model"] != "pixels"] + [
+        row | {"cell": None, "seed": None, "run": None} for row in pixels.values()
+    ]
+    evaluations = {name: runs[done[0]].evaluation(name) for name in measures} if done else {}
+    means = _means(rows, order, measures)
+    return {
+        "name": recipe.name,
+        "created": now(),
+        "title": recipe.title,
+        "scale": recipe.scale,
+        "figure": recipe.figure,
+        "data": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "train": len(dataset.train),
+        "seeds": sorted({seed for _, seed in done}),
+        "measures": measures,
+        "split": "test",
+        "n": {name: content.get("n") for name, content in evaluations.items()},
+        "protocols": {name: content.get("protocol") for name, content in evaluations.items()},
+        "cells": [{"cell": cell.name, "method": cell.method, "settings": settings[cell.name]} for cell in recipe.cells],
+        "rows": rows,
+        "means": means,
+        "best": _best(means),
+        "curves": [curve for key in done if (curve := _curve(runs[key], *key))["knn"]],
+        "failures": [{"cell": cell, "seed": seed, "error": why} for (cell, seed), why in failures.items()],
+        "published": [
+            {"source": block.source, "setting": block.setting, "values": block.values} for block in recipe.published
+        ],
+    }
+
+
+def write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write ``sweep.json``, ``sweep.csv``, ``sweep.md`` and ``sweep.svg``."""
+    content = plain(content)
+    write_json(folder / "sweep.json", content)
+    with replacing(folder / "sweep.csv", "w") as file:
+        lines = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(row | {"interval": "images"} for row in content["rows"])
+        lines.writerows({"seed": "mean", **row} for row in content["means"])
+    with replacing(folder / "sweep.md", "w") as file:
+        file.write(markdown(content))
+    with replacing(folder / "sweep.svg", "w") as file:
+        file.write(figure(content))
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The table: a line per cell with its baselines and what was published, and how all was measured."""
+    measures, means = content["measures"], {}
+    for row in content["means"]:
+        kind = "untrained" if row["model"].startswith("untrained:") else row["model"]
+        means[row["cell"], kind, row["measure"]] = row
+    kinds = [(m, k) for m in measures for k in ("run", "untrained", "random init") if _has(means, m, k)]
+    names = [cell["cell"] for cell in content["cells"]]
+    blocks = [block for block in content["published"] if set(block["values"]) & set(names)]
+    heads = [TITLES[m] if k == "run" else f"{TITLES[m]}, {k}" for m, k in kinds]
+    heads += ["published" if len(blocks) == 1 else f"published ({index})" for index in range(1, len(blocks) + 1)]
+    lines = [
+        f"# {content['title']}",
+        "",
+        _told(content),
+        "",
+        _line(["top-1 %", *heads]),
+        _line(["---"] * (1 + len(heads))),
+    ]
+    for name in names:
+        values = [interval(means.get((name, k, m))) for m, k in kinds]
+        values += [f"{block['values'][name]:.1f}" if name in block["values"] else "" for block in blocks]
+        bold = f"**{name}**" if name == content["best"] else name
+        lines.append(_line([bold, *(value or "-" for value in values)]))
+    if any(key[1] == "pixels" for key in means):
+        values = [interval(means.get((None, "pixels", m))) if k == "run" else "" for m, k in kinds]
+        lines.append(_line(["pixels", *values, *[""] * len(blocks)]))
+    lines += ["", *notes(content)]
+    return "\n".join(lines) + "\n"
+
+
+def notes(content: Mapping[str, Any]) -> list[str]:
+    """How everything was measured and what was published, a sentence or two each, with an empty line after each."""
+    said = []
+    seeds = content["seeds"]
+    if len(seeds) > 1:
+        said.append(
+            f"Mean over seeds {', '.join(map(str, seeds))} with its 95 % interval (Student's t); a cell with one seed "
+            "has the bootstrap interval over test images, which does not know what another seed would give."
+        )
+    elif seeds:
+        said.append(
+            f"One seed ({seeds[0]}): 95 % bootstrap intervals over test images, which do not know what another seed "
+            "would give."
+        )
+    if content["best"]:
+        said.append("In bold the cell whose linear probe is best on validation images.")
+    for measure, protocol in content["protocols"].items():
+        heading = f"{TITLES[measure]} (n = {content['n'][measure]:,})"
+        heading = heading if measure == "knn" else heading[0].upper() + heading[1:]
+        said.append(f"{heading}: {protocol}".replace(OVER_IMAGES, ""))
+    for block in content["published"]:
+        values = ", ".join(f"{name} {value:.1f}" for name, value in block["values"].items())
+        said.append(f"Published: {block['setting']} ({block['source']}): {values}.")
+    said += [f"The cell {f['cell']}, seed {f['seed']}, failed: {f['error']}" for f in content["failures"]]
+    return [line for sentence in said for line in (sentence, "")][:-1]
+
+
+def interval(row: Row | None) -> str:
+    """A mean in print; a single seed among several is marked."""
+    if row is None:
+        return ""
+    bounds = f" [{row['low']:.1f}, {row['high']:.1f}]" if is_number(row["low"]) and is_number(row["high"]) else ""
+    return f"{row['value']:.1f}{bounds}"
+
+
+def _rows(run: Run, cell: str, seed: int, measure: str) -> Iterator[Row]:
+    """The rows of an evaluation in the space that stands for each model."""
+    content = run.evaluation(measure)
+    for row in content["rows"]:
+        if row["model"] != "pixels" and row.get("space") != content.get("default"):
+            continue
+        bounds = {key: row.get(key) for key in ("value", "low", "high", "validation")}
+        told = {"model": row["model"], "cell": cell, "seed": seed, "run": run.id, "measure": measure}
+        yield told | {"space": row.get("space"), "metric": "top1"} | bounds
+
+
+def _means(rows: Sequence[Row], order: Sequence[str], measures: Sequence[str]) -> list[Row]:
+    """One row for each cell, model and measure: over seeds where there are several."""
+    grouped: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        grouped.setdefault((row["cell"], row["model"], row["measure"]), []).append(row)
+    found = []
+    for (cell, model, measure), members in grouped.items():
+        mean: Row = {"model": model, "cell": cell, "measure": measure, "space": members[0]["space"]}
+        chosen = [row["validation"] for row in members if is_number(row["validation"])]
+        mean["validation"] = sum(chosen) / len(chosen) if chosen else None
+        seeds = [row["seed"] for row in members]
+        if len(members) > 1:
+            mean |= over_seeds([row["value"] for row in members], "top1")._asdict() | {"interval": "seeds"}
+        else:
+            mean |= {key: members[0][key] for key in ("value", "low", "high")} | {"interval": "images"}
+        found.append(mean | {"seeds": [seed for seed in seeds if seed is not None]})
+    place = {name: index for index, name in enumerate([*order, None])}
+    return sorted(found, key=lambda row: (place[row["cell"]], measures.index(row["measure"]), row["model"] != "run"))
+
+
+def _best(means: Sequence[Row]) -> str | None:
+    """The cell whose linear probe is best on validation images, on average over its seeds; None of a single cell."""
+    scores = {row["cell"]: row["validation"] for row in means if row["model"] == "run" and row["measure"] == "linear"}
+    scores = {cell: value for cell, value in scores.items() if value is not None}
+    return max(scores, key=lambda cell: scores[cell]) if len(scores) > 1 else None
+
+
+def _curve(run: Run, cell: str, seed: int) -> Row:
+    """The kNN monitor's readings on validation images."""
+    rows = [row for row in run.metrics() if "knn" in row]
+    return {"cell": cell, "seed": seed, "epoch": [row["epoch"] for row in rows], "knn": [row["knn"] for row in rows]}
+
+
+def _has(means: Mapping[tuple[Any, ...], Row], measure: str, kind: str) -> bool:
+    return any(key[1:] == (kind, measure) for key in means)
+
+
+def _told(content: Mapping[str, Any]) -> str:
+    methods = ", ".join(dict.fromkeys(cell["method"] for cell in content["cells"]))
+    return f"Scale {content['scale']}: {methods} on {content['data']}, {content['train']:,} training images."
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

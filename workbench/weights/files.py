@@ -1,0 +1,88 @@
+"""Files of weights, read without executing anything that stands in them."""
+
+import hashlib
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from workbench.errors import WorkbenchError
+
+NAMES = ("model.safetensors", "pytorch_model.bin", "open_pytorch_model.bin")
+"""Of the weights in a folder of the Hugging Face hub, the best first."""
+
+
+def find(path: Path) -> Path:
+    """The file of weights that a path means: itself, or the one in a folder such as ``workbench export`` writes.
+
+    Raises:
+        WorkbenchError: there is none.
+    """
+    if path.is_dir():
+        inside = [path / name for name in NAMES if (path / name).is_file()]
+        if not inside:
+            raise WorkbenchError(f"The folder {path} has no {' or '.join(NAMES[:2])}; name the file of weights.")
+        return inside[0]
+    if not path.is_file():
+        raise WorkbenchError(f"There is no file {path}; check the path.")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a file of weights holds: a mapping from names to tensors, or to further mappings and plain values.
+
+    Pickles are loaded with ``weights_only``: tensors, containers and numbers, and nothing that would have to be called.
+
+    Raises:
+        WorkbenchError: the file is damaged, no file of weights, or holds more than that.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of kinds of pickles, of which those below say more
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+        if "TorchScript" in str(error):
+            raise _refused(path, "a program (TorchScript)") from None
+        raise _damaged(path, error) from None
+    except pickle.UnpicklingError as error:
+        needs = re.search(r"(?:GLOBAL|class|function) ([\w.]+\.\w+)", str(error))
+        if needs is None:
+            raise _damaged(path, error) from None
+        raise _refused(path, f"the Python object {needs[1]}") from None
+    if not isinstance(content, dict) or not content:
+        raise WorkbenchError(f"The file {path} holds no named tensors, but {_kind(content)}; give a state_dict.")
+    return content
+
+
+def _kind(content: object) -> str:
+    return f"a {type(content).__name__}" if content else "nothing"
+
+
+def _refused(path: Path, what: str) -> WorkbenchError:
+    return WorkbenchError(
+        f"The file {path} was not loaded: beside tensors it holds {what}, which could execute anything; "
+        "where you trust it, save its state_dict alone with torch.save and import that."
+    )
+
+
+def _damaged(path: Path, error: BaseException) -> WorkbenchError:
+    if isinstance(error, PermissionError):
+        return WorkbenchError(f"The file {path} may not be read; change its permissions, or give a copy.")
+    return WorkbenchError(
+        f"The file {path} cannot be read as weights: it is cut off, or of another kind; fetch it again, or give a "
+        ".pth, .bin or .safetensors file."
+    )

@@ -1,0 +1,112 @@
+"""What a published file of weights holds, by the workbench's names.
+
+Four kinds are told apart by their keys: MoCo v3's checkpoints of training (``state_dict`` with ``base_encoder.``,
+``momentum_encoder.`` and ``predictor.``, under ``module.``) and of its linear probe (``state_dict`` of the encoder
+under ``module.``), DeiT's (``model``), and bare mappings of an encoder, as timm and torchvision have them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from workbench.errors import WorkbenchError
+from workbench.networks.vit import SIZES
+
+State = dict[str, Tensor]
+CLASSIFIERS = ("head.", "head_dist.", "fc.")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The parts that a file holds, each with its names within the part; empty where it has none.
+
+    Attributes:
+        kind: of the file, in words.
+        encoder: the network that is trained, in timm's names for a ViT and torchvision's for a ResNet.
+        projector, predictor, momentum_encoder, momentum_projector: MoCo v3's other parts.
+        heads: attention heads, where the file tells them.
+        classes: outputs of a classifier, which is left out.
+    """
+
+    kind: str
+    encoder: State
+    projector: State = field(default_factory=dict)
+    predictor: State = field(default_factory=dict)
+    momentum_encoder: State = field(default_factory=dict)
+    momentum_projector: State = field(default_factory=dict)
+    heads: int | None = None
+    classes: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of MoCo v3 is there."""
+        return bool(self.projector and self.predictor and self.momentum_encoder and self.momentum_projector)
+
+
+def recognise(content: Mapping[str, Any], where: str) -> Weights:
+    """The parts of a file.
+
+    Args:
+        content: what :func:`workbench.weights.files.read` gives.
+        where: the file, for messages.
+
+    Raises:
+        WorkbenchError: there are no tensors in it.
+    """
+    key = next((key for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), None)
+    arch = content.get("arch")
+    state = {str(name): value for name, value in (content[key] if key else content).items()}
+    state = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if not state:
+        raise WorkbenchError(
+            f"The file {where} holds no named tensors, but: {', '.join(map(str, content))[:80]}; give a state_dict."
+        )
+    if all(name.startswith("module.") for name in state):
+        state = _under("module.", state)
+    heads = SIZES[size][2] if isinstance(arch, str) and (size := arch.replace("_conv", "")) in SIZES else None
+    if any(name.startswith("base_encoder.") for name in state):
+        encoder, projector = _headed(_under("base_encoder.", state))
+        momentum_encoder, momentum_projector = _headed(_under("momentum_encoder.", state))
+        predictor = _under("predictor.", state)
+        parts = (encoder, projector, predictor, momentum_encoder, momentum_projector)
+        return Weights("MoCo v3's checkpoint", *parts, heads=heads)
+    encoder = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
+    classifier = next((state[key] for key in ("head.weight", "fc.weight") if key in state), None)
+    kind = "DeiT's checkpoint" if key == "model" else "MoCo v3's linear probe" if key and heads else "state_dict"
+    return Weights(kind, _own_stem(encoder), heads=heads, classes=0 if classifier is None else len(classifier))
+
+
+def _under(prefix: str, state: State) -> State:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _headed(state: State) -> tuple[State, State]:
+    """An encoder and the projector that stands in the place of its classifier."""
+    head = "head." if any(name.startswith("head.") for name in state) else "fc."
+    return {name: value for name, value in state.items() if not name.startswith(head)}, _under(head, state)
+
+
+def _own_stem(state: State) -> State:
+    """The names of a convolutional stem in the workbench, where they are timm's."""
+    return _renamed(state, r"patch_embed\.backbone\.(\d+)\.(conv|bn)\.", _own_name)
+
+
+def timm_stem(state: State) -> State:
+    """The names of a convolutional stem in timm (``HybridEmbed`` of ``ConvStem``), where they are the workbench's."""
+    return _renamed(state, r"patch_embed\.proj\.(\d+)\.", _timm_name)
+
+
+def _renamed(state: State, pattern: str, name: Any) -> State:
+    return {re.sub("^" + pattern, name, key): value for key, value in state.items()}
+
+
+def _own_name(match: re.Match[str]) -> str:
+    return f"patch_embed.proj.{3 * int(match[1]) + (match[2] == 'bn')}."
+
+
+def _timm_name(match: re.Match[str]) -> str:
+    stage, place = divmod(int(match[1]), 3)  # convolution, norm, ReLU; a convolution ends it
+    return f"patch_embed.backbone.{stage}.{('conv', 'bn')[place]}."
