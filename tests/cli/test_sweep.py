@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -185,6 +186,37 @@ def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:
     assert rows(tmp_path) == {key: whole[key] for key in (("with", 0), ("without", 0))}
     hosts = {run.summary()["pid"] for run in list_runs(tmp_path / "made" / "runs")}
     assert len(hosts) == 2 and os.getpid() not in hosts
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from workbench.evaluation import sweep_recipe
+from workbench.evaluation.sweep import Sweep
+if __name__ == "__main__":
+    study = Sweep(sweep_recipe.load(sys.argv[1], "tiny", {"device": "cpu"}), Path(sys.argv[2]))
+    list(study.work_off(study.jobs(), ["0", "1"]))
+"""
+
+
+def test_processes_whose_sweep_was_killed_save_and_end(tmp_path: Path) -> None:
+    recipe = written(tmp_path, settings=EASY | TINY["mocov3"] | {"epochs": 2000})
+    (tmp_path / "killed.py").write_text(KILLED)
+    words = [sys.executable, "-W", "ignore", str(tmp_path / "killed.py"), str(recipe), str(tmp_path / "made")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and len([r for r in list_runs(tmp_path / "made" / "runs") if r.metrics()]) < 2:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    runs = list_runs(tmp_path / "made" / "runs")
+    pids = [run.summary()["pid"] for run in runs]
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and any(psutil.pid_exists(pid) for pid in pids):
+        time.sleep(0.1)
+    assert [run.summary()["status"] for run in runs] == ["interrupted"] * 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
 def test_stopped_it_goes_on_from_there(tmp_path: Path) -> None:

@@ -228,8 +228,8 @@ def _in_processes(jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator
     free = context.Queue()
     for place in places:
         free.put(place)
-    former = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    pool = ProcessPoolExecutor(len(places), context, _settle, (free,))
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    pool = ProcessPoolExecutor(len(places), context, _settle, (free, os.getpid()))
     futures: dict[Future, Job] = {pool.submit(_outcome, job): job for job in jobs}
     try:
         for future in as_completed(futures):
@@ -252,13 +252,14 @@ def _in_processes(jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator
         signal.signal(signal.SIGTERM, former)
 
 
-def _settle(free: Any) -> None:
+def _settle(free: Any, parent: int) -> None:
     """What a process does before its first job: take a GPU, and leave Ctrl-C to the one that started it."""
     if (place := free.get()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command in the background may have been told to ignore it
     console.quiet = True
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
 def _follow(parent: int) -> None:
