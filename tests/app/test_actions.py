@@ -29,7 +29,7 @@ def test_every_page_offers_its_commands_beside_a_run_that_was_not_evaluated(
     assert not app.exception
     boxes = sum("workbench evaluate" in element.value for element in app.code)
     assert len([button for button in app.button if button.label.startswith("Run ")]) == boxes
-    assert boxes or view in ("runs", "differences", "curves", "composition")
+    assert boxes or view in ("runs", "differences", "curves", "stability", "composition")
 
 
 def test_nothing_is_started_where_that_is_not_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from workbench import training
 from workbench.cli import demo, main
 from workbench.config import read_yaml, replace_flat
 from workbench.evaluation import comparison, runner
-from workbench.methods import METHODS, load_method
+from workbench.methods import load_method
 from workbench.store import Run, find_run
 
 
@@ -100,14 +100,14 @@ def test_demo_trains_evaluates_and_compares(
     monkeypatch.setattr(comparison, "print_table", lambda rows: calls.append(("compare", len(rows))))
     assert main(["demo", "--data", "digits", "--runs", str(tmp_path), "--no-serve"]) == 0
     assert calls == [
-        *(("train", method, "digits", str(tmp_path)) for method in METHODS),
+        *(("train", method, "digits", str(tmp_path)) for method in demo.DEMO),
         ("evaluate", 3),
         ("compare", 3),
     ]
     assert "5 of 5: compare" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", demo.DEMO)
 def test_demo_recipes_name_existing_settings(method: str) -> None:
     settings = read_yaml(demo.RECIPES / "demo" / f"{method}.yaml")
     assert settings.pop("method") == method
