@@ -3,6 +3,7 @@
     pip install -e '.[bench]' -c constraints.txt
     python -m benchmarks.mocov3_step                    # fp32
     python -m benchmarks.mocov3_step --precision bf16
+    python -m benchmarks.mocov3_step --precision auto    # what each side does by itself: ours chooses, theirs is fp32
     python -m benchmarks.mocov3_step --compile ours     # or both: with torch.compile
 
 ViT of width 192, depth 12, patch 4 on 32 px images, heads of the published sizes, batch 128, AdamW. Each side runs
@@ -106,7 +107,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32")
     parser.add_argument("--compile", choices=("neither", "ours", "both"), default="neither")
     parser.add_argument("--side", choices=("ours", "theirs"))
     options = parser.parse_args()

@@ -36,13 +36,14 @@ def pick_device(wanted: Device) -> torch.device:
 
 
 def pick_precision(wanted: Precision, device: torch.device) -> str:
-    """``fp32`` or ``bf16``. On a CPU bf16 is only quick with matrix units for it; elsewhere it is emulated, some
+    """``fp32`` or ``bf16``. A CPU needs instructions for bf16 (AMX or AVX512-BF16); without them it is emulated, some
     twenty times slower than fp32 for a ViT step."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if device.type == "cpu" and native else "fp32"
 
 
 @contextmanager
