@@ -28,9 +28,16 @@ NAMES = {  # of evaluations, as people say them
     "linear_sgd": "linear probe by SGD",
     "finetune": "fine-tuning",
     "transfer": "transfer",
+    "transfer_finetune": "transfer by fine-tuning",
     "decoder": "common decoder",
 }
-THOROUGH = ("linear_sgd", "finetune", "transfer", "decoder")  # evaluations that are made only where asked for
+THOROUGH = (
+    "linear_sgd",
+    "finetune",
+    "transfer",
+    "transfer_finetune",
+    "decoder",
+)  # evaluations that are made only where asked for
 NEEDS = {
     "reconstruction": "reconstructs",
     "samples": "samples",

@@ -263,7 +263,7 @@ def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:
     whole = rows(made)
     assert rows(tmp_path) == {key: whole[key] for key in (("with", 0), ("without", 0))}
     hosts = {run.summary()["pid"] for run in list_runs(tmp_path / "made" / "runs")}
-    assert len(hosts) == 2 and os.getpid() not in hosts
+    assert os.getpid() not in hosts  # on a busy machine one of them may have done both
 
 
 KILLED = """
@@ -323,6 +323,7 @@ def test_another_method_and_transfer(tmp_path: Path) -> None:
     assert command(tmp_path, "--scale", "small") == 0
     assert set(rows(tmp_path, "transfer")) == {("labels", 0)}
     assert set(rows(tmp_path, "transfer", "untrained:supervised")) == {("labels", 0)}
+    assert set(rows(tmp_path, "transfer_finetune", "random init")) == {("labels", 0)}
     assert record(tmp_path)["cells"][0]["method"] == "supervised"
 
 

@@ -25,7 +25,7 @@ from workbench.config import TrainConfig
 from workbench.data.datasets import Dataset
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation import cells, runner, sweep_results, transfer
-from workbench.evaluation.sweep_recipe import Recipe, matching
+from workbench.evaluation.sweep_recipe import TRANSFERS, Recipe, matching
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec
 from workbench.run import Run
@@ -44,7 +44,7 @@ class Job:
         run: its directory, where it was begun already.
         steps: of a whole training.
         measures: evaluations that are wanted.
-        transfer_to: a data set on which it is probed, too.
+        transfer_to: the data set of those among them that need another.
     """
 
     cell: str
@@ -65,7 +65,7 @@ class Job:
     @property
     def is_done(self) -> bool:
         """Whether all has been measured; the weights are not needed any more."""
-        return not self.missing() and not self._untransferred()
+        return not self.missing()
 
     def work(self) -> Path:
         """Train and evaluate, as far as that is not done; returns the run's directory.
@@ -79,16 +79,11 @@ class Job:
             begun = None  # its weights were deleted before all was measured
         run = cells.train(self.method, self.config, begun, self.steps)
         here = replace(self, run=run.path)
-        missing, target = here.missing(), self.transfer_to if here._untransferred() else None
-        if missing or target is not None:
+        if missing := here.missing():
             device: Any = self.config.device
+            target = self.transfer_to if set(TRANSFERS) & set(missing) else None
             runner.evaluate([run], only=missing, transfer_to=target, device=device, quiet=True)
         return run.path
-
-    def _untransferred(self) -> bool:
-        if self.transfer_to is None:
-            return False
-        return self.run is None or not cells.is_measured(Run(self.run), "transfer", self.steps)
 
 
 class Sweep:

@@ -12,8 +12,12 @@ ROW, TOP, PANEL, GAP, RIGHT = 30, 118, 300, 46, 30  # px; TOP is below headings 
 LINE, LEGEND_ROW = 15, 18
 CURVE_HEIGHT, CURVE_WIDTH, CURVE_LEFT = 210, 2 * PANEL, 60
 NARROWEST = 5.0  # points that an axis shows at least, so that small differences look small
-COLOURS = {"linear": "#0072B2", "knn": "#D55E00", "finetune": "#009E73", "transfer": "#CC79A7"}  # Okabe and Ito
-TITLES = {"linear": "linear probe", "knn": "kNN", "finetune": "fine-tuned", "transfer": "transfer"}
+COLOURS = {"linear": "#0072B2", "knn": "#D55E00", "finetune": "#009E73", "transfer": "#CC79A7"} | {
+    "transfer_finetune": "#E69F00"
+}  # Okabe and Ito
+TITLES = {"linear": "linear probe", "knn": "kNN", "finetune": "fine-tuned", "transfer": "transfer, probe"} | {
+    "transfer_finetune": "transfer, fine-tuned"
+}
 OVER_IMAGES = "; 95 % bootstrap interval over test images"  # in protocols; here it is said of all at once
 STYLE = "font-family: system-ui, sans-serif; font-variant-numeric: tabular-nums"
 

@@ -34,6 +34,7 @@ from workbench.methods import METHODS, load_method
 
 Figure = Literal["table", "curve"]
 MEASURES = ("knn", "linear", "finetune")
+TRANSFERS = ("transfer", "transfer_finetune")  # measured where a scale says transfer_to
 KEYS = ("title", "method", "figure", "base", "settings", "axes", "cells", "measures", "scales", "published")
 SCALE_KEYS = ("settings", "axes", "cells", "transfer_to")
 PUBLISHED_KEYS = ("source", "setting", "values")
@@ -68,7 +69,7 @@ class Recipe:
         name: of the file.
         where: the file.
         measures: evaluations whose top-1 is told, ``knn`` and ``linear`` first.
-        transfer_to: the data set on which features are probed, too.
+        transfer_to: the data set on which features are probed and the network is fine-tuned, too.
     """
 
     name: str
@@ -144,7 +145,7 @@ def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -
         figure,
         scale,
         cells,
-        tuple(name for name in MEASURES if name in ("knn", "linear", *measures)),
+        tuple(name for name in MEASURES if name in ("knn", "linear", *measures)) + (TRANSFERS if target else ()),
         None if target is None else str(target),
         _published(content.get("published") or [], names, where),
     )

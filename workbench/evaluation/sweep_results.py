@@ -35,7 +35,7 @@ def record(
     """
     order = [cell.name for cell in recipe.cells]
     done = sorted(runs, key=lambda key: (order.index(key[0]), key[1]))
-    measures = [*recipe.measures, *(["transfer"] if recipe.transfer_to else [])]
+    measures = recipe.measures
     rows = [row for key in done for measure in measures for row in _rows(runs[key], *key, measure)]
     pixels = {row["measure"]: row for row in rows if row["model"] == "pixels"}  # the same beside every run
     rows = [row for row in rows if row["model"] != "pixels"] + [
