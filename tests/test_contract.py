@@ -290,5 +290,9 @@ def test_likelihood_of_discrete_pixels_is_at_least_zero(name: str) -> None:
     if not isinstance(method, Likelihood):
         pytest.skip("has no likelihood")
     with evaluation_mode(method):
-        nats = method.nats_per_image(pictures(IMAGES[0]), keyed.sample_keys(0, 0, torch.arange(6)))
+        keys = keyed.sample_keys(0, 0, torch.arange(6))
+        nats, terms = (read(pictures(IMAGES[0]), keys) for read in (method.nats_per_image, method.nats_terms))
     assert nats.shape == (6,) and (nats > 0).all()
+    assert len(terms) > 1 and all(term.shape == (6,) for term in terms.values())
+    torch.testing.assert_close(sum(terms.values()), nats)
+    assert method.likelihood_kind in ("lower bound", "exact", "estimate") and method.likelihood_note.endswith(".")

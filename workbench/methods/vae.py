@@ -103,6 +103,10 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
 
     default_feature = "posterior_mean"
     likelihood_kind: ClassVar[str] = "lower bound"
+    likelihood_note: ClassVar[str] = (
+        "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
+        "bins being open; nothing is dequantised."
+    )
     first_block, last_block = "encoder.0", "decoder"
 
     def __init__(self, config: VAEConfig, images: ImageSpec) -> None:
@@ -165,8 +169,9 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
         keys = keyed.sample_keys(seed, 0, torch.arange(n, device=device))
         return self.decode(keyed.normal(keys, self.config.latent_dim))
 
-    def nats_per_image(self, images: Tensor, keys: Tensor) -> Tensor:
+    def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
         mean, log_variance = self.posterior(images)
         noise = keyed.normal(keyed.fork(keys, "posterior"), self.config.latent_dim)
         drawn = self.decoder(mean + (0.5 * log_variance).exp() * noise).float()
-        return discretised_gaussian_nll(2 * images - 1, drawn, self.log_sigma) + gaussian_kl(mean, log_variance)
+        reconstruction = discretised_gaussian_nll(2 * images - 1, drawn, self.log_sigma, self.images.levels)
+        return {"reconstruction": reconstruction, "kl": gaussian_kl(mean, log_variance)}
