@@ -20,6 +20,7 @@ CLASSES = 5
 SMALL: dict[str, dict[str, Any]] = {
     "mocov3": {"width": 48, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4},
     "vae": {"width": 8, "latent_dim": 6},
+    "hvae": {"width": 8, "latent_channels": 2, "groups": 3, "blocks": 1},
     "ddpm": {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0, "feature_steps": (100,)},
     "supervised": {"width": 48, "depth": 1, "heads": 2, "patch": 4, "classes": CLASSES},
 }

@@ -31,8 +31,15 @@ METHODS: dict[str, Entry] = {
     "vae": Entry(
         "VAE",
         "generative",
-        "Convolutional variational autoencoder with one latent vector",
+        "Variational autoencoder with one latent vector, convolutional or with a vision transformer",
         "Kingma, Welling 2014",
+        ("reconstructs", "samples", "likelihood"),
+    ),
+    "hvae": Entry(
+        "HVAE",
+        "generative",
+        "Hierarchical variational autoencoder with latent variables at several resolutions",
+        "Sønderby et al. 2016",
         ("reconstructs", "samples", "likelihood"),
     ),
     "ddpm": Entry(

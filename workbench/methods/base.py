@@ -191,10 +191,13 @@ class Likelihood(ABC):
         likelihood_kind: what the negative log-likelihood is computed from: a ``lower bound`` on the likelihood (then
             it is too high), ``exact``, or an ``estimate`` that may be off to either side.
         likelihood_note: one sentence on how pixels are scaled and a mass comes about.
+        likelihood_sampled: whether :meth:`nats_terms` draws a few summands of a long sum, which
+            :meth:`full_nats_terms` computes in full.
     """
 
     likelihood_kind: ClassVar[str]
     likelihood_note: ClassVar[str]
+    likelihood_sampled: ClassVar[bool] = False
 
     @abstractmethod
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
@@ -218,7 +221,7 @@ class Likelihood(ABC):
 
 
 class Conditional(ABC):
-    """Can be built to model the images of each class by themselves, and then tell the class of an image (Bayes' rule)."""
+    """Can be built to model the images of each class by themselves, and then tells an image's class by Bayes' rule."""
 
     @property
     @abstractmethod
