@@ -9,12 +9,14 @@ from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation import (
     agreement,
+    classify,
     decoder,
     factors,
     few_labels,
     finetune,
     invariance,
     knn,
+    latent,
     layers,
     likelihood,
     linear,
@@ -46,6 +48,8 @@ EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "projection": projection.evaluate,
     "reconstruction": reconstruction.evaluate,
     "likelihood": likelihood.evaluate,
+    "latent": latent.evaluate,
+    "classify": classify.evaluate,
     "samples": samples.evaluate,
 }
 THOROUGH: dict[str, Callable[[Context], None]] = {  # take minutes, and are done where they are asked for
@@ -53,6 +57,7 @@ THOROUGH: dict[str, Callable[[Context], None]] = {  # take minutes, and are done
     "finetune": finetune.evaluate,
     "transfer": transfer.evaluate,
     "decoder": decoder.evaluate,
+    "likelihood_full": partial(likelihood.evaluate, in_full=True),
 }
 NAMES = (*EVALUATIONS, "agreement")
 
