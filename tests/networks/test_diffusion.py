@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def number(value: float) -> Tensor:
 
 @pytest.mark.parametrize(("name", "theirs"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
 @pytest.mark.parametrize("steps", [10, 1000])
-def test_schedules_are_those_of_diffusers(name: diffusion.Schedule, theirs: str, steps: int) -> None:
+def test_schedules_are_those_of_diffusers(name: diffusion.Schedule, theirs: Any, steps: int) -> None:
     expected = DDPMScheduler(num_train_timesteps=steps, beta_schedule=theirs).alphas_cumprod
     torch.testing.assert_close(diffusion.schedule(name, steps), expected.double(), rtol=1e-4, atol=1e-6)
 
@@ -56,7 +58,11 @@ def test_gamma_and_abar_are_one_another_inverse_at_both_ends() -> None:
 def test_the_continuous_schedules_are_the_limits_of_the_discrete_ones() -> None:
     t = torch.tensor([0.1, 0.5, 0.9], dtype=DOUBLE)
     index = (t * 1000).long() - 1
-    for name, gamma in (("linear", diffusion.gamma_linear_beta), ("cosine", diffusion.gamma_cosine)):
+    limits: dict[diffusion.Schedule, Callable[[Tensor], Tensor]] = {
+        "linear": diffusion.gamma_linear_beta,
+        "cosine": diffusion.gamma_cosine,
+    }
+    for name, gamma in limits.items():
         discrete = diffusion.schedule(name, 1000)[index]
         torch.testing.assert_close(diffusion.signal_of(gamma(t)), discrete, rtol=0.06, atol=0.01)
 
