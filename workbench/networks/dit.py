@@ -8,6 +8,7 @@ block, which start at zero; Peebles and Xie, "Scalable Diffusion Models with Tra
 which takes the class token's place and leaves the blocks as they are.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -83,18 +84,33 @@ class DiT(ViT):
             class_labels: (B,) int64, for a network with classes.
         """
         condition = self._condition(x, timestep, class_labels)
-        tokens = self.embed(x)
+        *_, tokens = self._walk(x, condition)
         if self.final_modulation is None:
-            tokens = torch.cat([tokens[:, :1] + condition[:, None], tokens[:, 1:]], dim=1)
-            for block in self.blocks:
-                tokens = self._run(block, tokens)
-            tokens = self.norm(tokens[:, 1:])
+            tokens = self.norm(tokens)[:, 1:]
         else:
-            for block, modulation in zip(self.blocks, self.modulations, strict=True):
-                tokens = self._modulated(block, tokens, modulation(condition))
             shift, scale = self.final_modulation(condition)[:, None].chunk(2, dim=2)
             tokens = self.norm(tokens) * (1 + scale) + shift
         return Predicted(unpatchify(self.output(tokens), self.patch, self.channels_out))
+
+    def pooled(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Patches (B, width) of the stem and of each block, averaged, in float32; arguments as in :meth:`forward`."""
+        first = 0 if self.cls_token is None else 1
+        walk = enumerate(self._walk(x, self._condition(x, timestep, class_labels)))
+        names = ((f"block_{depth}" if depth else "stem", tokens) for depth, tokens in walk)
+        return {name: tokens[:, first:].mean(dim=1).float() for name, tokens in names}
+
+    def _walk(self, x: Tensor, condition: Tensor) -> Iterator[Tensor]:
+        """Tokens (B, N, width) after the stem and after each block."""
+        tokens = self.embed(x)
+        if self.final_modulation is None:
+            tokens = torch.cat([tokens[:, :1] + condition[:, None], tokens[:, 1:]], dim=1)
+        yield tokens
+        for index, block in enumerate(self.blocks):
+            if self.final_modulation is None:
+                tokens = self._run(block, tokens)
+            else:
+                tokens = self._modulated(block, tokens, self.modulations[index](condition))
+            yield tokens
 
     def _condition(self, x: Tensor, timestep: Tensor | float, labels: Tensor | None) -> Tensor:
         """Noise level and label (B, width)."""
