@@ -10,7 +10,7 @@ relative to the prior. Group 1 is the coarsest; each has the side of the image h
 
 so that e_l = (z_l - m) / s has the prior N(0, 1) and the posterior N(d, r): e is the code. A group whose posterior is
 its prior (d = 0, r = 1) tells nothing of the image. Against that, the KL terms' weight rises from 0 (Sønderby et al.,
-section 2.2) and every latent dimension has free bits (Kingma et al. 2016), which hold for each group by itself.
+section 2.2), and each group has free bits of its own (Kingma et al. 2016).
 """
 
 import math
@@ -51,8 +51,8 @@ class HVAEConfig(TrainConfig):
     """What the decoder says of a pixel; bernoulli takes grey images of at most 17 levels."""
     kl_warmup: Probability = 0.2
     """Part of the training in which the weight of the KL terms rises from 0 to 1."""
-    free_bits: Annotated[float, Range(0)] = 0.01
-    """Nats of KL that each latent dimension costs at least while training."""
+    free_bits: Annotated[float, Range(0)] = 2.0
+    """Nats of KL that each group costs at least while training, below which nothing draws it to the prior."""
     flip: Probability = 0.0
     """Probability of a horizontal flip."""
 
@@ -65,9 +65,9 @@ class HVAEConfig(TrainConfig):
             | {
                 "groups": groups,
                 "latent_channels": 4,
-                "width": 32 if size <= 16 else 24,
+                "width": 32 if size <= 16 else 16,
                 "blocks": 1,
-                "epochs": 20,
+                "epochs": 60 if size <= 16 else 10,
                 "batch_size": 128,
                 "optim.lr": 2e-3,
                 "optim.warmup_epochs": 0.5,
@@ -214,7 +214,8 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         with torch.autocast(images.device.type, enabled=False):
             reconstruction = self.observation.training_nats(images, drawn, self.log_sigma).mean()
             kls = [gaussian_kls(*group) for group in groups]
-            charged = torch.stack([free_kl(of_group, self.config.free_bits) for of_group in kls]).sum()
+            of_groups = torch.stack([of_group.sum(dim=1) for of_group in kls], dim=1)
+            charged = free_kl(of_groups, self.config.free_bits)
         logs = {"reconstruction_nats": reconstruction.detach()}
         for number, (group, of_group) in enumerate(zip(groups, kls, strict=True), start=1):
             logs[f"kl_{number}_nats"] = of_group.detach().sum(dim=1).mean()

@@ -12,6 +12,9 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 
 ACTIVE = 0.01  # of the variance of a posterior mean over images, above which Burda et al. call a unit active
+TELLING = (
+    0.5  # nats of KL, which bound what is told of an image, below which a group of latent variables counts as unused
+)
 
 
 def gaussian_kls(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -36,12 +39,12 @@ def kl_weight(progress: float, warmup: float, beta: float = 1.0) -> float:
 
 
 def free_kl(kls: Tensor, free: float) -> Tensor:
-    """The KL term with ``free`` nats that each dimension has for nothing: sum over j of max(free, mean over images).
+    """The KL term with ``free`` nats that each column has for nothing: sum over j of max(free, mean over images).
 
-    Below ``free`` a dimension has no gradient, so nothing pushes it towards the prior. The mean is that of the batch
-    on one device (of a part of it, with ``--accumulate``).
+    Columns are latent dimensions, or groups of them. Below ``free`` a column has no gradient, so nothing pushes it
+    towards the prior. The mean is that of the batch on one device (of a part of it, with ``--accumulate``).
 
-    Source: Kingma et al. 2016 (arXiv 1606.04934), equation 15 with each dimension as a group.
+    Source: Kingma et al. 2016 (arXiv 1606.04934), equation 15.
 
     Args:
         kls: nats (B, D).
@@ -102,12 +105,16 @@ def usage(means: NDArray[np.floating], kls: NDArray[np.floating], groups: Mappin
 
 
 def collapse(found: list[Usage]) -> str | None:
-    """Posterior collapse in one sentence, or None: of the whole code, or of the groups that are not used."""
-    unused = [group.name for group in found if not group.active]
-    criterion = f"no posterior mean varies by more than {ACTIVE} over images"
+    """Posterior collapse in one sentence, or None: of the whole code, or of the groups that are not used.
+
+    A group's KL, averaged over images, is at least the mutual information of image and group (Hoffman and Johnson
+    2016), so that a small one says that the group tells next to nothing, whatever its means do.
+    """
+    unused = [group.name for group in found if not group.active or group.kl < TELLING]
+    criterion = f"a KL below {TELLING} nats, or no posterior mean whose variance over images is above {ACTIVE}"
     if len(unused) == len(found):
         dims = sum(group.dims for group in found)
-        return f"Posterior collapse: none of the {dims} latent dimensions tells images apart ({criterion})."
+        return f"Posterior collapse: the {dims} latent dimensions do not tell images apart ({criterion})."
     if unused:
         return f"Not used: {', '.join(unused)} of {len(found)} groups of latent variables ({criterion})."
     return None
