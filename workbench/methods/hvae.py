@@ -32,6 +32,7 @@ from workbench.networks.observation import ObservationName, full, observation
 
 SIGMA_SPEED = 20.0  # of the observation noise, as in the VAE
 NORM_GROUPS = 4  # of channels; two or more of them in each, since the coarsest side may be a single pixel
+POOLED = 4  # positions a side that a group's features are averaged to
 LOG_VARIANCE = 6.0  # bound of the prior's and, relative to it, of the posterior's: beyond it exp() takes over training
 
 
@@ -123,11 +124,11 @@ class _Down(nn.Module):
 class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
     """Way up, way down with groups of latent variables, and an observation model of the pixels.
 
-    Pixels are scaled to [-1, 1]. Features: ``z_1`` (B, D_1), the coarsest group's posterior mean; all layers are this
-    and the stages of the way up before it, pooled.
+    Pixels are scaled to [-1, 1]. Features: ``z_1``, ``z_2`` … (B, D), the groups' posterior means, averaged to at most
+    4 x 4 positions, of which the finest stands for the model; all layers are these and the stages of the way up before
+    them, pooled.
     """
 
-    default_feature = "z_1"
     likelihood_kind: ClassVar[str] = "lower bound"
     likelihood_note: ClassVar[str] = (
         "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
@@ -147,6 +148,7 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         self.latent_groups = {
             f"z_{number}": config.latent_channels * side**2 for number, side in enumerate(self.sides, start=1)
         }
+        self.default_feature = f"z_{config.groups}"
         self.observation = observation(config.observation, images.channels, images.levels)
         width, blocks = checked_width(config.width), config.blocks
         self.stem = nn.Conv2d(images.channels, width, 3, padding=1)
@@ -189,28 +191,29 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         """Standard normal numbers (B, D_l) for each group."""
         return [keyed.normal(keyed.fork(keys, name), dims) for name, dims in self.latent_groups.items()]
 
-    def _explained(self, images: Tensor, noise: list[Tensor] | None) -> tuple[list[Group], list[Tensor], Tensor]:
-        """Posteriors and codes (B, D_l) of each group, and the decoder's output; without noise codes are means."""
+    def _explained(self, seen: list[Tensor], noise: list[Tensor] | None) -> tuple[list[Group], list[Tensor], Tensor]:
+        """Posteriors and codes (B, D_l) of each group, and the state after them; without noise codes are means."""
         groups, codes = [], []
-        state = self.start.expand(len(images), -1, -1, -1)
-        for number, (part, seen) in enumerate(zip(self.down, self._seen(images), strict=True)):
+        state = self.start.repeat(len(seen[0]), 1, 1, 1)
+        for number, (part, here) in enumerate(zip(self.down, seen, strict=True)):
             assert isinstance(part, _Down)
-            state = state if number == 0 else _resized(state, self.sides[number])
-            group = part.told(state, seen)
+            state = _resized(state, self.sides[number])
+            group = part.told(state, here)
             code = group.mean
             if noise is not None:
                 code = code + (0.5 * group.log_variance).exp() * noise[number].to(code.dtype)
             state = part(state, code)
             groups.append(group)
             codes.append(code)
-        return groups, codes, self._output(state)
+        return groups, codes, state
 
     def _output(self, state: Tensor) -> Tensor:
         return full(self.output(_resized(state, self.images.size)))
 
     def forward(self, batch: Batch, progress: float) -> Step:
         (images,) = batch.views
-        groups, _, drawn = self._explained(images, self._noise(keyed.fork(batch.keys, "posterior")))
+        groups, _, state = self._explained(self._seen(images), self._noise(keyed.fork(batch.keys, "posterior")))
+        drawn = self._output(state)
         with torch.autocast(images.device.type, enabled=False):
             reconstruction = self.observation.training_nats(images, drawn, self.log_sigma).mean()
             kls = [gaussian_kls(*group) for group in groups]
@@ -225,32 +228,36 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         return Step(reconstruction + kl_weight(progress, self.config.kl_warmup) * charged, logs)
 
     def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        part = self.down[0]
-        assert isinstance(part, _Down)
-        return {"z_1": part.told(self.start.expand(len(images), -1, -1, -1), self._seen(images)[0]).mean}
+        return self._means(self._seen(images))
 
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        stages = self._seen(images)
-        found = {
+        seen = self._seen(images)
+        stages = {
             Layer(f"stage_{index}", f"stage_{index}", index - 1): stage.mean(dim=(2, 3)).float()
-            for index, stage in enumerate(stages[::-1], start=1)
+            for index, stage in enumerate(seen[::-1], start=1)
         }
-        part = self.down[0]
-        assert isinstance(part, _Down)
-        mean = part.told(self.start.expand(len(images), -1, -1, -1), stages[0]).mean
-        return found | {Layer("z_1", "z_1", len(stages), "vector"): mean.float()}
+        means = self._means(seen).items()
+        return stages | {Layer(name, name, len(seen) + i, "vector"): mean for i, (name, mean) in enumerate(means)}
+
+    def _means(self, seen: list[Tensor]) -> dict[str, Tensor]:
+        """Posterior means of each group, where those before it have theirs, averaged to at most 4 x 4 positions."""
+        groups, _, _ = self._explained(seen, None)
+        return {
+            name: F.adaptive_avg_pool2d(group.mean.unflatten(1, (-1, side, side)), min(side, POOLED)).flatten(1).float()
+            for (name, side, group) in zip(self.latent_groups, self.sides, groups, strict=True)
+        }
 
     def codes(self, images: Tensor) -> Tensor:
-        return torch.cat(self._explained(images, None)[1], dim=1)
+        return torch.cat(self._explained(self._seen(images), None)[1], dim=1)
 
     def latents(self, images: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        groups, _, _ = self._explained(images, self._noise(keyed.fork(keys, "posterior")))
+        groups, _, _ = self._explained(self._seen(images), self._noise(keyed.fork(keys, "posterior")))
         kls = [gaussian_kls(*group) for group in groups]
         return torch.cat([group.mean for group in groups], dim=1), torch.cat(kls, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1], the mean of p(x|z), for codes e (B, D) of all groups, coarsest first."""
-        state = self.start.expand(len(codes), -1, -1, -1)
+        state = self.start.repeat(len(codes), 1, 1, 1)
         for side, part, code in zip(
             self.sides, self.down, codes.split(list(self.latent_groups.values()), dim=1), strict=True
         ):
@@ -258,7 +265,7 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         return self.observation.mean(self._output(state))
 
     def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
-        return {"": self.observation.mean(self._explained(images, None)[2])}
+        return {"": self.observation.mean(self._output(self._explained(self._seen(images), None)[2]))}
 
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
         keys = keyed.sample_keys(seed, 0, torch.arange(n, device=self.start.device))
@@ -266,23 +273,26 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
 
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
         """Terms ``reconstruction`` and, for each group, ``kl_1`` (the coarsest), ``kl_2`` … (B,)."""
-        groups, _, drawn = self._explained(images, self._noise(keyed.fork(keys, "posterior")))
+        groups, _, state = self._explained(self._seen(images), self._noise(keyed.fork(keys, "posterior")))
+        drawn = self._output(state)
         terms = {"reconstruction": self.observation.mass_nats(images, drawn, self.log_sigma)}
         kls = {f"kl_{number}": gaussian_kls(*group).sum(dim=1) for number, group in enumerate(groups, start=1)}
         return terms | kls
 
     def iwae_nats(self, images: Tensor, keys: Tensor, k: int) -> Tensor:
-        keys = keyed.fork(keys, "importance")
+        keys, seen = keyed.fork(keys, "importance"), self._seen(images)
 
         def log_weight(index: int) -> Tensor:
             """ln p(x|z) + ln p(e) - ln q(e|x) (B,); z and e differ by the same change of variables in both."""
             noise = self._noise(keyed.fork(keys, index))
-            groups, codes, drawn = self._explained(images, noise)
+            groups, codes, state = self._explained(seen, noise)
             ratios = [
                 0.5 * (own.square() + group.log_variance - code.square()).sum(dim=1)
                 for own, group, code in zip(noise, groups, codes, strict=True)
             ]
-            return torch.stack(ratios).sum(dim=0) - self.observation.mass_nats(images, drawn, self.log_sigma)
+            return torch.stack(ratios).sum(dim=0) - self.observation.mass_nats(
+                images, self._output(state), self.log_sigma
+            )
 
         return importance_weighted_nats(log_weight, k)
 
