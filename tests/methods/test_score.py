@@ -83,15 +83,16 @@ def test_the_likelihood_of_gaussian_data_is_the_closed_form(deviation: float) ->
 
 @both
 def test_the_mass_of_gaussian_data_is_told_per_discrete_pixel(sde: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fine bins: -ln of the density at the pixel, times the bin's width, whatever the process."""
-    model = small(ImageSpec(1, 8), sde=sde, ode_tolerance=1e-6, sigma_min=0.001, sigma_max=100.0)
+    """Fine bins: -ln of the density at the pixel, times the bin's width, with the noise of the process's beginning."""
+    model = small(ImageSpec(1, 8), sde=sde, ode_tolerance=1e-6, sigma_min=0.2, sigma_max=100.0)
     deviation = 0.4
     monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, deviation))
     images = (255 * model.pictures(deviation * keyed.normal(KEYS, 1, 8, 8)).clamp(0.02, 0.98)).round() / 255
     with evaluation_mode(model):
         terms = model.nats_terms(images, KEYS)
         nats = model.nats_per_image(images, KEYS)
-    density = torch.distributions.Normal(0.0, deviation).log_prob(model.dequantised(images, KEYS))
+    noisy = math.hypot(deviation, 0.2) if sde == "ve" else deviation
+    density = torch.distributions.Normal(0.0, noisy).log_prob(model.dequantised(images, KEYS))
     expected = -(density + math.log(2 / 256)).flatten(1).sum(dim=1)
     torch.testing.assert_close(nats, expected, rtol=1e-3, atol=0.05)
     torch.testing.assert_close(terms["dequantisation"], torch.full((6,), 64 * math.log(128)))
