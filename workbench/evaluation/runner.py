@@ -11,6 +11,7 @@ from workbench.evaluation import (
     agreement,
     classify,
     decoder,
+    denoising,
     factors,
     few_labels,
     finetune,
@@ -50,6 +51,7 @@ EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "likelihood": likelihood.evaluate,
     "latent": latent.evaluate,
     "classify": classify.evaluate,
+    "denoising": denoising.evaluate,
     "samples": samples.evaluate,
 }
 THOROUGH: dict[str, Callable[[Context], None]] = {  # take minutes, and are done where they are asked for

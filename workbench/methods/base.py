@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from workbench.data.augment import View
 from workbench.data.datasets import Dataset
+from workbench.networks.diffusion import Prediction
 
 
 class ImageSpec(NamedTuple):
@@ -218,6 +219,36 @@ class Likelihood(ABC):
     def nats_per_image(self, images: Tensor, keys: Tensor) -> Tensor:
         """Negative log-likelihood (B,) in nats, summed over dimensions."""
         return torch.stack(list(self.nats_terms(images, keys).values())).sum(dim=0)
+
+
+class Denoises(ABC):
+    """A model of Gaussian diffusion: at every time t in [0, 1] a network takes noise out of x_t = a x0 + s eps.
+
+    a^2 = sigmoid(ln SNR) and s^2 = 1 - a^2, whatever the process is called; see :mod:`workbench.networks.diffusion`.
+
+    Attributes:
+        prediction: what the network says of x_t.
+    """
+
+    prediction: Prediction
+
+    @abstractmethod
+    def log_snr(self, t: Tensor) -> Tensor:
+        """ln SNR (B,) in double precision and on the CPU at times (B,), and falls as they grow; where the process has
+        steps, these are evenly spread, the first at 0 and the last at 1."""
+
+    @abstractmethod
+    def denoise(self, x: Tensor, t: Tensor) -> Tensor:
+        """The network's :attr:`prediction` (B, C, H, W) at x_t (B, C, H, W) and times (B,), nothing clipped or rounded.
+        A class-conditional one is told no label."""
+
+    @abstractmethod
+    def scaled(self, images: Tensor) -> Tensor:
+        """x0 (B, C, H, W) in [-1, 1] of images in [0, 1]."""
+
+    @abstractmethod
+    def pictures(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] of x (B, C, H, W), the inverse of :meth:`scaled`, clipped."""
 
 
 class Conditional(ABC):

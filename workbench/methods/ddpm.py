@@ -33,7 +33,18 @@ from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, Conditional, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import (
+    Batch,
+    Conditional,
+    Denoises,
+    ImageSpec,
+    Layer,
+    Likelihood,
+    Method,
+    Reconstructs,
+    Samples,
+    Step,
+)
 from workbench.networks.diffusion import (
     Prediction,
     convert,
@@ -189,7 +200,7 @@ class Said(NamedTuple):
     fraction: Tensor
 
 
-class DDPM(Method, Reconstructs, Samples, Likelihood, Conditional):
+class DDPM(Method, Reconstructs, Samples, Denoises, Likelihood, Conditional):
     """Network, noise schedule and averaged weights.
 
     Pixels are scaled to [-1, 1]; the likelihood is that of their discrete levels, without dequantisation.
@@ -211,7 +222,7 @@ class DDPM(Method, Reconstructs, Samples, Likelihood, Conditional):
 
     def __init__(self, config: DDPMConfig, images: ImageSpec) -> None:
         super().__init__(config, images)
-        self.config, self.images = config, images
+        self.config, self.images, self.prediction = config, images, config.prediction
         self._check()
         outputs = images.channels * (2 if config.variance == "learned" else 1)
         self.add_module(config.network, self._built(outputs))
@@ -470,7 +481,7 @@ class DDPM(Method, Reconstructs, Samples, Likelihood, Conditional):
                 f"The {sampler} sampler gave images that are not finite after {len(levels)} steps, so the weights are "
                 "not; look at the run's loss, and train again with a lower --optim.lr or with --optim.clip."
             )
-        return (x / 2 + 0.5).clamp(0, 1)
+        return self.pictures(x)
 
     def _estimate(
         self, x: Tensor, steps: Tensor, labels: Tensor | None = None, guidance: float = 0.0
@@ -483,6 +494,24 @@ class DDPM(Method, Reconstructs, Samples, Likelihood, Conditional):
         ):  # what is predicted is an affine function of any other, so this holds for all
             output = (1 + guidance) * output - guidance * self._said(self.ema, x, steps, None).output
         return convert(output, x, self.gamma[steps], self.config.prediction, "x0").clamp(-1, 1), said.fraction
+
+    # Denoising -------------------------------------------------------------------------------------------------------
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        return -self._exact_gamma.cpu()[self._step_at(t).cpu()]
+
+    def denoise(self, x: Tensor, t: Tensor) -> Tensor:
+        return self._said(self.ema, x, self._step_at(t), None).output
+
+    def scaled(self, images: Tensor) -> Tensor:
+        return 2 * images - 1
+
+    def pictures(self, x: Tensor) -> Tensor:
+        return (x / 2 + 0.5).clamp(0, 1)
+
+    def _step_at(self, t: Tensor) -> Tensor:
+        """The level (B,) nearest to times (B,) in [0, 1]."""
+        return (t * (self.config.noise_steps - 1)).round().long()
 
     # Likelihood ------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from workbench.config import Range
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import Batch, Denoises, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
 from workbench.networks import diffusion
 from workbench.networks.denoiser import (
     LAYER_STEPS,
@@ -72,7 +72,7 @@ class VDMConfig(DenoiserConfig):
         return {"cpu": presets["cpu"] | cpu, "published": presets["published"] | published}
 
 
-class VDM(Method, Reconstructs, Samples, Likelihood):
+class VDM(Method, Reconstructs, Samples, Denoises, Likelihood):
     """Denoising U-Net, noise schedule and averaged weights of the U-Net.
 
     Pixels are scaled to x = 2 (k + 1/2) / L - 1 for level k of L, without dequantisation: each level gets a mass.
@@ -82,6 +82,7 @@ class VDM(Method, Reconstructs, Samples, Likelihood):
     """
 
     weights = "EMA weights"
+    prediction: diffusion.Prediction = "eps"
     likelihood_kind: ClassVar[str] = "lower bound"
     likelihood_note: ClassVar[str] = (
         "Variational bound on the mass of each pixel's level, without dequantisation, estimated without bias."
@@ -223,6 +224,14 @@ class VDM(Method, Reconstructs, Samples, Likelihood):
         """Images of x at the last noise level: its most likely level is the nearest one."""
         check_drawn(x, sampler)
         return self.pictures(x / diffusion.amplitudes(gamma)[0])
+
+    # Denoising
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        return -self.schedule(t.float())[0].cpu().double()
+
+    def denoise(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.ema(x, self.schedule(t.float())[0]).float()
 
     # Likelihood
 
