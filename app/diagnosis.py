@@ -190,7 +190,7 @@ def batches(run: Run) -> dict[int, Batch]:
 
 def layer_name(path: str) -> str:
     """A layer as people say it: ``backbone.blocks.3`` is block 4, as on the other pages."""
-    path = path.removeprefix("backbone.").removeprefix("unet.")
+    path = re.sub(r"^(backbone|unet|vit)\.", "", path)
     if match := re.fullmatch(r"blocks\.(\d+)", path):
         return f"block {int(match[1]) + 1}"
     path = re.sub(r"(up|down)_blocks\.(-?\d+)", r"\1 \2", path).replace("mid_block", "middle")

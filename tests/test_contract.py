@@ -14,13 +14,32 @@ from torch import Tensor
 from workbench.config import TrainConfig, flatten, replace_flat
 from workbench.data import keyed
 from workbench.methods import METHODS, load_method
-from workbench.methods.base import Batch, ImageSpec, Likelihood, Method, Reconstructs, Samples, evaluation_mode
+from workbench.methods.base import (
+    Batch,
+    Conditional,
+    ImageSpec,
+    Likelihood,
+    Method,
+    Reconstructs,
+    Samples,
+    evaluation_mode,
+)
 
 CLASSES = 5
 SMALL: dict[str, dict[str, Any]] = {
     "mocov3": {"width": 48, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4},
     "vae": {"width": 8, "latent_dim": 6},
+    "hvae": {"width": 8, "latent_channels": 2, "groups": 3, "blocks": 1},
     "ddpm": {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0, "feature_steps": (100,)},
+    "vdm": {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0, "feature_steps": (100,)},
+    "score": {
+        "widths": (8, 16),
+        "layers": 1,
+        "attention_size": 4,
+        "dropout": 0.0,
+        "feature_steps": (100,),
+        "ode_tolerance": 1e-3,
+    },
     "supervised": {"width": 48, "depth": 1, "heads": 2, "patch": 4, "classes": CLASSES},
 }
 CAPABILITIES = {"reconstructs": Reconstructs, "samples": Samples, "likelihood": Likelihood}
@@ -28,6 +47,10 @@ IMAGES = [ImageSpec(3, 16), ImageSpec(1, 8)]
 
 everyone = pytest.mark.parametrize("name", METHODS)
 every_size = pytest.mark.parametrize("images", IMAGES, ids=str)
+
+
+CONDITIONAL = ("vae", "ddpm")
+conditionals = pytest.mark.parametrize("name", CONDITIONAL)
 
 
 def build(name: str, images: ImageSpec, seed: int = 0, **changes: Any) -> tuple[Method, TrainConfig]:
@@ -290,5 +313,27 @@ def test_likelihood_of_discrete_pixels_is_at_least_zero(name: str) -> None:
     if not isinstance(method, Likelihood):
         pytest.skip("has no likelihood")
     with evaluation_mode(method):
-        nats = method.nats_per_image(pictures(IMAGES[0]), keyed.sample_keys(0, 0, torch.arange(6)))
+        keys = keyed.sample_keys(0, 0, torch.arange(6))
+        nats, terms = method.nats_per_image(pictures(IMAGES[0]), keys), method.nats_terms(pictures(IMAGES[0]), keys)
     assert nats.shape == (6,) and (nats > 0).all()
+    assert len(terms) > 1 and all(term.shape == (6,) for term in terms.values())
+    torch.testing.assert_close(torch.stack(list(terms.values())).sum(dim=0), nats)
+    assert method.likelihood_kind in ("lower bound", "exact", "estimate") and method.likelihood_note.endswith(".")
+
+
+@conditionals
+def test_a_class_conditional_model_keeps_the_promises_of_any_other(name: str) -> None:
+    images = IMAGES[0]._replace(classes=CLASSES)
+    method, config = build(name, images, conditional=True)
+    assert isinstance(method, Conditional) and method.label_count == CLASSES
+    assert isinstance(unconditional := build(name, images)[0], Conditional) and unconditional.label_count == 0
+    batch = batch_of(name, config, images, torch.arange(6))
+    method(batch, 0.5).loss.backward()
+    assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
+    whole, keys = pictures(images), keyed.sample_keys(0, 0, torch.arange(6))
+    with evaluation_mode(method):
+        assert method.encode(whole)[method.default_feature].shape[0] == 6
+        nats = torch.stack([method.label_nats(whole, keys, torch.full_like(keys, label)) for label in range(CLASSES)])
+        mixed = method.label_nats(whole, keys, torch.arange(6) % CLASSES)
+    assert nats.shape == (CLASSES, 6) and torch.isfinite(nats).all()
+    torch.testing.assert_close(mixed, nats[torch.arange(6) % CLASSES, torch.arange(6)], rtol=1e-4, atol=1e-2)

@@ -30,6 +30,7 @@ class Tiny(Method, Reconstructs, Samples, Likelihood):
 
     default_feature = "quarters"
     likelihood_kind = "exact"
+    likelihood_note = "Every pixel is a coin."
     first_block = last_block = "projection"
 
     def __init__(self, config: TinyConfig, images: ImageSpec) -> None:
@@ -57,8 +58,9 @@ class Tiny(Method, Reconstructs, Samples, Likelihood):
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(n, self.images.channels, self.images.size, self.images.size, generator=generator)
 
-    def nats_per_image(self, images, keys):
-        return torch.full((len(images),), float(images[0].numel() * np.log(2)))
+    def nats_terms(self, images, keys):
+        half = torch.full((len(images),), 0.5 * float(images[0].numel() * np.log(2)))
+        return {"reconstruction": half, "prior": half}
 
 
 def make_split(n: int, seed: int, labels: bool = True, factors: bool = True) -> Split:

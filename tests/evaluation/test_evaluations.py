@@ -272,6 +272,10 @@ def test_likelihood_is_in_bits_per_dimension(make_context):
     likelihood.evaluate(context)
     written = envelope(context, "likelihood", 60, "test")
     assert written["kind"] == "exact"
-    bits, nats = written["rows"]
+    bits, nats, *terms = (row for row in written["rows"] if row["model"] == "run")
     assert bits["metric"] == "bits_per_dim" and bits["value"] == pytest.approx(1, abs=1e-5)
     assert nats["metric"] == "nats" and nats["value"] == pytest.approx(192 * np.log(2), rel=1e-5)
+    assert [(row["term"], row["metric"]) for row in terms] == [
+        (term, metric) for term in ("reconstruction", "prior") for metric in ("bits_per_dim", "nats")
+    ]
+    assert all(row["value"] == pytest.approx(96 * np.log(2), rel=1e-5) for row in terms[1::2])

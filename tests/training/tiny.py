@@ -12,7 +12,10 @@ COMMON |= {"snapshots": 0}
 TINY = {
     "mocov3": {"width": 24, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4, "stem": "patch"},
     "vae": {"width": 8, "latent_dim": 4},
+    "hvae": {"width": 8, "latent_channels": 2, "groups": 3, "blocks": 1},
     "ddpm": {"widths": [8, 16], "attention_size": 4, "dropout": 0.1},
+    "vdm": {"widths": [8, 16], "attention_size": 4, "dropout": 0.1},
+    "score": {"widths": [8, 16], "attention_size": 4, "dropout": 0.1, "ode_tolerance": 1e-3},
     "supervised": {"width": 24, "depth": 1, "heads": 2, "patch": 4, "stem": "patch"},
 }
 EPOCH = 10  # steps: 160 images in batches of 16

@@ -11,7 +11,9 @@ from workbench.store import find_run
 
 
 def import_(
-    source: Annotated[str, Parameter(name="SOURCE", help="A file or folder of weights, or timm:NAME.")],
+    source: Annotated[
+        str, Parameter(name="SOURCE", help="A file or folder of weights, a pipeline of diffusers, or timm:NAME.")
+    ],
     /,
     *,
     file: Annotated[
@@ -47,25 +49,31 @@ def export(
     /,
     *,
     output: Annotated[
-        Path, Parameter(name=["--output", "-o"], help="Folder to make (timm), or file to write (onnx: .onnx).")
+        Path,
+        Parameter(name=["--output", "-o"], help="Folder to make (timm, diffusers), or file to write (onnx: .onnx)."),
     ],
     form: Annotated[
-        Literal["timm", "onnx"],
+        Literal["timm", "onnx", "diffusers"],
         Parameter(
             name="--format",
             help="timm: safetensors, config.json and a model card, which timm loads; onnx: the encoder with its "
-            "normalisation, from uint8 images (N, C, H, W) to features.",
+            "normalisation, from uint8 images (N, C, H, W) to features; diffusers: a ddpm's U-Net, averaged, with its "
+            "scheduler and a model card, which DDPMPipeline loads.",
         ),
     ] = "timm",
     checkpoint: Checkpoint = "last",
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Write a run's encoder for other programs."""
+    """Write a run's encoder, or what a ddpm draws with, for other programs."""
     found = find_run(run, runs)
     if form == "timm":
         from workbench.weights.exporting import export_timm
 
         print(export_timm(found, output, checkpoint))
+    elif form == "diffusers":
+        from workbench.weights.diffusers import export_diffusers
+
+        print(export_diffusers(found, output, checkpoint))
     else:
         from workbench.weights.onnx import export_onnx
 

@@ -98,6 +98,7 @@ class Dataset:
         train, val, test: the splits; labels are None in a split without them.
         periods: of the factors that go round, such as an angle, the length of one turn.
         skipped: corrupt images that were left out.
+        levels: values that a pixel can have; level k is stored as round(255 k / (levels - 1)).
     """
 
     name: str
@@ -110,6 +111,7 @@ class Dataset:
     test: Split
     periods: dict[str, float] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    levels: int = 256
 
     @property
     def factors(self) -> list[str]:
@@ -181,8 +183,20 @@ def load(data: str, options: DataOptions = _DEFAULTS, download: bool = False) ->
         classes=entry.meta["classes"],
         periods=shapes.PERIODS if name == "shapes" and data == name else {},
         skipped=skipped,
+        levels=native_levels(data, entry.meta["size"]) or (2 if _binary(splits) else 256),
         **splits,
     )
+
+
+def native_levels(data: str, size: int) -> int | None:
+    """Grey levels of a named data set at a side of ``size`` pixels, where it is known to have fewer than 256."""
+    return 17 if data == "digits" and size == CATALOGUE["digits"].size else None
+
+
+def _binary(splits: dict[str, Split]) -> bool:
+    """Whether every pixel is 0 or 255, of which the first images of most data sets know that it is not."""
+    images = (split.images[start : start + 256] for split in splits.values() for start in range(0, len(split), 256))
+    return all(bool(np.isin(part, (0, 255)).all()) for part in images)
 
 
 def probe(dataset: Dataset, n: int = PROBE_SIZE) -> Split:

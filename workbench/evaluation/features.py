@@ -13,7 +13,7 @@ from torch import Tensor
 from workbench import store
 from workbench.config import TrainConfig
 from workbench.data import datasets
-from workbench.data.datasets import Dataset
+from workbench.data.datasets import Dataset, Split
 from workbench.evaluation.model import TrainedModel, prepare
 from workbench.methods.base import ImageSpec
 
@@ -42,6 +42,11 @@ class Limits:
     """Probe images that are reconstructed."""
     drawn: int = 64
     """Reconstructions that are kept, and samples that are drawn."""
+    likelihood: int = 2_000
+    """Test images whose probability is computed, evenly spread over those above; a class-conditional model tells the
+    class of as many."""
+    likelihood_full: int = 512
+    """Of which so many, where a sum over all noise levels is asked for."""
     similarity: int = 200
     """Probe images in the similarity matrix."""
     invariance: int = 200
@@ -55,6 +60,7 @@ class Limits:
         if device.type != "cpu":
             return cls()
         fewer = cls(train=3_000, val=500, test=1_500, layer_train=1_200, layer_test=800)
+        fewer = replace(fewer, likelihood=512, likelihood_full=32)
         return replace(fewer, reconstruct=200, invariance=100, slow_samplers=False)
 
     def __str__(self) -> str:
@@ -119,6 +125,10 @@ class Material:
     def spread(self, n: int) -> NDArray[np.int64]:
         """At most ``n`` rows of the probe set, evenly spread and therefore in the classes' proportions."""
         return np.linspace(0, len(self.probe) - 1, min(n, len(self.probe))).round().astype(np.int64)
+
+    def spread_test(self, n: int) -> Split:
+        """At most ``n`` of the test images, evenly spread over the probe set and the others."""
+        return self.test.take(np.linspace(0, len(self.test) - 1, min(n, len(self.test))).round().astype(np.int64))
 
     def factor_kind(self, name: str) -> str:
         """``circular``, ``categorical`` or ``continuous``."""

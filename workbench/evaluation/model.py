@@ -15,7 +15,17 @@ from workbench.data import keyed
 from workbench.data.augment import to_float
 from workbench.data.decode import Form, decoded
 from workbench.errors import WorkbenchError
-from workbench.methods.base import ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, evaluation_mode
+from workbench.methods.base import (
+    Conditional,
+    ImageSpec,
+    Latent,
+    Layer,
+    Likelihood,
+    Method,
+    Reconstructs,
+    Samples,
+    evaluation_mode,
+)
 from workbench.store import Run, find_run
 from workbench.training.checkpoint import build_untrained, load_method_from
 from workbench.training.hardware import pick_device
@@ -150,6 +160,112 @@ class TrainedModel:
             parts = [method.nats_per_image(to_float(batch), keys).cpu() for batch, keys in batches]
         return torch.cat(parts).float().numpy()
 
+    def nats_terms(
+        self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0, in_full: bool = False
+    ) -> dict[str, NDArray[np.float32]]:
+        """The named terms (N,) in nats that :meth:`nats` is the sum of; arguments as there.
+
+        Args:
+            in_full: compute sums of which a summand is drawn otherwise.
+
+        Raises:
+            WorkbenchError: the method has no likelihood.
+        """
+        method = self._method
+        if not isinstance(method, Likelihood):
+            raise self._unable("say how probable an image is")
+        return self._read(self._keyed(images, ids, seed), method.full_nats_terms if in_full else method.nats_terms)
+
+    def iwae_nats(
+        self, images: Images, k: int, ids: NDArray[np.int64] | None = None, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """The importance-weighted bound (N,) in nats with ``k`` samples; other arguments as in :meth:`nats`.
+
+        Raises:
+            WorkbenchError: the method has no latent variables, or ``k`` is below 1.
+        """
+        method = self._latent("weight samples of latent variables")
+        read = self._read(self._keyed(images, ids, seed), lambda batch, keys: {"": method.iwae_nats(batch, keys, k)})
+        return read[""]
+
+    def label_nats(
+        self, images: Images, label: int, ids: NDArray[np.int64] | None = None, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """-ln (N,) of (a bound on) p(image | label) in nats, up to what all labels share; other arguments as above.
+
+        Raises:
+            WorkbenchError: the model is not class-conditional.
+        """
+        method = self._method
+        if not isinstance(method, Conditional) or not method.label_count:
+            raise self._unable("say how probable an image is among those of a class")
+        read = self._read(
+            self._keyed(images, ids, seed),
+            lambda batch, keys: {"": method.label_nats(batch, keys, torch.full_like(keys, label))},
+        )
+        return read[""]
+
+    def latents(
+        self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Posterior means and KL terms in nats, (N, D) each, of the latent variables; arguments as above.
+
+        Raises:
+            WorkbenchError: the method has none.
+        """
+        method = self._latent("tell latent variables")
+        names = ("mean", "kl")
+        read = self._read(
+            self._keyed(images, ids, seed),
+            lambda batch, keys: dict(zip(names, method.latents(batch, keys), strict=True)),
+        )
+        return read["mean"], read["kl"]
+
+    def codes(self, images: Images) -> NDArray[np.float32]:
+        """Codes (N, D) of images, whose prior is N(0, 1).
+
+        Raises:
+            WorkbenchError: the method has none.
+        """
+        method = self._latent("tell codes")
+        return self._read(self._batches(images), lambda batch: {"": method.codes(batch)})[""]
+
+    def decode(self, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Images uint8 (N, H, W, C) of codes (N, D).
+
+        Raises:
+            WorkbenchError: the method has no codes.
+        """
+        method = self._latent("decode codes")
+        with evaluation_mode(self._method):
+            whole = torch.from_numpy(np.asarray(codes, dtype=np.float32)).to(self.device)
+            return np.concatenate([to_uint8(method.decode(part)) for part in whole.split(self._batch)])
+
+    def _latent(self, what: str) -> Latent:
+        if not isinstance(self._method, Latent):
+            raise self._unable(what)
+        return self._method
+
+    @property
+    def latent_groups(self) -> dict[str, int]:
+        """Latent variables in each group, by name; empty where there are none."""
+        return self._method.latent_groups if isinstance(self._method, Latent) else {}
+
+    @property
+    def label_count(self) -> int:
+        """Classes that a class-conditional model knows; 0 for others."""
+        return self._method.label_count if isinstance(self._method, Conditional) else 0
+
+    @property
+    def likelihood_note(self) -> str:
+        """How pixels are scaled and a mass comes about, in one sentence."""
+        return self._method.likelihood_note if isinstance(self._method, Likelihood) else ""
+
+    @property
+    def likelihood_sampled(self) -> bool:
+        """Whether :meth:`nats_terms` draws summands of a sum that it can compute in full."""
+        return isinstance(self._method, Likelihood) and self._method.likelihood_sampled
+
     @property
     def likelihood_kind(self) -> str:
         """What :meth:`nats` is: a lower bound (on the likelihood), exact or an estimate."""
@@ -160,7 +276,7 @@ class TrainedModel:
         """The networks themselves; outside of ``evaluation_mode`` their ``encode`` can be differentiated."""
         return self._method
 
-    def can(self, capability: type[Reconstructs] | type[Samples] | type[Likelihood]) -> bool:
+    def can(self, capability: type[Reconstructs] | type[Samples] | type[Likelihood] | type[Latent]) -> bool:
         """Whether the method has a capability."""
         return isinstance(self._method, capability)
 

@@ -9,12 +9,15 @@ from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation import (
     agreement,
+    classify,
     decoder,
+    denoising,
     factors,
     few_labels,
     finetune,
     invariance,
     knn,
+    latent,
     layers,
     likelihood,
     linear,
@@ -46,6 +49,9 @@ EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "projection": projection.evaluate,
     "reconstruction": reconstruction.evaluate,
     "likelihood": likelihood.evaluate,
+    "latent": latent.evaluate,
+    "classify": classify.evaluate,
+    "denoising": denoising.evaluate,
     "samples": samples.evaluate,
 }
 TRANSFERS = {"transfer": transfer.evaluate, "transfer_finetune": transfer.evaluate_finetuned}
@@ -54,6 +60,7 @@ THOROUGH: dict[str, Callable[[Context], None]] = {  # take minutes, and are done
     "finetune": finetune.evaluate,
     **TRANSFERS,
     "decoder": decoder.evaluate,
+    "likelihood_full": partial(likelihood.evaluate, in_full=True),
 }
 NAMES = (*EVALUATIONS, "agreement")
 

@@ -18,7 +18,9 @@ SAMPLERS = {
         ("ddim", 50, False),
         ("dpm-solver++", 20, False),
         ("ancestral", 1000, True),
-    )
+    ),
+    "vdm": (("ancestral", 250, False), ("ddim", 50, False), ("ancestral", 1000, True)),
+    "score": (("pc", 100, False), ("ode", 50, False), ("pc", 1000, True)),
 }
 ACROSS, ENLARGED = 8, 96  # images in a row of the sheet, and the side in pixels that small ones are enlarged to
 

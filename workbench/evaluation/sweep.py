@@ -208,7 +208,7 @@ def _check(name: str, method: str, config: TrainConfig, dataset: Dataset) -> Non
         )
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said again when it is trained
-        load_method(method)[0](config, ImageSpec(dataset.channels, dataset.size))
+        load_method(method)[0](config, ImageSpec.of(dataset))
 
 
 def _outcome(job: Job) -> Path | str:

@@ -31,12 +31,37 @@ METHODS: dict[str, Entry] = {
     "vae": Entry(
         "VAE",
         "generative",
-        "Convolutional variational autoencoder with one latent vector",
+        "Variational autoencoder with one latent vector, convolutional or with a vision transformer",
         "Kingma, Welling 2014",
         ("reconstructs", "samples", "likelihood"),
     ),
+    "hvae": Entry(
+        "HVAE",
+        "generative",
+        "Hierarchical variational autoencoder with latent variables at several resolutions",
+        "Sønderby et al. 2016",
+        ("reconstructs", "samples", "likelihood"),
+    ),
     "ddpm": Entry(
-        "DDPM", "generative", "Denoising diffusion with a U-Net", "Ho, Jain, Abbeel 2020", ("reconstructs", "samples")
+        "DDPM",
+        "generative",
+        "Denoising diffusion with a U-Net or a vision transformer",
+        "Ho, Jain, Abbeel 2020",
+        ("reconstructs", "samples", "likelihood"),
+    ),
+    "vdm": Entry(
+        "VDM",
+        "generative",
+        "Variational diffusion in continuous time, with a learned noise schedule",
+        "Kingma et al. 2021",
+        ("reconstructs", "samples", "likelihood"),
+    ),
+    "score": Entry(
+        "Score",
+        "generative",
+        "Score matching, with the likelihood by the probability-flow ODE",
+        "Song et al. 2021",
+        ("reconstructs", "samples", "likelihood"),
     ),
     "supervised": Entry(
         "Supervised",

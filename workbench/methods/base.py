@@ -4,19 +4,37 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from workbench.data.augment import View
+from workbench.data.datasets import Dataset
+from workbench.networks.diffusion import Prediction
 
 
 class ImageSpec(NamedTuple):
-    """Shape of the images a model is built for. Methods take float images in [0, 1], shape (B, C, H, W)."""
+    """The images a model is built for. Methods take float images in [0, 1], shape (B, C, H, W).
+
+    Attributes:
+        channels: 1 or 3.
+        size: side in pixels.
+        levels: values that a pixel can have: k / (levels - 1) for k = 0 … levels - 1, up to rounding to 8 bits; see
+            :func:`workbench.networks.observation.level_index`.
+        classes: labels that the training images have; 0 without labels.
+    """
 
     channels: int
     size: int
+    levels: int = 256
+    classes: int = 0
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """What a model of a data set's training images is built for."""
+        labelled = dataset.train.labels is not None
+        return cls(dataset.channels, dataset.size, dataset.levels, len(dataset.classes or ()) if labelled else 0)
 
 
 @dataclass(frozen=True)
@@ -165,13 +183,125 @@ class Samples(ABC):
 
 
 class Likelihood(ABC):
-    """Knows how probable an image is."""
+    """Knows how probable an image is: one probability mass per discrete pixel, whatever the model is inside.
 
-    likelihood_kind: ClassVar[str]  # "lower bound", "exact" or "estimate"
+    So that families can be compared, a density must be turned into the mass of a pixel's bin, or be said to bound it
+    (uniform dequantisation).
+
+    Attributes:
+        likelihood_kind: what the negative log-likelihood is computed from: a ``lower bound`` on the likelihood (then
+            it is too high), ``exact``, or an ``estimate`` that may be off to either side.
+        likelihood_note: one sentence on how pixels are scaled and a mass comes about.
+        likelihood_sampled: whether :meth:`nats_terms` draws a few summands of a long sum, which
+            :meth:`full_nats_terms` computes in full.
+    """
+
+    likelihood_kind: ClassVar[str]
+    likelihood_note: ClassVar[str]
+    likelihood_sampled: ClassVar[bool] = False
 
     @abstractmethod
+    def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+        """Terms (B,) in nats, summed over dimensions, whose sum is the negative log of (a bound on) the probability.
+
+        Args:
+            images: float images in [0, 1], (B, C, H, W).
+            keys: (B,) int64, the source of any randomness.
+
+        Returns:
+            by name, such as ``reconstruction`` and ``kl``, or ``reconstruction``, ``diffusion`` and ``prior``.
+        """
+
+    def full_nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+        """The same without sampling where a term is a long sum of which one summand is drawn; by default the same."""
+        return self.nats_terms(images, keys)
+
     def nats_per_image(self, images: Tensor, keys: Tensor) -> Tensor:
         """Negative log-likelihood (B,) in nats, summed over dimensions."""
+        return torch.stack(list(self.nats_terms(images, keys).values())).sum(dim=0)
+
+
+class Denoises(ABC):
+    """A model of Gaussian diffusion: at every time t in [0, 1] a network takes noise out of x_t = a x0 + s eps.
+
+    a^2 = sigmoid(ln SNR) and s^2 = 1 - a^2, whatever the process is called; see :mod:`workbench.networks.diffusion`.
+
+    Attributes:
+        prediction: what the network says of x_t.
+    """
+
+    prediction: Prediction
+
+    @abstractmethod
+    def log_snr(self, t: Tensor) -> Tensor:
+        """ln SNR (B,) in double precision and on the CPU at times (B,), and falls as they grow; where the process has
+        steps, these are evenly spread, the first at 0 and the last at 1."""
+
+    @abstractmethod
+    def denoise(self, x: Tensor, t: Tensor) -> Tensor:
+        """The network's :attr:`prediction` (B, C, H, W) at x_t (B, C, H, W) and times (B,), nothing clipped or rounded.
+        A class-conditional one is told no label."""
+
+    @abstractmethod
+    def scaled(self, images: Tensor) -> Tensor:
+        """x0 (B, C, H, W) in [-1, 1] of images in [0, 1]."""
+
+    @abstractmethod
+    def pictures(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] of x (B, C, H, W), the inverse of :meth:`scaled`, clipped."""
+
+
+class Conditional(ABC):
+    """Can be built to model the images of each class by themselves, and then tells an image's class by Bayes' rule."""
+
+    @property
+    @abstractmethod
+    def label_count(self) -> int:
+        """Classes that it was built for; 0 where it was not."""
+
+    @abstractmethod
+    def label_nats(self, images: Tensor, keys: Tensor, labels: Tensor) -> Tensor:
+        """Negative log (B,) of (a bound on) p(image | label) in nats, up to what is the same for every label.
+
+        Args:
+            images: float images in [0, 1], (B, C, H, W).
+            keys: (B,) int64; the same noise for every label makes differences small.
+            labels: (B,) int64.
+        """
+
+
+class Latent(ABC):
+    """Explains an image by latent variables.
+
+    A code (B, D) is all of them in coordinates in which the prior is N(0, 1), group after group.
+
+    Attributes:
+        latent_groups: how many of the D belong to each group, by name, in order.
+    """
+
+    latent_groups: dict[str, int]
+
+    @abstractmethod
+    def latents(self, images: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean of the posterior (B, D) and its KL to the prior (B, D) in nats, of every latent variable."""
+
+    @abstractmethod
+    def codes(self, images: Tensor) -> Tensor:
+        """Codes (B, D) of images (B, C, H, W) in [0, 1]: posterior means, without noise."""
+
+    @abstractmethod
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1], the mean of p(x|z), of codes (B, D)."""
+
+    @abstractmethod
+    def iwae_nats(self, images: Tensor, keys: Tensor, k: int) -> Tensor:
+        """Negative log (B,) in nats of the importance-weighted bound with ``k`` samples, a random number.
+
+        Source: Burda, Grosse and Salakhutdinov 2016 (arXiv 1509.00519), equation 8.
+
+        Raises:
+            WorkbenchError: ``k`` below 1.
+        """
 
 
 @contextmanager

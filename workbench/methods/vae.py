@@ -1,15 +1,20 @@
-"""The variational autoencoder with one latent vector and a Gaussian decoder.
+"""The variational autoencoder with one latent vector.
 
 Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014 (arXiv 1312.6114); the learned observation noise is
 the sigma-VAE of Rybkin et al. 2021 (arXiv 2006.13202). With x in [-1, 1] the loss is the negative evidence lower bound
 in nats, summed over dimensions and averaged over images:
 
-    -ELBO = -E_q(z|x)[ln N(x; decoder(z), sigma^2)] + KL( N(mu, diag s^2) || N(0, 1) )   (their equation 3)
+    -ELBO = -E_q(z|x)[ln p(x|z)] + beta KL( N(mu, diag s^2) || N(0, 1) )   (their equation 3, where beta is 1)
+
+p(x|z) is an observation model of :mod:`workbench.networks.observation`, by default N(decoder(z), sigma^2). Beta is that
+of Higgins et al. 2017; it may rise from 0 (``kl_warmup``), and each latent dimension may be given ``free_bits`` nats
+(Kingma et al. 2016). A class-conditional model is told the label y beside x and z (Sohn et al. 2015) and bounds
+ln p(x) = ln sum_y p(x|y) / C.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +22,35 @@ from torch import Tensor, nn
 from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
-from workbench.methods.base import Batch, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.errors import WorkbenchError
+from workbench.methods.base import (
+    Batch,
+    Conditional,
+    ImageSpec,
+    Latent,
+    Layer,
+    Likelihood,
+    Method,
+    Reconstructs,
+    Samples,
+    Step,
+)
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
+from workbench.networks.encoder import fitting_patch
+from workbench.networks.latent import (
+    active_units,
+    free_kl,
+    gaussian_kl,
+    gaussian_kls,
+    importance_weighted_nats,
+    kl_weight,
+)
+from workbench.networks.observation import ObservationName, full, observation
+from workbench.networks.vit_autoencoder import ViTDecoder, ViTEncoder
 
-LOG_2PI = math.log(2 * math.pi)
 SIGMA_SPEED = 20.0  # Adam moves a parameter by about the learning rate a step: too slow for one that spans decades
+LABEL_DROPOUT = 0.1  # part of the images whose label is kept from a class-conditional model, so that it can do without
+UNKNOWN = -1  # in the place of a label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +60,36 @@ class VAEConfig(TrainConfig):
     latent_dim: Annotated[int, Range(1)] = 128
     """Dimensions of the latent vector."""
     width: Annotated[int, Range(1)] = 64
-    """Channels of the first layer, a multiple of 8; deeper ones have up to four times as many."""
+    """Channels of the first convolution, a multiple of 8; deeper ones have up to four times as many."""
+    network: Literal["conv", "vit"] = "conv"
+    """Encoder and decoder: convolutions, or the ViT that mocov3 trains and its mirror."""
+    patch: Annotated[int, Range(1)] = 4
+    """Side of a ViT's patch in pixels."""
+    vit_width: Annotated[int, Range(1)] = 192
+    """Width of the ViT."""
+    depth: Annotated[int, Range(1)] = 12
+    """Blocks of the ViT, as many in the decoder."""
+    heads: Annotated[int, Range(1)] = 3
+    """Attention heads of the ViT."""
+    observation: ObservationName = "gaussian"
+    """What the decoder says of a pixel; bernoulli takes grey images of at most 17 levels."""
     beta: Annotated[float, Range(0)] = 1.0
     """Weight of the KL term; only 1 gives a bound on the likelihood."""
+    kl_warmup: Probability = 0.0
+    """Part of the training in which the weight of the KL term rises from 0 to beta."""
+    free_bits: Annotated[float, Range(0)] = 0.0
+    """Nats of KL that each latent dimension costs at least, below which nothing draws it to the prior."""
     noise: Annotated[float | None, Range(above=0)] = None
-    """Standard deviation of the observation noise for pixels in [-1, 1]; learned by default."""
+    """Standard deviation of a gaussian observation for pixels in [-1, 1]; learned by default."""
+    conditional: bool = False
+    """Tell encoder and decoder the label; the model can then classify."""
     flip: Probability = 0.0
     """Probability of a horizontal flip."""
+
+    def for_classes(self, classes: int | None, data: str) -> Self:
+        if self.conditional and classes is None:
+            raise WorkbenchError(f"The training images of {data} have no labels; leave out --conditional.")
+        return self
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
@@ -45,6 +97,10 @@ class VAEConfig(TrainConfig):
             "cpu": {
                 "latent_dim": 32 if size >= 16 else 8,
                 "width": 16,
+                "patch": fitting_patch(size),
+                "vit_width": 128,
+                "depth": 3,
+                "heads": 4,
                 "epochs": 20,
                 "batch_size": 128,
                 "optim.lr": 1e-3,
@@ -54,6 +110,9 @@ class VAEConfig(TrainConfig):
                 "optim.clip": 100.0,
             },
             "published": {
+                "patch": min(fitting_patch(size), 4 if size <= 32 else 8 if size <= 64 else 16),
+                "vit_width": 384,
+                "heads": 12,
                 "epochs": 200,
                 "batch_size": 256,
                 "optim.lr": 1e-3,
@@ -65,53 +124,45 @@ class VAEConfig(TrainConfig):
         }
 
 
-def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats, summed over dimensions: (B, D) -> (B,).
+class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
+    """Encoder to a Gaussian posterior, decoder to an observation model of the pixels.
 
-    Source: Kingma and Welling, appendix B.
-    """
-    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1)
-
-
-def gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
-    """-ln N(x; mean, sigma^2) in nats, summed over all dimensions but the first: (B, …) -> (B,)."""
-    return (0.5 * ((x - mean) / log_sigma.exp()).square() + log_sigma + 0.5 * LOG_2PI).flatten(1).sum(dim=1)
-
-
-def discretised_gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor, levels: int = 256) -> Tensor:
-    """-ln of the mass that N(mean, sigma^2) gives to the pixel's bin, in nats, summed: (B, …) -> (B,).
-
-    ``x`` in [-1, 1] on a grid of ``levels`` values; the outer bins are open (Ho et al. 2020, equation 13).
-    """
-    device = x.device
-    if device.type == "mps":  # has no double precision
-        x, mean, log_sigma = x.cpu(), mean.cpu(), log_sigma.cpu()
-    half, normal = 1.0 / (levels - 1), torch.distributions.Normal(0.0, 1.0)
-    upper = torch.where(x > 1 - half, torch.inf, (x + half - mean) / log_sigma.exp())
-    lower = torch.where(x < -1 + half, -torch.inf, (x - half - mean) / log_sigma.exp())
-    swap = lower > 0  # both in the upper tail, where differences of the distribution function cancel
-    upper, lower = torch.where(swap, -lower, upper), torch.where(swap, -upper, lower)
-    mass = (normal.cdf(upper.double()) - normal.cdf(lower.double())).clamp_min(1e-300)
-    return -mass.log().flatten(1).sum(dim=1).float().to(device)
-
-
-class VAE(Method, Reconstructs, Samples, Likelihood):
-    """Encoder to a Gaussian posterior, decoder to a Gaussian over pixels.
-
-    Features: ``posterior_mean`` (B, latent_dim); all layers are this and the encoder's stages before it, pooled.
+    Pixels are scaled to [-1, 1]. Features: ``posterior_mean`` (B, latent_dim); all layers are this and the encoder's
+    stages (blocks of a ViT) before it, pooled. A class-conditional model encodes, reconstructs and decodes codes
+    without a label, and draws the classes in turn.
     """
 
     default_feature = "posterior_mean"
     likelihood_kind: ClassVar[str] = "lower bound"
-    first_block, last_block = "encoder.0", "decoder"
+    likelihood_note: ClassVar[str] = (
+        "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
+        "bins being open; nothing is dequantised."
+    )
 
     def __init__(self, config: VAEConfig, images: ImageSpec) -> None:
         super().__init__(config, images)
         self.config, self.images = config, images
-        self.encoder = ConvEncoder(images.channels, images.size, config.width, 2 * config.latent_dim)
-        self.decoder = ConvDecoder(images.channels, images.size, config.width, config.latent_dim)
-        start = torch.tensor(math.log(0.5 if config.noise is None else config.noise) / SIGMA_SPEED)
-        self.scaled_log_sigma = nn.Parameter(start, requires_grad=config.noise is None)
+        self.latent_groups = {"z": config.latent_dim}
+        self.observation = observation(config.observation, images.channels, images.levels)
+        labels = self.label_count
+        if config.conditional and not labels:
+            raise WorkbenchError("A class-conditional VAE needs images with labels; leave out --conditional.")
+        outputs, inputs = self.observation.outputs, config.latent_dim + labels
+        seen = images._replace(channels=images.channels + labels)
+        self.encoder: ConvEncoder | ViTEncoder
+        self.decoder: ConvDecoder | ViTDecoder
+        if config.network == "conv":
+            self.encoder = ConvEncoder(seen.channels, images.size, config.width, 2 * config.latent_dim)
+            self.decoder = ConvDecoder(outputs, images.size, config.width, inputs)
+            self.first_block, self.last_block = "encoder.0", "decoder"
+        else:
+            size = (config.vit_width, config.depth, config.heads, config.patch)
+            self.encoder = ViTEncoder(seen, *size, 2 * config.latent_dim)
+            self.decoder = ViTDecoder(images, *size, inputs, outputs)
+            self.first_block, self.last_block = "encoder.patch_embed", "decoder.output"
+        if self.observation.has_sigma:
+            start = torch.tensor(math.log(0.5 if config.noise is None else config.noise) / SIGMA_SPEED)
+            self.scaled_log_sigma = nn.Parameter(start, requires_grad=config.noise is None)
 
     @classmethod
     def augmentations(cls, config: VAEConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
@@ -119,54 +170,139 @@ class VAE(Method, Reconstructs, Samples, Likelihood):
 
     @property
     def log_sigma(self) -> Tensor:
-        """ln of the observation noise's standard deviation, for pixels in [-1, 1]."""
-        return SIGMA_SPEED * self.scaled_log_sigma
+        """ln of the observation noise's standard deviation, for pixels in [-1, 1]; 0 where the model has none."""
+        return SIGMA_SPEED * self.scaled_log_sigma if self.observation.has_sigma else torch.zeros(())
 
-    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance (B, latent_dim) of q(z|x) for images in [0, 1]."""
-        mean, log_variance = self.encoder(2 * images - 1).float().chunk(2, dim=1)
+    @property
+    def label_count(self) -> int:
+        return self.images.classes if self.config.conditional else 0
+
+    def _one_hot(self, n: int, labels: Tensor | None, device: torch.device) -> Tensor:
+        """(n, classes) of labels (n,); zeros where a label is unknown."""
+        labels = torch.full((n,), UNKNOWN, device=device) if labels is None else labels
+        return (labels[:, None] == torch.arange(self.label_count, device=device)).float()
+
+    def _seen(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """What the encoder is given: pixels in [-1, 1], and a plane of ones or zeros for every class."""
+        if not self.label_count:
+            return 2 * images - 1
+        planes = self._one_hot(len(images), labels, images.device).to(images.dtype)[:, :, None, None]
+        return torch.cat([2 * images - 1, planes.expand(-1, -1, *images.shape[2:])], dim=1)
+
+    def _drawn(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+        """The decoder's output (B, outputs, H, W) for codes (B, latent_dim)."""
+        if self.label_count:
+            codes = torch.cat([codes, self._one_hot(len(codes), labels, codes.device).to(codes.dtype)], dim=1)
+        return full(self.decoder(codes))
+
+    def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, latent_dim) of q(z|x), or q(z|x, y), for images in [0, 1]."""
+        mean, log_variance = full(self.encoder(self._seen(images, labels))).chunk(2, dim=1)
         return mean, log_variance.clamp(-20, 10)
 
+    def _noise(self, keys: Tensor, like: Tensor) -> Tensor:
+        return keyed.normal(keys, self.config.latent_dim).to(like.dtype)
+
     def forward(self, batch: Batch, progress: float) -> Step:
-        (images,) = batch.views
-        mean, log_variance = self.posterior(images)
-        noise = keyed.normal(keyed.fork(batch.keys, "posterior"), self.config.latent_dim)
-        drawn = self.decoder(mean + (0.5 * log_variance).exp() * noise).float()
-        reconstruction = gaussian_nll(2 * images - 1, drawn, self.log_sigma).mean()
-        kl = gaussian_kl(mean, log_variance).mean()
+        (images,), labels = batch.views, None
+        if self.label_count:
+            if batch.labels is None:
+                raise WorkbenchError("The images of this batch have no labels; leave out --conditional.")
+            dropped = keyed.uniform(keyed.fork(batch.keys, "label"), 1)[:, 0] < LABEL_DROPOUT
+            labels = torch.where(dropped, UNKNOWN, batch.labels)
+        mean, log_variance = self.posterior(images, labels)
+        noise = self._noise(keyed.fork(batch.keys, "posterior"), mean)
+        drawn = self._drawn(mean + (0.5 * log_variance).exp() * noise, labels)
+        with torch.autocast(images.device.type, enabled=False):
+            reconstruction = self.observation.training_nats(images, drawn, self.log_sigma).mean()
+            kl = gaussian_kl(mean, log_variance).mean()
+            free = self.config.free_bits
+            charged = free_kl(gaussian_kls(mean, log_variance), free) if free > 0 else kl
+        weight = kl_weight(progress, self.config.kl_warmup, self.config.beta)
         logs = {
             "reconstruction_nats": reconstruction.detach(),
             "kl_nats": kl.detach(),
-            "sigma": self.log_sigma.detach().exp(),
+            "active_units": active_units(mean.detach()),
         }
-        return Step(reconstruction + self.config.beta * kl, logs)
+        if self.observation.has_sigma:
+            logs["sigma"] = self.log_sigma.detach().exp()
+        return Step(reconstruction + weight * charged, logs)
 
     def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
         return {"posterior_mean": self.posterior(images)[0]}
 
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        stages, encoded = self.encoder.stages(2 * images - 1)
+        stages, encoded = self.encoder.stages(self._seen(images, None))
+        place = "stage" if self.config.network == "conv" else "block"
         found = {
-            Layer(f"stage_{index}", f"stage_{index}", index - 1): stage.mean(dim=(2, 3)).float()
+            Layer(f"{place}_{index}", f"{place}_{index}", index - 1): stage.mean(dim=(2, 3)).float()
             for index, stage in enumerate(stages, start=1)
         }
         mean = encoded.float().chunk(2, dim=1)[0]
         return found | {Layer("posterior_mean", "posterior_mean", len(stages), "vector"): mean}
 
+    def codes(self, images: Tensor) -> Tensor:
+        return self.posterior(images)[0]
+
+    def latents(self, images: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.posterior(images)
+        return mean, gaussian_kls(mean, log_variance)
+
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1], the mean of p(x|z) for codes (B, latent_dim)."""
-        return (self.decoder(codes).float() / 2 + 0.5).clamp(0, 1)
+        return self.observation.mean(self._drawn(codes, None))
 
     def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
         return {"": self.decode(self.posterior(images)[0])}
 
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
-        device = self.log_sigma.device
-        keys = keyed.sample_keys(seed, 0, torch.arange(n, device=device))
-        return self.decode(keyed.normal(keys, self.config.latent_dim))
+        numbers = torch.arange(n, device=next(self.parameters()).device)
+        codes = keyed.normal(keyed.sample_keys(seed, 0, numbers), self.config.latent_dim)
+        labels = numbers % self.label_count if self.label_count else None
+        return self.observation.mean(self._drawn(codes, labels))
 
-    def nats_per_image(self, images: Tensor, keys: Tensor) -> Tensor:
-        mean, log_variance = self.posterior(images)
-        noise = keyed.normal(keyed.fork(keys, "posterior"), self.config.latent_dim)
-        drawn = self.decoder(mean + (0.5 * log_variance).exp() * noise).float()
-        return discretised_gaussian_nll(2 * images - 1, drawn, self.log_sigma) + gaussian_kl(mean, log_variance)
+    def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+        """Terms ``reconstruction`` and ``kl`` (B,).
+
+        A class-conditional model has one more, ``label``: with q(y|x) in proportion to exp(-nats of x given y), the
+        terms' means under q and KL(q || uniform) add up to -ln sum_y exp(-nats of x given y) / C.
+        """
+        if not self.label_count:
+            return self._terms(images, keys, None)
+        found = [self._terms(images, keys, torch.full_like(keys, label)) for label in range(self.label_count)]
+        each = {name: torch.stack([terms[name] for terms in found]) for name in found[0]}
+        log_q = (-(each["reconstruction"] + each["kl"])).log_softmax(dim=0)
+        means = {name: (log_q.exp() * nats).sum(dim=0) for name, nats in each.items()}
+        return means | {"label": (log_q.exp() * log_q).sum(dim=0) + math.log(self.label_count)}
+
+    def label_nats(self, images: Tensor, keys: Tensor, labels: Tensor) -> Tensor:
+        return torch.stack(list(self._terms(images, keys, labels).values())).sum(dim=0)
+
+    def _terms(self, images: Tensor, keys: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """Reconstruction and KL (B,) of the bound on p(x|y), or on p(x) where labels are None."""
+        mean, log_variance = self.posterior(images, labels)
+        noise = self._noise(keyed.fork(keys, "posterior"), mean)
+        drawn = self._drawn(mean + (0.5 * log_variance).exp() * noise, labels)
+        reconstruction = self.observation.mass_nats(images, drawn, self.log_sigma)
+        return {"reconstruction": reconstruction, "kl": gaussian_kl(mean, log_variance)}
+
+    def iwae_nats(self, images: Tensor, keys: Tensor, k: int) -> Tensor:
+        """Burda et al. 2016, equation 8; of a class-conditional model with ``k`` samples for every label."""
+        if not self.label_count:
+            return self._importance_weighted(images, keys, k, None)
+        labels = (torch.full_like(keys, label) for label in range(self.label_count))
+        each = torch.stack([self._importance_weighted(images, keys, k, label) for label in labels])
+        return math.log(self.label_count) - (-each).logsumexp(dim=0)
+
+    def _importance_weighted(self, images: Tensor, keys: Tensor, k: int, labels: Tensor | None) -> Tensor:
+        mean, log_variance = self.posterior(images, labels)
+        keys = keyed.fork(keys, "importance")
+
+        def log_weight(index: int) -> Tensor:
+            """ln p(x|z) + ln p(z) - ln q(z|x) (B,), in which the normal densities' constants cancel."""
+            noise = self._noise(keyed.fork(keys, index), mean)
+            codes = mean + (0.5 * log_variance).exp() * noise
+            log_ratio = 0.5 * (noise.square() + log_variance - codes.square()).sum(dim=1)
+            return log_ratio - self.observation.mass_nats(images, self._drawn(codes, labels), self.log_sigma)
+
+        return importance_weighted_nats(log_weight, k)

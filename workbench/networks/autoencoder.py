@@ -17,22 +17,27 @@ def _sides(size: int) -> list[int]:
     return sides
 
 
-def _checked(width: int) -> int:
+def checked_width(width: int) -> int:
+    """The width, if the groups of the residual blocks' norms divide it.
+
+    Raises:
+        WorkbenchError: they do not.
+    """
     if width % GROUPS:
         raise WorkbenchError(f"--width {width} must be a multiple of {GROUPS}, the number of groups in its layers.")
     return width
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Two 3x3 convolutions around which the input passes (B, C, H, W)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, groups: int = GROUPS) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.GroupNorm(GROUPS, channels),
+            nn.GroupNorm(groups, channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GroupNorm(GROUPS, channels),
+            nn.GroupNorm(groups, channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
         )
@@ -46,11 +51,11 @@ class ConvEncoder(nn.Sequential):
 
     def __init__(self, channels: int, size: int, width: int, outputs: int) -> None:
         *larger, side = _sides(size)
-        layers: list[nn.Module] = [nn.Conv2d(channels, _checked(width), 3, padding=1)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, checked_width(width), 3, padding=1)]
         current = width
         for _ in larger:
             wider = min(current * 2, width * 4)
-            layers += [nn.Conv2d(current, wider, 4, stride=2, padding=1), _Residual(wider)]
+            layers += [nn.Conv2d(current, wider, 4, stride=2, padding=1), Residual(wider)]
             current = wider
         layers += [nn.GroupNorm(GROUPS, current), nn.SiLU(), nn.Flatten(), nn.Linear(current * side * side, outputs)]
         super().__init__(*layers)
@@ -60,7 +65,7 @@ class ConvEncoder(nn.Sequential):
         found = []
         for layer in self:
             x = layer(x)
-            if isinstance(layer, _Residual):
+            if isinstance(layer, Residual):
                 found.append(x)
         return found, x
 
@@ -70,14 +75,14 @@ class ConvDecoder(nn.Sequential):
 
     def __init__(self, channels: int, size: int, width: int, inputs: int) -> None:
         sides = _sides(size)[::-1]
-        widths = [min(_checked(width) * 2**stage, width * 4) for stage in range(len(sides))][::-1]
+        widths = [min(checked_width(width) * 2**stage, width * 4) for stage in range(len(sides))][::-1]
         layers: list[nn.Module] = [
             nn.Linear(inputs, widths[0] * sides[0] ** 2),
             nn.Unflatten(1, (widths[0], sides[0], sides[0])),
         ]
         for (wide, narrow), side in zip(pairwise(widths), sides[1:], strict=True):
             layers += [
-                _Residual(wide),
+                Residual(wide),
                 nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, output_padding=side % 2),
             ]
         layers += [nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], channels, 3, padding=1)]

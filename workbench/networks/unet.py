@@ -8,7 +8,14 @@ from workbench.errors import WorkbenchError
 
 
 def unet(
-    size: int, channels: int, widths: tuple[int, ...], layers: int, attention_size: int | None, dropout: float
+    size: int,
+    channels: int,
+    widths: tuple[int, ...],
+    layers: int,
+    attention_size: int | None,
+    dropout: float,
+    channels_out: int | None = None,
+    classes: int = 0,
 ) -> UNet2DModel:
     """Ho et al.'s U-Net (2020, appendix B) for images (B, channels, size, size).
 
@@ -17,6 +24,9 @@ def unet(
         layers: residual blocks per resolution.
         attention_size: side in pixels at which self-attention is added, if any.
         dropout: probability in every residual block.
+        channels_out: of the prediction, by default those of the images.
+        classes: labels 0 … classes - 1 that it can be told, added to the noise level's embedding; ``classes`` itself
+            stands for none. 0 without labels.
 
     Raises:
         WorkbenchError: an image size that cannot be halved often enough.
@@ -31,7 +41,7 @@ def unet(
     return UNet2DModel(
         sample_size=size,
         in_channels=channels,
-        out_channels=channels,
+        out_channels=channels if channels_out is None else channels_out,
         block_out_channels=widths,
         layers_per_block=layers,
         down_block_types=tuple("AttnDownBlock2D" if attend else "DownBlock2D" for attend in attends),
@@ -43,4 +53,5 @@ def unet(
         flip_sin_to_cos=False,
         freq_shift=1,
         downsample_padding=0,
+        num_class_embeds=classes + 1 if classes else None,
     )

@@ -145,6 +145,32 @@ def vit(
     Raises:
         WorkbenchError: sizes that do not fit.
     """
+    model = ViT(**arguments(size, channels, patch, width, depth, heads, stem, position, token))
+    if mlp_norm == "batch":
+        for block in model.blocks:
+            block.norm2 = TokenBatchNorm(width)
+    prepare(model, position, token)
+    if stem == "patch" and frozen_patch:
+        model.patch_embed.requires_grad_(False)
+    return model
+
+
+def arguments(
+    size: int,
+    channels: int,
+    patch: int,
+    width: int,
+    depth: int,
+    heads: int,
+    stem: Stem = "patch",
+    position: Position = "sincos",
+    token: Token = "class",
+) -> dict[str, Any]:
+    """What timm's ``VisionTransformer`` is told to be that of :func:`vit`.
+
+    Raises:
+        WorkbenchError: sizes that do not fit.
+    """
     if size % patch:
         fitting = [p for p in range(1, size + 1) if size % p == 0]
         raise WorkbenchError(
@@ -153,37 +179,36 @@ def vit(
         )
     if width % heads or width % 4:
         raise WorkbenchError(f"--width {width} must be a multiple of 4 and of --heads {heads}.")
-    model = ViT(
-        img_size=size,
-        patch_size=patch,
-        in_chans=channels,
-        num_classes=0,
-        embed_dim=width,
-        depth=depth,
-        num_heads=heads,
-        weight_init="skip",
-        embed_layer=ConvStem if stem == "conv" else PatchEmbed,  # type: ignore[arg-type]
-        class_token=token == "class",
-        global_pool="token" if token == "class" else "avg",
-        final_norm=token == "class",
-        fc_norm=False,
-        pos_embed="none" if position == "none" else "learn",
-    )
-    if mlp_norm == "batch":
-        for block in model.blocks:
-            block.norm2 = TokenBatchNorm(width)
+    return {
+        "img_size": size,
+        "patch_size": patch,
+        "in_chans": channels,
+        "num_classes": 0,
+        "embed_dim": width,
+        "depth": depth,
+        "num_heads": heads,
+        "weight_init": "skip",
+        "embed_layer": ConvStem if stem == "conv" else PatchEmbed,
+        "class_token": token == "class",
+        "global_pool": "token" if token == "class" else "avg",
+        "final_norm": token == "class",
+        "fc_norm": False,
+        "pos_embed": "none" if position == "none" else "learn",
+    }
+
+
+def prepare(model: VisionTransformer, position: Position, token: Token) -> None:
+    """MoCo v3's initialisation and position table."""
     initialise(model)
     if position == "learned":
         assert isinstance(model.pos_embed, nn.Parameter)
         nn.init.trunc_normal_(model.pos_embed, std=0.02)  # timm leaves it empty, as its other weights
     if position == "sincos":
         assert isinstance(model.pos_embed, nn.Parameter)
+        side = math.isqrt(model.patch_embed.num_patches)
         with torch.no_grad():
-            model.pos_embed.copy_(sincos_position(size // patch, size // patch, width)[:, int(token == "mean") :])
+            model.pos_embed.copy_(sincos_position(side, side, model.embed_dim)[:, int(token == "mean") :])
         model.pos_embed.requires_grad_(False)
-    if stem == "patch" and frozen_patch:
-        model.patch_embed.requires_grad_(False)
-    return model
 
 
 def initialise(model: VisionTransformer) -> None:

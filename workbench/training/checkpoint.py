@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from workbench.config import TrainConfig, replace_flat
+from workbench.data.datasets import native_levels
 from workbench.errors import WorkbenchError
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec, Method
@@ -174,13 +175,15 @@ def read_config(run: Run) -> tuple[str, TrainConfig, type[Method]]:
 
 
 def image_spec(run: Run) -> ImageSpec:
-    """Channels and size that a run's model is built for."""
+    """The images that a run's model is built for."""
     data = run.info().get("data")
     if not isinstance(data, dict) or not {"channels", "size"} <= data.keys():
         raise WorkbenchError(
             f"The run {run.id} does not say which images it was trained on (run.json); it cannot be loaded."
         )
-    return ImageSpec(int(data["channels"]), int(data["size"]))
+    channels, size, classes = int(data["channels"]), int(data["size"]), data.get("classes") or ()
+    levels = data.get("levels") or native_levels(str(data.get("name")), size) or 256  # older runs do not say
+    return ImageSpec(channels, size, int(levels), len(classes))
 
 
 def load_weights(method: Method, folder: Path, device: torch.device) -> None:

@@ -46,7 +46,7 @@ class Trainer:
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         device = self.accelerator.device
         self.device = torch.device("cpu") if device.type == "cpu" else device  # several processes have cpu:0
-        self.images = ImageSpec(dataset.channels, dataset.size)
+        self.images = ImageSpec.of(dataset)
         self.loader = Loader(
             dataset.train,
             config.batch_size,
@@ -168,6 +168,7 @@ class Trainer:
                 "fingerprint": data.fingerprint,
                 "size": data.size,
                 "channels": data.channels,
+                "levels": data.levels,
                 "classes": data.classes,
                 "factors": data.factors,
                 "train": len(data.train),

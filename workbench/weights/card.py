@@ -1,6 +1,6 @@
 """The model card of an exported run: what it is, how timm loads it, and what was measured of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.evaluation.cells import is_measured
@@ -11,21 +11,34 @@ from workbench.training.checkpoint import LoadedMethod
 MEASURED = {"knn": "kNN", "linear": "linear probe", "linear_sgd": "linear probe by SGD", "finetune": "fine-tuned"}
 
 
-def write(run: Run, loaded: LoadedMethod, config: dict[str, Any]) -> str:
+TIMM = ("library_name: timm", "tags: [image-feature-extraction, timm]")
+
+
+def write(
+    run: Run,
+    loaded: LoadedMethod,
+    config: dict[str, Any],
+    tags: Sequence[str] = TIMM,
+    network: str = "encoder",
+    loading: str | None = None,
+) -> str:
     """The text of ``README.md``, in Markdown with the hub's heading.
 
     Args:
         config: the exported ``config.json``.
+        tags: lines of the heading.
+        network: what was exported, in words.
+        loading: how it is loaded, where that is not by timm.
     """
     info = run.info()
     licence, name = info.get("licence"), info.get("name") or run.id
-    heading = ["---", "library_name: timm", "tags: [image-feature-extraction, timm]"]
+    heading = ["---", *tags]
     heading += [f"license: {_quoted(str(licence))}"] if licence else []
     parts = [
         "\n".join([*heading, "---"]),
         f"# {name}",
-        _what(run, info, loaded),
-        "## Load it\n\n" + _loading(config),
+        _what(run, info, loaded, network),
+        "## Load it\n\n" + (loading or _loading(config)),
         "## What was measured\n\n" + "\n\n".join(_measured(run, loaded.step)),
         "## Where it comes from\n\n" + "\n".join(f"- {line}" for line in _origin(run, info, loaded)),
     ]
@@ -36,13 +49,17 @@ def _quoted(text: str) -> str:
     return '"' + " ".join(text.split()).replace("\\", "\\\\").replace('"', "'") + '"'
 
 
-def _what(run: Run, info: dict[str, Any], loaded: LoadedMethod) -> str:
+def _what(run: Run, info: dict[str, Any], loaded: LoadedMethod, network: str) -> str:
     cost = info.get("cost") or {}
-    size = f"{cost['parameters'] / 1e6:.2f} M parameters with its heads" if cost.get("parameters") else ""
+    size = (
+        f"{cost['parameters'] / 1e6:.2f} M parameters{' with its heads' if network == 'encoder' else ''}"
+        if cost.get("parameters")
+        else ""
+    )
     flops = f"{cost['flops_per_image'] / 1e9:.3g} GFLOPs an image" if cost.get("flops_per_image") else ""
     images = f"images of {loaded.images.channels} x {loaded.images.size} x {loaded.images.size}"
     told = ", ".join(filter(None, (images, size, flops)))
-    return f"The encoder of the run `{run.id}` of the method {info.get('method')}: {told}."
+    return f"The {network} of the run `{run.id}` of the method {info.get('method')}: {told}."
 
 
 def _loading(config: dict[str, Any]) -> str:

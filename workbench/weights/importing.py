@@ -24,7 +24,7 @@ from workbench.networks.encoder import normalisation
 from workbench.networks.momentum import MomentumCopy
 from workbench.run import Run, seed_group
 from workbench.training.hardware import describe_hardware, describe_versions
-from workbench.weights import files, from_timm
+from workbench.weights import diffusers, files, from_timm
 from workbench.weights.formats import State, Weights, recognise
 from workbench.weights.from_timm import TimmModel
 from workbench.weights.network import Found, fitted, infer
@@ -68,6 +68,8 @@ def bring(order: Order) -> tuple[Run, str]:
         WorkbenchError: there is no such file or model, the file is damaged, refused, or of another network, or the
             images are of another kind.
     """
+    if diffusers.is_pipeline(order.source):
+        return _bring_pipeline(order)
     path, model = _place(order)
     weights = recognise(files.read(path), str(path))
     heads = order.heads or weights.heads or (model.heads if model else None)
@@ -75,21 +77,9 @@ def bring(order: Order) -> tuple[Run, str]:
     found = infer(weights.encoder, heads, size, str(path))
     method, config = _built(weights, found, model, str(path))
     if model and model.name:
-        from_timm.check_same(model, weights.encoder, method.get_submodule("backbone"), *found.images)
-    dataset = datasets.load(order.data, DataOptions(image_size=found.images.size), order.download)
-    if dataset.channels != found.images.channels:
-        raise WorkbenchError(
-            f"The network in {path} takes images of {found.images.channels} channels and those of {dataset.name} have "
-            f"{dataset.channels}; choose others with --data."
-        )
-    named = order.data in datasets.CATALOGUE
-    config = replace(
-        config,
-        name=order.name or _name(order, path),
-        runs=order.runs,
-        data=order.data if named else str(Path(order.data).expanduser().resolve()),
-        data_options=DataOptions(image_size=found.images.size),
-    )
+        from_timm.check_same(model, weights.encoder, method.get_submodule("backbone"), *found.images[:2])
+    dataset = _dataset(order, found.images, path)
+    config = replace(config, name=order.name or _name(order, path), **_placed(order, found.images))
     source = {
         "file": path.name,
         "sha256": files.sha256(path),
@@ -101,6 +91,58 @@ def bring(order: Order) -> tuple[Run, str]:
     licence = order.licence or (model.licence if model else None)
     run = _write(order.runs, method, config, _info(method, found.images, config, dataset, source, licence))
     return run, _told(method, config, found, source, licence)
+
+
+def _bring_pipeline(order: Order) -> tuple[Run, str]:
+    """Make a run of a folder of diffusers; as :func:`bring`."""
+    folder = Path(order.source).expanduser()
+    if order.file:
+        raise WorkbenchError(f"--file goes with timm:NAME; import {order.source} or {order.file}, not both.")
+    found = diffusers.read_pipeline(folder)
+    dataset = _dataset(order, found.images, folder)
+    config = replace(found.config, name=order.name or folder.resolve().name, **_placed(order, found.images))
+    source = {
+        "file": str(found.file.relative_to(folder)),
+        "sha256": files.sha256(found.file),
+        "kind": found.kind,
+        "url": None,
+        "training_images": UNKNOWN_IMAGES,
+        "left_out": found.left_out,
+    }
+    info = _info(found.method, found.images, config, dataset, source, order.licence)
+    left = f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
+    told = (
+        f"ddpm: U-Net of the widths {', '.join(map(str, config.widths))}, predicts {config.prediction}, schedule "
+        f"{config.noise_schedule}, {config.noise_steps} steps\nimages {found.images.channels} x {found.images.size} x "
+        f"{found.images.size} px; from {found.kind}{left}\n"
+        f"licence: {order.licence or 'not stated; say it with --licence'}"
+    )
+    return _write(order.runs, found.method, config, info), told
+
+
+def _dataset(order: Order, images: ImageSpec, where: Path) -> datasets.Dataset:
+    """The images that the run will be evaluated on.
+
+    Raises:
+        WorkbenchError: they have other channels than the network's.
+    """
+    dataset = datasets.load(order.data, DataOptions(image_size=images.size), order.download)
+    if dataset.channels != images.channels:
+        raise WorkbenchError(
+            f"The network in {where} takes images of {images.channels} channels and those of {dataset.name} have "
+            f"{dataset.channels}; choose others with --data."
+        )
+    return dataset
+
+
+def _placed(order: Order, images: ImageSpec) -> dict[str, Any]:
+    """Settings of the run that say where it and its images are."""
+    named = order.data in datasets.CATALOGUE
+    return {
+        "runs": order.runs,
+        "data": order.data if named else str(Path(order.data).expanduser().resolve()),
+        "data_options": DataOptions(image_size=images.size),
+    }
 
 
 def _place(order: Order) -> tuple[Path, TimmModel | None]:
@@ -186,8 +228,8 @@ def _info(
     licence: str | None,
 ) -> dict[str, Any]:
     """What ``run.json`` says. No seed: whatever it was, runs of other seeds are not known."""
-    name = "mocov3" if isinstance(method, MoCoV3) else "encoder"
-    entry = (METHODS | IMPORTED)[name]
+    known = METHODS | IMPORTED
+    name, entry = next(item for item in known.items() if item[1].class_name == type(method).__name__)
     copies = {id(p) for part in method.modules() if isinstance(part, MomentumCopy) for p in part.parameters()}
     own = [parameter for parameter in method.parameters() if id(parameter) not in copies]
     with evaluation_mode(method), FlopCounterMode(display=False) as counter:
@@ -202,6 +244,7 @@ def _info(
             "fingerprint": data.fingerprint,
             "size": data.size,
             "channels": data.channels,
+            "levels": data.levels,
             "classes": data.classes,
             "factors": data.factors,
             "train": len(data.train),

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from workbench.evaluation import comparison
-from workbench.evaluation.comparison import mapping_of
+from workbench.evaluation.comparison import Row, mapping_of
 from workbench.evaluation.groups import Group
 from workbench.evaluation.report import figures
 from workbench.evaluation.report.document import Block, Figure
 from workbench.evaluation.report.gather import Entry, entries
 from workbench.evaluation.report.tables import section
-from workbench.store import probe_of
+from workbench.store import Run, probe_of
 
 SHOWN = 12
 """Images in the strip of reconstructions."""
@@ -78,7 +78,10 @@ def _told_apart(found: Sequence[Entry]) -> list[Entry]:
 
 
 def likelihood(groups: Sequence[Group]) -> list[Block]:
-    found = entries(groups, "likelihood", "kind", keep=lambda run, row: row.get("metric") == "bits_per_dim")
+    def whole(_run: Run, row: Row) -> bool:
+        return row.get("metric") == "bits_per_dim" and "term" not in row
+
+    found = entries(groups, "likelihood", "kind", keep=whole)
     names = {"likelihood": "bits per dimension"}
     return section(
         "Likelihood",

@@ -1,0 +1,256 @@
+"""The VAE against a model whose likelihood has a closed form, and its options against what they say."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
+
+from workbench.data import keyed
+from workbench.errors import WorkbenchError
+from workbench.methods.base import Batch, ImageSpec, evaluation_mode
+from workbench.methods.vae import UNKNOWN, VAE, VAEConfig
+from workbench.networks.latent import (
+    collapse,
+    free_kl,
+    gaussian_kls,
+    importance_weighted_nats,
+    kl_weight,
+    usage,
+)
+
+FINE = ImageSpec(1, 4, levels=2**20)  # so fine that a level's mass is its density times its width
+SIGMA, LATENT = 0.1, 3
+
+
+class Linear(nn.Module):
+    """Flat images -> a linear map of them, or codes -> images."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, shape: tuple[int, ...], scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight, self.bias, self.shape, self.scale = weight, bias, shape, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.scale * x.flatten(1) @ self.weight.T + self.bias).unflatten(1, self.shape)
+
+
+def linear_gaussian(worse: float = 0.0) -> tuple[VAE, MultivariateNormal]:
+    """x = W z + b + sigma e in [-1, 1], its density, and its posterior, the ln variance too high by ``worse``."""
+    torch.manual_seed(0)
+    model = VAE(VAEConfig(latent_dim=LATENT, width=8, noise=SIGMA), FINE).double()
+    weight = 0.1 * torch.randn(16, LATENT, dtype=torch.float64)
+    bias = 0.1 * torch.randn(16, dtype=torch.float64)
+    precision = torch.eye(LATENT, dtype=torch.float64) + weight.T @ weight / SIGMA**2
+    # A rotation of the code leaves the model as it is and makes the posterior's covariance diagonal.
+    values, vectors = torch.linalg.eigh(precision)
+    weight = weight @ vectors
+    gain = (weight / values).T / SIGMA**2
+    full_gain = torch.cat([gain, torch.zeros_like(gain)])
+    log_variance = -values.log() + worse
+    offset = torch.cat([-gain @ bias, log_variance])
+    model.decoder = Linear(weight, bias, (1, 4, 4))  # type: ignore[assignment]
+    model.encoder = Linear(full_gain, offset, (2 * LATENT,))  # type: ignore[assignment]
+    covariance = weight @ weight.T + SIGMA**2 * torch.eye(16, dtype=torch.float64)
+    return model, MultivariateNormal(bias, covariance)
+
+
+def drawn(density: MultivariateNormal, n: int) -> tuple[Tensor, Tensor]:
+    """Images in [0, 1] on the fine grid and their exact negative log mass (n,)."""
+    torch.manual_seed(1)
+    fine = FINE.levels - 1
+    images = (((density.sample((n,)) + 1) / 2).mul(fine).round() / fine).view(n, 1, 4, 4)
+    assert images.min() > 0.01 and images.max() < 0.99  # the outer bins, which are open, play no part
+    return images, -(density.log_prob((2 * images - 1).flatten(1)) + 16 * math.log(2 / fine))
+
+
+def test_with_the_exact_posterior_every_bound_is_the_likelihood() -> None:
+    model, density = linear_gaussian()
+    images, exact = drawn(density, 8)
+    keys = keyed.sample_keys(0, 0, torch.arange(8))
+    with evaluation_mode(model):
+        for k in (1, 2, 7):  # each weight is p(x), whatever z
+            torch.testing.assert_close(model.iwae_nats(images, keys, k), exact, rtol=1e-6, atol=1e-4)
+        elbo = torch.stack([model.nats_per_image(images, keyed.fork(keys, draw)) for draw in range(4000)])
+    error = elbo.std(dim=0) / math.sqrt(len(elbo))
+    assert ((elbo.mean(dim=0) - exact).abs() < 4 * error).all() and (error < 0.1).all()
+
+
+def test_the_training_loss_is_the_density_of_the_same_bound() -> None:
+    model, density = linear_gaussian()
+    images, exact = drawn(density, 8)
+    keys = keyed.sample_keys(0, 0, torch.arange(8))
+    with evaluation_mode(model):
+        losses = torch.stack([model(Batch((images,), keyed.fork(keys, draw)), 1.0).loss for draw in range(2000)])
+    expected = exact.mean() + 16 * math.log(2 / (FINE.levels - 1))
+    assert abs(losses.mean() - expected) < 4 * losses.std() / math.sqrt(2000)
+
+
+def test_the_importance_weighted_bound_rises_with_k_towards_the_likelihood() -> None:
+    model, density = linear_gaussian(worse=1.0)
+    images, exact = drawn(density, 32)
+    keys = [keyed.sample_keys(seed, 0, torch.arange(32)) for seed in range(20)]
+    with evaluation_mode(model):
+        gaps = [torch.stack([model.iwae_nats(images, key, k) - exact for key in keys]).mean() for k in (1, 4, 16, 64)]
+        elbo = torch.stack([model.nats_per_image(images, key) - exact for key in keys])
+    divergence = LATENT * (math.e - 2) / 2  # KL of the posterior to the exact one, which is what the ELBO lacks
+    assert abs(elbo.mean() - divergence) < 4 * elbo.std() / math.sqrt(elbo.numel())
+    assert abs(gaps[0] - divergence) < 0.2 * divergence
+    assert gaps[0] > 2 * gaps[1] > 2 * gaps[2] > 2 * gaps[3] > -0.02 and gaps[3] < 0.1 * gaps[0]
+    with pytest.raises(WorkbenchError, match="at least 1 sample"):
+        model.iwae_nats(images, keys[0], 0)
+
+
+def test_importance_weights_are_averaged_inside_the_logarithm() -> None:
+    weights = torch.randn(5, 3, dtype=torch.float64)
+    expected = -weights.exp().mean(dim=0).log()
+    torch.testing.assert_close(importance_weighted_nats(weights.__getitem__, 5), expected)
+
+
+GREY = ImageSpec(1, 8)
+
+
+def small(images: ImageSpec = GREY, **changes: Any) -> VAE:
+    torch.manual_seed(0)
+    settings: dict[str, Any] = {"latent_dim": 4, "width": 8} | changes
+    return VAE(VAEConfig(**settings), images)
+
+
+def batch(images: ImageSpec = GREY, n: int = 6) -> Batch:
+    keys = keyed.sample_keys(0, 0, torch.arange(n))
+    pixels = (keyed.uniform(keys, images.channels, images.size, images.size) * (images.levels - 1)).round()
+    return Batch((pixels / (images.levels - 1),), keys, torch.arange(n) % max(images.classes, 1))
+
+
+def test_the_weight_of_the_kl_term_rises_and_stays() -> None:
+    assert [kl_weight(progress, 0.4, 2.0) for progress in (0.0, 0.1, 0.4, 1.0)] == [0.0, 0.5, 2.0, 2.0]
+    assert kl_weight(0.0, 0.0) == 1.0
+    warm, plain = small(kl_warmup=0.5), small()
+    half, whole = warm(batch(), 0.25), plain(batch(), 0.25)
+    torch.testing.assert_close(half.loss, whole.loss - 0.5 * whole.logs["kl_nats"])
+    torch.testing.assert_close(warm(batch(), 0.5).loss, whole.loss)
+
+
+def test_free_bits_are_for_each_dimension_and_stop_its_gradient() -> None:
+    kls = torch.tensor([[0.1, 3.0], [0.3, 1.0]], requires_grad=True)
+    charged = free_kl(kls, 0.5)
+    charged.backward()
+    assert charged.item() == pytest.approx(0.5 + 2.0)
+    assert kls.grad is not None and kls.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]]
+    assert free_kl(kls, 0.0).item() == pytest.approx(2.2)
+    free, plain = small(free_bits=100.0)(batch(), 1.0), small()(batch(), 1.0)
+    torch.testing.assert_close(free.loss, plain.logs["reconstruction_nats"] + 400.0)
+
+
+def test_a_planted_posterior_collapse_is_named() -> None:
+    model = small()
+    *_, last = model.encoder.children()
+    assert isinstance(last, nn.Linear)
+    images = batch(n=40).views[0]
+
+    def told() -> tuple[str | None, float]:
+        keys = keyed.sample_keys(0, 0, torch.arange(40))
+        with evaluation_mode(model):
+            means, kls = (part.numpy() for part in model.latents(images, keys))
+            logged = model(Batch((images,), keys), 1.0).logs["active_units"].item()
+        found = usage(means, kls, model.latent_groups)
+        assert found[0].active == logged and found[0].kl == pytest.approx(kls.sum(axis=1).mean(), rel=1e-5)
+        return collapse(found), logged
+
+    with torch.no_grad():
+        last.weight.mul_(100)
+    assert told() == (None, 4)
+    with torch.no_grad():
+        last.weight[1:4] = 0  # three of four means are the prior's
+        assert told() == (None, 1)
+        last.weight.zero_()
+        last.bias.zero_()
+    sentence, active = told()
+    assert sentence is not None and sentence.startswith("Posterior collapse: the 4 ") and active == 0
+
+
+def test_active_units_are_counted_group_by_group() -> None:
+    means = np.zeros((10, 3))
+    means[:, 2] = np.arange(10)
+    found = usage(means, np.full((10, 3), 0.5), {"z_1": 2, "z_2": 1})
+    assert [(group.active, group.kl) for group in found] == [(0, 1.0), (1, 0.5)]
+    assert (collapse(found) or "").startswith("Not used: z_1 of 2 groups")
+
+
+def test_kl_terms_add_up() -> None:
+    model = small()
+    images, keys = batch().views[0], batch().keys
+    with evaluation_mode(model):
+        _, kls = model.latents(images, keys)
+        torch.testing.assert_close(kls.sum(dim=1), model.nats_terms(images, keys)["kl"])
+    torch.testing.assert_close(gaussian_kls(torch.tensor([1.0]), torch.tensor([0.0])), torch.tensor([0.5]))
+
+
+LABELLED = ImageSpec(1, 8, 17, classes=3)
+
+
+def test_a_class_conditional_bound_is_that_of_the_mixture_of_classes() -> None:
+    model, whole = small(LABELLED, conditional=True), batch(LABELLED)
+    with evaluation_mode(model):
+        terms = model.nats_terms(whole.views[0], whole.keys)
+        each = torch.stack(
+            [model.label_nats(whole.views[0], whole.keys, torch.full_like(whole.keys, label)) for label in range(3)]
+        )
+        tight = model.iwae_nats(whole.views[0], whole.keys, 20)
+    assert list(terms) == ["reconstruction", "kl", "label"] and (terms["label"] >= -1e-6).all()
+    torch.testing.assert_close(sum(terms.values()), math.log(3) - (-each).logsumexp(dim=0))
+    assert each.std(dim=0).min() > 0  # the label makes a difference
+    assert tight.mean() < sum(terms.values()).mean() + 1  # type: ignore[union-attr]
+
+
+def test_labels_are_dropped_at_the_stated_rate_and_needed() -> None:
+    model, n = small(LABELLED, conditional=True), 2000
+    seen: list[Tensor] = []
+    inner = model._seen
+
+    def watched(images: Tensor, labels: Tensor | None) -> Tensor:
+        assert labels is not None
+        seen.append(labels)
+        return inner(images, labels)
+
+    model._seen = watched  # type: ignore[method-assign]
+    whole = batch(LABELLED, n)
+    model(whole, 0.5)
+    unknown = (seen[0] == UNKNOWN).float().mean().item()
+    assert unknown == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / n))
+    assert ((seen[0] == UNKNOWN) | (seen[0] == whole.labels)).all()
+    with pytest.raises(WorkbenchError, match="no labels"):
+        model(Batch(whole.views, whole.keys), 0.5)
+    with pytest.raises(WorkbenchError, match="no labels"):
+        VAEConfig(conditional=True).for_classes(None, "data")
+    with pytest.raises(WorkbenchError, match="needs images with labels"):
+        small(ImageSpec(1, 8), conditional=True)
+
+
+@pytest.mark.parametrize("network", ["conv", "vit"])
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "logistic", "logistic_mixture"])
+def test_every_observation_and_network_trains(name: str, network: str) -> None:
+    changes = {"observation": name, "network": network, "vit_width": 16, "depth": 1, "heads": 2, "patch": 4}
+    model, whole = small(LABELLED, **changes), batch(LABELLED)
+    model(whole, 1.0).loss.backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    assert {model.first_block, model.last_block} <= dict(model.named_modules()).keys()
+    with evaluation_mode(model):
+        assert (model.nats_per_image(whole.views[0], whole.keys) > 0).all()
+        pixels = model.sample(3, 0)
+    assert pixels.shape == (3, 1, 8, 8) and pixels.min() >= 0 and pixels.max() <= 1
+
+
+def test_weights_and_loss_are_those_of_earlier_versions() -> None:
+    """Names in a checkpoint, the order of parameters in an optimiser's state, and a loss from before the options."""
+    model = small()
+    names = [name for name, _ in model.named_parameters()]
+    assert names[:2] == ["scaled_log_sigma", "encoder.0.weight"] and names[-1] == "decoder.6.bias" and len(names) == 33
+    whole = batch()
+    assert model(whole, 0.0).loss.item() == pytest.approx(69.3218994, rel=1e-5)
+    with evaluation_mode(model):
+        nats, pixels = model.nats_per_image(whole.views[0], whole.keys), model.sample(2, 0)
+    assert nats[:3].tolist() == pytest.approx([395.550903, 370.331146, 373.707001], rel=1e-5)
+    assert pixels.double().sum().item() == pytest.approx(60.176372, rel=1e-5)

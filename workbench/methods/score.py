@@ -1,0 +1,384 @@
+"""Score matching through a stochastic differential equation, variance-preserving or -exploding.
+
+Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations", ICLR 2021 (arXiv 2011.13456).
+Images y in [-1, 1] are noised by dy = f(t) y dt + g(t) dw for t in (0, 1]:
+
+    vp    f = -beta(t) / 2, g^2 = beta(t), beta from 0.1 to 20    y_t = a y + s eps, a^2 = exp(-int beta) = 1 - s^2
+    ve    f = 0, g^2 = d sigma^2 / dt, sigma geometric            y_t = y + sigma eps              (equations 11, 9)
+
+A network learns the noise, and with it the score grad ln p_t = -eps_theta / s, by denoising (equation 7, weighted by
+s^2). In units in which y_t / sqrt(a^2 + s^2) has variance about 1 both are the variance-preserving process of
+workbench/networks/diffusion.py and differ in gamma(t) = ln (s^2 / a^2) alone, so that everything but the marginals is
+written once. Samples come from a predictor (ancestral, appendix F) with Langevin steps as corrector (algorithms 4 and
+5), or from the probability-flow ODE (equation 13), which with gamma in the place of time is
+
+    dx / dgamma = -1/2 (s^2 x - s eps_theta(x, gamma)),   whose divergence gives the density of an image (equation 39).
+
+Averaged weights draw, reconstruct, encode and evaluate.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from workbench.config import Range
+from workbench.data import keyed
+from workbench.data.augment import Augmentation, plain
+from workbench.errors import WorkbenchError, unknown
+from workbench.methods.base import Batch, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.networks import diffusion
+from workbench.networks.denoiser import (
+    LAYER_STEPS,
+    AveragedCopy,
+    Denoiser,
+    DenoiserConfig,
+    check_drawn,
+    check_steps,
+    gamma_of_step,
+    reconstruction_levels,
+)
+from workbench.networks.noise_schedule import antithetic_times
+from workbench.networks.observation import level_index
+
+FIRST_TIME = 1e-5  # where training and the ODE begin, as published
+FIRST_SAMPLED = 1e-3  # where the predictor-corrector ends, as published
+PC_STEPS = 200
+BETA_MIN, BETA_MAX = 0.1, 20.0
+LOG_2PI = math.log(2 * math.pi)
+
+Noise = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig(DenoiserConfig):
+    """Options of score matching."""
+
+    sde: Literal["vp", "ve"] = "vp"
+    """Noising process: variance-preserving or variance-exploding."""
+    sigma_min: Annotated[float, Range(above=0)] = 0.01
+    """Least standard deviation of the noise of ve, for pixels in [-1, 1]."""
+    sigma_max: Annotated[float | None, Range(above=0)] = None
+    """Greatest standard deviation of the noise of ve; by default the square root of pixels times channels."""
+    weighting: Literal["simple", "likelihood"] = "simple"
+    """Times at which the noise is predicted: uniform in t, or in gamma, which is the bound on the likelihood."""
+    dequantise: bool = True
+    """Spread every pixel over its bin in training, as the likelihood takes it."""
+    corrector_steps: Annotated[int, Range(0)] = 1
+    """Langevin steps after each step of the predictor."""
+    corrector_snr: Annotated[float, Range(above=0)] = 0.16
+    """Signal-to-noise ratio r of a Langevin step."""
+    ode_tolerance: Annotated[float, Range(above=0)] = 1e-5
+    """Absolute and relative tolerance of the probability-flow ODE."""
+    sampler: Literal["pc", "ode"] = "pc"
+    """Default way of drawing samples: predictor-corrector, or the probability-flow ODE."""
+
+    @classmethod
+    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
+        presets = super().presets(size)
+        return presets | {"cpu": presets["cpu"] | {"ode_tolerance": 1e-3}}  # a tenth of the evaluations
+
+
+class VP:
+    """The variance-preserving SDE; t (B,) or a scalar in (0, 1]."""
+
+    def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """f(t) and g(t)^2."""
+        beta = BETA_MIN + (BETA_MAX - BETA_MIN) * t
+        return -0.5 * beta, beta
+
+    def gamma(self, t: Tensor) -> Tensor:
+        """ln (s^2 / a^2)."""
+        return diffusion.gamma_linear_beta(t, BETA_MIN, BETA_MAX)
+
+    def scale(self, gamma: Tensor) -> Tensor:
+        """sqrt(a^2 + s^2), the unit in which y_t has variance about 1."""
+        return torch.ones_like(gamma)
+
+
+class VE:
+    """The variance-exploding SDE, between two standard deviations of the noise."""
+
+    def __init__(self, sigma_min: float, sigma_max: float) -> None:
+        self.sigma_min, self.sigma_max = sigma_min, sigma_max
+
+    def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """f(t) and g(t)^2."""
+        return torch.zeros_like(t), self.gamma(t).exp() * 2 * math.log(self.sigma_max / self.sigma_min)
+
+    def gamma(self, t: Tensor) -> Tensor:
+        """ln (s^2 / a^2) = 2 ln sigma."""
+        return 2 * (math.log(self.sigma_min) + t * math.log(self.sigma_max / self.sigma_min))
+
+    def scale(self, gamma: Tensor) -> Tensor:
+        """sqrt(a^2 + s^2), the unit in which y_t has variance about 1."""
+        return (1 + gamma.exp()).sqrt()
+
+
+def flow(x: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
+    """dx/dgamma (B, …) of the probability-flow ODE, for x of variance about 1 and the noise seen in it."""
+    s = diffusion.amplitudes(gamma)[1]
+    return -0.5 * (s.square() * x - s * eps)
+
+
+def langevin(x: Tensor, eps: Tensor, gamma: Tensor, noise: Tensor, snr: float) -> Tensor:
+    """One corrector step (algorithm 5): x + h score + sqrt(2 h) noise, h = 2 (snr |noise| / |score|)^2.
+
+    Norms are an image's own, not their mean over the batch as in the published code. Its factor 1 - beta of one step,
+    which is 1 where the steps are many, is left out.
+    """
+    score = -eps / diffusion.amplitudes(gamma)[1]
+    norms = [part.flatten(1).norm(dim=1) for part in (noise, score)]
+    size = diffusion.spread(2 * (snr * norms[0] / norms[1].clamp_min(1e-12)).square(), x)
+    return x + size * score + (2 * size).sqrt() * noise
+
+
+def rademacher(keys: Tensor, *shape: int) -> Tensor:
+    """Signs +1 or -1 (B, *shape), of equal probability."""
+    return 2.0 * (keyed.uniform(keys, *shape) < 0.5) - 1.0
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Context: gradients are kept, in inference mode, too."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def solve(
+    noise_of: Noise, x: Tensor, start: float, end: float, tolerance: float, probe: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The probability-flow ODE from x (B, …) at one gamma to another, by Runge and Kutta's method of order 5(4).
+
+    The integrator keeps the state in double precision on the host; the network sees the whole batch on its device.
+
+    Args:
+        noise_of: eps (B, …) of x and gamma, a scalar.
+        start, end: the first and last gamma.
+        tolerance: absolute and relative.
+        probe: Rademacher signs (B, …), with which the divergence's integral is estimated (Hutchinson).
+
+    Returns:
+        x at the end (B, …), the integral of the divergence (B,), which is 0 without a probe.
+
+    Raises:
+        WorkbenchError: the numbers became NaN, or the step vanished.
+    """
+    shape, count = x.shape, x.numel()
+
+    def slope(gamma: float, state: np.ndarray) -> np.ndarray:
+        now = torch.from_numpy(state[:count]).to(x.device, x.dtype).reshape(shape)
+        if probe is None:
+            level = torch.tensor(gamma, device=x.device, dtype=x.dtype)
+            velocity = flow(now, noise_of(now, level), level)
+            divergence = torch.zeros(len(now), dtype=x.dtype, device=x.device)
+        else:
+            with _gradients():
+                level = torch.tensor(gamma, device=x.device, dtype=x.dtype)
+                now = now.clone().requires_grad_()
+                velocity = flow(now, noise_of(now, level), level)
+                (pulled,) = torch.autograd.grad((velocity * probe.clone()).sum(), now)
+                divergence = (pulled * probe).flatten(1).sum(dim=1)
+        parts = (part.detach().double().cpu().flatten() for part in (velocity, divergence))
+        found = torch.cat(tuple(parts)).numpy()
+        if not np.isfinite(found).all():  # RK45 would shorten its step for ever
+            raise WorkbenchError(
+                f"The probability-flow ODE met NaN or infinity at gamma = {gamma:.3g}; the run's weights have "
+                "diverged, so take an earlier checkpoint (--checkpoint best) or train with a smaller --optim.lr."
+            )
+        return found
+
+    begin = np.concatenate((x.detach().double().cpu().flatten().numpy(), np.zeros(len(x))))
+    solved = solve_ivp(slope, (start, end), begin, method="RK45", rtol=tolerance, atol=tolerance, t_eval=(end,))
+    if not solved.success:
+        raise WorkbenchError(f"The probability-flow ODE was not solved ({solved.message}); raise --ode-tolerance.")
+    last = torch.from_numpy(solved.y[:, -1]).to(x.device, x.dtype)
+    return last[:count].reshape(shape), last[count:]
+
+
+class Score(Method, Reconstructs, Samples, Likelihood):
+    """Denoising U-Net, noising process and averaged weights.
+
+    Pixels are scaled to y = 2 (k + u) / L - 1 for level k of L: u is uniform in [0, 1) in training and in the
+    likelihood (uniform dequantisation), and 1/2 elsewhere. The likelihood is the density by the probability-flow ODE
+    times the bin's volume (2 / L)^D. The mean of its logarithm over u bounds that of the discrete likelihood from below
+    (Jensen); but one u is drawn, the divergence is estimated without bias by one Rademacher vector, and the data are
+    taken for y_t at the first time: an estimate of a bound, which single images can exceed.
+
+    Features: as DDPM's, pooled outputs (B, width) of the middle and of each upward block at each of ``feature_steps``,
+    such as ``up_1@t=100``, where t names the noise of DDPM's step; noise depends on the image alone.
+    """
+
+    weights = "EMA weights"
+    likelihood_kind: ClassVar[str] = "estimate"
+    likelihood_note: ClassVar[str] = (
+        "Density by the probability-flow ODE with Hutchinson's trace, of pixels dequantised uniformly, "
+        "times the volume of their bins: an estimate of a lower bound."
+    )
+
+    def __init__(self, config: ScoreConfig, images: ImageSpec) -> None:
+        super().__init__(config, images)
+        self.config, self.images = config, images
+        sigma_max = math.sqrt(images.channels) * images.size if config.sigma_max is None else config.sigma_max
+        if config.sigma_min >= sigma_max:
+            raise WorkbenchError(f"--sigma-min must be below --sigma-max, not {config.sigma_min:g} and {sigma_max:g}.")
+        self.sde = VP() if config.sde == "vp" else VE(config.sigma_min, sigma_max)
+        ends = torch.tensor((FIRST_TIME if config.sde == "vp" else 0.0, 1.0), dtype=torch.float64, device="cpu")
+        self.low, self.high = self.sde.gamma(ends).tolist()
+        self.denoiser = Denoiser(config, images.size, images.channels, self.low, self.high)
+        self.ema = AveragedCopy(self.denoiser, config.ema)
+        self.first_block, self.last_block = "denoiser.unet.conv_in", "denoiser.unet.up_blocks.-1"
+        self.default_feature = f"up_{min(1, len(config.widths) - 1)}@t={config.feature_steps[0]}"
+        self.levels = tuple(sorted({*LAYER_STEPS, *config.feature_steps}))
+
+    @classmethod
+    def augmentations(cls, config: ScoreConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
+        return (plain(images.size, config.flip),)
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """y (B, C, H, W), the middles of bins of [-1, 1], of images in [0, 1], which may lie between the levels."""
+        return (2 * images * (self.images.levels - 1) + 1) / self.images.levels - 1
+
+    def pictures(self, y: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] of y, the inverse of :meth:`scaled`; not rounded to levels."""
+        return (((y + 1) * self.images.levels - 1) / (2 * (self.images.levels - 1))).clamp(0, 1)
+
+    def dequantised(self, images: Tensor, keys: Tensor) -> Tensor:
+        """y (B, C, H, W), uniform in the pixel's bin."""
+        spot = keyed.uniform(keyed.fork(keys, "bin"), *images.shape[1:])
+        return 2 * (level_index(images, self.images.levels) + spot) / self.images.levels - 1
+
+    def forward(self, batch: Batch, progress: float) -> Step:
+        (images,) = batch.views
+        y = self.dequantised(images, batch.keys) if self.config.dequantise else self.scaled(images)
+        noise = keyed.normal(keyed.fork(batch.keys, "noise"), *y.shape[1:])
+        t = antithetic_times(batch.keys)
+        if self.config.weighting == "likelihood":
+            gamma = self.low + (self.high - self.low) * t
+        else:
+            gamma = self.sde.gamma(FIRST_TIME + (1 - FIRST_TIME) * t)
+        predicted = self.denoiser(diffusion.noised(y, noise, gamma), gamma).float()
+        squared = (noise - predicted).square().flatten(1).mean(dim=1)
+        with torch.no_grad():
+            early = gamma < 0
+            logs = {"mse_low_noise": (squared * early).sum() / early.sum().clamp_min(1)}
+            if self.config.weighting == "likelihood":  # the integral of 1/2 |eps - eps_theta|^2 over gamma
+                logs["diffusion_bits_per_dim"] = 0.5 * (self.high - self.low) * squared.mean() / math.log(2)
+        return Step(squared.mean(), logs)
+
+    def after_step(self, progress: float) -> None:
+        self.ema.follow(self.denoiser)
+
+    # Features
+
+    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
+        noise = self._feature_noise(images, keys)
+        found = [self._read(images, step, noise) for step in self.config.feature_steps]
+        return {
+            layer.space: features
+            for layers in found
+            for layer, features in layers.items()
+            if not layer.name.startswith("down")
+        }
+
+    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
+        step = self.config.feature_steps[0] if level is None else level
+        return self._read(images, step, self._feature_noise(images, None))
+
+    def _feature_noise(self, images: Tensor, keys: Tensor | None) -> Tensor:
+        return keyed.normal(
+            keyed.content_keys(images) if keys is None else keyed.fork(keys, "features"), *images.shape[1:]
+        )
+
+    def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
+        """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""
+        gamma = torch.full((), min(max(gamma_of_step(step), self.low), self.high), device=images.device)
+        x = diffusion.noised(self.scaled(images), noise, gamma)
+        network = self.ema.module
+        assert isinstance(network, Denoiser)
+        found = network.features(x, gamma)
+        return {Layer(f"{name}@t={step}", name, depth, t=step): found[name] for depth, name in enumerate(found)}
+
+    # Drawing
+
+    def _noise(self, x: Tensor, gamma: Tensor) -> Tensor:
+        """The noise that the averaged weights see in x (B, C, H, W) of variance about 1."""
+        return self.ema(x, gamma).float()
+
+    def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
+        noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
+        drawn = {}
+        for step in self.config.reconstruct_steps[: 1 if default_only else None]:
+            levels = torch.tensor(reconstruction_levels(step, self.low), device=images.device).float()
+            x = self._fixed_steps(diffusion.noised(self.scaled(images), noise, levels[0]), levels)
+            check_drawn(x, "ode")
+            drawn[f"t={step}"] = self.pictures(x / diffusion.amplitudes(levels[-1])[0])
+        return drawn
+
+    def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
+        """As in :class:`Samples`; ``ode`` with a number of steps takes them in equal parts of gamma, by Heun's method,
+        and without one as many as its tolerance asks for."""
+        name = sampler or self.config.sampler
+        if name not in ("pc", "ode"):
+            raise unknown("sampler", name, ("pc", "ode"))
+        if steps is not None:
+            check_steps(steps)
+        device = self.ema.updates.device
+        keys = keyed.sample_keys(seed, 0, torch.arange(n, device=device))
+        x = keyed.normal(keys, self.images.channels, self.images.size, self.images.size)
+        if name == "pc":
+            times = torch.linspace(1, FIRST_SAMPLED, (steps or PC_STEPS) + 1, device=device)
+            levels = self.sde.gamma(times)
+            x = self._predict_and_correct(x, keys, levels)
+        elif steps is None:
+            levels = torch.tensor((self.high, self.low), device=device)
+            x = solve(self._noise, x, self.high, self.low, self.config.ode_tolerance)[0]
+        else:
+            levels = torch.linspace(self.high, self.low, steps + 1, device=device)
+            x = self._fixed_steps(x, levels)
+        check_drawn(x, name)
+        return self.pictures(diffusion.convert(self._noise(x, levels[-1]), x, levels[-1], "eps", "x0"))
+
+    def _predict_and_correct(self, x: Tensor, keys: Tensor, levels: Tensor) -> Tensor:
+        """x at the last of falling noise levels (N,): an ancestral step to each, then Langevin steps at it."""
+        for index, (now, after) in enumerate(pairwise(levels)):
+            streams = keyed.fork(keys, index)
+            noise = keyed.normal(keyed.fork(streams, "predictor"), *x.shape[1:])
+            x = diffusion.ancestral_step(x, self._noise(x, now), after, now, noise)
+            for corrector in range(self.config.corrector_steps):
+                noise = keyed.normal(keyed.fork(streams, corrector), *x.shape[1:])
+                x = langevin(x, self._noise(x, after), after, noise, self.config.corrector_snr)
+        return x
+
+    def _fixed_steps(self, x: Tensor, levels: Tensor) -> Tensor:
+        """x at the last of falling noise levels (N,) by the probability-flow ODE, Heun's method in DDIM's variables.
+
+        x / a grows by eps times the growth of s / a, which is exact where the noise that is seen stays the same.
+        """
+        for now, after in pairwise(levels):
+            (a, s), (a_after, s_after) = diffusion.amplitudes(now), diffusion.amplitudes(after)
+            growth, first = s_after / a_after - s / a, self._noise(x, now)
+            guess = a_after * (x / a + growth * first)
+            second = self._noise(guess, after)
+            x = a_after * (x / a + growth * 0.5 * (first + second))
+        return x
+
+    # Likelihood
+
+    def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+        first = torch.tensor(self.low, device=images.device, dtype=torch.float32)
+        scale = self.sde.scale(first)
+        x = self.dequantised(images, keys) / scale
+        probe = rademacher(keyed.fork(keys, "trace"), *images.shape[1:])
+        last, divergence = solve(self._noise, x, self.low, self.high, self.config.ode_tolerance, probe)
+        dimensions = images[0].numel()
+        bins = torch.full_like(divergence, dimensions * math.log(self.images.levels / 2))
+        prior = 0.5 * (last.square() + LOG_2PI).flatten(1).sum(dim=1)
+        return {"prior": prior, "diffusion": dimensions * scale.log() - divergence, "dequantisation": bins}
