@@ -1,5 +1,6 @@
 """Variational diffusion: its bound, its samplers and its schedule, where the best denoiser is known."""
 
+import copy
 import math
 from typing import Any
 
@@ -176,6 +177,19 @@ def test_averaged_weights_come_back_from_a_checkpoint() -> None:
     assert int(other.ema.updates) == 2
     for one, two in zip(model.ema.parameters(), other.ema.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_copy_of_averaged_weights_counts_its_own_updates() -> None:
+    model = small()
+    copied = copy.deepcopy(model)
+    for _ in range(3):
+        model.after_step(0.5)
+    copied.load_state_dict(model.state_dict())
+    copied.after_step(0.5)
+    model.after_step(0.5)
+    for one, two in zip(model.ema.parameters(), copied.ema.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert copied.ema._updates == model.ema._updates == 4
 
 
 @pytest.mark.parametrize("sampler", list(DEFAULT_STEPS))

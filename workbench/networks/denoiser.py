@@ -137,9 +137,9 @@ class AveragedCopy(MomentumCopy):
         self.decay, self._updates = decay, 0
         self.updates: Tensor
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self.register_load_state_dict_post_hook(lambda *_: self._resume())
+        self.register_load_state_dict_post_hook(AveragedCopy._resume)  # not self's, which a copy would keep
 
-    def _resume(self) -> None:
+    def _resume(self, _keys: object) -> None:
         self._updates = int(self.updates)
 
     def follow(self, module: nn.Module) -> None:
