@@ -149,9 +149,9 @@ class AveragedCopy(MomentumCopy):
         self.update(module, min(self.decay, (1 + self._updates) / (10 + self._updates)))
 
 
-def reconstruction_levels(step: int, low: float) -> list[float]:
-    """Noise levels from a named step down to ``low``, evenly spread in gamma."""
-    start, n = max(gamma_of_step(step), low), -(-step // RECONSTRUCTION_STRIDE) + 1
+def reconstruction_levels(step: int, low: float, high: float) -> list[float]:
+    """Noise levels from a named step, ``high`` at most, down to ``low``, evenly spread in gamma."""
+    start, n = min(max(gamma_of_step(step), low), high), -(-step // RECONSTRUCTION_STRIDE) + 1
     return torch.linspace(start, low, n + 1, dtype=torch.float64).tolist()
 
 
