@@ -38,7 +38,7 @@ def levels(evaluation: dict[str, Any]) -> np.ndarray | None:
         for place in (found if isinstance(found, list) else [])
         if isinstance(place, dict)
     ]
-    return reading.matrix(places, (None, 2)) if places and None not in np.ravel(places) else None
+    return reading.matrix(places, (None, 2)) if places and all(None not in place for place in places) else None
 
 
 def strip(choice: Choice) -> Strip | None:

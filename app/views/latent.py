@@ -85,7 +85,7 @@ def usage(chosen: Sequence[Choice]) -> None:
                 )
     if table:
         st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
-    thresholds = {reading.number(used(choice).get("threshold")) for choice in chosen} - {None}
+    thresholds = [value for choice in chosen if (value := reading.number(used(choice).get("threshold"))) is not None]
     about = [choice for choice in chosen if used(choice)]
     if about:
         active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
@@ -110,7 +110,7 @@ def walks(chosen: Sequence[Choice]) -> None:
             st.html(pictures.sheet(rows, side=64))
     pieces.note(
         pieces.protocol(
-            chosen, "latent", "above each column: the value in standard deviations of the prior; the same in all rows"
+            chosen, "latent", "under the first row: the value in standard deviations of the prior; the same in all rows"
         )
     )
 

@@ -69,8 +69,9 @@ def bars(chosen: Sequence[Choice]) -> None:
     )
     at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
     pieces.note(
-        f"bars: terms of the sum, mean over images · dot: the sum with its 95 % interval; {at_most} from a bound on "
-        f"the likelihood, so the model's own bits are at most this; {about} an estimate, off to either side · "
+        f"bars: terms of the sum, mean over images · dot: the sum with its 95 % interval, "
+        f"inside the bars where a term is below 0; {at_most} from a bound on the likelihood, so the model's own "
+        f"bits are at most this; {about} an estimate, off to either side · "
         "hollow: importance-weighted bounds, tighter with more samples · grey: every pixel by itself"
     )
     pieces.note(pieces.protocol(chosen, "likelihood"))
