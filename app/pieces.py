@@ -24,6 +24,9 @@ NAMES = {  # of evaluations, as people say them
     "projection": "map",
     "reconstruction": "reconstructions",
     "samples": "samples",
+    "denoising": "steps of denoising",
+    "latent": "walks through a latent space",
+    "likelihood": "likelihood",
     "few_labels": "label curve",
     "linear_sgd": "linear probe by SGD",
     "finetune": "fine-tuning",
@@ -31,16 +34,15 @@ NAMES = {  # of evaluations, as people say them
     "transfer_finetune": "transfer by fine-tuning",
     "decoder": "common decoder",
 }
-THOROUGH = (
-    "linear_sgd",
-    "finetune",
-    "transfer",
-    "transfer_finetune",
-    "decoder",
-)  # evaluations that are made only where asked for
+# Evaluations that are made only where asked for
+THOROUGH = ("linear_sgd", "finetune", "transfer", "transfer_finetune", "decoder")
+LATER = ("denoising", "latent", "likelihood")  # evaluations that runs of earlier versions lack, and not the others
 NEEDS = {
     "reconstruction": "reconstructs",
     "samples": "samples",
+    "denoising": "samples",
+    "latent": "samples",
+    "likelihood": "likelihood",
 }  # the capability without which there is nothing to evaluate
 CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}
 
@@ -152,7 +154,8 @@ def lacking(missing: Sequence[Choice], task: str) -> None:
     if left := evaluable(left, NAMES[task]):
         have = "have" if len(left) > 1 else "has"
         names = ", ".join(choice.label for choice in left)
-        command = evaluate_command(left) + (f" --only {task}" if task in THOROUGH else "")
+        alone = task in THOROUGH or (task in LATER and all(choice.run.evaluation("knn") for choice in left))
+        command = evaluate_command(left) + (f" --only {task}" if alone else "")
         empty(f"{names} {have} no {NAMES[task]} yet", "This command makes it, then the page shows it:", command)
 
 

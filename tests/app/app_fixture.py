@@ -1,7 +1,7 @@
 """A runs folder as `workbench train` and `workbench evaluate` would leave it, made of invented numbers.
 
 Three finished runs with every evaluation, and one of each that a reader has to survive: running, failed, stalled,
-half-written, foreign. ``python tests/app/app_fixture.py FOLDER`` writes it for looking at.
+half-written, foreign. ``python -m tests.app.app_fixture FOLDER`` writes it for looking at.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.app.generative_fixture import draw
 from workbench.store import Probe, Run, create_run, probe_of, write_array, write_json
 
 CLASSES = ["circle", "square", "triangle", "cross", "ring", "bar"]
@@ -92,7 +93,8 @@ def make_run(runs: Path, method: str, *, lr: float, seed: int = 0, steps: int = 
     rng = np.random.default_rng(len(method) + seed)
     config = {"method": method, "data": "shapes", "epochs": 20, "batch_size": 128, "seed": seed, "optim.lr": lr}
     config |= {"mocov3": {"temperature": 0.2}, "vae": {"latent": 32}, "ddpm": {"timesteps": 1000}}[method]
-    capabilities = {"mocov3": [], "vae": ["reconstructs", "samples", "likelihood"], "ddpm": ["reconstructs", "samples"]}
+    drawing = ["reconstructs", "samples", "likelihood"]
+    capabilities = {"mocov3": [], "vae": drawing, "ddpm": drawing}
     family = "contrastive" if method == "mocov3" else "generative"
     data = {"name": "shapes", "fingerprint": "fixture01", "size": 32, "channels": 3, "classes": CLASSES}
     data |= {"factors": [name for name, _, _ in FACTORS], "train": 5000, "val": 500, "test": 1000}
@@ -228,6 +230,7 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
         "projection", envelope | projection | {"explained": {space: [0.31, 0.17] for space in SPACES[method]}}
     )
     see(run, probe, others, envelope | {"split": "probe", "n": len(ids)})
+    draw(run, probe, envelope)
 
     if "reconstructs" not in run.info()["capabilities"]:
         for task in ("reconstruction", "samples"):

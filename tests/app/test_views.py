@@ -31,6 +31,11 @@ VIEWS = {
     "invariance": "What is it blind to?",
     "reconstructions": "What is lost?",
     "samples": "What can it imagine?",
+    "denoising": "How does it get there?",
+    "four_views": "What does it predict?",
+    "schedules": "When does the noise go?",
+    "latent": "What do its latent variables do?",
+    "likelihood": "How surprised is it?",
 }
 TRAINING = ("runs", "differences", "curves", "stability")  # show what training wrote, not evaluations
 # What each page draws of three evaluated runs: figures, and images as HTML.
@@ -43,6 +48,11 @@ FIGURES = {
     "agreement": 2,
     "neighbours": 1,
     "invariance": 1,
+    "denoising": 2,
+    "four_views": 1,
+    "schedules": 3,
+    "latent": 1,
+    "likelihood": 2,
 }
 Show = Callable[..., AppTest]
 Folder = tuple[Path, dict[str, str]]

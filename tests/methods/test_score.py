@@ -185,6 +185,14 @@ def test_denoising_learns_the_score_of_gaussian_data(sde: str) -> None:
     assert losses["best"] < losses["narrow"] and losses["best"] < losses["wide"]
 
 
+@both
+def test_reconstruction_begins_at_no_more_noise_than_there_is(sde: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = small(sde=sde, reconstruct_steps=(1000,)), []
+    monkeypatch.setattr(model.ema, "forward", lambda x, gamma: asked.append(float(gamma)) or 0 * x)
+    model.reconstruct(pictures(), KEYS)
+    assert max(asked) == pytest.approx(model.high, abs=1e-5) and min(asked) == pytest.approx(model.low, abs=1e-5)
+
+
 def test_the_likelihood_weighting_logs_the_integral_over_gamma() -> None:
     """1/2 int |eps - eps_theta|^2 dgamma in bits, from the loss, the mean over uniform gamma."""
     model = small(weighting="likelihood", flip=0.0)

@@ -1,5 +1,6 @@
 """Variational diffusion: its bound, its samplers and its schedule, where the best denoiser is known."""
 
+import copy
 import math
 from typing import Any
 
@@ -134,6 +135,26 @@ def test_a_perfect_denoiser_reconstructs_perfectly(monkeypatch: pytest.MonkeyPat
         assert torch.equal((16 * drawn).round(), (16 * images).round())
 
 
+def test_the_network_is_asked_for_no_noise_that_it_was_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named levels beyond ends that have been learned become the ends."""
+    model, asked = small(feature_steps=(1, 1000), reconstruct_steps=(1000, 1)), []
+    with torch.no_grad():
+        model.schedule.margin.fill_(3.0)
+        model.schedule.width.fill_(8.0)
+        first, last = (float(end) for end in model.schedule.ends())
+    assert model.low < first - 0.1 and last < model.high
+    for network in (model.ema.module, model.ema):
+        inner = network.forward
+        monkeypatch.setattr(
+            network, "forward", lambda x, gamma, inner=inner: asked.append(float(gamma)) or inner(x, gamma)
+        )
+    with evaluation_mode(model):
+        model.encode(pictures())
+        assert asked == [pytest.approx(first), pytest.approx(last)]
+        model.reconstruct(pictures(), KEYS)
+    assert min(asked) >= first - 1e-5 and max(asked) <= last + 1e-5 and len(asked) > 10
+
+
 def test_samples_of_gaussian_data_have_its_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the best denoiser of N(0, 0.3^2) pixels, ancestral steps end in that distribution."""
     model = small(ImageSpec(1, 32), gamma_high=9.0)
@@ -176,6 +197,19 @@ def test_averaged_weights_come_back_from_a_checkpoint() -> None:
     assert int(other.ema.updates) == 2
     for one, two in zip(model.ema.parameters(), other.ema.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_copy_of_averaged_weights_counts_its_own_updates() -> None:
+    model = small()
+    copied = copy.deepcopy(model)
+    for _ in range(3):
+        model.after_step(0.5)
+    copied.load_state_dict(model.state_dict())
+    copied.after_step(0.5)
+    model.after_step(0.5)
+    for one, two in zip(model.ema.parameters(), copied.ema.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert copied.ema._updates == model.ema._updates == 4
 
 
 @pytest.mark.parametrize("sampler", list(DEFAULT_STEPS))

@@ -108,6 +108,13 @@ def test_a_far_logistic_stays_finite_in_single_precision() -> None:
     assert torch.isfinite(nats).all() and nats[2] < 1e-3 < nats[0]
 
 
+def test_a_pixel_far_from_a_gaussian_costs_all_that_it_costs() -> None:
+    """200 deviations out, where masses are below the smallest number, the tail's asymptote still tells them."""
+    images, outputs = torch.ones(1, 1, 1, 1), torch.full((1, 1, 1, 1), -1.0)
+    nats = observation("gaussian", 1, 256).mass_nats(images, outputs, torch.tensor(0.01).log())
+    assert nats.item() == pytest.approx(-norm.logsf((2 - 1 / 255) / 0.01), rel=1e-5) and nats.item() > 19_000
+
+
 def test_the_levels_of_digits_come_back_exactly() -> None:
     from sklearn.datasets import load_digits
 

@@ -1,7 +1,7 @@
 """How a diffusion model takes noise away: pictures, errors and one network read in four ways, by noise level."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +18,7 @@ from workbench.methods.base import Denoises, evaluation_mode
 from workbench.metrics.intervals import bootstrap_mean
 from workbench.networks.diffusion import (
     PREDICTIONS,
+    Prediction,
     amplitudes,
     convert,
     gamma_cosine,
@@ -155,7 +156,7 @@ def _drawn(subject: Subject, t: float) -> tuple[NDArray[np.uint8], ...]:
     return to_uint8(pictures(x)), views["x0"], np.stack(list(views.values())), np.stack(truth)
 
 
-def _measured(subject: Subject, parts: Sequence[int]) -> tuple[list[Row], list[Row]]:
+def _measured(subject: Subject, parts: Iterable[int]) -> tuple[list[Row], list[Row]]:
     """Rows of the errors and of the share of the bound by time, and how far the four readings agree."""
     edges = [subject.gamma(part / PARTS) for part in range(PARTS + 1)]
     bounds = list(pairwise(edges))
@@ -167,7 +168,8 @@ def _measured(subject: Subject, parts: Sequence[int]) -> tuple[list[Row], list[R
         place: Row = {"t": t, "log_snr": -float(gamma)}
         x, said = subject.seen(t)
         values: dict[str, Tensor] = {}
-        for kind, truth in (("eps", subject.noise), ("x0", subject.x0)):
+        targets: dict[Prediction, Tensor] = {"eps": subject.noise, "x0": subject.x0}
+        for kind, truth in targets.items():
             values[f"mse_{kind}"] = (convert(said, x, gamma, subject.method.prediction, kind) - truth).square()
         values = {name: squared.flatten(1).mean(dim=1) for name, squared in values.items()}
         rate = 0.5 * float(after - before) * PARTS / math.log(2)

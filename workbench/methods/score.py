@@ -316,7 +316,7 @@ class Score(Method, Reconstructs, Samples, Likelihood):
         noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
         drawn = {}
         for step in self.config.reconstruct_steps[: 1 if default_only else None]:
-            levels = torch.tensor(reconstruction_levels(step, self.low), device=images.device).float()
+            levels = torch.tensor(reconstruction_levels(step, self.low, self.high), device=images.device).float()
             x = self._fixed_steps(diffusion.noised(self.scaled(images), noise, levels[0]), levels)
             check_drawn(x, "ode")
             drawn[f"t={step}"] = self.pictures(x / diffusion.amplitudes(levels[-1])[0])

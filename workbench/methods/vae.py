@@ -264,15 +264,17 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
         """Terms ``reconstruction`` and ``kl`` (B,).
 
-        A class-conditional model has one more, ``label``: with q(y|x) in proportion to exp(-nats of x given y), the
-        terms' means under q and KL(q || uniform) add up to -ln sum_y exp(-nats of x given y) / C.
+        A class-conditional model has one more, ``label``: for any q(y|x) the terms' means under q and KL(q || uniform)
+        bound -ln sum_y p(x|y) / C. The best q is in proportion to exp(-nats of x given y); these are of noise of their
+        own, since q of the terms' noise would prefer the labels that it flatters, and the bound be none.
         """
         if not self.label_count:
             return self._terms(images, keys, None)
-        found = [self._terms(images, keys, torch.full_like(keys, label)) for label in range(self.label_count)]
-        each = {name: torch.stack([terms[name] for terms in found]) for name in found[0]}
-        log_q = (-(each["reconstruction"] + each["kl"])).log_softmax(dim=0)
-        means = {name: (log_q.exp() * nats).sum(dim=0) for name, nats in each.items()}
+        labels = [torch.full_like(keys, label) for label in range(self.label_count)]
+        told = keyed.fork(keys, "label")
+        log_q = (-torch.stack([self.label_nats(images, told, label) for label in labels])).log_softmax(dim=0)
+        found = [self._terms(images, keys, label) for label in labels]
+        means = {name: (log_q.exp() * torch.stack([terms[name] for terms in found])).sum(dim=0) for name in found[0]}
         return means | {"label": (log_q.exp() * log_q).sum(dim=0) + math.log(self.label_count)}
 
     def label_nats(self, images: Tensor, keys: Tensor, labels: Tensor) -> Tensor:

@@ -175,12 +175,17 @@ class VDM(Method, Reconstructs, Samples, Denoises, Likelihood):
 
     def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
         """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""
-        gamma = torch.full((), min(max(gamma_of_step(step), self.low), self.high), device=images.device)
+        gamma = self._known(torch.full((), gamma_of_step(step), device=images.device))
         x = diffusion.noised(self.scaled(images), noise, gamma)
         network = self.ema.module
         assert isinstance(network, Denoiser)
         found = network.features(x, gamma)
         return {Layer(f"{name}@t={step}", name, depth, t=step): found[name] for depth, name in enumerate(found)}
+
+    def _known(self, gamma: Tensor) -> Tensor:
+        """Noise levels, any shape, brought between the ends that are learned: the network knows no others."""
+        first, last = (end.detach() for end in self.schedule.ends())
+        return gamma.float().clamp(first, last)
 
     # Drawing
 
@@ -188,7 +193,7 @@ class VDM(Method, Reconstructs, Samples, Denoises, Likelihood):
         noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
         drawn = {}
         for step in self.config.reconstruct_steps[: 1 if default_only else None]:
-            levels = torch.tensor(reconstruction_levels(step, self.low), device=images.device).float()
+            levels = self._known(torch.tensor(reconstruction_levels(step, self.low, self.high), device=images.device))
             x = diffusion.noised(self.scaled(images), noise, levels[0])
             drawn[f"t={step}"] = self._drawn(self._ddim(x, levels), levels[-1], "ddim")
         return drawn

@@ -137,9 +137,9 @@ class AveragedCopy(MomentumCopy):
         self.decay, self._updates = decay, 0
         self.updates: Tensor
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self.register_load_state_dict_post_hook(lambda *_: self._resume())
+        self.register_load_state_dict_post_hook(AveragedCopy._resume)  # not self's, which a copy would keep
 
-    def _resume(self) -> None:
+    def _resume(self, _keys: object) -> None:
         self._updates = int(self.updates)
 
     def follow(self, module: nn.Module) -> None:
@@ -149,9 +149,9 @@ class AveragedCopy(MomentumCopy):
         self.update(module, min(self.decay, (1 + self._updates) / (10 + self._updates)))
 
 
-def reconstruction_levels(step: int, low: float) -> list[float]:
-    """Noise levels from a named step down to ``low``, evenly spread in gamma."""
-    start, n = max(gamma_of_step(step), low), -(-step // RECONSTRUCTION_STRIDE) + 1
+def reconstruction_levels(step: int, low: float, high: float) -> list[float]:
+    """Noise levels from a named step, ``high`` at most, down to ``low``, evenly spread in gamma."""
+    start, n = min(max(gamma_of_step(step), low), high), -(-step // RECONSTRUCTION_STRIDE) + 1
     return torch.linspace(start, low, n + 1, dtype=torch.float64).tolist()
 
 

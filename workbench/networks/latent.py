@@ -12,9 +12,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 
 ACTIVE = 0.01  # of the variance of a posterior mean over images, above which Burda et al. call a unit active
-TELLING = (
-    0.5  # nats of KL, which bound what is told of an image, below which a group of latent variables counts as unused
-)
+TELLING = 0.5  # nats of KL, a bound on what is told of an image, below which a group counts as unused
 
 
 def gaussian_kls(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -27,7 +25,7 @@ def gaussian_kls(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """The same summed over dimensions: (B, D) -> (B,)."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1)
+    return gaussian_kls(mean, log_variance).sum(dim=1)
 
 
 def kl_weight(progress: float, warmup: float, beta: float = 1.0) -> float:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.networks.diffusion import gaussian_decoder_nll
 
 LOG_2PI = math.log(2 * math.pi)
 MIXED = 5  # components of the mixture
@@ -44,23 +45,6 @@ def on_grid(images: Tensor, levels: int) -> Tensor:
 def gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
     """-ln N(x; mean, sigma^2) in nats, summed over all dimensions but the first: (B, …) -> (B,)."""
     return (0.5 * ((x - mean) / log_sigma.exp()).square() + log_sigma + 0.5 * LOG_2PI).flatten(1).sum(dim=1)
-
-
-def discretised_gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor, levels: int = 256) -> Tensor:
-    """-ln of the mass that N(mean, sigma^2) gives to the pixel's bin, in nats, summed: (B, …) -> (B,).
-
-    ``x`` in [-1, 1] on a grid of ``levels`` values; the outer bins are open (Ho et al. 2020, equation 13).
-    """
-    device, dtype = x.device, torch.promote_types(x.dtype, torch.float32)
-    if device.type == "mps":  # has no double precision
-        x, mean, log_sigma = x.cpu(), mean.cpu(), log_sigma.cpu()
-    half, normal = 1.0 / (levels - 1), torch.distributions.Normal(0.0, 1.0)
-    upper = torch.where(x > 1 - half, torch.inf, (x + half - mean) / log_sigma.exp())
-    lower = torch.where(x < -1 + half, -torch.inf, (x - half - mean) / log_sigma.exp())
-    swap = lower > 0  # both in the upper tail, where differences of the distribution function cancel
-    upper, lower = torch.where(swap, -lower, upper), torch.where(swap, -upper, lower)
-    mass = (normal.cdf(upper.double()) - normal.cdf(lower.double())).clamp_min(1e-300)
-    return -mass.log().flatten(1).sum(dim=1).to(device, dtype)
 
 
 def discretised_logistic_log_mass(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
@@ -113,7 +97,7 @@ class Gaussian(Observation):
     has_sigma = True
 
     def mass_nats(self, images: Tensor, outputs: Tensor, log_sigma: Tensor) -> Tensor:
-        return discretised_gaussian_nll(on_grid(images, self.levels), full(outputs), log_sigma, self.levels)
+        return gaussian_decoder_nll(on_grid(images, self.levels), full(outputs), log_sigma, self.levels)
 
     def training_nats(self, images: Tensor, outputs: Tensor, log_sigma: Tensor) -> Tensor:
         return gaussian_nll(2 * images - 1, full(outputs), log_sigma)

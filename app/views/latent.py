@@ -1,0 +1,137 @@
+"""Latent space: what does a latent variable do?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import look, noise_levels, pictures, pieces, reading, selection
+from app.noise_levels import Line
+from app.pictures import Row
+from app.selection import Choice
+
+TITLE = "What do its latent variables do?"
+
+
+def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None:
+    """Names of latent variables with their KL, the values (values,) they are set to, and what is drawn, uint8
+    (variables, values, H, W, C)."""
+    evaluation = choice.run.evaluation("latent")
+    values = reading.matrix(evaluation.get("values"), (None,))
+    drawn = reading.matrix(choice.run.array("latent-traversal"), (None,) * 5)
+    variables = evaluation.get("variables")
+    if (
+        values is None
+        or drawn is None
+        or not isinstance(variables, list)
+        or drawn.shape[:2] != (len(variables), len(values))
+    ):
+        return None
+    if not all(isinstance(one, dict) for one in variables):
+        return None
+    names = [f"{one.get('group', 'z')}, number {one.get('index', '?')}" for one in variables]
+    kls = [reading.number(one.get("kl")) for one in variables]
+    return (
+        [f"{name}|{kl:.2f} nats" if kl is not None else f"{name}|" for name, kl in zip(names, kls, strict=True)],
+        values,
+        drawn,
+    )
+
+
+def used(choice: Choice) -> dict[str, Any]:
+    """What the likelihood's evaluation tells of the latent variables, or nothing."""
+    found = choice.run.evaluation("likelihood").get("latent")
+    return found if isinstance(found, dict) else {}
+
+
+def render() -> None:
+    comparable, _ = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(comparable, "latent", lambda choice, _: traversal(choice))
+    if chosen:
+        usage(chosen)
+        walks(chosen)
+        ways(chosen)
+    pieces.lacking(missing, "latent")
+
+
+def usage(chosen: Sequence[Choice]) -> None:
+    """KL of every latent variable, the largest first, active units, and collapse in words."""
+    for choice in chosen:
+        if isinstance(collapse := used(choice).get("collapse"), str):
+            st.warning(look.literal(f"{choice.label}: {collapse}"))
+    lines = []
+    for choice in chosen:
+        kl = reading.matrix(used(choice).get("kl"), (None,))
+        if kl is not None and len(kl) > 1:
+            ordered = np.sort(np.maximum(kl, 1e-5))[::-1]
+            lines.append(Line(choice.label, choice.colour, np.arange(1, len(kl) + 1), ordered))
+    if lines:
+        st.subheader("How much does each tell?", anchor=False)
+        figure = noise_levels.by_level(
+            lines, "latent variables, the most telling first", "KL to the prior in nats", log=True
+        )
+        pieces.chart(figure, "latent-kl", "KL of every latent variable, sorted")
+    table = []
+    for choice in chosen:
+        groups = used(choice).get("groups")
+        for group in groups if isinstance(groups, list) else []:
+            if isinstance(group, dict):
+                kl = reading.number(group.get("kl"))
+                entry = {"model": choice.label, "group": str(group.get("name", "")), "active": group.get("active")}
+                table.append(
+                    entry | {"variables": group.get("dims"), "KL in nats": None if kl is None else round(kl, 2)}
+                )
+    if table:
+        st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
+    thresholds = [value for choice in chosen if (value := reading.number(used(choice).get("threshold"))) is not None]
+    about = [choice for choice in chosen if used(choice)]
+    if about:
+        active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
+        pieces.note(pieces.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image"))
+
+
+def walks(chosen: Sequence[Choice]) -> None:
+    """What changes in an image with one latent variable."""
+    st.subheader("One variable at a time", anchor=False)
+    for place, choice in zip(pieces.columns_of(len(chosen)), chosen, strict=True):
+        found = traversal(choice)
+        if found is None:
+            continue
+        names, values, drawn = found
+        rows = []
+        for index, (name, images) in enumerate(zip(names, drawn, strict=True)):
+            label, _, kl = name.partition("|")
+            captions = [f"{value:+.0f}" for value in values] if not index else ()
+            rows.append(Row(label, images, kl, captions))
+        with place:
+            pieces.name(choice.label, choice.colour)
+            st.html(pictures.sheet(rows, side=64))
+    pieces.note(
+        pieces.protocol(
+            chosen, "latent", "under the first row: the value in standard deviations of the prior; the same in all rows"
+        )
+    )
+
+
+def ways(chosen: Sequence[Choice]) -> None:
+    """From one image to another."""
+    rows = []
+    for choice in chosen:
+        drawn = reading.matrix(choice.run.array("latent-interpolation"), (None,) * 5)
+        for index, images in enumerate(drawn if drawn is not None else []):
+            rows.append(Row(choice.label, images, f"pair {index + 1}", colour=choice.colour, gap=not index))
+    if rows:
+        st.subheader("From one image to another", anchor=False)
+        pairs = sorted({row.small for row in rows})
+        picked = (
+            st.segmented_control("Pair", pairs, default=pairs[0], required=True, key="pair", bind="query-params")
+            if len(pairs) > 1
+            else pairs[0]
+        )
+        st.html(pictures.sheet([row for row in rows if row.small == picked]))
+        with st.expander("All pairs"):
+            st.html(pictures.sheet(rows, side=64))
+        kinds = {str(choice.run.evaluation("latent").get("interpolation", "")) for choice in chosen}
+        pieces.note(f"{' / '.join(sorted(kinds))} between the codes of two test images, reconstructions at both ends")

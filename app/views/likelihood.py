@@ -1,0 +1,130 @@
+"""Likelihood: in bits per dimension."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import intervals, look, pieces, reading, selection, stacks
+from app.selection import Choice
+from app.stacks import Part, Stack
+
+TITLE = "How surprised is it?"
+SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQUAL TO} "}  # of the bits
+SINGLE = "exact, "  # how kinds of models of single pixels begin
+
+
+def whole(choice: Choice, task: str = "likelihood", **where: Any) -> list[dict[str, Any]]:
+    """Rows in bits per dimension that are no part of another."""
+    found = reading.rows(choice.run.evaluation(task), metric="bits_per_dim", **where)
+    return [row for row in found if "term" not in row]
+
+
+def kind(row: dict[str, Any]) -> str:
+    return str(row.get("kind") or "")
+
+
+def render() -> None:
+    comparable, _ = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(comparable, "likelihood", lambda choice, _: whole(choice, model="run"))
+    if chosen:
+        bars(chosen)
+        classification(chosen)
+    pieces.lacking(missing, "likelihood")
+
+
+def stack(choice: Choice) -> Stack:
+    """A run's terms, their sum with its interval, and its importance-weighted bounds."""
+    evaluation, rows = choice.run.evaluation("likelihood"), whole(choice, model="run")
+    main = rows[0]
+    terms = [
+        row for row in reading.rows(evaluation, model="run", metric="bits_per_dim") if isinstance(row.get("term"), str)
+    ]
+    tighter = {kind(row).rpartition(", ")[2]: row["value"] for row in rows[1:]}
+    return Stack(
+        choice.label,
+        choice.colour,
+        [Part(row["term"].replace("_", " "), row["value"]) for row in terms if kind(row) == kind(main)],
+        main["value"],
+        reading.number(main.get("low")),
+        reading.number(main.get("high")),
+        kind(main),
+        SIGNS.get(kind(main), ""),
+        tighter,
+    )
+
+
+def bars(chosen: Sequence[Choice]) -> None:
+    """Stacked terms by model, and models of single pixels beneath."""
+    found = sorted((stack(choice) for choice in chosen), key=lambda one: one.value)
+    single = {kind(row).removeprefix(SINGLE): row for choice in chosen for row in whole(choice, model="pixels")}
+    for name, row in sorted(single.items(), key=lambda item: item[1]["value"]):
+        ends = reading.number(row.get("low")), reading.number(row.get("high"))
+        found.append(Stack(f"pixels: {name}", look.GREY, [], row["value"], *ends, "exact"))
+    pieces.chart(
+        stacks.bars(found, "bits per dimension (fewer is better)"),
+        "likelihood-bars",
+        "bits per dimension by model, stacked by term",
+    )
+    at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
+    pieces.note(
+        f"bars: terms of the sum, mean over images · dot: the sum with its 95 % interval, "
+        f"inside the bars where a term is below 0; {at_most} from a bound on the likelihood, so the model's own "
+        f"bits are at most this; {about} an estimate, off to either side · "
+        "hollow: importance-weighted bounds, tighter with more samples · grey: every pixel by itself"
+    )
+    pieces.note(pieces.protocol(chosen, "likelihood"))
+    levels = {choice.run.evaluation("likelihood").get("levels", 256) for choice in chosen}
+    if len(levels) > 1:
+        st.warning(
+            "These runs were evaluated with different numbers of levels per pixel, so their bits do not compare; "
+            "evaluate them again."
+        )
+    for choice in chosen:
+        latent = choice.run.evaluation("likelihood").get("latent")
+        if isinstance(latent, dict) and isinstance(latent.get("collapse"), str):
+            st.warning(look.literal(f"{choice.label}: {latent['collapse']}"))
+    with st.expander("All numbers"):
+        st.dataframe(numbers(chosen), hide_index=True, height="content")
+
+
+def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+    """Every row, of the sum over all noise levels, too."""
+    table: list[dict[str, Any]] = []
+    for choice in chosen:
+        for task in ("likelihood", "likelihood_full"):
+            evaluation = choice.run.evaluation(task)
+            for row in reading.rows(evaluation, metric="bits_per_dim"):
+                own = row["model"] == "run"
+                ends = reading.number(row.get("low")), reading.number(row.get("high"))
+                nats = [
+                    other["value"]
+                    for other in reading.rows(evaluation, metric="nats", model=row["model"])
+                    if (other.get("term"), other.get("kind")) == (row.get("term"), row.get("kind"))
+                ]
+                entry = {"model": choice.label if own else row["model"], "term": str(row.get("term", "sum"))}
+                entry |= {"kind": kind(row) + (", no summand drawn" if task == "likelihood_full" and own else "")}
+                entry |= {"bits per dimension (95 % interval)": look.quantity(row["value"], *ends, 3)}
+                table.append(entry | {"nats per image": f"{nats[0]:.4g}" if nats else ""})
+    return pd.DataFrame(table).drop_duplicates()
+
+
+def classification(chosen: Sequence[Choice]) -> None:
+    """Bayes' rule with the likelihood of each class, beside a probe of the same network's features."""
+    dots = []
+    for choice in chosen:
+        for row in reading.rows(choice.run.evaluation("classify"), metric="top1"):
+            own = row["model"] == "run"
+            ends = reading.number(row.get("low")), reading.number(row.get("high"))
+            detail = "by likelihood" if own else "linear probe"
+            dots.append(intervals.Dot(choice.label, choice.colour, row["value"], *ends, detail, own))
+    if not any(dot.main for dot in dots):
+        return
+    st.subheader("Does the likelihood know the class?", anchor=False)
+    panel = intervals.Panel("top-1 in %", dots, {}, {})
+    order = list(dict.fromkeys(dot.label for dot in dots))
+    pieces.chart(intervals.by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
+    told = [choice for choice in chosen if reading.rows(choice.run.evaluation("classify"))]
+    pieces.note("large dot: the label of the highest bound · small dot: a linear probe of the same model's features")
+    pieces.note(pieces.protocol(told, "classify"))

@@ -1,0 +1,77 @@
+"""Schedules: when is the noise taken away, and where does the bound get its bits?"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import denoised, noise_levels, pieces, selection
+from app.noise_levels import Line
+from app.selection import Choice
+
+TITLE = "When does the noise go?"
+
+
+def render() -> None:
+    comparable, _ = pieces.same_probe(selection.choices())
+    chosen, missing = pieces.having(
+        comparable, denoised.TASK, lambda _, evaluation: denoised.schedule(evaluation.get("schedule"))
+    )
+    if chosen:
+        curves(chosen)
+        shares(chosen)
+    pieces.lacking(missing, denoised.TASK)
+
+
+def curves(chosen: Sequence[Choice]) -> None:
+    """ln SNR over the process's time, beside schedules that nobody learned."""
+    lines: dict[str, Line] = {}
+    for choice in chosen:
+        evaluation = choice.run.evaluation(denoised.TASK)
+        found = evaluation.get("references")
+        for entry in found if isinstance(found, list) else []:
+            curve = denoised.schedule(entry)
+            if curve is not None:
+                name = str(entry.get("name", ""))
+                lines[name] = noise_levels.reference(name, *curve)
+    own = []
+    for choice in chosen:
+        evaluation = choice.run.evaluation(denoised.TASK)
+        curve = denoised.schedule(evaluation.get("schedule"))
+        if curve is not None:
+            learned = ", learned" if evaluation.get("learned") is True else ""
+            own.append(Line(choice.label + learned, choice.colour, *curve))
+    figure = noise_levels.by_level([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
+    pieces.chart(figure, "schedules", "ln SNR by time of the noising process")
+    pieces.note(
+        "ln SNR = ln (a\N{SUPERSCRIPT TWO} / s\N{SUPERSCRIPT TWO}) of x_t = a x0 + s eps; 0 where image and noise are "
+        "equally strong · a line of its run's colour is what the run was trained with · dotted: DDPM's linear and "
+        "cosine schedules in continuous time, VDM's line as it begins · no error bars: a schedule is no estimate"
+    )
+
+
+def shares(chosen: Sequence[Choice]) -> None:
+    """Where the bound's diffusion term comes from, and how much it varies over images."""
+    st.subheader("Where the bits are spent", anchor=False)
+    places = st.columns(2, gap="medium")
+    shown = (
+        (places[0], "value", "share of the bound", "bits per dimension and unit of t"),
+        (places[1], "std", "standard deviation over images", "bits per dimension and unit of t"),
+    )
+    for place, entry, name, unit in shown:
+        lines = [line for choice in chosen if (line := denoised.by_level(choice, "bound", "t", entry)) is not None]
+        if not lines:
+            continue
+        with place:
+            pieces.name(name)
+            log = all((line.y > 0).all() for line in lines)
+            figure = noise_levels.by_level(lines, "time t of the process", unit, log=log)
+            pieces.chart(figure, f"shares-{entry}", f"{name} by time")
+    pieces.note(
+        pieces.protocol(
+            chosen,
+            denoised.TASK,
+            "the mean over t is the diffusion term in continuous time, nothing clipped",
+            "a flat curve on the left makes the estimate from single times vary least, which VDM's learned schedule "
+            "aims at",
+        )
+    )
