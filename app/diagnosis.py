@@ -9,7 +9,7 @@ import numpy as np
 
 from app import reading
 from workbench.metrics.stability import MONITOR_IMAGES, Collapse, Dip, Spike, collapses, dips, spikes
-from workbench.run import GRADIENTS
+from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run
 
 HEALTH = {
@@ -52,6 +52,21 @@ class Gradients:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """The training images of a step at which something was unusual: ``of`` the gradient's norm, or what was not finite.
+
+    Attributes:
+        ids: of all of them.
+        images: uint8 (n, H, W, C) small copies of the first, or None.
+    """
+
+    step: int
+    of: str
+    ids: list[int]
+    images: np.ndarray | None
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """Everything the page Stability shows of a run; None or empty where it was not recorded."""
 
@@ -87,15 +102,15 @@ def _series(columns: dict[str, np.ndarray], key: str) -> Series | None:
         return None
     known = ~np.isnan(columns["step"]) & ~np.isnan(columns[key])
     steps, values = columns["step"][known].astype(int), columns[key][known]
-    rising = np.diff(steps, prepend=-1) > 0
+    rising = steps > np.maximum.accumulate(np.concatenate([[-1], steps[:-1]]))
     return Series(steps[rising], values[rising]) if rising.any() else None
 
 
 def _collapses(columns: dict[str, np.ndarray]) -> list[Collapse]:
     spread, rank = _series(columns, "normalised_std"), _series(columns, "effective_rank")
-    if spread is None or rank is None:
+    if spread is None:
         return []
-    known = dict(zip(rank.steps.tolist(), rank.values.tolist(), strict=True))
+    known = dict(zip(rank.steps.tolist(), rank.values.tolist(), strict=True)) if rank is not None else {}
     steps = spread.steps.tolist()
     return collapses(steps, spread.values.tolist(), [known.get(step) for step in steps])
 
@@ -161,6 +176,18 @@ def _spikes(gradients: Gradients) -> list[Spike]:
     return sorted([*whole, *alone], key=lambda one: one.start)
 
 
+def batches(run: Run) -> dict[int, Batch]:
+    """The batches that a run kept, by step."""
+    found = {}
+    for row in run.metrics(BATCHES):
+        at, ids = reading.number(row.get("at")), reading.matrix(row.get("ids"), (None,))
+        if at is not None and ids is not None:
+            images = reading.matrix(run.array(f"batch-{int(at):08d}"), (None,) * 4)
+            shown = images if images is not None and images.dtype == np.uint8 and images.shape[3] in (1, 3) else None
+            found[int(at)] = Batch(int(at), str(row.get("of")), ids.astype(int).tolist(), shown)
+    return found
+
+
 def layer_name(path: str) -> str:
     """A layer as people say it: ``backbone.blocks.3`` is block 4, as on the other pages."""
     path = re.sub(r"^(backbone|unet|vit)\.", "", path)
@@ -179,7 +206,7 @@ def sentence(dip: Dip, first: str, knn: Series, near: bool = True) -> str:
         near: whether gradients were recorded at all.
     """
     lowest = float(knn.values[knn.steps == dip.step][0])
-    back = f"back at step {dip.recovered:,}" if dip.recovered is not None else "not back yet"
+    back = f"back at step {dip.recovered:,}" if dip.recovered is not None else "not back since"
     text = f"Step {dip.step:,}: kNN fell by {dip.depth:.1f} points to {lowest:.1f} %, {back}. "
     if not near:
         return text + "No gradient norms were recorded."
@@ -193,6 +220,5 @@ def sentence(dip: Dip, first: str, knn: Series, near: bool = True) -> str:
         where = f"first in {spike.layer}, the first trained layer"
     else:
         where = f"first in {spike.layer}"
-    return (
-        text + f"Before it a spike: {where}, from step {spike.start:,} ({before}), {spike.height:.3g} times the usual."
-    )
+    place = "Before it" if spike.start <= dip.start else "On the way down"
+    return text + f"{place} a spike: {where}, from step {spike.start:,} ({before}), {spike.height:.3g} times the usual."

@@ -1,6 +1,7 @@
 """Gradient norms by layer over training, below the kNN curve, and marks of spikes and dips: data -> figure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -28,6 +29,17 @@ def binned(gradients: Gradients, window: tuple[float, float] | None) -> tuple[np
     begin = max(low, float(steps[0] - np.median(np.diff(steps)))) if len(steps) > 1 else float(steps[0] - 1)
     edges = np.array([begin, *(float(steps[start - 1]) for start in starts[1:]), float(steps[-1])])
     return edges, np.where(np.isfinite(highest), highest, np.nan)
+
+
+def highest(curve: charts.Curve, window: tuple[float, float] | None) -> charts.Curve:
+    """The highest value of each stretch of what is shown of a curve, so that no spike is left out of the picture."""
+    low, high = window or (-np.inf, np.inf)
+    inside = np.flatnonzero((curve.x >= low) & (curve.x <= high))
+    if len(inside) <= charts.POINTS:
+        return curve
+    parts = np.array_split(np.arange(max(inside[0] - 1, 0), min(inside[-1] + 2, len(curve.x))), charts.POINTS)
+    rows = np.array([part[np.argmax(curve.y[part])] for part in parts])
+    return replace(curve, x=curve.x[rows], y=curve.y[rows])
 
 
 def scale(values: np.ndarray) -> tuple[float, float]:
@@ -60,7 +72,7 @@ def gradient_map(found: Diagnosis, colour: str, window: tuple[float, float] | No
         2, 1, shared_xaxes=True, vertical_spacing=10 / plotted, row_heights=[CURVE, plotted - CURVE - 10]
     )
     if found.knn is not None:
-        _knn(figure, found.knn, colour)
+        _knn(figure, found.knn, colour, window)
     start, end = scale(values)
     digits = np.vectorize(lambda value: "" if np.isnan(value) else f"{value:.3g}")(values)
     figure.add_heatmap(
@@ -110,10 +122,12 @@ def gradient_map(found: Diagnosis, colour: str, window: tuple[float, float] | No
     return figure
 
 
-def _knn(figure: go.Figure, knn: Series, colour: str) -> None:
+def _knn(figure: go.Figure, knn: Series, colour: str, window: tuple[float, float] | None) -> None:
+    low, high = window or (-np.inf, np.inf)
+    inside = (knn.steps >= low) & (knn.steps <= high)  # beyond, readings would stretch the axis
     figure.add_scatter(
-        x=knn.steps,
-        y=knn.values,
+        x=knn.steps[inside],
+        y=knn.values[inside],
         mode="lines+markers",
         line={"color": colour, "width": 2},
         marker={"size": 4},

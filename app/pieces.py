@@ -31,9 +31,11 @@ NAMES = {  # of evaluations, as people say them
     "linear_sgd": "linear probe by SGD",
     "finetune": "fine-tuning",
     "transfer": "transfer",
+    "transfer_finetune": "transfer by fine-tuning",
     "decoder": "common decoder",
 }
-THOROUGH = ("linear_sgd", "finetune", "transfer", "decoder")  # evaluations that are made only where asked for
+# Evaluations that are made only where asked for
+THOROUGH = ("linear_sgd", "finetune", "transfer", "transfer_finetune", "decoder")
 LATER = ("denoising", "latent", "likelihood")  # evaluations that runs of earlier versions lack, and not the others
 NEEDS = {
     "reconstruction": "reconstructs",

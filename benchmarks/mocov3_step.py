@@ -12,17 +12,11 @@ workers').
 """
 
 import argparse
-import json
-import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING
 
-import psutil
+from benchmarks import turns
 
 if TYPE_CHECKING:
     from workbench.training.trainer import Trainer
@@ -46,20 +40,13 @@ def trainer(batch_size: int, precision: str = "fp32", compiled: bool = False) ->
         return Trainer("mocov3", config, dataset)
 
 
-def ours(steps: int, batch_size: int, precision: str, warmup: int, compiled: bool) -> list[float]:
+def ours(options: argparse.Namespace) -> list[float]:
     """Seconds of each step, data included."""
-    made = trainer(batch_size, precision, compiled)
-    seconds, began = [], time.perf_counter()
-    for step, images in zip(range(steps + warmup), made.loader.epoch(0), strict=False):
-        result = made.step(images, 0, step)
-        float(result.loss.detach())
-        now = time.perf_counter()
-        seconds.append(now - began)
-        began = now
-    return seconds[warmup:]
+    made = trainer(options.batch_size, options.precision, options.compile != "neither")
+    return turns.train(made, options.steps, options.warmup)
 
 
-def theirs(steps: int, batch_size: int, precision: str, warmup: int, compiled: bool) -> list[float]:
+def theirs(options: argparse.Namespace) -> list[float]:
     """Seconds of each step, from a loader with two workers."""
     import torch
     from timm.models.vision_transformer import VisionTransformer
@@ -71,16 +58,16 @@ def theirs(steps: int, batch_size: int, precision: str, warmup: int, compiled: b
         img_size=SIZE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS, num_classes=0
     )
     model = peer_lightly.MoCo(backbone, WIDTH)
-    if compiled:
+    if options.compile == "both":
         model.backbone.compile()
         model.backbone_momentum.compile()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.5e-4, weight_decay=0.1)
-    pixels = shapes.generate("train", (steps + warmup + 2) * batch_size).images
+    pixels = shapes.generate("train", (options.steps + options.warmup + 2) * options.batch_size).images
     seconds, began = [], time.perf_counter()
-    for step, views in enumerate(peer_lightly.loader(pixels, batch_size, workers=2, blur=0.5)):
-        if step == steps + warmup:
+    for step, views in enumerate(peer_lightly.loader(pixels, options.batch_size, workers=2, blur=0.5)):
+        if step == options.steps + options.warmup:
             break
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
             loss = model.loss(views)
         loss.backward()
         optimizer.step()
@@ -89,44 +76,15 @@ def theirs(steps: int, batch_size: int, precision: str, warmup: int, compiled: b
         now = time.perf_counter()
         seconds.append(now - began)
         began = now
-    return seconds[warmup:]
-
-
-def measure(side: str, options: argparse.Namespace) -> dict[str, float]:
-    """One side in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.mocov3_step", "--side", side]
-    command += ["--steps", str(options.steps), "--batch-size", str(options.batch_size), "--warmup", str(options.warmup)]
-    command += ["--compile", "both"] if options.compile in (side, "both") else []
-    output = subprocess.run([*command, "--precision", options.precision], capture_output=True, text=True, check=True)
-    return json.loads(output.stdout.splitlines()[-1])
+    return seconds[options.warmup :]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--warmup", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32")
+    parser = turns.parser(__doc__, 128)
     parser.add_argument("--compile", choices=("neither", "ours", "both"), default="neither")
-    parser.add_argument("--side", choices=("ours", "theirs"))
     options = parser.parse_args()
-    if options.side:
-        run = {"ours": ours, "theirs": theirs}[options.side]
-        seconds = run(options.steps, options.batch_size, options.precision, options.warmup, options.compile == "both")
-        workers = sum(child.memory_full_info().uss for child in psutil.Process().children())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 + workers / 2**20
-        print(json.dumps({"seconds": statistics.median(seconds), "peak_mb": peak}), flush=True)
-        os._exit(0)  # without waiting for the loader's workers
-    rounds = [(measure("ours", options), measure("theirs", options)) for _ in range(options.rounds)]
-    ratios = [b["seconds"] / a["seconds"] for a, b in rounds]
-    for name, column in (("workbench", 0), ("lightly's parts", 1)):
-        seconds = statistics.median(pair[column]["seconds"] for pair in rounds)
-        memory = statistics.median(pair[column]["peak_mb"] for pair in rounds)
-        print(f"{name:16} {seconds:7.3f} s a step, {options.batch_size / seconds:6.1f} images/s, peak {memory:6.0f} MB")
-    spread = f"from {min(ratios):.2f} to {max(ratios):.2f}"
-    how = f"{options.precision}, compiled: {options.compile}"
-    print(f"ratio            {statistics.median(ratios):7.2f} ({spread}), {how}")
+    sides = {"workbench": ours, "lightly's parts": theirs}
+    turns.run(options, sides, f"{options.precision}, compiled: {options.compile}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MANY = 100  # names, above which a message does not list them all
+
 
 class WorkbenchError(Exception):
     """Bad input or a bad surrounding: one sentence that says what, where and what to do.
@@ -22,6 +24,7 @@ def unknown(kind: str, given: str, known: Iterable[str], where: str = "") -> Wor
     """
     names = sorted(known)
     near = get_close_matches(given, names, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "there are: " + ", ".join(names) + "."
+    told = ", ".join(names) if len(names) <= MANY else f"{', '.join(names[:3])} and {len(names) - 3:,} more"
+    hint = f'did you mean "{near[0]}"?' if near else f"there are: {told}."
     place = f" in {where}" if where else ""
     return WorkbenchError(f'Unknown {kind} "{given}"{place}; {hint}')

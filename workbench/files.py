@@ -59,9 +59,8 @@ def storage_error(error: OSError, path: Path, within: Path | None = None) -> Wor
             f"`workbench trash --restore {within.name}` brings it back where it is in the trash."
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WorkbenchError(
-            f"No space left on the disk of {path.parent}; free some, then `workbench resume` continues."
-        )
+        again = "give the same command again" if within is None else "`workbench resume` continues"
+        return WorkbenchError(f"No space left on the disk of {path.parent}; free some, then {again}.")
     return WorkbenchError(f"Cannot write {path}: {error.strerror or error}; choose another place.")
 
 

@@ -16,7 +16,7 @@ import psutil
 from workbench.files import plain, read_array, read_json, replacing, safe_name, storage_error, write_array, write_json
 
 STALLED_SECONDS = 120
-METRICS, GRADIENTS = "metrics.jsonl", "gradients.jsonl"
+METRICS, GRADIENTS, BATCHES = "metrics.jsonl", "gradients.jsonl", "batches.jsonl"
 CLOCK_SECONDS = 60  # by which the clock may have been set between a heartbeat and the reading of a process's age
 # Settings that change no result but the seed's; the data are known by their fingerprint, the epochs by the steps.
 NOT_OF_THE_RECIPE = {
@@ -143,7 +143,7 @@ class Run(Directory):
         return read_json(self.path / "summary.json") or summary_of(read_json(self.path / "run.json"))
 
     def log(self, row: Mapping[str, Any], name: str = METRICS) -> None:
-        """Append a row to ``metrics.jsonl``, or to ``gradients.jsonl``."""
+        """Append a row to ``metrics.jsonl``, or to ``gradients.jsonl`` or ``batches.jsonl``."""
         try:
             with open(self.path / name, "a", encoding="utf-8") as file:
                 file.write(json.dumps(plain(row)) + "\n")
@@ -151,7 +151,7 @@ class Run(Directory):
             raise storage_error(error, self.path / name, self.within) from error
 
     def metrics(self, name: str = METRICS) -> list[dict[str, Any]]:
-        """The rows of ``metrics.jsonl``, or ``gradients.jsonl``; a torn or foreign line is left out."""
+        """The rows of ``metrics.jsonl``, or of another such file; a torn or foreign line is left out."""
         rows = []
         try:
             text = (self.path / name).read_text(encoding="utf-8", errors="replace")
@@ -168,8 +168,8 @@ class Run(Directory):
 
     def drop_metrics_after(self, step: int) -> None:
         """Drop rows later than ``step``, and torn lines, for a resume from a checkpoint at that step."""
-        for name in (METRICS, GRADIENTS):
-            if name == METRICS or (self.path / name).exists():  # older runs have no gradients
+        for name in (METRICS, GRADIENTS, BATCHES):
+            if name == METRICS or (self.path / name).exists():  # older runs have no gradients, calm ones no batches
                 rows = [row for row in self.metrics(name) if row["step"] <= step]
                 with replacing(self.path / name, "w", self.within) as file:
                     file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -74,8 +74,8 @@ def probe_of(runs: Path, fingerprint: str) -> Probe:
     return Probe(Path(runs) / ".probes" / safe_name(fingerprint))
 
 
-def check_writable(runs: Path) -> None:
-    """Raise a WorkbenchError unless runs can be created in the folder."""
+def check_writable(runs: Path, option: str = "--runs") -> None:
+    """Raise a WorkbenchError, which names the option that chooses it, unless runs can be created in the folder."""
     try:
         runs.mkdir(parents=True, exist_ok=True)
         test = runs / f".tmp-{secrets.token_hex(4)}"
@@ -83,7 +83,7 @@ def check_writable(runs: Path) -> None:
         test.unlink()
     except OSError as error:
         raise WorkbenchError(
-            f"The runs folder {runs} cannot be written ({error.strerror}); choose another with --runs."
+            f"The runs folder {runs} cannot be written ({error.strerror}); choose another with {option}."
         ) from error
 
 

@@ -22,6 +22,7 @@ TRAINED = {
     "linear_sgd": "linear probe by SGD",
     "finetune": "fine-tuned",
     "transfer": "transfer",
+    "transfer_finetune": "fine-tuned, transfer",
 }
 
 
@@ -202,7 +203,7 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
                 main = choice.run.evaluation(task).get("default")
                 if kind(row) in ("run", "untrained") and row.get("space") != main:
                     continue
-                column = f"{title} to {row.get('target')}" if task == "transfer" else title
+                column = f"{title} to {row.get('target')}" if task.startswith("transfer") else title
                 text = look.quantity(row["value"], reading.number(row.get("low")), reading.number(row.get("high")))
                 table.setdefault(name, {}).setdefault(column, text)
     columns = list(dict.fromkeys(column for cells in table.values() for column in cells))

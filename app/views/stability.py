@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import charts, gradient_map, look, pictures, pieces, selection
-from app.diagnosis import HEALTH, Diagnosis, Series, diagnose, sentence
+from app import charts, diagnosis, gradient_map, look, pictures, pieces, selection
+from app.diagnosis import HEALTH, Batch, Diagnosis, Series, diagnose, sentence
 from app.selection import Choice
+from workbench.metrics.stability import Spike
 
 TITLE = "Why did it dip?"
 WHOLE = "the whole training"
@@ -30,6 +31,7 @@ def figures() -> None:
     gradients(found, window)
     maps(found, window)
     words(found)
+    batches(found)
     health(found, window)
     lacking(found)
 
@@ -105,7 +107,8 @@ def gradients(found: Found, window: Window) -> None:
     for place, (part, curves) in zip(st.columns(2, gap="medium"), drawn.items(), strict=True):
         if not curves:
             continue
-        figure = draw(list(curves.values()), parts[part], window, log=True, height=290, labels=False)
+        lines = [gradient_map.highest(curve, window) for curve in curves.values()]
+        figure = draw(lines, parts[part], window, log=True, height=290, labels=False)
         for choice in curves:
             one, curve = found[choice], curves[choice]
             series = Series(curve.x, curve.y)
@@ -118,8 +121,8 @@ def gradients(found: Found, window: Window) -> None:
             pieces.chart(figure, f"stability-{part}", parts[part])
     pieces.note(
         "before clipping, the highest since the row before (of runs from before this was kept, of that step alone) · "
-        "▲ spike: more than four robust deviations above the median of the 50 rows before, and twice it · "
-        "colours as above"
+        "▲ spike: more than four robust deviations above the median of the 50 rows before (15 at least), and twice it "
+        "· colours as above"
     )
 
 
@@ -128,9 +131,12 @@ def peak_near(series: Series, start: int, end: int) -> float:
     return float(series.values[inside].max()) if inside.any() else value_at(series, end)
 
 
-def spike_words(choice: Choice, spike: Any) -> str:
-    first = f", first in {spike.layer}" if spike.layer else ""
-    return f"{choice.label}: {spike.height:.3g} times the usual at step {spike.step:,}{first}"
+def spike_words(choice: Choice, spike: Spike) -> str:
+    return f"{choice.label}: {spike.height:.3g} times the usual at step {spike.step:,}{first_in(spike)}"
+
+
+def first_in(spike: Spike) -> str:
+    return f", first in {spike.layer}" if spike.layer else ""
 
 
 def maps(found: Found, window: Window) -> None:
@@ -170,13 +176,53 @@ def words(found: Found) -> None:
             over = f"; over at step {collapse.until:,}" if collapse.until is not None else ""
             told.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
         linked = [dip.spike for dip in one.dips]
-        rest = sum(spike not in linked for spike in one.spikes)
-        if rest:
-            told.append((10**12, f"{rest} more spike{'s' * (rest > 1)} without a dip after."))
-        nothing = "no dip, no spike, no collapse" if one.knn is not None else "no kNN was followed"
-        pieces.name(choice.label, choice.colour, "" if told else nothing)
+        if rest := sum(spike not in linked for spike in one.spikes):
+            after = " without a dip after" if one.knn is not None else "; no kNN was followed, so dips are not known"
+            told.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
+        pieces.name(choice.label, choice.colour, "" if told else nothing_in(one))
         if told:
             st.markdown("\n".join(f"- {look.literal(text)}" for _, text in sorted(told)))
+
+
+def nothing_in(one: Diagnosis) -> str:
+    """What was looked for in vain, and what was not recorded."""
+    looked = {"spike": one.gradients, "dip": one.knn, "collapse": one.health.get("normalised_std")}
+    missing = {"spike": "gradients", "dip": "kNN accuracy", "collapse": "health of the features"}
+    seen = ", ".join(f"no {what}" for what, series in looked.items() if series is not None)
+    unseen = " and ".join(missing[what] for what, series in looked.items() if series is None)
+    return "; ".join(filter(None, (seen, unseen and f"not recorded: {unseen}")))
+
+
+def batches(found: Found) -> None:
+    """The images of the steps at which the gradient was unusual."""
+    kept = {text: batch for choice, one in found.items() for text, batch in unusual(choice, one)}
+    if not kept:
+        return
+    st.subheader("Which images were in the batch?", anchor=False)
+    batch = kept[st.selectbox("Step", list(kept), key="batch", width=760) or next(iter(kept))]
+    if batch.images is not None:
+        pieces.thumbnails(batch.images, [str(number) for number in batch.ids[: len(batch.images)]])
+    with st.expander(f"Ids of all {len(batch.ids):,} images"):
+        st.code(", ".join(map(str, batch.ids)), language=None, wrap_lines=True)
+    pieces.note(
+        "training images of the step, as they are stored, in the batch's order, with their sample ids · recorded "
+        "where a row's highest norm, of the whole gradient or the first layer, is a spike · all of them made this "
+        "gradient, and which of them most is not known"
+    )
+
+
+def unusual(choice: Choice, one: Diagnosis) -> list[tuple[str, Batch]]:
+    """The batches of a run that were kept, each with its step in words."""
+    kept, told = diagnosis.batches(choice.run), []
+    for spike in one.spikes:
+        for step in sorted({spike.start, spike.step} & kept.keys()):
+            part = "beginning" if step == spike.start else "height"
+            which = f"of a spike to {spike.height:.3g} times the usual{first_in(spike)}"
+            told.append((f"{choice.label}: step {step:,}, {part} {which}", kept[step]))
+    for batch in kept.values():
+        if batch.of in ("loss", "gradient"):
+            told.append((f"{choice.label}: step {batch.step:,}, whose {batch.of} was not finite", batch))
+    return told
 
 
 def health(found: Found, window: Window) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import gradient_map
-from app.diagnosis import diagnose, layer_name
+from app import charts, gradient_map
+from app.diagnosis import Series, batches, diagnose, layer_name, sentence
+from app.selection import Choice
+from app.views import stability
 from tests.app.app_fixture import make_run, make_runs, set_status
-from workbench.run import GRADIENTS
+from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run
 
 LAYERS = ["backbone.cls_token", "backbone.patch_embed", *(f"backbone.blocks.{k}" for k in range(12))]
@@ -60,6 +63,15 @@ def unstable(
     return run
 
 
+def keep_batches(run: Run, steps: tuple[int, ...] = (1503, 2803), of: str = "total") -> None:
+    """What training keeps of the batches of spikes: 128 ids, and 32 images of each."""
+    for step in steps:
+        ids = np.random.default_rng(step).choice(10_000, 128, replace=False)
+        run.log({"step": -(-step // 10) * 10, "at": step, "of": of, "ids": ids}, BATCHES)
+        images = np.random.default_rng(step).integers(0, 255, (32, 8, 8, 3), np.uint8)
+        run.write_array(f"batch-{step:08d}", images)
+
+
 def text(app: AppTest) -> str:
     kinds = (app.markdown, app.caption, app.code, app.get("html"))
     return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
@@ -98,6 +110,91 @@ def test_a_collapse_is_marked_and_told(show: Show, tmp_path: Path) -> None:
     assert "Step 3,600: collapse, the features of all images are nearly the same" in text(app)
     crosses = [trace for trace in figures(app)[0]["data"] if trace.get("marker", {}).get("symbol") == "x"]
     assert len(crosses) == 1
+
+
+def test_the_batch_of_a_spike_is_shown_with_its_ids(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    keep_batches(run)
+    keep_batches(run, (3990,), "loss")
+    kept = batches(run)
+    app = show(tmp_path, "stability", [run.id])
+    assert not app.exception
+    chosen = app.selectbox(key="batch")
+    first, second, third = chosen.options
+    assert first.startswith("unstable: step 1,503, beginning of a spike to ") and first.endswith("in patch embed")
+    assert "step 2,803" in second
+    assert third == "unstable: step 3,990, whose loss was not finite"
+    assert f"<figcaption>{kept[1503].ids[31]}</figcaption>" in text(app)
+    assert str(kept[1503].ids)[1:-1] in text(app) and len(kept[1503].ids) == 128
+    chosen.select(second).run()
+    assert not app.exception and f"<figcaption>{kept[2803].ids[0]}</figcaption>" in text(app)
+
+
+def test_a_spike_has_the_batches_of_its_beginning_and_its_height(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    found = diagnose(run)
+    spike = replace(found.spikes[0], step=1523, height=9.0)
+    keep_batches(run, (1503, 1510, 1523))
+    told = stability.unusual(Choice(run, 0, "#0072B2", "unstable", {}), replace(found, spikes=[spike]))
+    assert [batch.step for _, batch in told] == [1503, 1523]
+    assert told[1][0] == "unstable: step 1,523, height of a spike to 9 times the usual, first in patch embed"
+
+
+def test_damaged_batches_are_left_out(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    keep_batches(run)
+    whole = (run.path / BATCHES).read_text()
+    for content in ("", whole[:40], '{"step": 5, "at": "x", "ids": [1]}\n{"step": 6, "at": 6, "ids": "many"}\n'):
+        (run.path / BATCHES).write_text(content)
+        assert batches(run) == {} and not show(tmp_path, "stability", [run.id]).exception
+    (run.path / BATCHES).write_text(whole)
+    (run.path / "arrays" / "batch-00001503.npy").write_bytes(b"no array")
+    assert batches(run)[1503].images is None and not show(tmp_path, "stability", [run.id]).exception
+
+
+def test_a_long_curve_is_drawn_with_its_spikes() -> None:
+    steps, values = np.arange(10_000.0), np.ones(10_000)
+    values[[1234, 8765]] = 50
+    curve = charts.Curve("run", "#0072B2", steps, values)
+    for window, marks in ((None, [1234, 8765]), ((1000.0, 9999.0), [1234, 8765]), ((8000.0, 9000.0), [8765])):
+        figure: Any = charts.curves([gradient_map.highest(curve, window)], y_title="", x_title="", zoom=window)
+        drawn = figure.data[0]
+        assert len(drawn.x) <= charts.POINTS + 2
+        assert np.flatnonzero(np.asarray(drawn.y) > 1).size == len(marks)
+        assert [x for x, y in zip(drawn.x, drawn.y, strict=True) if y > 1] == marks
+
+
+def test_the_curve_above_a_map_fits_what_is_shown(tmp_path: Path) -> None:
+    figure: Any = gradient_map.gradient_map(diagnose(unstable(tmp_path)), "#0072B2", (1400.0, 2000.0))
+    assert min(figure.data[0].x) == 1400 and max(figure.data[0].x) == 2000
+
+
+def test_collapse_to_nothing_at_all_needs_no_rank(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = [row | {"normalised_std": 0.0, "effective_rank": None} for row in run.metrics() if "knn" in row]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (collapse,) = diagnose(run).collapses
+    assert "complete" in collapse.reason
+
+
+def test_rows_that_were_written_twice_count_once(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = (run.path / "metrics.jsonl").read_text()
+    (run.path / "metrics.jsonl").write_text(rows + rows)
+    knn = diagnose(run).knn
+    assert knn is not None and len(knn.steps) == 40 and (np.diff(knn.steps) > 0).all()
+
+
+def test_words_for_what_was_not_followed_and_for_a_spike_after_the_fall_began(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    found = diagnose(run)
+    assert stability.nothing_in(found) == "no spike, no dip, no collapse"
+    bare = replace(found, knn=None, health={})
+    assert stability.nothing_in(bare) == "no spike; not recorded: kNN accuracy and health of the features"
+    assert found.knn is not None
+    dip = replace(found.dips[0], start=1500, recovered=None)
+    said = sentence(dip, "patch embed", Series(found.knn.steps, found.knn.values))
+    assert "On the way down a spike: first in patch embed" in said and "not back since" in said
 
 
 def test_a_map_shows_the_highest_norm_of_each_stretch(tmp_path: Path) -> None:
@@ -164,6 +261,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for role, run_id in make_runs(folder).items():
         print(f"{role}\t{run_id}")
-    print(
-        "unstable", unstable(folder).id, "collapsing", unstable(folder, name="collapsing", collapsing=True, seed=2).id
-    )
+    shaky = unstable(folder)
+    keep_batches(shaky)
+    print("unstable", shaky.id, "collapsing", unstable(folder, name="collapsing", collapsing=True, seed=2).id)

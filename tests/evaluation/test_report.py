@@ -235,7 +235,7 @@ def test_other_formats_of_evaluations_have_their_sections(three: list[Run], tmp_
     assert list(row("Likeness of default spaces").values()) == ["vae", "pixels", "cka", "0.55", "0.21", "< 0.001"]
     decoder = "Reconstruction by a decoder of one fixed design, trained on frozen features"
     assert row(decoder)["PSNR, dB"].startswith("21.9")
-    assert row("Linear probe of other data")["target"] == "digits"
+    assert row("Top-1 on other data")["target"] == "digits"
     assert row("Linear probe and kNN, top-1 in %")["linear probe, SGD"].startswith("49.4")
 
 

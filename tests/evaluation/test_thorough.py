@@ -155,6 +155,27 @@ def test_transfer_gathers_targets_while_the_weights_are_the_same(make_context, t
     assert {row["target"] for row in rows_of(context, "transfer")} == {"letters"}
 
 
+def test_fine_tuning_on_another_data_set_starts_from_the_run_and_from_random_weights(make_context, targets):
+    context = make_context()
+    transfer.evaluate_finetuned(context, "letters")
+    transfer.evaluate_finetuned(context, "digits")
+    rows = rows_of(context, "transfer_finetune")
+    assert [(row["model"], row["target"]) for row in rows] == [
+        *(("run", "digits"), ("random init", "digits")),
+        *(("run", "letters"), ("random init", "letters")),
+    ]
+    assert rows[2]["value"] > 50  # a third by chance
+    assert f"brought to {SIDE} px" in context.run.evaluation("transfer_finetune")["protocol"]
+
+
+def test_images_take_the_shape_of_a_model(make_context, targets):
+    material = Material(targets["digits"], LIMITS)
+    shaped = material.shaped(ImageSpec(1, 2 * SIDE))
+    assert shaped.train.images.shape[1:] == (2 * SIDE, 2 * SIDE, 1)
+    assert (shaped.dataset.channels, shaped.dataset.size) == (1, 2 * SIDE)
+    assert np.array_equal(shaped.test.ids, material.test.ids) and material.dataset.size == SIDE
+
+
 def test_transfer_to_the_data_trained_on_is_refused(make_context, make_run, targets):
     with pytest.raises(WorkbenchError, match=r"trained on letters itself.*--transfer-to"):
         transfer.check([make_run(fingerprint="print-letters")], "letters")
@@ -247,6 +268,7 @@ def test_which_evaluations_are_wanted():
     assert runner._wanted((), False, "digits") == ["transfer"]
     assert runner._wanted(("decoder", "knn"), False, None) == ["knn", "decoder"]
     assert runner._wanted(("knn",), False, "digits") == ["knn", "transfer"]
+    assert runner._wanted(("transfer_finetune",), False, "digits") == ["transfer_finetune"]
     with pytest.raises(WorkbenchError, match='did you mean "finetune"'):
         runner._wanted(("fine-tune",), False, None)
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from workbench.errors import WorkbenchError
-from workbench.metrics.linear_probe import circle, linear_probe, ridge_predict
+from workbench.metrics.linear_probe import circle, linear_probe, ridge_classify, ridge_predict
 
 
 @pytest.fixture
@@ -68,6 +68,17 @@ def test_ridge_equals_scikit_learn_for_every_target(splits, dimensions):
         models = [Ridge(alpha=400 * 10.0**-e).fit(x_train.astype(np.float64), y) for e in range(-1, 6)]
         best = min(models, key=lambda model: np.mean((model.predict(x_val).reshape(y_val.shape) - y_val) ** 2))
         np.testing.assert_allclose(got, best.predict(x_test).reshape(got.shape), atol=1e-3)
+
+
+@pytest.mark.parametrize("dimensions", [24, 500])  # as above
+def test_quick_probe_equals_ridge_regression_of_one_hot_labels(splits, dimensions):
+    (train, _, test), (labels, _, truth) = splits
+    lift = np.random.default_rng(2).normal(size=(24, dimensions)).astype(np.float32)
+    train, test = np.tanh(train @ lift / 100), np.tanh(test @ lift / 100)
+    x_train, x_test = standardised((train, test))
+    model = Ridge(alpha=0.1 * 400).fit(x_train.astype(np.float64), np.eye(4)[labels])
+    found = ridge_classify(train, labels, test, 4)
+    assert np.array_equal(found, model.predict(x_test).argmax(axis=1)) and np.mean(found == truth) > 0.4
 
 
 def test_circle_closes():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench.metrics.stability import collapses, dips, robust_z, spikes
+from workbench.metrics.stability import Spike, collapses, dips, is_spike, robust_z, spikes
 
 SEEDS, ROWS, EVERY = range(20), 600, 10
 
@@ -133,6 +133,26 @@ def test_a_dip_names_the_spike_before_it() -> None:
     assert second.recovered is None and second.spike is None  # the spike at 620 is too long ago
 
 
+def test_a_spike_before_a_dip_comes_before_one_on_the_way_down() -> None:
+    readings, accuracy = np.arange(1, 6) * 100, np.array([60, 50, 45, 20, 60.0])
+    early, late, later = (Spike(at, at, at, 5.0, 9.0) for at in (50, 250, 420))
+    (dip,) = dips(readings, accuracy, 1000, [early, late, later])
+    assert (dip.start, dip.step) == (200, 400)
+    assert dip.spike == early  # before the very first reading, too
+    (dip,) = dips(readings, accuracy, 1000, [late, later])
+    assert dip.spike == late
+
+
+def test_the_last_norm_is_a_spike_where_the_whole_curve_has_one() -> None:
+    _, total, _, _ = gradients(1, 0.25)
+    told = [row for row in range(1, ROWS) if is_spike(list(total[: row + 1]))]
+    steps = np.arange(ROWS)
+    rows = {row for spike in spikes(steps, total) for row in (spike.start, spike.end)}
+    assert rows <= set(told) and len(told) < 30
+    assert not is_spike([1.0, None]) and is_spike([*([1.0, 1.1] * 10), None, 9.0])
+    assert not is_spike([*([1.0, 1.1] * 10), None])
+
+
 @pytest.mark.parametrize("norms", [np.zeros(40), np.full(40, np.nan), np.ones(3), np.zeros(0)])
 def test_what_is_not_known_is_no_spike(norms: np.ndarray) -> None:
     assert spikes(np.arange(len(norms)), norms) == []
@@ -155,4 +175,8 @@ def test_collapse_is_named_by_the_second_reading_and_ends_above_twice_its_edge()
     assert "complete" in one.reason  # of which few dimensions are a part
     (shrunk,) = collapses(range(5), [0.5] * 5, [60.0, 80.0, 7.0, 6.0, 9.0])
     assert (shrunk.step, shrunk.until) == (3, None)
-    assert "6 effective dimensions of 80 before (dimensional collapse)" in shrunk.reason
+    assert "effective rank has fallen from 80 to 6 (dimensional collapse)" in shrunk.reason
+    spread, rank = [0.5, 0.5, 1e-4, 1e-4, 0.5, 0.5, 0.5], [60.0, 60.0, 1.0, 1.0, 2.0, 2.0, 50.0]
+    first, second = collapses(range(7), spread, rank)
+    assert (first.step, first.until, second.step, second.until) == (3, 4, 4, 6)
+    assert "complete" in first.reason and "dimensional" in second.reason  # which goes on

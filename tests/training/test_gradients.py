@@ -3,22 +3,28 @@
 import json
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tests.training.tiny import EPOCH, TINY, settings, weights
-from workbench.config import replace_flat
+from workbench.config import DataOptions, replace_flat
+from workbench.data import datasets
+from workbench.data.loader import Images
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS, load_method
-from workbench.methods.base import ImageSpec
+from workbench.methods.base import Batch, ImageSpec, Step
 from workbench.methods.vae import VAE
-from workbench.run import GRADIENTS
+from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run, list_runs
 from workbench.training import resume, start
 from workbench.training.gradients import GradientWatch, layers, submodule
+from workbench.training.trainer import Trainer
+from workbench.training.window import Window
 
 
 def built(method: str, **changes: object):
@@ -63,6 +69,10 @@ def test_norms_are_those_of_the_gradients_and_maxima_carry_their_step() -> None:
     assert rows["ago"] == [2] * len(rows["max"]) and len(rows["max"]) == len(watch.names) + 2
     watch.update()
     assert watch.pop().layers["ago"] == [0] * len(rows["max"])  # a new row begins
+    for parameter in made.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    watch.update()
+    assert watch.pop().layers["ago"] == [0] * len(rows["max"])  # not of a step that belongs to the row before
 
 
 def test_a_run_has_a_row_of_gradients_beside_each_row_of_metrics(tmp_path: Path) -> None:
@@ -101,6 +111,124 @@ def test_a_resume_drops_later_rows_and_keeps_the_maxima_of_a_row_that_had_begun(
     resume(stopped)
     assert whole is not None and stopped.metrics(GRADIENTS) == whole.metrics(GRADIENTS)
     assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(stopped).items())
+
+
+def test_a_spike_and_the_images_of_its_batch_are_kept_and_outlive_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_of, spiking, stop = Trainer.step, 23, list[int]()
+    seen = dict[int, list[int]]()
+
+    def step(self: Trainer, images: Images, epoch: int, at: int) -> Step:
+        seen[at + 1] = images.ids.tolist()
+        if at + 1 in stop:
+            signal.raise_signal(signal.SIGTERM)
+        return step_of(self, images, epoch, at)
+
+    forward = VAE.forward
+
+    def steep(self: VAE, batch: Batch, progress: float) -> Step:
+        found = forward(self, batch, progress)
+        return found._replace(loss=found.loss * (50 if round(progress * 3 * EPOCH) == spiking - 1 else 1))
+
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(VAE, "forward", steep)
+    asked = {"optim.lr": 0.0, "optim.clip": None}
+    whole = start("vae", settings("vae", tmp_path / "whole") | asked)
+    assert whole is not None
+    rows = whole.metrics(BATCHES)
+    assert [(row["step"], row["at"], row["of"]) for row in rows] == [(23, 23, "total"), (23, 23, "first")]
+    assert all(row["ids"] == seen[spiking] and len(row["ids"]) == 16 for row in rows)
+    train = datasets.load("digits", DataOptions(limit=160)).train
+    kept = whole.array("batch-00000023")
+    assert kept is not None
+    np.testing.assert_array_equal(kept, train.images[[train.ids.tolist().index(one) for one in seen[spiking]]])
+    stop.append(21)
+    with pytest.raises(KeyboardInterrupt):
+        start("vae", settings("vae", tmp_path / "stopped") | asked)
+    stop.clear()
+    (stopped,) = list_runs(tmp_path / "stopped")
+    stopped.log({"step": 29, "at": 29, "of": "total", "ids": [1]}, BATCHES)  # as of a run that was killed later
+    assert resume(stopped).metrics(BATCHES) == rows
+
+
+@pytest.mark.parametrize("poisoned", ["loss", "gradient"])
+def test_what_led_to_numbers_that_are_not_finite_is_kept(
+    poisoned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, ids = VAE.forward, []
+
+    def broken(self: VAE, batch: Batch, progress: float) -> Step:
+        step = forward(self, batch, progress)
+        ids.append(1)
+        if len(ids) != EPOCH:  # the last step before a checkpoint
+            return step
+        if poisoned == "loss":
+            return step._replace(loss=step.loss * torch.inf)
+        zero = 0 * next(self.parameters()).sum()
+        return step._replace(loss=step.loss + torch.sqrt(zero))  # whose derivative at 0 is infinite
+
+    monkeypatch.setattr(VAE, "forward", broken)
+    with pytest.raises(WorkbenchError, match=f"The {poisoned} is not finite since step {EPOCH};.*no checkpoint"):
+        start("vae", settings("vae", tmp_path) | {"log_every": 4, "epochs": 2})
+    (run,) = list_runs(tmp_path)
+    assert run.checkpoint() is None and run.summary()["status"] == "failed"
+    assert [row["step"] for row in run.metrics(GRADIENTS)] == [4, 8, 10]
+    assert all(value is not None for value in run.metrics(GRADIENTS)[-1]["max"])  # of the step before
+    (row,) = run.metrics(BATCHES)
+    assert (row["at"], row["of"], len(row["ids"])) == (EPOCH, poisoned, 16)
+
+
+def test_a_stop_after_the_loss_went_wrong_leaves_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = VAE.forward
+
+    def broken(self: VAE, batch: Batch, progress: float) -> Step:
+        if round(progress * 3 * EPOCH) == 5:
+            signal.raise_signal(signal.SIGTERM)
+        step = forward(self, batch, progress)
+        return step._replace(loss=step.loss * torch.nan) if progress else step
+
+    monkeypatch.setattr(VAE, "forward", broken)
+    with pytest.raises(WorkbenchError, match="not finite since step 2"):
+        start("vae", settings("vae", tmp_path) | {"log_every": 100})
+    (run,) = list_runs(tmp_path)
+    assert run.summary()["status"] == "failed"
+
+
+def test_means_of_bf16_terms_do_not_lose_what_is_added() -> None:
+    window = Window()
+    for _ in range(1000):
+        window.add(torch.tensor(1.0, dtype=torch.bfloat16), {"term": torch.tensor(3.0, dtype=torch.bfloat16)})
+    assert window.pop() == {"loss": 1.0, "term": 3.0}
+
+
+def test_the_monitor_reads_as_many_images_at_a_time_as_a_part_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, most = VAE.encode, []
+
+    def counted(self: VAE, images: torch.Tensor, keys: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        most.append(len(images))
+        return encode(self, images, keys)
+
+    monkeypatch.setattr(VAE, "encode", counted)
+    start("vae", settings("vae", tmp_path) | {"epochs": 1, "accumulate": 4})
+    assert max(most) == 4
+
+
+def test_data_of_one_class_have_no_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = datasets.load
+
+    def one_class(*args: Any, **options: Any) -> datasets.Dataset:
+        found = load(*args, **options)
+        train, val = (replace(part, labels=np.zeros(len(part), np.int64)) for part in (found.train, found.val))
+        return replace(found, train=train, val=val, classes=["digit"])
+
+    monkeypatch.setattr(datasets, "load", one_class)
+    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
+    assert run is not None
+    (row,) = [row for row in run.metrics() if "effective_rank" in row]
+    assert not {"knn", "linear_monitor"} & row.keys()
 
 
 def test_a_run_from_before_gradients_were_kept_is_resumed(tmp_path: Path) -> None:

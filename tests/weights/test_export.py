@@ -140,6 +140,14 @@ def test_the_model_card_has_what_was_measured(tmp_path: Path) -> None:
         assert text in card
 
 
+def test_the_model_card_leaves_out_what_was_measured_of_other_weights(tmp_path: Path) -> None:
+    run = trained(*RUNS["patch"], tmp_path / "runs")
+    assert main(["evaluate", run.id, "--runs", str(tmp_path / "runs"), "--only", "knn"]) == 0
+    run.write_evaluation("knn", run.evaluation("knn") | {"checkpoint": "last, step 2 (trained weights)"})
+    card = (exported(run, tmp_path / "out") / "README.md").read_text()
+    assert "Nothing yet of the weights of step 1" in card and "| kNN |" not in card
+
+
 @pytest.mark.parametrize("kind", ["conv", "small stem", "classifier"])
 def test_onnx_takes_bytes_and_gives_every_space(kind: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -157,12 +165,13 @@ def test_onnx_takes_bytes_and_gives_every_space(kind: str, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.glob("*.onnx*")] == ["encoder.onnx"]
 
 
-def refused(capsys: pytest.CaptureFixture[str], run: Run, output: Path, *words: str) -> str:
+def refused(capsys: pytest.CaptureFixture[str], run: Run, output: Path, *words: str, inside: bool = True) -> str:
     capsys.readouterr()
-    before = sorted(output.parent.iterdir())
+    folder = output.parent if inside else output.parent.parent
+    before = sorted(folder.iterdir())
     assert main(["export", run.id, "--runs", str(run.path.parent), "--output", str(output), *words]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and sorted(output.parent.iterdir()) == before
+    assert said.count("\n") == 1 and sorted(folder.iterdir()) == before
     return said
 
 
@@ -176,5 +185,10 @@ def test_what_cannot_be_exported(
     assert "--format onnx exports any encoder" in refused(capsys, bn, tmp_path / "out")
     assert "must end in .onnx" in refused(capsys, bn, tmp_path / "out", "--format", "onnx")
     assert "is there already" in refused(capsys, bn, tmp_path / "runs")
+    (tmp_path / "file.onnx").touch()
+    assert "is there already" in refused(capsys, bn, tmp_path / "file.onnx", "--format", "onnx")
+    assert "choose another place" in refused(
+        capsys, bn, tmp_path / "file.onnx" / "x.onnx", "--format", "onnx", inside=False
+    )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "representation-workbench[onnx]" in refused(capsys, bn, tmp_path / "out.onnx", "--format", "onnx")

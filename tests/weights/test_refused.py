@@ -64,10 +64,16 @@ def test_other_objects_are_refused_too(capsys: pytest.CaptureFixture[str]) -> No
 def test_damaged_and_missing_files(capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(vit().state_dict(), "whole.pth")
     whole = Path("whole.pth").read_bytes()
+    torch.save(vit().state_dict(), "older.pth", _use_new_zipfile_serialization=False)
+    older = Path("older.pth").read_bytes()
     for name, content in {
         "half.pth": whole[: len(whole) // 2],
         "empty.pth": b"",
         "page.bin": b"<html>" * 30,
+        "text.pth": b"a text",  # torch raises struct.error, IndexError, AssertionError of these
+        "old-half.pth": older[: len(older) // 2],
+        "old-start.pth": older[:40],
+        "old-storages.pth": older.replace(b"storageq", b"storagek"),
         "short.safetensors": b"\x10",
         "header.safetensors": b"\xff" * 64,
     }.items():
@@ -109,6 +115,7 @@ def test_what_no_tensor_tells_is_asked_for(capsys: pytest.CaptureFixture[str]) -
 def test_names_of_timm(capsys: pytest.CaptureFixture[str]) -> None:
     assert 'did you mean "vit_small_patch16_224"?' in refused(capsys, "timm:vit_smal_patch16_224")
     assert 'did you mean "vit_small_patch16_224.dino"?' in refused(capsys, "timm:vit_small_patch16_224.dinno")
+    assert "more." in refused(capsys, "timm:nothing")  # not all of their names
     assert "is a SwinTransformer" in refused(capsys, "timm:swin_tiny_patch4_window7_224")
 
 

@@ -74,11 +74,11 @@ def _work_off(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str,
     from workbench import store
     from workbench.evaluation.sweep import places
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     left = [job for job in jobs if not job.is_done]
     if len(left) < len(jobs):
         console.print(f"{len(jobs) - len(left)} of {len(jobs)} runs were there already.")
-    store.check_writable(study.folder / "runs")
+    store.check_writable(study.folder / "runs", "--output")
     study.write()
     failures: dict[str, str] = {}
     if not left:
@@ -106,7 +106,7 @@ def _work_off(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str,
 def _say_next(console: Console, left: "Sequence[Job]", done: int, at_once: Sequence[Any]) -> None:
     """What is trained now, where that is one run after the other."""
     if len(at_once) == 1 and done < len(left):
-        console.print(f"[dim]training {_name(left[done])} ({left[done].steps:,} steps)[/]")
+        console.print(f"training {_name(left[done])} ({left[done].steps:,} steps)", style="dim")
 
 
 def _name(job: "Job") -> str:

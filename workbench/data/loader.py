@@ -95,6 +95,12 @@ class Loader:
             return _streamed(self.split.images, self._ids, self._labels, chosen, self.device)
         return map(self._take, chosen)
 
+    def rows(self, step: int) -> Tensor:
+        """Positions (batch_size,) in the split of the images of one step of training, counted from 0, on the CPU."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        order = keyed.permutation(self.seed, epoch, len(self.split))
+        return order[within * self.batch_size :][: self.batch_size]
+
     def _take(self, rows: Tensor) -> Images:
         images = self._images[rows].permute(0, 3, 1, 2).contiguous()
         return Images(images, self._ids[rows], None if self._labels is None else self._labels[rows])

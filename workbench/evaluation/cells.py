@@ -1,6 +1,8 @@
 """Runs as the cells of a study: which of them are there already, and what is left to train."""
 
+import re
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,8 +40,8 @@ def find(folder: Path, wanted: Mapping[Key, tuple[str, TrainConfig]], fingerprin
     found: dict[tuple[Key, int], Run] = {}
     for run in list_runs(folder):
         try:
-            method, config, _ = read_config(run)
-        except WorkbenchError:  # a foreign or torn directory
+            method, config = _read(run.path, (run.path / "config.yaml").stat().st_mtime_ns)
+        except (WorkbenchError, OSError):  # a foreign or torn directory
             continue
         data, own = run.info().get("data"), (method, _but_seed(config))
         if not isinstance(data, dict) or data.get("fingerprint") != fingerprint:
@@ -57,6 +59,13 @@ def is_trained(run: Run | None, steps: int) -> bool:
     return checkpoint is not None and int(checkpoint.name.removeprefix("step-")) >= steps
 
 
+def is_measured(run: Run, measure: str, step: int) -> bool:
+    """Whether an evaluation is there of the weights of a step, with rows."""
+    content = run.evaluation(measure)
+    found = re.search(r"\bstep (\d+)", str(content.get("checkpoint")))
+    return bool(content.get("rows")) and found is not None and int(found[1]) == step
+
+
 def train(method: str, config: TrainConfig, run: Run | None, steps: int) -> Run:
     """Train a cell, from where its run was left if there is one.
 
@@ -70,6 +79,12 @@ def train(method: str, config: TrainConfig, run: Run | None, steps: int) -> Run:
     elif not is_trained(run, steps):
         training.resume(run)
     return run
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path, changed: int) -> tuple[str, TrainConfig]:
+    """Method and configuration of a run, whose YAML, slow to read, was ``changed`` at that time."""
+    return read_config(Run(path))[:2]
 
 
 def _but_seed(config: TrainConfig) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The images that evaluation reads and their features: read once, held in memory, shared by all evaluations."""
 
+import copy
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,8 @@ from workbench import store
 from workbench.config import TrainConfig
 from workbench.data import datasets
 from workbench.data.datasets import Dataset, Split
-from workbench.evaluation.model import TrainedModel
+from workbench.evaluation.model import TrainedModel, prepare
+from workbench.methods.base import ImageSpec
 
 Spaces = dict[str, NDArray[np.float32]]
 PIXEL_SIDE = 32  # larger images are shrunk for the row "pixels", whose features would not fit the memory otherwise
@@ -98,6 +100,17 @@ class Material:
     def load(cls, config: TrainConfig, limits: Limits) -> "Material":
         """The material of a run's data; probes read the same training images whatever the run's own limit was."""
         return cls(datasets.load(config.data, replace(config.data_options, limit=None), config.download), limits)
+
+    def shaped(self, spec: ImageSpec) -> "Material":
+        """The same images at a model's size and number of channels."""
+        found = copy.copy(self)
+        found.__dict__.pop("pixels", None)  # of the images as they were
+        for name in ("train", "val", "test"):
+            split = getattr(self, name)
+            images = prepare(split.images, spec).permute(0, 2, 3, 1).contiguous().numpy()
+            setattr(found, name, replace(split, images=images))
+        found.dataset = replace(self.dataset, channels=spec.channels, size=spec.size)
+        return found
 
     @cached_property
     def pixels(self) -> Features:

@@ -14,6 +14,7 @@ from workbench.data.augment import Augmentation
 from workbench.data.datasets import Split
 from workbench.evaluation import fitting
 from workbench.evaluation.context import Context, Row
+from workbench.evaluation.features import Material
 from workbench.evaluation.model import TrainedModel
 from workbench.methods.base import Method
 from workbench.metrics.paired import mcnemar, paired_difference
@@ -42,33 +43,42 @@ class Recipe:
         return cls(5, 64, (5e-4, 2e-3)) if device.type == "cpu" else cls(50, 128, (2e-4, 1e-3, 5e-3))
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What fine-tuning from one start came to.
+
+    Attributes:
+        name: ``run`` or ``random init``.
+        lr: the peak learning rate that validation prefers.
+        validation: accuracy there in %.
+        predicted: (n,) classes of the test images.
+    """
+
+    name: str
+    lr: float
+    validation: float
+    predicted: NDArray[np.int64]
+
+    def row(self, labels: NDArray[np.int64]) -> Row:
+        """Top-1 on the test images with its interval."""
+        found: Row = {"model": self.name} | fitting.accuracy(self.predicted, labels)
+        return found | {"base_lr": self.lr, "validation": self.validation}
+
+
 def evaluate(context: Context) -> None:
     """Write ``finetune.json``, and the classes that both networks tell."""
     material = context.material
     if reason := material.unlabelled():
         return context.skip("finetune", reason)
-    recipe = Recipe.of(context.model.device)
-    augmentation = fitting.crop_and_flip(material.dataset)
-    protocol = (
-        f"The whole network and a linear classifier on its default feature trained on {len(material.train):,} labelled "
-        f"images for {recipe.epochs} epochs, batch {recipe.batch}, by AdamW (weight decay {WEIGHT_DECAY}, warm-up over "
-        f"{100 * WARMUP:.0f} % of the steps, cosine, gradient norm at most {CLIP:g}) with "
-        f"{fitting.described(augmentation)}; the same network from random weights beside it; peak learning rate of "
-        f"{len(recipe.lrs)} chosen for each on {len(material.val):,} validation images; 95 % bootstrap interval over "
-        "test images; p by McNemar's test on the same images."
-    )
+    train, val, views = len(material.train), len(material.val), fitting.crop_and_flip(material.dataset)
+    protocol = told(context.model.device, f"{train:,}", f"{val:,}", fitting.described(views))
+    protocol += "; p by McNemar's test on the same images."
     labels = np.asarray(material.test.labels)
-    rows: list[Row] = []
-    predicted: dict[str, NDArray[np.int64]] = {}
-    for name, model in (("run", context.model), (RANDOM, context.untrained_model)):
-        lr, validation, predicted[name] = _best(context, name, model, recipe, augmentation)
-        row: Row = {"model": name, "space": model.default} | fitting.accuracy(predicted[name], labels)
-        rows.append(row | {"base_lr": lr, "validation": validation})
-    right, random_right = (predicted[name] == labels for name in ("run", RANDOM))
-    difference = paired_difference(100.0 * right, 100.0 * random_right)
+    outcomes = from_both_starts(context, material)
+    own, random = (outcome.predicted for outcome in outcomes)
     for array, values in (
-        ("finetuned-predicted", predicted["run"]),
-        ("random-init-predicted", predicted[RANDOM]),
+        ("finetuned-predicted", own),
+        ("random-init-predicted", random),
         ("finetuned-ids", np.asarray(material.test.ids)),
         ("finetuned-labels", labels),
     ):
@@ -77,19 +87,41 @@ def evaluate(context: Context) -> None:
         "finetune",
         protocol,
         len(labels),
-        rows=rows,
+        rows=[outcome.row(labels) | {"space": context.model.default} for outcome in outcomes],
         default=context.model.default,
-        p_value=mcnemar(right, random_right),
-        difference=difference._asdict(),
+        p_value=mcnemar(own == labels, random == labels),
+        difference=paired_difference(100.0 * (own == labels), 100.0 * (random == labels))._asdict(),
     )
 
 
-def _best(
-    context: Context, name: str, model: TrainedModel, recipe: Recipe, augmentation: Augmentation
-) -> tuple[float, float, NDArray[np.int64]]:
-    """The learning rate that validation prefers, its validation accuracy in %, and what it predicts on test images."""
-    material = context.material
-    found: list[tuple[float, float, NDArray[np.int64]]] = []
+def told(device: torch.device, train: str, val: str, views: str) -> str:
+    """The protocol, without a full stop.
+
+    Args:
+        train, val: how many images there are.
+        views: the augmentation.
+    """
+    recipe = Recipe.of(device)
+    return (
+        f"The whole network and a linear classifier on its default feature trained on {train} labelled images for "
+        f"{recipe.epochs} epochs, batch {recipe.batch}, by AdamW (weight decay {WEIGHT_DECAY}, warm-up over "
+        f"{100 * WARMUP:.0f} % of the steps, cosine, gradient norm at most {CLIP:g}) with {views}; the same network "
+        f"from random weights beside it; peak learning rate of {len(recipe.lrs)} chosen for each on {val} validation "
+        "images; 95 % bootstrap interval over test images"
+    )
+
+
+def from_both_starts(context: Context, material: Material) -> tuple[Outcome, Outcome]:
+    """Fine-tune the run, and the same network from random weights, on images at the model's size and channels."""
+    starts = (("run", context.model), (RANDOM, context.untrained_model))
+    first, second = (_best(context, name, model, material) for name, model in starts)
+    return first, second
+
+
+def _best(context: Context, name: str, model: TrainedModel, material: Material) -> Outcome:
+    """With the learning rate that validation prefers."""
+    recipe, augmentation = Recipe.of(model.device), fitting.crop_and_flip(material.dataset)
+    found: list[Outcome] = []
     for lr in recipe.lrs:
         network = Classifier(model, len(material.dataset.classes or ()))
         steps = fitting.schedule(len(material.train), recipe.batch, recipe.epochs)
@@ -97,8 +129,8 @@ def _best(
             network, material.train, context.track(steps, f"{name}, learning rate {lr:g}"), len(steps), lr, augmentation
         )
         right = network.predict(material.val.images) == np.asarray(material.val.labels)
-        found.append((lr, 100.0 * float(right.mean()), network.predict(material.test.images)))
-    return max(found, key=lambda one: one[1])
+        found.append(Outcome(name, lr, 100.0 * float(right.mean()), network.predict(material.test.images)))
+    return max(found, key=lambda one: one.validation)
 
 
 class Classifier(nn.Module):

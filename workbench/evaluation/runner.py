@@ -54,10 +54,11 @@ EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "denoising": denoising.evaluate,
     "samples": samples.evaluate,
 }
+TRANSFERS = {"transfer": transfer.evaluate, "transfer_finetune": transfer.evaluate_finetuned}
 THOROUGH: dict[str, Callable[[Context], None]] = {  # take minutes, and are done where they are asked for
     "linear_sgd": linear_sgd.evaluate,
     "finetune": finetune.evaluate,
-    "transfer": transfer.evaluate,
+    **TRANSFERS,
     "decoder": decoder.evaluate,
     "likelihood_full": partial(likelihood.evaluate, in_full=True),
 }
@@ -81,7 +82,8 @@ def evaluate(
         runs: trained on the same data, if they are to be compared with one another by ``agreement``.
         only: names among :data:`NAMES` and :data:`THOROUGH`; by default all of the former.
         thorough: all of the latter, too.
-        transfer_to: the data set on which ``transfer`` probes the runs; given alone, it asks for no other evaluation.
+        transfer_to: the data set on which ``transfer`` probes the runs and ``transfer_finetune`` trains them; given
+            alone, it asks for ``transfer`` and no other evaluation.
         device: where to compute.
         checkpoint: which weights to take.
         limits: how many images are read; by default as suits the device.
@@ -94,12 +96,13 @@ def evaluate(
     runs = list({run.path.resolve(): run for run in runs}.values())
     if "agreement" in wanted:
         agreement.check_comparable(runs)
-    if "transfer" in wanted:
+    if TRANSFERS.keys() & set(wanted):
         transfer.check(runs, transfer_to)
     for run in runs:  # before the first of them takes its minutes
         if run.checkpoint(checkpoint) is None:
             raise no_checkpoint(run, checkpoint)
-    evaluations = EVALUATIONS | THOROUGH | {"transfer": partial(transfer.evaluate, target=transfer_to)}
+    evaluations = EVALUATIONS | THOROUGH
+    evaluations |= {name: partial(one, target=transfer_to) for name, one in TRANSFERS.items()}
     keep_freed_memory()
     materials: dict[str, Material] = {}
     compared: list[tuple[Context, Mapping[str, agreement.Layers]]] = []
@@ -142,7 +145,7 @@ def _wanted(only: Sequence[str], thorough: bool, transfer_to: str | None) -> lis
     alone = transfer_to is not None and not only and not thorough
     asked = set(only) if only or alone else set(NAMES)
     asked |= set(THOROUGH) if thorough else set()
-    asked |= {"transfer"} if transfer_to is not None else set()
+    asked |= {"transfer"} if transfer_to is not None and not asked & TRANSFERS.keys() else set()
     return [name for name in (*NAMES, *THOROUGH) if name in asked]
 
 

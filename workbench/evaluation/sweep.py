@@ -24,8 +24,8 @@ import torch
 from workbench.config import TrainConfig
 from workbench.data.datasets import Dataset
 from workbench.errors import WorkbenchError, unknown
-from workbench.evaluation import cells, runner, sweep_results
-from workbench.evaluation.sweep_recipe import Recipe
+from workbench.evaluation import cells, runner, sweep_results, transfer
+from workbench.evaluation.sweep_recipe import TRANSFERS, Recipe, matching
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec
 from workbench.run import Run
@@ -44,7 +44,7 @@ class Job:
         run: its directory, where it was begun already.
         steps: of a whole training.
         measures: evaluations that are wanted.
-        transfer_to: a data set on which it is probed, too.
+        transfer_to: the data set of those among them that need another.
     """
 
     cell: str
@@ -60,12 +60,12 @@ class Job:
         """What has not been measured on the trained run."""
         if self.run is None:
             return list(self.measures)
-        return [name for name in self.measures if not sweep_results.is_measured(Run(self.run), name, self.steps)]
+        return [name for name in self.measures if not cells.is_measured(Run(self.run), name, self.steps)]
 
     @property
     def is_done(self) -> bool:
         """Whether all has been measured; the weights are not needed any more."""
-        return not self.missing() and not self._untransferred()
+        return not self.missing()
 
     def work(self) -> Path:
         """Train and evaluate, as far as that is not done; returns the run's directory.
@@ -79,16 +79,11 @@ class Job:
             begun = None  # its weights were deleted before all was measured
         run = cells.train(self.method, self.config, begun, self.steps)
         here = replace(self, run=run.path)
-        missing, target = here.missing(), self.transfer_to if here._untransferred() else None
-        if missing or target is not None:
+        if missing := here.missing():
             device: Any = self.config.device
+            target = self.transfer_to if set(TRANSFERS) & set(missing) else None
             runner.evaluate([run], only=missing, transfer_to=target, device=device, quiet=True)
         return run.path
-
-    def _untransferred(self) -> bool:
-        if self.transfer_to is None:
-            return False
-        return self.run is None or not sweep_results.is_measured(Run(self.run), "transfer", self.steps)
 
 
 class Sweep:
@@ -120,6 +115,8 @@ class Sweep:
                 f"The cells of {recipe.where} are of different images, which cannot be compared; "
                 "leave data and data.image_size the same for all."
             )
+        if recipe.transfer_to is not None:
+            transfer.check_target(self.configs[recipe.cells[0].name], self.dataset.fingerprint, recipe.transfer_to)
         self.runs = self._find()
 
     def jobs(self, only: Sequence[str] = ()) -> list[Job]:
@@ -131,10 +128,10 @@ class Sweep:
         Raises:
             WorkbenchError: an unknown cell.
         """
-        for name in only:
-            if name not in self.configs:
-                raise unknown("cell", name, self.configs, self.recipe.where)
-        names = [name for name in self.configs if not only or name in only]
+        chosen = {matching(name, self.configs) for name in only}
+        for name in chosen - self.configs.keys():
+            raise unknown("cell", name, self.configs, self.recipe.where)
+        names = [name for name in self.configs if not only or name in chosen]
         return [self._job(name, seed) for seed in self.seeds for name in names]
 
     def work_off(self, jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator[tuple[Job, str | None]]:
@@ -148,11 +145,9 @@ class Sweep:
         for job, outcome in results:
             failed = outcome if isinstance(outcome, str) else None
             if failed is None:
-                self.runs[job.cell, job.seed] = Run(Path(outcome))
                 self.failures.pop((job.cell, job.seed), None)
             else:
                 self.failures[job.cell, job.seed] = failed
-                self.runs = self._find()
             self.write()
             yield job, failed
 
@@ -170,16 +165,18 @@ class Sweep:
         return min(rounds) * config.batch_size / timed.batch_size * cells.steps_of(config, dataset)
 
     def write(self) -> None:
-        """Write table and figure."""
+        """Write table and figure of all runs that are there by now, those of another process among them."""
+        self.runs = self._find()
         sweep_results.write(self.folder, self.record())
 
     def record(self) -> dict[str, Any]:
         """What ``sweep.json`` holds; see docs/run-format.md."""
         done = {key: run for key, run in self.runs.items() if self._job(*key).is_done}
         settings = {name: cells.settings_of(config) for name, config in self.configs.items()}
-        infos = {key: run.info() for key, run in self.runs.items() if key not in done}
+        infos = {key: run.info() for key, run in self.runs.items()}
         failures = {key: str(info.get("error")) for key, info in infos.items() if info.get("status") == "failed"}
-        return sweep_results.record(self.recipe, self.dataset, settings, done, failures | self.failures)
+        failures = {key: why for key, why in (failures | self.failures).items() if key not in done}
+        return sweep_results.record(self.recipe, self.dataset, settings, done, failures)
 
     def _job(self, name: str, seed: int) -> Job:
         config, run = replace(self.configs[name], seed=seed), self.runs.get((name, seed))

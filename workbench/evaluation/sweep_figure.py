@@ -8,11 +8,16 @@ from typing import Any
 
 from workbench.evaluation.viridis import viridis
 
-ROW, TOP, PANEL, GAP, RIGHT = 30, 118, 300, 46, 30
-CURVE_HEIGHT = 210
+ROW, TOP, PANEL, GAP, RIGHT = 30, 118, 300, 46, 30  # px; TOP is below headings of three lines
+LINE, LEGEND_ROW = 15, 18
+CURVE_HEIGHT, CURVE_WIDTH, CURVE_LEFT = 210, 2 * PANEL, 60
 NARROWEST = 5.0  # points that an axis shows at least, so that small differences look small
-COLOURS = {"linear": "#0072B2", "knn": "#D55E00", "finetune": "#009E73", "transfer": "#CC79A7"}  # Okabe and Ito
-TITLES = {"linear": "linear probe", "knn": "kNN", "finetune": "fine-tuned", "transfer": "transfer"}
+COLOURS = {"linear": "#0072B2", "knn": "#D55E00", "finetune": "#009E73", "transfer": "#CC79A7"} | {
+    "transfer_finetune": "#E69F00"
+}  # Okabe and Ito
+TITLES = {"linear": "linear probe", "knn": "kNN", "finetune": "fine-tuned", "transfer": "transfer, probe"} | {
+    "transfer_finetune": "transfer, fine-tuned"
+}
 OVER_IMAGES = "; 95 % bootstrap interval over test images"  # in protocols; here it is said of all at once
 STYLE = "font-family: system-ui, sans-serif; font-variant-numeric: tabular-nums"
 
@@ -26,24 +31,27 @@ def figure(record: Mapping[str, Any]) -> str:
     """
     cells = [cell["cell"] for cell in record["cells"]]
     names = list(dict.fromkeys([*cells, *(name for block in record["published"] for name in block["values"])]))
-    left = 34 + 7.2 * max(map(len, names))
-    bottom = TOP + ROW * len(names)
+    headings = [_here(record), *map(_heading, record["published"])]
+    top = TOP + LINE * max(0, *(len(heading) - 3 for heading in headings))
+    left = 34 + 7.8 * max(map(len, names))  # of the best cell, which is bold
+    bottom = top + ROW * len(names)
     parts = [_text(20, 30, record["title"], anchor="start", size=17)]
+    for index, lines in enumerate(headings):
+        parts += _lines(left + index * (PANEL + GAP), 54, lines)
     for index, name in enumerate(names):
-        y = TOP + ROW * (index + 0.5)
+        y = top + ROW * (index + 0.5)
         parts.append(f'<line x1="{left}" x2="{left + PANEL}" y1="{y}" y2="{y}" stroke="#eee"/>')
         weight = ' font-weight="600"' if name == record["best"] else ""
         parts.append(_text(left - 12, y + 5, name, anchor="end", more=weight))
-    parts += _ours(record, names, left, bottom)
-    x = left + PANEL + GAP
-    for block in record["published"]:
-        parts += _published(block, names, x, bottom)
-        x += PANEL + GAP
-    width = x - GAP + RIGHT
+    parts += _ours(record, names, left, top)
+    for index, block in enumerate(record["published"], start=1):
+        parts += _published(block, names, left + index * (PANEL + GAP), top)
+    width = left + len(headings) * (PANEL + GAP) - GAP + RIGHT
     y = bottom + 44
     if record["figure"] == "curve" and record["curves"]:
-        parts += _curves(record["curves"], cells, left, y + 20, min(width - left - RIGHT - 150, 2 * PANEL))
-        y += CURVE_HEIGHT + 80
+        parts += _curves(record["curves"], cells, y + 20)
+        y += max(CURVE_HEIGHT, LEGEND_ROW * len(cells)) + 80
+        width = max(width, CURVE_LEFT + CURVE_WIDTH + 32 + 6.4 * max(map(len, cells)) + RIGHT)
     for line in _notes(record, int((width - 40) / 6.1)):
         parts.append(_text(20, y, line, anchor="start", size=12, colour="#444"))
         y += 18
@@ -55,27 +63,24 @@ def figure(record: Mapping[str, Any]) -> str:
     )
 
 
-def _ours(record: Mapping[str, Any], names: Sequence[str], left: float, bottom: float) -> list[str]:
-    means = record["means"]
+def _ours(record: Mapping[str, Any], names: Sequence[str], left: float, top: float) -> list[str]:
+    means, bottom = record["means"], top + ROW * len(names)
     bounds = [row[key] for row in means for key in ("value", "low", "high") if row[key] is not None]
     low, high, ticks = _scale(bounds)
     parts = _axis(left, bottom, low, high, ticks)
-    seeds = record["seeds"]
-    told = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    parts += _heading(left, f"here: {record['data']}, scale {record['scale']}, {told}, top-1 %")
     offset, x = dict(zip(record["measures"], _spread(len(record["measures"])), strict=True)), left
     for measure in record["measures"]:
-        parts.append(f'<circle cx="{x + 5}" cy="{TOP - 14}" r="4.5" fill="{COLOURS[measure]}"/>')
-        parts.append(_text(x + 14, TOP - 10, TITLES[measure], anchor="start", size=12))
+        parts.append(f'<circle cx="{x + 5}" cy="{top - 14}" r="4.5" fill="{COLOURS[measure]}"/>')
+        parts.append(_text(x + 14, top - 10, TITLES[measure], anchor="start", size=12))
         x += 30 + 6.4 * len(TITLES[measure])
     for row in means:
         colour, x = COLOURS[row["measure"]], _at(row["value"], low, high, left)
         if row["cell"] is None:
             parts.append(
-                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}" stroke="{colour}" stroke-dasharray="4 3"/>'
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" stroke="{colour}" stroke-dasharray="4 3"/>'
             )
             continue
-        y = TOP + ROW * (names.index(row["cell"]) + 0.5) + offset[row["measure"]]
+        y = top + ROW * (names.index(row["cell"]) + 0.5) + offset[row["measure"]]
         own = row["model"] == "run"
         if own and row["low"] is not None and row["high"] is not None:
             ends = (_at(row[key], low, high, left) for key in ("low", "high"))
@@ -92,13 +97,12 @@ def _ours(record: Mapping[str, Any], names: Sequence[str], left: float, bottom: 
     return parts
 
 
-def _published(block: Mapping[str, Any], names: Sequence[str], left: float, bottom: float) -> list[str]:
+def _published(block: Mapping[str, Any], names: Sequence[str], left: float, top: float) -> list[str]:
     values = block["values"]
     low, high, ticks = _scale(list(values.values()))
-    parts = _axis(left, bottom, low, high, ticks)
-    parts += _heading(left, f"published: {block['setting']} ({block['source']})")
+    parts = _axis(left, top + ROW * len(names), low, high, ticks)
     for name, value in values.items():
-        x, y = _at(value, low, high, left), TOP + ROW * (names.index(name) + 0.5)
+        x, y = _at(value, low, high, left), top + ROW * (names.index(name) + 0.5)
         parts.append(f'<line x1="{left}" x2="{left + PANEL}" y1="{y}" y2="{y}" stroke="#eee"/>')
         parts.append(f'<rect x="{x - 4:.1f}" y="{y - 4}" width="8" height="8" fill="#555"/>')
         end = x > left + PANEL - 44
@@ -106,10 +110,9 @@ def _published(block: Mapping[str, Any], names: Sequence[str], left: float, bott
     return parts
 
 
-def _curves(
-    curves: Sequence[Mapping[str, Any]], cells: Sequence[str], left: float, top: float, width: float
-) -> list[str]:
+def _curves(curves: Sequence[Mapping[str, Any]], cells: Sequence[str], top: float) -> list[str]:
     """kNN on validation images over the epochs: the mean over seeds, each seed thin behind it."""
+    left, width = CURVE_LEFT, CURVE_WIDTH
     low, high, ticks = _scale([value for curve in curves for value in curve["knn"]])
     last = max(curve["epoch"][-1] for curve in curves)
 
@@ -138,7 +141,7 @@ def _curves(
         length = min(len(curve["knn"]) for curve in own)
         mean = [sum(curve["knn"][i] for curve in own) / len(own) for i in range(length)]
         parts.append(line(own[0]["epoch"][:length], mean, colour, 'stroke-width="2"'))
-        y = top + 14 + 18 * index
+        y = top + 14 + LEGEND_ROW * index
         parts.append(f'<rect x="{left + width + 14}" y="{y - 8}" width="12" height="4" fill="{colour}"/>')
         parts.append(_text(left + width + 32, y - 1, cell, anchor="start", size=12))
     return parts
@@ -166,10 +169,22 @@ def _axis(left: float, bottom: float, low: float, high: float, ticks: Sequence[f
     return parts
 
 
-def _heading(left: float, text: str) -> list[str]:
-    lines = wrap(text, int(PANEL / 6.1))[:3]
+def _here(record: Mapping[str, Any]) -> list[str]:
+    """The heading of our panel, in lines."""
+    seeds = record["seeds"]
+    told = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
+    return wrap(f"here: {record['data']}, scale {record['scale']}, {told}, top-1 %", int(PANEL / 6.1))
+
+
+def _heading(block: Mapping[str, Any]) -> list[str]:
+    """The heading of a panel of published numbers, in lines: all of their setting and source."""
+    return wrap(f"published: {block['setting']} ({block['source']})", int(PANEL / 6.1))
+
+
+def _lines(left: float, top: float, lines: Sequence[str]) -> list[str]:
     return [
-        _text(left, 54 + 15 * index, line, anchor="start", size=12, colour="#444") for index, line in enumerate(lines)
+        _text(left, top + LINE * index, line, anchor="start", size=12, colour="#444")
+        for index, line in enumerate(lines)
     ]
 
 

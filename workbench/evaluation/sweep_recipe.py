@@ -12,9 +12,16 @@ scales:                                     each may have settings, axes or cell
   tiny: {axes: {momentum: [0.9, 0.99, 0.999]}}
 published:                                  what to print beside it, by the name of a cell (`momentum 0.99`)
   - {source: "Chen et al. 2021, section 6.2", setting: "ViT-B, 300 epochs, …", values: {momentum 0.99: 76.5}}
+
+A cell of axes is called by its keys and values, `frozen_patch false, optim.lr 0.008`, whatever way a number is written
+in the file (YAML reads 8e-3 as text and 0.008 as a number): below 0.001 it is `1.5e-4`, from there on `0.008`, `1` and
+`4096`. Names under `published` and after `--only` mean a cell if they differ from its name in the writing of numbers
+alone, so `optim.lr 1.0e-4` and `optim.lr 0.0001` are `optim.lr 1e-4`. A published name that means no cell has a row of
+its own in the figure.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -27,10 +34,12 @@ from workbench.methods import METHODS, load_method
 
 Figure = Literal["table", "curve"]
 MEASURES = ("knn", "linear", "finetune")
+TRANSFERS = ("transfer", "transfer_finetune")  # measured where a scale says transfer_to
 KEYS = ("title", "method", "figure", "base", "settings", "axes", "cells", "measures", "scales", "published")
 SCALE_KEYS = ("settings", "axes", "cells", "transfer_to")
 PUBLISHED_KEYS = ("source", "setting", "values")
 OWN = ("runs", "name", "seed", "init")  # settings that the sweep makes itself, or that would make cells depend
+NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.])")
 ROOT = Path(__file__).resolve().parents[2] / "recipes"
 
 
@@ -60,7 +69,7 @@ class Recipe:
         name: of the file.
         where: the file.
         measures: evaluations whose top-1 is told, ``knn`` and ``linear`` first.
-        transfer_to: the data set on which features are probed, too.
+        transfer_to: the data set on which features are probed and the network is fine-tuned, too.
     """
 
     name: str
@@ -122,6 +131,7 @@ def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -
     replace_flat(load_method(method)[1](), settings, where)
     varied = own if {"axes", "cells"} & own.keys() else content
     cells = tuple(_cell(name, changed, method, settings, where) for name, changed in _varied(varied, where).items())
+    names = [cell.name for cell in cells]
     measures = content.get("measures") or []
     for measure in measures if isinstance(measures, list) else [measures]:
         if measure not in MEASURES:
@@ -135,10 +145,15 @@ def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -
         figure,
         scale,
         cells,
-        tuple(name for name in MEASURES if name in ("knn", "linear", *measures)),
+        tuple(name for name in MEASURES if name in ("knn", "linear", *measures)) + (TRANSFERS if target else ()),
         None if target is None else str(target),
-        _published(content.get("published") or [], where),
+        _published(content.get("published") or [], names, where),
     )
+
+
+def matching(name: str, names: Iterable[str]) -> str:
+    """The one of some names that differs from ``name`` in the writing of numbers alone, or ``name``."""
+    return next((known for known in names if _plain(known) == _plain(name)), name)
 
 
 def _base(reference: Any, scale: str, path: Path) -> dict[str, Any]:
@@ -164,12 +179,25 @@ def _varied(part: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     for key, choices in values.items():
         if not isinstance(choices, list) or not choices:
             raise WorkbenchError(f'The axis "{key}" in {where} must be a list of values, not {choices!r}.')
+        written = [_plain(value) for value in choices]
+        for value in (value for value in written if written.count(value) > 1):
+            raise WorkbenchError(f'The axis "{key}" in {where} has the value {value} twice; leave one out.')
     combined = [dict(zip(values, choice, strict=True)) for choice in product(*values.values())]
     return {", ".join(f"{key} {_plain(value)}" for key, value in one.items()): one for one in combined}
 
 
 def _plain(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """A value or a name as text, all numbers in it written in one way."""
+    return str(value).lower() if isinstance(value, bool) else NUMBER.sub(_number, str(value))
+
+
+def _number(match: re.Match[str]) -> str:
+    """``1.5e-4`` below 0.001, otherwise ``0.008`` or ``4096``."""
+    value = float(match[0])
+    if 0 < abs(value) < 1e-3:
+        digits, power = f"{value:.12e}".split("e")
+        return f"{float(digits):.12g}e{int(power)}"
+    return f"{value:.12f}".rstrip("0").rstrip(".")
 
 
 def _cell(name: str, changed: dict[str, Any], method: str, common: dict[str, Any], where: str) -> Cell:
@@ -186,7 +214,7 @@ def _cell(name: str, changed: dict[str, Any], method: str, common: dict[str, Any
     return Cell(name, own, common | changed)
 
 
-def _published(blocks: Any, where: str) -> tuple[Published, ...]:
+def _published(blocks: Any, names: list[str], where: str) -> tuple[Published, ...]:
     found = []
     for block in blocks if isinstance(blocks, list) else [blocks]:
         block = _mapping(block, "published", where)
@@ -196,7 +224,8 @@ def _published(blocks: Any, where: str) -> tuple[Published, ...]:
         for name, value in values.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise WorkbenchError(f'The published value of "{name}" in {where} must be a number, not {value!r}.')
-        found.append(Published(source, setting, {str(name): float(value) for name, value in values.items()}))
+        values = {matching(str(name), names): float(value) for name, value in values.items()}
+        found.append(Published(source, setting, values))
     return tuple(found)
 
 

@@ -1,28 +1,22 @@
 """What a sweep has found: rows of its runs, means over seeds, and the files they are written to. No training."""
 
 import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.data.datasets import Dataset
-from workbench.evaluation.comparison import is_number
+from workbench.evaluation.comparison import cost_text, is_number, mapping_of, of_seeds
 from workbench.evaluation.groups import over_seeds
 from workbench.evaluation.sweep_figure import OVER_IMAGES, TITLES, figure
 from workbench.evaluation.sweep_recipe import Recipe
 from workbench.files import plain, replacing, write_json
 from workbench.run import Run, now
+from workbench.training.progress import duration
 
 Row = dict[str, Any]
-COLUMNS = ("model", "cell", "seed", "measure", "value", "low", "high", "validation", "interval", "space", "run")
-
-
-def is_measured(run: Run, measure: str, steps: int) -> bool:
-    """Whether an evaluation is there of the run's last step, with rows."""
-    content = run.evaluation(measure)
-    step = re.search(r"\bstep (\d+)", str(content.get("checkpoint")))
-    return bool(content.get("rows")) and step is not None and int(step[1]) == steps
+COSTS = ("parameters", "flops_per_image", "seconds")
+COLUMNS = ("model", "cell", "seed", "measure", "value", "low", "high", "validation", "interval", "space", "run", *COSTS)
 
 
 def record(
@@ -41,7 +35,7 @@ def record(
     """
     order = [cell.name for cell in recipe.cells]
     done = sorted(runs, key=lambda key: (order.index(key[0]), key[1]))
-    measures = [*recipe.measures, *(["transfer"] if recipe.transfer_to else [])]
+    measures = recipe.measures
     rows = [row for key in done for measure in measures for row in _rows(runs[key], *key, measure)]
     pixels = {row["measure"]: row for row in rows if row["model"] == "pixels"}  # the same beside every run
     rows = [row for row in rows if row["model"] != "pixels"] + [
@@ -66,6 +60,7 @@ def record(
         "cells": [{"cell": cell.name, "method": cell.method, "settings": settings[cell.name]} for cell in recipe.cells],
         "rows": rows,
         "means": means,
+        "costs": [_cost(runs[key], *key) for key in done],
         "best": _best(means),
         "curves": [curve for key in done if (curve := _curve(runs[key], *key))["knn"]],
         "failures": [{"cell": cell, "seed": seed, "error": why} for (cell, seed), why in failures.items()],
@@ -78,12 +73,16 @@ def record(
 def write(folder: Path, content: Mapping[str, Any]) -> None:
     """Write ``sweep.json``, ``sweep.csv``, ``sweep.md`` and ``sweep.svg``."""
     content = plain(content)
+    costs = {(row["cell"], row["seed"]): {key: row[key] for key in COSTS} for row in content["costs"]}
+    costs |= {(name, "mean"): row for name, row in mean_costs(content).items()}
     write_json(folder / "sweep.json", content)
     with replacing(folder / "sweep.csv", "w") as file:
         lines = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         lines.writeheader()
-        lines.writerows(row | {"interval": "images"} for row in content["rows"])
-        lines.writerows({"seed": "mean", **row} for row in content["means"])
+        rows = [row | {"interval": "images"} for row in content["rows"]]
+        rows += [row | {"seed": "mean"} for row in content["means"]]
+        for row in rows:
+            lines.writerow(row | (costs.get((row["cell"], row["seed"]), {}) if row["model"] == "run" else {}))
     with replacing(folder / "sweep.md", "w") as file:
         file.write(markdown(content))
     with replacing(folder / "sweep.svg", "w") as file:
@@ -91,16 +90,19 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def markdown(content: Mapping[str, Any]) -> str:
-    """The table: a line per cell with its baselines and what was published, and how all was measured."""
-    measures, means = content["measures"], {}
+    """The table: a line per cell with its baselines, what was published and its cost, and how all was measured."""
+    measures, means, costs = content["measures"], {}, mean_costs(content)
     for row in content["means"]:
         kind = "untrained" if row["model"].startswith("untrained:") else row["model"]
         means[row["cell"], kind, row["measure"]] = row
     kinds = [(m, k) for m in measures for k in ("run", "untrained", "random init") if _has(means, m, k)]
     names = [cell["cell"] for cell in content["cells"]]
-    blocks = [block for block in content["published"] if set(block["values"]) & set(names)]
+    told = {_published(index, content["published"]): block for index, block in enumerate(content["published"])}
+    blocks = {heading: block for heading, block in told.items() if set(block["values"]) & set(names)}
     heads = [TITLES[m] if k == "run" else f"{TITLES[m]}, {k}" for m, k in kinds]
-    heads += ["published" if len(blocks) == 1 else f"published ({index})" for index in range(1, len(blocks) + 1)]
+    heads += [heading.lower() for heading in blocks]
+    heads += ["parameters", "FLOPs per image", "training time"] if costs else []
+    seeds = len(content["seeds"])
     lines = [
         f"# {content['title']}",
         "",
@@ -110,13 +112,14 @@ def markdown(content: Mapping[str, Any]) -> str:
         _line(["---"] * (1 + len(heads))),
     ]
     for name in names:
-        values = [interval(means.get((name, k, m))) for m, k in kinds]
-        values += [f"{block['values'][name]:.1f}" if name in block["values"] else "" for block in blocks]
+        values = [interval(means.get((name, k, m)), seeds) for m, k in kinds]
+        values += [f"{block['values'][name]:.1f}" if name in block["values"] else "" for block in blocks.values()]
+        values += [_cost_text(key, costs.get(name, {}).get(key)) for key in COSTS] if costs else []
         bold = f"**{name}**" if name == content["best"] else name
         lines.append(_line([bold, *(value or "-" for value in values)]))
     if any(key[1] == "pixels" for key in means):
         values = [interval(means.get((None, "pixels", m))) if k == "run" else "" for m, k in kinds]
-        lines.append(_line(["pixels", *values, *[""] * len(blocks)]))
+        lines.append(_line(["pixels", *values, *[""] * (len(heads) - len(values))]))
     lines += ["", *notes(content)]
     return "\n".join(lines) + "\n"
 
@@ -141,19 +144,54 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         heading = f"{TITLES[measure]} (n = {content['n'][measure]:,})"
         heading = heading if measure == "knn" else heading[0].upper() + heading[1:]
         said.append(f"{heading}: {protocol}".replace(OVER_IMAGES, ""))
-    for block in content["published"]:
+    for index, block in enumerate(content["published"]):
         values = ", ".join(f"{name} {value:.1f}" for name, value in block["values"].items())
-        said.append(f"Published: {block['setting']} ({block['source']}): {values}.")
+        heading = _published(index, content["published"])
+        said.append(f"{heading}: {block['setting']} ({block['source']}): {values}.")
+    if content["costs"]:
+        devices = ", ".join(sorted({row["device"] for row in content["costs"]}))
+        said.append(
+            "Cost: parameters without momentum copies; FLOPs of one image's way through the encoder, two per "
+            f"multiply-add; training time of a run on {devices}, without monitoring and writing, the mean over seeds."
+        )
     said += [f"The cell {f['cell']}, seed {f['seed']}, failed: {f['error']}" for f in content["failures"]]
     return [line for sentence in said for line in (sentence, "")][:-1]
 
 
-def interval(row: Row | None) -> str:
-    """A mean in print; a single seed among several is marked."""
+def mean_costs(content: Mapping[str, Any]) -> dict[str, Row]:
+    """By cell, parameters, FLOPs per image and seconds of training, each the mean over the runs that tell it."""
+    found: dict[str, Row] = {}
+    for name in dict.fromkeys(row["cell"] for row in content["costs"]):
+        known = {key: [row[key] for row in content["costs"] if row["cell"] == name] for key in COSTS}
+        known = {key: [value for value in values if is_number(value)] for key, values in known.items()}
+        found[name] = {key: sum(values) / len(values) if values else None for key, values in known.items()}
+    return found
+
+
+def interval(row: Row | None, seeds: int = 1) -> str:
+    """A mean in print; where not all ``seeds`` contribute, their number is told."""
     if row is None:
         return ""
     bounds = f" [{row['low']:.1f}, {row['high']:.1f}]" if is_number(row["low"]) and is_number(row["high"]) else ""
-    return f"{row['value']:.1f}{bounds}"
+    return f"{row['value']:.1f}{bounds}{of_seeds(len(row['seeds']), seeds) if row['seeds'] else ''}"
+
+
+def _published(index: int, blocks: Sequence[Mapping[str, Any]]) -> str:
+    """What a column of published numbers is called, and the sentence that says where they stand."""
+    return "Published" if len(blocks) == 1 else f"Published ({index + 1})"
+
+
+def _cost(run: Run, cell: str, seed: int) -> Row:
+    """What a run cost, and the device that it was trained on."""
+    cost, hardware = mapping_of(run, "cost"), mapping_of(run, "hardware")
+    told = {"cell": cell, "seed": seed, "run": run.id, "device": str(hardware.get("name"))}
+    return told | {key: cost.get(key) for key in COSTS}
+
+
+def _cost_text(key: str, value: Any) -> str:
+    if not is_number(value):
+        return ""
+    return duration(value) if key == "seconds" else cost_text(key, value)
 
 
 def _rows(run: Run, cell: str, seed: int, measure: str) -> Iterator[Row]:

@@ -15,7 +15,7 @@ WINDOW, HISTORY = 50, 15  # rows before a row that tell what is usual; the fewes
 MAD_TO_STD = 1.4826  # of normal values
 LEAST_SPREAD = 0.02  # of log norms; a calm gradient does not make ripples spikes
 FLAT, NARROW = 0.01, 0.1  # see :func:`collapses`
-LEAST_HEIGHT = 2.0  # times the usual norm
+THRESHOLD, LEAST_HEIGHT = 4.0, 2.0  # robust z-score and multiple of the usual norm from which a row is of a spike
 RISEN = (4.0, 1.5)  # robust z-score and multiple of the usual norm from which a layer takes part in a spike
 
 
@@ -47,7 +47,8 @@ class Dip:
         step: of the lowest reading.
         depth: from the highest reading so far to the lowest one, in points.
         recovered: the first reading that is back, in steps, or None where there is none yet.
-        spike: the last spike that began before the lowest reading and after the reading before ``before``, or None.
+        spike: the last spike that began by ``start`` and after the reading before ``before``; where there is none, the
+            last one on the way down to the lowest reading, or None.
     """
 
     before: int
@@ -92,9 +93,8 @@ def robust_z(values: np.ndarray, window: int = WINDOW, history: int = HISTORY) -
     if len(logs) <= history:
         return scores, usual
     padded = np.concatenate([np.full(window, np.nan), logs])
-    past = np.lib.stride_tricks.sliding_window_view(padded, window)[
-        : len(logs)
-    ]  # row i holds values i - window … i - 1
+    # Row i holds the values i - window … i - 1.
+    past = np.lib.stride_tricks.sliding_window_view(padded, window)[: len(logs)]
     enough = np.sum(~np.isnan(past), axis=1) >= history
     past = past[enough]
     median = _median(past)
@@ -118,7 +118,7 @@ def spikes(
     *,
     at: Mapping[str, np.ndarray] | None = None,
     peaks: np.ndarray | None = None,
-    threshold: float = 4.0,
+    threshold: float = THRESHOLD,
     lookback: int = 5,
 ) -> list[Spike]:
     """Rows whose norm is more than ``threshold`` robust deviations above the usual, and twice it; neighbours are one.
@@ -134,8 +134,7 @@ def spikes(
     """
     steps, norms = np.asarray(steps), np.asarray(norms, np.float64)
     scores, usual = robust_z(norms)
-    with np.errstate(invalid="ignore"):
-        high = np.flatnonzero((scores > threshold) & (norms >= LEAST_HEIGHT * usual))
+    high = np.flatnonzero(_stands_out(norms, scores, usual, threshold))
     when = steps if peaks is None else np.asarray(peaks)
     found = []
     for rows in np.split(high, np.flatnonzero(np.diff(high) > 2) + 1) if len(high) else []:
@@ -146,10 +145,28 @@ def spikes(
     return found
 
 
+def is_spike(norms: Sequence[float | None]) -> bool:
+    """Whether the last of some norms (n,) belongs to a spike, as :func:`spikes` will say; None where unknown.
+
+    Only the :data:`WINDOW` norms before it count.
+    """
+    values = np.array(norms[-WINDOW - 1 :], np.float64)
+    scores, usual = robust_z(values)
+    return bool(_stands_out(values, scores, usual, THRESHOLD)[-1])
+
+
+def _stands_out(norms: np.ndarray, scores: np.ndarray, usual: np.ndarray, threshold: float) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return (scores > threshold) & (norms >= LEAST_HEIGHT * usual)
+
+
 def _first_to_rise(
     layers: Mapping[str, np.ndarray], at: Mapping[str, np.ndarray], steps: np.ndarray, low: int, top: int
 ) -> str | None:
-    """The layer that rises at the earliest step of the rows ``low`` to ``top``; of several the one that rises most."""
+    """The layer that rises first within the rows ``low`` to ``top``; of several at one step the one that rises most.
+
+    Of the row in which a layer rises only its highest norm is known, so that is the step that counts.
+    """
     candidates, begin = [], max(low - WINDOW, 0)
     for name, values in layers.items():
         seen = np.asarray(values, np.float64)[begin : top + 1]
@@ -188,8 +205,9 @@ def dips(
     found = []
     for first, after in zip(edges[::2], edges[1::2], strict=True):
         bottom = first + int(np.argmin(accuracy[first:after]))
-        earliest = steps[max(first - 2, 0)]
-        causes = [spike for spike in spikes if earliest < spike.start <= steps[bottom]]
+        earliest = steps[first - 2] if first > 1 else -1
+        near = [spike for spike in spikes if earliest < spike.start <= steps[bottom]]
+        causes = [spike for spike in near if spike.start <= steps[first]] or near
         found.append(
             Dip(
                 before=int(steps[first - 1]),
@@ -233,12 +251,17 @@ def collapses(steps: Sequence[int], spread: Sequence[float | None], rank: Sequen
         if current is not None:
             found.append(current)
     whole = [one for one in found if "complete" in one.reason]
-    found = [one for one in found if one in whole or not any(_within(one.step, other) for other in whole)]
-    return sorted(found, key=lambda one: one.step)
+    rest = [_after(one, whole) for one in found if one not in whole]
+    return sorted([*whole, *filter(None, rest)], key=lambda one: one.step)
 
 
-def _within(step: int, collapse: Collapse) -> bool:
-    return collapse.step <= step and (collapse.until is None or step < collapse.until)
+def _after(shrunk: Collapse, whole: Sequence[Collapse]) -> Collapse | None:
+    """A dimensional collapse without what a complete one, of which it is a part, says already."""
+    for one in whole:
+        if one.step <= shrunk.step and (one.until is None or shrunk.step < one.until):
+            outlasts = one.until is not None and (shrunk.until is None or shrunk.until > one.until)
+            return replace(shrunk, step=one.until) if outlasts else None
+    return shrunk
 
 
 def _named(name: str, value: float, highest: float) -> str:
@@ -247,6 +270,4 @@ def _named(name: str, value: float, highest: float) -> str:
             "the features of all images are nearly the same "
             f"(standard deviation {value:.2g} of a possible 1; complete collapse)"
         )
-    return (
-        f"the features have shrunk to {value:.2g} effective dimensions of {highest:.3g} before (dimensional collapse)"
-    )
+    return f"the features' effective rank has fallen from {highest:.3g} to {value:.2g} (dimensional collapse)"

@@ -45,7 +45,7 @@ class GradientWatch:
     def _begin(self) -> None:
         self.steps = 0
         self.norms = torch.zeros(len(self.groups), device=self.zero.device)
-        self.highest, self.at = torch.zeros_like(self.norms), torch.zeros_like(self.norms)
+        self.highest, self.at = torch.zeros_like(self.norms), torch.ones_like(self.norms)
 
     @torch.no_grad()
     def update(self) -> None:

@@ -21,10 +21,11 @@ NEIGHBOURS, TEMPERATURE = 20, 0.07
 class FeatureMonitor:
     """Reads the method's default feature, in evaluation mode and without gradient, of up to 1,000 validation images.
 
-    With labels, up to 4,000 training images vote by weighted kNN and train a linear probe. Test images are never
-    touched, nor is any random state.
+    With labels of several classes, up to 4,000 training images vote by weighted kNN and train a linear probe. Test
+    images are never touched, nor is any random state.
 
     Args:
+        batch_size: images that are read at a time.
         views: the method's augmentations; alignment is measured where there are two.
         seed: of the two views, which are the same at each reading.
     """
@@ -33,7 +34,7 @@ class FeatureMonitor:
         self, dataset: Dataset, batch_size: int, device: torch.device, views: Sequence[View] = (), seed: int = 0
     ) -> None:
         labelled = dataset.classes is not None and dataset.train.labels is not None and dataset.val.labels is not None
-        self.classes = len(dataset.classes or ()) if labelled else 0
+        self.classes = len(dataset.classes or ()) if labelled else 0  # of which a single one tells nothing
         self.batch_size, self.device, self.views, self.seed = batch_size, device, tuple(views), seed
         self.bank, self.queries = _spread(dataset.train, BANK), _spread(dataset.val, MONITOR_IMAGES)
 
@@ -49,7 +50,7 @@ class FeatureMonitor:
         with evaluation_mode(method):
             queries = self._features(method, self.queries)
             finite = bool(np.isfinite(queries).all())
-            if self.classes:
+            if self.classes > 1:
                 found |= self._accuracies(self._features(method, self.bank), queries)
             if finite and len(queries) > 1:
                 found |= {

@@ -5,14 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from workbench import store
 from workbench.config import TrainConfig
 from workbench.errors import WorkbenchError
-from workbench.metrics.stability import Collapse, collapses
+from workbench.metrics.stability import WINDOW, Collapse, collapses, is_spike
 from workbench.networks.distributed import any_of
-from workbench.run import GRADIENTS
+from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
 from workbench.training.hardware import memory_to_spare, peak_memory_mb
@@ -22,6 +23,7 @@ from workbench.training.trainer import Trainer
 from workbench.training.window import Window
 
 SUMMARY_SECONDS = 2.0
+THUMBNAILS, THUMBNAIL = 32, 64  # images of a batch that are kept, and their side in pixels at most
 
 
 def smaller(config: TrainConfig) -> str:
@@ -46,11 +48,11 @@ class Session:
         self.losses = [row["loss"] for row in rows if "loss" in row]
         self.readings = [row["knn"] for row in rows if "knn" in row]
         self.health = [row for row in rows if "normalised_std" in row]
+        self.peaks = [row["max"][:2] for row in run.metrics(GRADIENTS) if "max" in row]
         self.collapses, self.monitor = self._collapses(), None
         if self.leads and self.config.monitor_every and len(trainer.dataset.val):
-            self.monitor = FeatureMonitor(
-                trainer.dataset, self.config.batch_size, trainer.device, trainer.views, self.config.seed
-            )
+            part = self.config.batch_size // trainer.world // self.config.accumulate  # what memory suffices for
+            self.monitor = FeatureMonitor(trainer.dataset, part, trainer.device, trainer.views, self.config.seed)
 
     def train(self, folder: Path | None = None) -> None:
         """Train on from the checkpoint in ``folder``; failures are written into the run before they are raised."""
@@ -71,6 +73,8 @@ class Session:
                     ckpt.keep_snapshots(self.run, self.step, self.snapshots)
                 while self.step < self.trainer.steps and not self.stopping:
                     self._epoch(stop, progress)
+            if self.step < self.trainer.steps:
+                self._save()
         except WorkbenchError as error:
             self._failed(str(error))
             raise
@@ -78,7 +82,6 @@ class Session:
             self._failed(f"{type(error).__name__}: {error}")
             raise
         if self.step < self.trainer.steps:
-            self._save()
             self._close("interrupted")
             console.print(
                 f"Stopped at step {self.step} of {self.trainer.steps}; `workbench resume {self.run.id}` continues."
@@ -137,10 +140,31 @@ class Session:
         if not self.leads:
             return
         self.run.log(self.last_row)
-        self.run.log({"step": self.step, **gradients.layers}, GRADIENTS)
+        self._log_gradients(gradients.layers)
         self.losses.append(self.last_row["loss"])
         if time.time() - self.last_summary > SUMMARY_SECONDS:
             self._summarise()
+
+    def _log_gradients(self, row: dict[str, list[float]]) -> None:
+        """Write a row of gradients, and the batches of its highest norms where they are spikes."""
+        self.run.log({"step": self.step, **row}, GRADIENTS)
+        self.peaks = [*self.peaks[-WINDOW:], row["max"][:2]]
+        for of, norms, ago in zip(("total", "first"), zip(*self.peaks, strict=True), row["ago"], strict=False):
+            if is_spike(norms):
+                self._keep_batch(self.step - int(ago), of)
+
+    def _keep_batch(self, at: int, of: str) -> None:
+        """Write which images the batch of step ``at`` holds, and small copies of the first of them.
+
+        Args:
+            of: what was unusual there, as in ``batches.jsonl``.
+        """
+        train = self.trainer.dataset.train
+        rows = self.trainer.loader.rows(at - 1).numpy()
+        self.run.log({"step": self.step, "at": at, "of": of, "ids": train.ids[rows]}, BATCHES)
+        coarse = -(-self.trainer.images.size // THUMBNAIL)
+        small = np.stack([train.images[row][::coarse, ::coarse] for row in rows[:THUMBNAILS]])
+        self.run.write_array(f"batch-{at:08d}", small)
 
     def _end_epoch(self, epoch: int, progress: TrainingProgress) -> None:
         """Monitor, say how it went, save."""
@@ -206,14 +230,21 @@ class Session:
         self.window.seconds += lap
 
     def _check_finite(self) -> None:
-        step = int(self.trainer.first_bad)
-        if step >= 0:
-            folder = self.run.checkpoint()
-            kept = f"the last good checkpoint is {folder.name}" if folder else "there is no checkpoint before it"
-            raise WorkbenchError(
-                f"The loss is not finite since step {step}; {kept}. Lower --optim.lr (now {self.config.optim.lr:g}), "
-                "lengthen --optim.warmup-epochs or set --optim.clip 1."
-            )
+        """Stop where loss or gradient are not finite; what led there is written, the weights are not."""
+        found = zip(self.trainer.first_bad.tolist(), ("loss", "gradient"), strict=True)
+        bad = [(step, what) for step, what in found if step > 0]
+        if not bad:
+            return
+        step, what = min(bad, key=lambda one: one[0])
+        if self.leads:
+            self._log_gradients(self.trainer.gradients.pop().layers)
+            self._keep_batch(step, what)
+        folder = self.run.checkpoint()
+        kept = f"the last good checkpoint is {folder.name}" if folder else "there is no checkpoint before it"
+        raise WorkbenchError(
+            f"The {what} is not finite since step {step}; {kept}. Lower --optim.lr (now {self.config.optim.lr:g}), "
+            "lengthen --optim.warmup-epochs or set --optim.clip 1."
+        )
 
     def _save(self, best: float | None = None) -> None:
         """Write a checkpoint, unless the weights are no longer finite."""

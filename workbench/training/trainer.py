@@ -19,7 +19,7 @@ from workbench.networks.batch_norm import synchronise
 from workbench.networks.distributed import average
 from workbench.networks.momentum import MomentumCopy
 from workbench.training.accumulate import step_in_parts
-from workbench.training.gradients import GradientWatch
+from workbench.training.gradients import TOTAL, GradientWatch
 from workbench.training.hardware import describe_hardware, describe_versions, keep_freed_memory
 from workbench.training.optim import build, learning_rate
 
@@ -77,7 +77,8 @@ class Trainer:
         self.views = method_class.augmentations(config, self.images)
         self.optimizer = build(self.method, config.optim, self.device)
         self.gradients = GradientWatch(self.method, self.device)
-        self.first_bad = torch.full((), -1, dtype=torch.int64, device=self.device)
+        # Steps from which on the loss, and the gradient, are not finite.
+        self.first_bad = torch.full((2,), -1, dtype=torch.int64, device=self.device)
 
     def step(self, images: Images, epoch: int, step: int) -> Step:
         """Update the weights once. Nothing in here waits for the device.
@@ -105,8 +106,9 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.method.after_step(progress)
-        bad = (self.first_bad < 0) & ~torch.isfinite(result.loss.detach())
-        self.first_bad = torch.where(bad, step + 1, self.first_bad)
+        # The gradient may be bad where the loss is not, and is the same on all processes.
+        finite = torch.isfinite(torch.stack([result.loss.detach().float(), self.gradients.norms[TOTAL]]))
+        self.first_bad = torch.where((self.first_bad < 0) & ~finite, step + 1, self.first_bad)
         return result
 
     def _losses(self, batch: Batch, progress: float, step: int) -> Step:

@@ -16,11 +16,12 @@ class Window:
     def add(self, loss: Tensor, logs: Mapping[str, Tensor]) -> None:
         self.steps += 1
         for name, value in {"loss": loss.detach(), **logs}.items():
+            value = value.float()  # a sum in bf16 would lose what is added to it
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
 
     def pop(self) -> dict[str, float]:
         """The means over steps and processes; a new window begins."""
-        sums = [value.float() for value in self.sums.values()]
+        sums = list(self.sums.values())
         average(sums)
         means = {name: float(value) / self.steps for name, value in zip(self.sums, sums, strict=True)}
         self.__init__()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.evaluation.cells import is_measured
 from workbench.evaluation.runner import default_value
 from workbench.store import Run
 from workbench.training.checkpoint import LoadedMethod
@@ -38,7 +39,7 @@ def write(
         f"# {name}",
         _what(run, info, loaded, network),
         "## Load it\n\n" + (loading or _loading(config)),
-        "## What was measured\n\n" + "\n\n".join(_measured(run)),
+        "## What was measured\n\n" + "\n\n".join(_measured(run, loaded.step)),
         "## Where it comes from\n\n" + "\n".join(f"- {line}" for line in _origin(run, info, loaded)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -113,11 +114,12 @@ def _small_stem(config: dict[str, Any], arguments: dict[str, Any]) -> list[str]:
     ]
 
 
-def _measured(run: Run) -> Iterator[str]:
-    known = {name: run.evaluation(name) for name in MEASURED}
+def _measured(run: Run, step: int) -> Iterator[str]:
+    """What was measured of the weights of a step; numbers of others would be those of another model."""
+    known = {name: run.evaluation(name) for name in MEASURED if is_measured(run, name, step)}
     known = {name: content for name, content in known.items() if default_value(content) is not None}
     if not known:
-        yield f"Nothing yet; `workbench evaluate {run.id}` measures it."
+        yield f"Nothing yet of the weights of step {step}; `workbench evaluate {run.id}` measures it."
         return
     yield "\n".join(
         [

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from workbench.errors import WorkbenchError
@@ -54,15 +53,15 @@ def read(path: Path) -> dict[str, Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of kinds of pickles, of which those below say more
                 content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError) as error:
-        if "TorchScript" in str(error):
-            raise _refused(path, "a program (TorchScript)") from None
-        raise _damaged(path, error) from None
     except pickle.UnpicklingError as error:
         needs = re.search(r"(?:GLOBAL|class|function) ([\w.]+\.\w+)", str(error))
         if needs is None:
             raise _damaged(path, error) from None
         raise _refused(path, f"the Python object {needs[1]}") from None
+    except Exception as error:  # bytes that are no pickle make torch raise nearly anything, such as struct.error
+        if "TorchScript" in str(error):
+            raise _refused(path, "a program (TorchScript)") from None
+        raise _damaged(path, error) from None
     if not isinstance(content, dict) or not content:
         raise WorkbenchError(f"The file {path} holds no named tensors, but {_kind(content)}; give a state_dict.")
     return content

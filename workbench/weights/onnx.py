@@ -45,8 +45,8 @@ def export_onnx(run: Run, output: Path, which: Which = "last") -> str:
     """
     if output.suffix != ".onnx":
         raise WorkbenchError(f"The file {output} must end in .onnx; name it so.")
-    if output.is_dir():
-        raise WorkbenchError(f"{output} is a folder; name a file that ends in .onnx.")
+    if output.exists():
+        raise WorkbenchError(f"{output} is there already; name a new file with --output.")
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise WorkbenchError(
@@ -63,6 +63,9 @@ def export_onnx(run: Run, output: Path, which: Which = "last") -> str:
     building = output.with_name(f".tmp-{secrets.token_hex(4)}-{output.name}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, output) from error
+    try:
         _write(model, example, spaces, building, run)
         difference = _difference(building, example, expected)
         if not difference < TOLERANCE:

@@ -208,10 +208,10 @@ def _known(other: str, titles: Mapping[str, str]) -> bool:
 
 
 def transfer(groups: Sequence[Group]) -> list[Block]:
-    found = {"transfer": entries(groups, "transfer", "target", "space")}
-    names = {"transfer": "top-1, %"}
+    found = {name: entries(groups, name, "target", "space") for name in ("transfer", "transfer_finetune")}
+    names = {"transfer": "linear probe, %", "transfer_finetune": "fine-tuned, %"}
     columns = ("model", "target", "space")
-    return section("On other data", groups, found, names, columns, caption="Linear probe of other data")
+    return section("On other data", groups, found, names, columns, caption="Top-1 on other data")
 
 
 def cost(groups: Sequence[Group]) -> list[Block]:
