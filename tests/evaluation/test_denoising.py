@@ -8,6 +8,7 @@ from workbench.evaluation import denoising
 from workbench.evaluation.model import to_uint8
 from workbench.methods.base import ImageSpec
 from workbench.methods.ddpm import DDPM, DDPMConfig
+from workbench.methods.score import Score, ScoreConfig
 from workbench.methods.vdm import VDM, VDMConfig
 from workbench.networks import diffusion
 
@@ -25,11 +26,16 @@ def vdm(**changes):
     return VDM(VDMConfig(**SMALL, **changes), SPEC).eval()
 
 
+def score(**changes):
+    torch.manual_seed(0)
+    return Score(ScoreConfig(**SMALL, **changes), SPEC).eval()
+
+
 def column(written, metric, name="value"):
     return np.array([row[name] for row in written["rows"] if row["metric"] == metric and row["model"] == "run"])
 
 
-@pytest.mark.parametrize("build", [ddpm, vdm, lambda: ddpm(prediction="v", noise_schedule="zero_snr")])
+@pytest.mark.parametrize("build", [ddpm, vdm, score, lambda: ddpm(prediction="v", noise_schedule="zero_snr")])
 def test_four_readings_agree_and_the_pictures_fit(make_context, build):
     context = make_context(method=build())
     denoising.evaluate(context)
@@ -108,7 +114,7 @@ def test_pure_noise_has_no_number_and_other_methods_are_skipped(make_context):
     assert "no diffusion model" in plain.run.evaluation("denoising")["skipped"]
 
 
-@pytest.mark.parametrize("build", [ddpm, vdm])
+@pytest.mark.parametrize("build", [ddpm, vdm, score, lambda: score(sde="ve")])
 def test_images_come_back_from_the_scale_of_the_network(build):
     images = torch.arange(256, dtype=torch.float64).div(255)[:, None, None, None]
     method = build()

@@ -33,7 +33,7 @@ from workbench.config import Range
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import Batch, Denoises, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
 from workbench.networks import diffusion
 from workbench.networks.denoiser import (
     LAYER_STEPS,
@@ -203,7 +203,7 @@ def solve(
     return last[:count].reshape(shape), last[count:]
 
 
-class Score(Method, Reconstructs, Samples, Likelihood):
+class Score(Method, Reconstructs, Samples, Denoises, Likelihood):
     """Denoising U-Net, noising process and averaged weights.
 
     Pixels are scaled to y = 2 (k + u) / L - 1 for level k of L: u is uniform in [0, 1) in training and in the
@@ -217,6 +217,7 @@ class Score(Method, Reconstructs, Samples, Likelihood):
     """
 
     weights = "EMA weights"
+    prediction: diffusion.Prediction = "eps"
     likelihood_kind: ClassVar[str] = "estimate"
     likelihood_note: ClassVar[str] = (
         "Density by the probability-flow ODE with Hutchinson's trace, of pixels dequantised uniformly, "
@@ -246,9 +247,9 @@ class Score(Method, Reconstructs, Samples, Likelihood):
         """y (B, C, H, W), the middles of bins of [-1, 1], of images in [0, 1], which may lie between the levels."""
         return (2 * images * (self.images.levels - 1) + 1) / self.images.levels - 1
 
-    def pictures(self, y: Tensor) -> Tensor:
+    def pictures(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] of y, the inverse of :meth:`scaled`; not rounded to levels."""
-        return (((y + 1) * self.images.levels - 1) / (2 * (self.images.levels - 1))).clamp(0, 1)
+        return (((x + 1) * self.images.levels - 1) / (2 * (self.images.levels - 1))).clamp(0, 1)
 
     def dequantised(self, images: Tensor, keys: Tensor) -> Tensor:
         """y (B, C, H, W), uniform in the pixel's bin."""
@@ -369,6 +370,15 @@ class Score(Method, Reconstructs, Samples, Likelihood):
             second = self._noise(guess, after)
             x = a_after * (x / a + growth * 0.5 * (first + second))
         return x
+
+    # Denoising
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        first = FIRST_TIME if self.config.sde == "vp" else 0.0
+        return -self.sde.gamma(first + (1 - first) * t.cpu().double())
+
+    def denoise(self, x: Tensor, t: Tensor) -> Tensor:
+        return self._noise(x, -self.log_snr(t).float().to(x.device))
 
     # Likelihood
 
