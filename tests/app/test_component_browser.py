@@ -68,10 +68,13 @@ def maps(browser: Any, address: str, ids: dict[str, str], more: str = "") -> Any
     )
     page.locator(".stage[data-lit]").wait_for()
     sync_api.expect(page.locator(".wait:visible")).to_have_count(0, timeout=60_000)
-    for _ in range(240):  # points have been drawn and have slid to their places
+    before = 0
+    for _ in range(240):  # points have been drawn, if only a few in full colour, and have slid to their places
         page.wait_for_timeout(500)
-        if _colours(page, 0) > 1000:
+        now = _colours(page, 0)
+        if now > 20 and now == before:
             break
+        before = now
     return page
 
 
