@@ -113,6 +113,12 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     levels: int = 256
 
+    def described(self) -> dict[str, Any]:
+        """What ``run.json`` says of the data."""
+        same = ("name", "fingerprint", "size", "channels", "levels", "classes", "factors")
+        counts = {name: len(getattr(self, name)) for name in ("train", "val", "test")}
+        return {name: getattr(self, name) for name in same} | counts
+
     @property
     def factors(self) -> list[str]:
         """Names of the known factors."""

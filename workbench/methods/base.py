@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from workbench.data import keyed
 from workbench.data.augment import View
 from workbench.data.datasets import Dataset
 from workbench.networks.diffusion import Prediction
@@ -138,6 +139,35 @@ class Method(nn.Module, ABC):
         self.compiled = True
         for network in self.children():
             network.compile()
+
+
+class ReadsAtLevels(Method):
+    """A diffusion model, whose features are read at chosen noise levels; ``config.feature_steps`` are its own."""
+
+    config: Any
+
+    @abstractmethod
+    def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
+        """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""
+
+    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
+        noise = self._feature_noise(images, keys)
+        found = [self._read(images, step, noise) for step in self.config.feature_steps]
+        return {
+            layer.space: features
+            for layers in found
+            for layer, features in layers.items()
+            if not layer.name.startswith(("down", "stem"))
+        }
+
+    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
+        step = self.config.feature_steps[0] if level is None else level
+        return self._read(images, step, self._feature_noise(images, None))
+
+    def _feature_noise(self, images: Tensor, keys: Tensor | None) -> Tensor:
+        return keyed.normal(
+            keyed.content_keys(images) if keys is None else keyed.fork(keys, "features"), *images.shape[1:]
+        )
 
 
 class Couples(ABC):

@@ -40,7 +40,7 @@ from workbench.methods.base import (
     ImageSpec,
     Layer,
     Likelihood,
-    Method,
+    ReadsAtLevels,
     Reconstructs,
     Samples,
     Step,
@@ -200,7 +200,7 @@ class Said(NamedTuple):
     fraction: Tensor
 
 
-class DDPM(Method, Reconstructs, Samples, Denoises, Likelihood, Conditional):
+class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Conditional):
     """Network, noise schedule and averaged weights.
 
     Pixels are scaled to [-1, 1]; the likelihood is that of their discrete levels, without dequantisation.
@@ -399,25 +399,6 @@ class DDPM(Method, Reconstructs, Samples, Denoises, Likelihood, Conditional):
         return result
 
     # Features --------------------------------------------------------------------------------------------------------
-
-    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        noise = self._feature_noise(images, keys)
-        found = [self._read(images, step, noise) for step in self.config.feature_steps]
-        return {
-            layer.space: features
-            for layers in found
-            for layer, features in layers.items()
-            if not layer.name.startswith(("down", "stem"))
-        }
-
-    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        step = self.config.feature_steps[0] if level is None else level
-        return self._read(images, step, self._feature_noise(images, None))
-
-    def _feature_noise(self, images: Tensor, keys: Tensor | None) -> Tensor:
-        return keyed.normal(
-            keyed.content_keys(images) if keys is None else keyed.fork(keys, "features"), *images.shape[1:]
-        )
 
     def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
         """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one level."""

@@ -33,7 +33,17 @@ from workbench.config import Range
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, Denoises, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import (
+    Batch,
+    Denoises,
+    ImageSpec,
+    Layer,
+    Likelihood,
+    ReadsAtLevels,
+    Reconstructs,
+    Samples,
+    Step,
+)
 from workbench.networks import diffusion
 from workbench.networks.denoiser import (
     LAYER_STEPS,
@@ -203,7 +213,7 @@ def solve(
     return last[:count].reshape(shape), last[count:]
 
 
-class Score(Method, Reconstructs, Samples, Denoises, Likelihood):
+class Score(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
     """Denoising U-Net, noising process and averaged weights.
 
     Pixels are scaled to y = 2 (k + u) / L - 1 for level k of L: u is uniform in [0, 1) in training and in the
@@ -245,11 +255,11 @@ class Score(Method, Reconstructs, Samples, Denoises, Likelihood):
 
     def scaled(self, images: Tensor) -> Tensor:
         """y (B, C, H, W), the middles of bins of [-1, 1], of images in [0, 1], which may lie between the levels."""
-        return (2 * images * (self.images.levels - 1) + 1) / self.images.levels - 1
+        return diffusion.bin_middles(images, self.images.levels)
 
     def pictures(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] of y, the inverse of :meth:`scaled`; not rounded to levels."""
-        return (((x + 1) * self.images.levels - 1) / (2 * (self.images.levels - 1))).clamp(0, 1)
+        return diffusion.pictures(x, self.images.levels)
 
     def dequantised(self, images: Tensor, keys: Tensor) -> Tensor:
         """y (B, C, H, W), uniform in the pixel's bin."""
@@ -278,25 +288,6 @@ class Score(Method, Reconstructs, Samples, Denoises, Likelihood):
         self.ema.follow(self.denoiser)
 
     # Features
-
-    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        noise = self._feature_noise(images, keys)
-        found = [self._read(images, step, noise) for step in self.config.feature_steps]
-        return {
-            layer.space: features
-            for layers in found
-            for layer, features in layers.items()
-            if not layer.name.startswith("down")
-        }
-
-    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        step = self.config.feature_steps[0] if level is None else level
-        return self._read(images, step, self._feature_noise(images, None))
-
-    def _feature_noise(self, images: Tensor, keys: Tensor | None) -> Tensor:
-        return keyed.normal(
-            keyed.content_keys(images) if keys is None else keyed.fork(keys, "features"), *images.shape[1:]
-        )
 
     def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
         """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""

@@ -25,7 +25,17 @@ from workbench.config import Range
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, Denoises, ImageSpec, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import (
+    Batch,
+    Denoises,
+    ImageSpec,
+    Layer,
+    Likelihood,
+    ReadsAtLevels,
+    Reconstructs,
+    Samples,
+    Step,
+)
 from workbench.networks import diffusion
 from workbench.networks.denoiser import (
     LAYER_STEPS,
@@ -72,7 +82,7 @@ class VDMConfig(DenoiserConfig):
         return {"cpu": presets["cpu"] | cpu, "published": presets["published"] | published}
 
 
-class VDM(Method, Reconstructs, Samples, Denoises, Likelihood):
+class VDM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
     """Denoising U-Net, noise schedule and averaged weights of the U-Net.
 
     Pixels are scaled to x = 2 (k + 1/2) / L - 1 for level k of L, without dequantisation: each level gets a mass.
@@ -112,11 +122,11 @@ class VDM(Method, Reconstructs, Samples, Denoises, Likelihood):
 
     def scaled(self, images: Tensor) -> Tensor:
         """x (B, C, H, W) in (-1, 1) of images in [0, 1], which may lie between the levels."""
-        return (2 * images * (self.images.levels - 1) + 1) / self.images.levels - 1
+        return diffusion.bin_middles(images, self.images.levels)
 
     def pictures(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] of x, the inverse of :meth:`scaled`; not rounded to levels."""
-        return (((x + 1) * self.images.levels - 1) / (2 * (self.images.levels - 1))).clamp(0, 1)
+        return diffusion.pictures(x, self.images.levels)
 
     def ends(self, index: Tensor, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The prior's and the reconstruction's nats (B,) of levels, their values x and noise at t = 0, (B, C, H, W)."""
@@ -153,25 +163,6 @@ class VDM(Method, Reconstructs, Samples, Denoises, Likelihood):
         self.ema.follow(self.denoiser)
 
     # Features
-
-    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        noise = self._feature_noise(images, keys)
-        found = [self._read(images, step, noise) for step in self.config.feature_steps]
-        return {
-            layer.space: features
-            for layers in found
-            for layer, features in layers.items()
-            if not layer.name.startswith("down")
-        }
-
-    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        step = self.config.feature_steps[0] if level is None else level
-        return self._read(images, step, self._feature_noise(images, None))
-
-    def _feature_noise(self, images: Tensor, keys: Tensor | None) -> Tensor:
-        return keyed.normal(
-            keyed.content_keys(images) if keys is None else keyed.fork(keys, "features"), *images.shape[1:]
-        )
 
     def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
         """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""

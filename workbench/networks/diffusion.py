@@ -306,3 +306,13 @@ def level_window(gamma: float, levels: int = 256) -> int:
     The noise of workbench/data/keyed.py is at most 6.7.
     """
     return min(levels - 1, math.ceil((6.7 + 10.7) * levels / 2 * math.exp(0.5 * gamma)))
+
+
+def bin_middles(images: Tensor, levels: int) -> Tensor:
+    """Pixels in [0, 1], which may lie between the levels, as the middles of ``levels`` equal bins of [-1, 1]."""
+    return (2 * images * (levels - 1) + 1) / levels - 1
+
+
+def pictures(x: Tensor, levels: int) -> Tensor:
+    """The inverse of :func:`bin_middles`, kept in [0, 1]; not rounded to levels."""
+    return (((x + 1) * levels - 1) / (2 * (levels - 1))).clamp(0, 1)
