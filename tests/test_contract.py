@@ -132,6 +132,7 @@ def test_a_step_trains_everything_trainable(name: str, images: ImageSpec) -> Non
 VARIANTS: list[dict[str, Any]] = [
     {"backbone": "resnet18"},
     {"backbone": "resnet50"},
+    {"backbone": "conv", "conv_width": 8},
     {"backbone": "vit_tiny"},
     {"stem": "conv"},
     {"token": "mean"},
@@ -223,7 +224,14 @@ def test_layers_belong_to_the_image_alone_and_hold_the_features(name: str, image
 
 
 @pytest.mark.parametrize(
-    "changes", [{"backbone": "resnet18"}, {"stem": "conv", "depth": 3}, {"token": "mean", "depth": 2}], ids=str
+    "changes",
+    [
+        {"backbone": "resnet18"},
+        {"backbone": "conv", "conv_width": 8},
+        {"stem": "conv", "depth": 3},
+        {"token": "mean", "depth": 2},
+    ],
+    ids=str,
 )
 def test_layers_of_other_backbones_of_mocov3(changes: dict[str, Any]) -> None:
     check_layers(build("mocov3", IMAGES[0], **changes)[0], pictures(IMAGES[0]))

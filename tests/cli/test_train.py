@@ -54,6 +54,20 @@ def test_flags_of_every_kind(started: list[dict[str, Any]]) -> None:
     assert started[0]["dry_run"] is True
 
 
+def test_a_list_follows_one_flag_or_comes_with_several(started: list[dict[str, Any]]) -> None:
+    for words in (["--widths", "32", "64"], ["--widths", "32", "--widths", "64"]):
+        assert main(["train", "ddpm", *words, "--epochs", "3"]) == 0
+    assert [call["settings"] for call in started] == [{"widths": [32, 64], "epochs": 3}] * 2
+
+
+@pytest.mark.parametrize("method", ["ddpm", "vdm", "score"])
+def test_a_size_that_the_unet_cannot_halve_is_one_sentence(method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--data digits --data.image-size 9 --widths 32 64 --dry-run --device cpu"
+    assert main(["train", method, *words.split()]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: A U-Net of 2 resolutions cannot halve images of 9 px") and told.count("\n") == 1
+
+
 def test_a_flag_that_equals_the_default_still_counts_as_given(started: list[dict[str, Any]]) -> None:
     default = load_method("mocov3")[1]().epochs
     assert main(["train", "mocov3", "--epochs", str(default)]) == 0

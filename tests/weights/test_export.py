@@ -183,6 +183,8 @@ def test_what_cannot_be_exported(
     assert "only the ViTs and ResNets" in refused(capsys, vae, tmp_path / "out.onnx", "--format", "onnx")
     bn = trained("mocov3", SMALL | HEADS | {"stem": "patch", "mlp_norm": "batch"}, tmp_path / "runs")
     assert "--format onnx exports any encoder" in refused(capsys, bn, tmp_path / "out")
+    conv = trained("mocov3", HEADS | {"backbone": "conv", "conv_width": 8}, tmp_path / "runs")
+    assert "timm has no encoder like the small convolutions" in refused(capsys, conv, tmp_path / "out")
     assert "must end in .onnx" in refused(capsys, bn, tmp_path / "out", "--format", "onnx")
     assert "is there already" in refused(capsys, bn, tmp_path / "runs")
     (tmp_path / "file.onnx").touch()

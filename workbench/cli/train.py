@@ -95,7 +95,7 @@ def method_app(method: str) -> App:
 
         training.start(method, settings, where=where, dry_run=dry_run)
 
-    plain = Parameter(negative_iterable=())  # no flags for empty lists
+    plain = Parameter(negative_iterable=(), consume_multiple=True)  # no flags for empty lists, lists after one flag
     app = App(name=method, config=note_flags, default_parameter=plain, help_epilogue=EPILOGUE)
     app.default(run)
     return app

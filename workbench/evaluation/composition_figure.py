@@ -1,16 +1,15 @@
 """The figure of a study of augmentations: a heat map as SVG, from what ``composition.json`` holds."""
 
 from collections.abc import Mapping
-from html import escape
 from textwrap import wrap
 from typing import Any
 
+from workbench.evaluation import svg
 from workbench.evaluation.viridis import viridis
 
 WIDTH, HEIGHT = 82, 52  # of a cell in pixels
 LEFT, TOP, GAP = 118, 96, 10
 NARROWEST = 640
-STYLE = "font-family: system-ui, sans-serif; font-variant-numeric: tabular-nums"
 
 
 def heat_map(record: Mapping[str, Any]) -> str:
@@ -26,8 +25,8 @@ def heat_map(record: Mapping[str, Any]) -> str:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     parts = []
     for y, first in enumerate(names):
-        parts.append(_text(LEFT - 12, _top(y) + HEIGHT / 2 + 5, first, anchor="end"))
-        parts.append(_text(_left(y) + WIDTH / 2, TOP - 12, first))
+        parts.append(svg.text(LEFT - 12, _top(y) + HEIGHT / 2 + 5, first, anchor="end"))
+        parts.append(svg.text(_left(y) + WIDTH / 2, TOP - 12, first))
         for x, second in enumerate(names):
             if (row := cells.get((first, second))) is not None:
                 parts.append(_cell(_left(x), _top(y), row, low, high))
@@ -37,25 +36,20 @@ def heat_map(record: Mapping[str, Any]) -> str:
     for row in record["means"]:
         x, y = (last, names.index(row["first"])) if "first" in row else (names.index(row["second"]), last)
         parts.append(_cell(_left(x) + GAP * (x == last), _top(y) + GAP * (y == last), row, low, high))
-    parts.append(_text(_left(last) + GAP + WIDTH / 2, TOP - 12, "mean"))
-    parts.append(_text(LEFT - 12, _top(last) + GAP + HEIGHT / 2 + 5, "mean", anchor="end"))
+    parts.append(svg.text(_left(last) + GAP + WIDTH / 2, TOP - 12, "mean"))
+    parts.append(svg.text(LEFT - 12, _top(last) + GAP + HEIGHT / 2 + 5, "mean", anchor="end"))
     middle = LEFT + WIDTH * last / 2
-    parts.append(_text(middle, TOP - 36, "second transformation", size=13, colour="#666"))
+    parts.append(svg.text(middle, TOP - 36, "second transformation", size=13, colour="#666"))
     across = f'transform="rotate(-90 20 {TOP + HEIGHT * last / 2})"'
-    parts.append(_text(20, TOP + HEIGHT * last / 2, "first transformation", size=13, colour="#666", more=across))
+    parts.append(svg.text(20, TOP + HEIGHT * last / 2, "first transformation", size=13, colour="#666", more=across))
     title = f"Linear probe of {record['method']} on {record['data']}, top-1 %, by the transformations of one view"
-    parts.append(_text(20, 30, title, anchor="start", size=16))
+    parts.append(svg.text(20, 30, title, anchor="start", size=16))
     width = max(_left(last + 1) + GAP + 24, NARROWEST)
     y = _top(last + 1) + GAP + 30
     for line in _notes(record, (width - 40) // 6):
-        parts.append(_text(20, y, line, anchor="start", size=12, colour="#444"))
+        parts.append(svg.text(20, y, line, anchor="start", size=12, colour="#444"))
         y += 18
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" height="{y}" '
-        f'style="{STYLE}">\n<title>{escape(title)}</title>\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
-    )
+    return svg.document(width, y, title, parts)
 
 
 def _left(x: int) -> int:
@@ -85,12 +79,5 @@ def _cell(x: float, y: float, row: Mapping[str, Any], low: float, high: float) -
     ink = "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "#fff"
     box = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="{fill}"/>'
     interval = f"{row['low']:.1f} to {row['high']:.1f}"
-    value = _text(x + WIDTH / 2, y + 24, f"{row['value']:.1f}", size=16, colour=ink)
-    return box + value + _text(x + WIDTH / 2, y + 41, interval, size=10, colour=ink)
-
-
-def _text(
-    x: float, y: float, text: str, *, anchor: str = "middle", size: int = 14, colour: str = "#111", more: str = ""
-) -> str:
-    place = f'x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}" fill="{colour}" {more}'.rstrip()
-    return f"<text {place}>{escape(text)}</text>"
+    value = svg.text(x + WIDTH / 2, y + 24, f"{row['value']:.1f}", size=16, colour=ink)
+    return box + value + svg.text(x + WIDTH / 2, y + 41, interval, size=10, colour=ink)

@@ -181,7 +181,7 @@ class Sweep:
     def _job(self, name: str, seed: int) -> Job:
         config, run = replace(self.configs[name], seed=seed), self.runs.get((name, seed))
         steps = cells.steps_of(config, self.datasets[name])
-        measures, target = self.recipe.measures, self.recipe.transfer_to
+        measures, target = self.recipe.measures + self.recipe.tables, self.recipe.transfer_to
         return Job(name, seed, self.methods[name], config, steps, run.path if run else None, measures, target)
 
     def _find(self) -> dict[tuple[str, int], Run]:

@@ -1,11 +1,10 @@
 """The figure of a sweep as SVG, from what ``sweep.json`` holds: a row per cell, beside it what was published."""
 
-import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from textwrap import wrap
 from typing import Any
 
+from workbench.evaluation import svg
 from workbench.evaluation.viridis import viridis
 
 ROW, TOP, PANEL, GAP, RIGHT = 30, 118, 300, 46, 30  # px; TOP is below headings of three lines
@@ -19,7 +18,6 @@ TITLES = {"linear": "linear probe", "knn": "kNN", "finetune": "fine-tuned", "tra
     "transfer_finetune": "transfer, fine-tuned"
 }
 OVER_IMAGES = "; 95 % bootstrap interval over test images"  # in protocols; here it is said of all at once
-STYLE = "font-family: system-ui, sans-serif; font-variant-numeric: tabular-nums"
 
 
 def figure(record: Mapping[str, Any]) -> str:
@@ -35,14 +33,14 @@ def figure(record: Mapping[str, Any]) -> str:
     top = TOP + LINE * max(0, *(len(heading) - 3 for heading in headings))
     left = 34 + 7.8 * max(map(len, names))  # of the best cell, which is bold
     bottom = top + ROW * len(names)
-    parts = [_text(20, 30, record["title"], anchor="start", size=17)]
+    parts = [svg.text(20, 30, record["title"], anchor="start", size=17)]
     for index, lines in enumerate(headings):
         parts += _lines(left + index * (PANEL + GAP), 54, lines)
     for index, name in enumerate(names):
         y = top + ROW * (index + 0.5)
         parts.append(f'<line x1="{left}" x2="{left + PANEL}" y1="{y}" y2="{y}" stroke="#eee"/>')
         weight = ' font-weight="600"' if name == record["best"] else ""
-        parts.append(_text(left - 12, y + 5, name, anchor="end", more=weight))
+        parts.append(svg.text(left - 12, y + 5, name, anchor="end", more=weight))
     parts += _ours(record, names, left, top)
     for index, block in enumerate(record["published"], start=1):
         parts += _published(block, names, left + index * (PANEL + GAP), top)
@@ -53,28 +51,23 @@ def figure(record: Mapping[str, Any]) -> str:
         y += max(CURVE_HEIGHT, LEGEND_ROW * len(cells)) + 80
         width = max(width, CURVE_LEFT + CURVE_WIDTH + 32 + 6.4 * max(map(len, cells)) + RIGHT)
     for line in _notes(record, int((width - 40) / 6.1)):
-        parts.append(_text(20, y, line, anchor="start", size=12, colour="#444"))
+        parts.append(svg.text(20, y, line, anchor="start", size=12, colour="#444"))
         y += 18
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {y:g}" width="{width:g}" height="{y:g}" '
-        f'style="{STYLE}">\n<title>{escape(record["title"])}</title>\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
-    )
+    return svg.document(width, y, record["title"], parts)
 
 
 def _ours(record: Mapping[str, Any], names: Sequence[str], left: float, top: float) -> list[str]:
     means, bottom = record["means"], top + ROW * len(names)
     bounds = [row[key] for row in means for key in ("value", "low", "high") if row[key] is not None]
-    low, high, ticks = _scale(bounds)
-    parts = _axis(left, bottom, low, high, ticks)
-    offset, x = dict(zip(record["measures"], _spread(len(record["measures"])), strict=True)), left
+    low, high, ticks = svg.scale(bounds, NARROWEST)
+    parts = svg.axis(left, bottom, PANEL, low, high, ticks)
+    offset, x = dict(zip(record["measures"], svg.spread(len(record["measures"])), strict=True)), left
     for measure in record["measures"]:
         parts.append(f'<circle cx="{x + 5}" cy="{top - 14}" r="4.5" fill="{COLOURS[measure]}"/>')
-        parts.append(_text(x + 14, top - 10, TITLES[measure], anchor="start", size=12))
+        parts.append(svg.text(x + 14, top - 10, TITLES[measure], anchor="start", size=12))
         x += 30 + 6.4 * len(TITLES[measure])
     for row in means:
-        colour, x = COLOURS[row["measure"]], _at(row["value"], low, high, left)
+        colour, x = COLOURS[row["measure"]], svg.at(row["value"], low, high, left, PANEL)
         if row["cell"] is None:
             parts.append(
                 f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" stroke="{colour}" stroke-dasharray="4 3"/>'
@@ -82,38 +75,32 @@ def _ours(record: Mapping[str, Any], names: Sequence[str], left: float, top: flo
             continue
         y = top + ROW * (names.index(row["cell"]) + 0.5) + offset[row["measure"]]
         own = row["model"] == "run"
-        if own and row["low"] is not None and row["high"] is not None:
-            ends = (_at(row[key], low, high, left) for key in ("low", "high"))
-            parts.append(
-                '<line x1="{:.1f}" x2="{:.1f}" '.format(*ends)
-                + f'y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
-            )
-        tip = escape(f"{row['cell']}, {row['model']}, {TITLES[row['measure']]}: {row['value']:.1f} %")
-        fill = colour if own else "#fff"
-        parts.append(
-            f'<circle cx="{x:.1f}" cy="{y}" r="{4.5 if own else 3.5}" fill="{fill}" stroke="{colour}">'
-            f"<title>{tip}</title></circle>"
-        )
+        known = own and row["low"] is not None and row["high"] is not None
+        ends = [svg.at(row[key], low, high, left, PANEL) for key in ("low", "high")] if known else []
+        tip = f"{row['cell']}, {row['model']}, {TITLES[row['measure']]}: {row['value']:.1f} %"
+        parts += svg.dot(x, y, colour, tip, filled=own, ends=ends)
     return parts
 
 
 def _published(block: Mapping[str, Any], names: Sequence[str], left: float, top: float) -> list[str]:
     values = block["values"]
-    low, high, ticks = _scale(list(values.values()))
-    parts = _axis(left, top + ROW * len(names), low, high, ticks)
+    low, high, ticks = svg.scale(list(values.values()), NARROWEST)
+    parts = svg.axis(left, top + ROW * len(names), PANEL, low, high, ticks)
     for name, value in values.items():
-        x, y = _at(value, low, high, left), top + ROW * (names.index(name) + 0.5)
+        x, y = svg.at(value, low, high, left, PANEL), top + ROW * (names.index(name) + 0.5)
         parts.append(f'<line x1="{left}" x2="{left + PANEL}" y1="{y}" y2="{y}" stroke="#eee"/>')
         parts.append(f'<rect x="{x - 4:.1f}" y="{y - 4}" width="8" height="8" fill="#555"/>')
         end = x > left + PANEL - 44
-        parts.append(_text(x - 9 if end else x + 9, y + 4.5, f"{value:.1f}", anchor="end" if end else "start", size=12))
+        parts.append(
+            svg.text(x - 9 if end else x + 9, y + 4.5, f"{value:.1f}", anchor="end" if end else "start", size=12)
+        )
     return parts
 
 
 def _curves(curves: Sequence[Mapping[str, Any]], cells: Sequence[str], top: float) -> list[str]:
     """kNN on validation images over the epochs: the mean over seeds, each seed thin behind it."""
     left, width = CURVE_LEFT, CURVE_WIDTH
-    low, high, ticks = _scale([value for curve in curves for value in curve["knn"]])
+    low, high, ticks = svg.scale([value for curve in curves for value in curve["knn"]], NARROWEST)
     last = max(curve["epoch"][-1] for curve in curves)
 
     def line(epochs: Sequence[float], values: Sequence[float], colour: str, more: str) -> str:
@@ -124,14 +111,16 @@ def _curves(curves: Sequence[Mapping[str, Any]], cells: Sequence[str], top: floa
         return f'<polyline points="{points}" fill="none" stroke="{colour}" {more}/>'
 
     parts = [
-        _text(left, top - 12, "kNN on validation images while training, top-1 %, by epoch", anchor="start", size=13)
+        svg.text(left, top - 12, "kNN on validation images while training, top-1 %, by epoch", anchor="start", size=13)
     ]
     for tick in ticks:
         y = top + CURVE_HEIGHT * (1 - (tick - low) / (high - low))
         parts.append(f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#eee"/>')
-        parts.append(_text(left - 8, y + 4, f"{tick:g}", anchor="end", size=11, colour="#666"))
+        parts.append(svg.text(left - 8, y + 4, f"{tick:g}", anchor="end", size=11, colour="#666"))
     for share in (0.0, 0.5, 1.0):
-        parts.append(_text(left + width * share, top + CURVE_HEIGHT + 18, f"{last * share:g}", size=11, colour="#666"))
+        parts.append(
+            svg.text(left + width * share, top + CURVE_HEIGHT + 18, f"{last * share:g}", size=11, colour="#666")
+        )
     for index, cell in enumerate(cells):
         own, colour = [c for c in curves if c["cell"] == cell], viridis(0.9 * index / max(len(cells) - 1, 1))
         if not own:
@@ -143,29 +132,7 @@ def _curves(curves: Sequence[Mapping[str, Any]], cells: Sequence[str], top: floa
         parts.append(line(own[0]["epoch"][:length], mean, colour, 'stroke-width="2"'))
         y = top + 14 + LEGEND_ROW * index
         parts.append(f'<rect x="{left + width + 14}" y="{y - 8}" width="12" height="4" fill="{colour}"/>')
-        parts.append(_text(left + width + 32, y - 1, cell, anchor="start", size=12))
-    return parts
-
-
-def _scale(values: Sequence[float]) -> tuple[float, float, list[float]]:
-    """Ends of an axis around values, and its ticks at round numbers."""
-    if not values:
-        return 0.0, 100.0, [0.0, 50.0, 100.0]
-    beyond = max(0.0, (NARROWEST - max(values) + min(values)) / 2)
-    values = [min(values) - beyond, max(values) + beyond]
-    rough = (values[1] - values[0]) / 4
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
-    first, last = math.floor(min(values) / step), math.ceil(max(values) / step)
-    return first * step, last * step, [step * index for index in range(first, last + 1)]
-
-
-def _axis(left: float, bottom: float, low: float, high: float, ticks: Sequence[float]) -> list[str]:
-    parts = [f'<line x1="{left}" x2="{left + PANEL}" y1="{bottom}" y2="{bottom}" stroke="#999"/>']
-    for tick in ticks:
-        x = _at(tick, low, high, left)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 5}" stroke="#999"/>')
-        parts.append(_text(x, bottom + 19, f"{tick:g}", size=11, colour="#666"))
+        parts.append(svg.text(left + width + 32, y - 1, cell, anchor="start", size=12))
     return parts
 
 
@@ -183,18 +150,9 @@ def _heading(block: Mapping[str, Any]) -> list[str]:
 
 def _lines(left: float, top: float, lines: Sequence[str]) -> list[str]:
     return [
-        _text(left, top + LINE * index, line, anchor="start", size=12, colour="#444")
+        svg.text(left, top + LINE * index, line, anchor="start", size=12, colour="#444")
         for index, line in enumerate(lines)
     ]
-
-
-def _at(value: float, low: float, high: float, left: float) -> float:
-    return left + PANEL * (value - low) / (high - low)
-
-
-def _spread(n: int) -> list[float]:
-    """Vertical distances from the middle of a row at which ``n`` marks do not hide one another."""
-    return [(index - (n - 1) / 2) * 11 for index in range(n)] if n < 3 else [(i - (n - 1) / 2) * 7 for i in range(n)]
 
 
 def _notes(record: Mapping[str, Any], columns: int) -> list[str]:
@@ -208,10 +166,3 @@ def _notes(record: Mapping[str, Any], columns: int) -> list[str]:
     told = [f"{TITLES[m]}, n = {record['n'][m]:,}: {text}" for m, text in record["protocols"].items() if text]
     told = [text.replace(OVER_IMAGES, "") for text in told]
     return [line for sentence in (said, *told) for line in wrap(sentence, columns)]
-
-
-def _text(
-    x: float, y: float, text: str, *, anchor: str = "middle", size: int = 14, colour: str = "#111", more: str = ""
-) -> str:
-    place = f'x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}" fill="{colour}" {more}'.rstrip()
-    return f"<text {place}>{escape(text)}</text>"

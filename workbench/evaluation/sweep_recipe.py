@@ -7,7 +7,8 @@ base: _scales.yaml                          a file beside it: settings by scale
 settings: {predictor: true}                 on top of these, at every scale
 axes: {momentum: [0.9, 0.99]}               a cell for each combination of values; or, in their place,
 cells: {with BN: {}, without: {head_norm: false}}                 cells by name
-measures: [finetune]                        beside kNN and linear probe
+measures: [finetune]                        beside kNN and linear probe; layers, factors, reconstruction, decoder and
+                                            likelihood have tables of their own
 scales:                                     each may have settings, axes or cells, and transfer_to of its own
   tiny: {axes: {momentum: [0.9, 0.99, 0.999]}}
 published:                                  what to print beside it, by the name of a cell (`momentum 0.99`)
@@ -18,11 +19,14 @@ in the file (YAML reads 8e-3 as text and 0.008 as a number): below 0.001 it is `
 `4096`. Names under `published` and after `--only` mean a cell if they differ from its name in the writing of numbers
 alone, so `optim.lr 1.0e-4` and `optim.lr 0.0001` are `optim.lr 1e-4`. A published name that means no cell has a row of
 its own in the figure.
+
+Where cells cross two factors, each may say so, `labels: {objective: VAE, trunk: ViT}`; the sweep then shares the
+variance of all numbers among the two.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -34,6 +38,13 @@ from workbench.methods import METHODS, load_method
 
 Figure = Literal["table", "curve"]
 MEASURES = ("knn", "linear", "finetune")
+TABLES = (
+    "layers",
+    "factors",
+    "reconstruction",
+    "decoder",
+    "likelihood",
+)  # measures that are not one top-1 of one space
 TRANSFERS = ("transfer", "transfer_finetune")  # measured where a scale says transfer_to
 KEYS = ("title", "method", "figure", "base", "settings", "axes", "cells", "measures", "scales", "published")
 SCALE_KEYS = ("settings", "axes", "cells", "transfer_to")
@@ -45,11 +56,18 @@ ROOT = Path(__file__).resolve().parents[2] / "recipes"
 
 @dataclass(frozen=True)
 class Cell:
-    """One training setting: its name in table and figure, its method, and all settings that are given."""
+    """One training setting.
+
+    Attributes:
+        name: in table and figure.
+        settings: all that are given.
+        labels: its levels of two crossed factors by their names, or nothing.
+    """
 
     name: str
     method: str
     settings: dict[str, Any]
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,7 @@ class Recipe:
         name: of the file.
         where: the file.
         measures: evaluations whose top-1 is told, ``knn`` and ``linear`` first.
+        tables: evaluations that have tables of their own.
         transfer_to: the data set on which features are probed and the network is fine-tuned, too.
     """
 
@@ -80,6 +99,7 @@ class Recipe:
     scale: str
     cells: tuple[Cell, ...]
     measures: tuple[str, ...]
+    tables: tuple[str, ...]
     transfer_to: str | None
     published: tuple[Published, ...]
 
@@ -131,11 +151,12 @@ def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -
     replace_flat(load_method(method)[1](), settings, where)
     varied = own if {"axes", "cells"} & own.keys() else content
     cells = tuple(_cell(name, changed, method, settings, where) for name, changed in _varied(varied, where).items())
+    _check_labels(cells, where)
     names = [cell.name for cell in cells]
     measures = content.get("measures") or []
     for measure in measures if isinstance(measures, list) else [measures]:
-        if measure not in MEASURES:
-            raise unknown("measure", str(measure), MEASURES, where)
+        if measure not in MEASURES + TABLES:
+            raise unknown("measure", str(measure), MEASURES + TABLES, where)
     target = own.get("transfer_to")
     return Recipe(
         path.stem,
@@ -146,6 +167,7 @@ def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -
         scale,
         cells,
         tuple(name for name in MEASURES if name in ("knn", "linear", *measures)) + (TRANSFERS if target else ()),
+        tuple(name for name in TABLES if name in measures),
         None if target is None else str(target),
         _published(content.get("published") or [], names, where),
     )
@@ -205,13 +227,31 @@ def _cell(name: str, changed: dict[str, Any], method: str, common: dict[str, Any
     own = str(changed.pop("method", method))
     if own not in METHODS:
         raise unknown("method", own, METHODS, where)
+    labels = {key: str(changed.pop(key)) for key in list(changed) if key.startswith("labels.")}
     defaults = load_method(own)[1]()
     if own != method:
         common = {key: value for key, value in common.items() if key in flatten(defaults)}
     for key in (key for key in OWN if key in changed):
         raise WorkbenchError(f'The key "{key}" in {where} is what the sweep decides itself; leave it out.')
     replace_flat(defaults, common | changed, where)
-    return Cell(name, own, common | changed)
+    return Cell(name, own, common | changed, {key.removeprefix("labels."): label for key, label in labels.items()})
+
+
+def _check_labels(cells: tuple[Cell, ...], where: str) -> None:
+    """Raise a WorkbenchError where cells are labelled, but do not cross two factors."""
+    labels = [cell.labels for cell in cells]
+    if not any(labels):
+        return
+    names = list(labels[0])
+    if len(names) != 2 or any(list(own) != names for own in labels):
+        raise WorkbenchError(f'All cells in {where} need "labels" of the same two names in one order, or none.')
+    levels = [list(dict.fromkeys(own[name] for own in labels)) for name in names]
+    found = [tuple(own.values()) for own in labels]
+    if min(map(len, levels)) < 2 or sorted(found) != sorted(product(*levels)):
+        raise WorkbenchError(
+            f'The "labels" in {where} must combine at least two values of {names[0]} with at least two of {names[1]}, '
+            "each combination once."
+        )
 
 
 def _published(blocks: Any, names: list[str], where: str) -> tuple[Published, ...]:

@@ -6,17 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.datasets import Dataset
+from workbench.evaluation import sweep_tables, tables_figure
 from workbench.evaluation.comparison import cost_text, is_number, mapping_of, of_seeds
 from workbench.evaluation.groups import over_seeds
 from workbench.evaluation.sweep_figure import OVER_IMAGES, TITLES, figure
 from workbench.evaluation.sweep_recipe import Recipe
+from workbench.evaluation.sweep_tables import line
 from workbench.files import plain, replacing, write_json
 from workbench.run import Run, now
 from workbench.training.progress import duration
 
 Row = dict[str, Any]
 COSTS = ("parameters", "flops_per_image", "seconds")
-COLUMNS = ("model", "cell", "seed", "measure", "value", "low", "high", "validation", "interval", "space", "run", *COSTS)
+COLUMNS = (
+    "model",
+    "cell",
+    "seed",
+    "measure",
+    "quantity",
+    "value",
+    "low",
+    "high",
+    "validation",
+    "interval",
+    "space",
+    "run",
+    *COSTS,
+)
 
 
 def record(
@@ -43,6 +59,10 @@ def record(
     ]
     evaluations = {name: runs[done[0]].evaluation(name) for name in measures} if done else {}
     means = _means(rows, order, measures)
+    tables = sweep_tables.tables(recipe.tables, {key: runs[key] for key in done})
+    labels = {cell.name: cell.labels for cell in recipe.cells if cell.labels}
+    every = [row | {"quantity": row["measure"]} for row in rows]
+    every += [row for table in tables.values() for row in table["rows"]]
     return {
         "name": recipe.name,
         "created": now(),
@@ -60,6 +80,8 @@ def record(
         "cells": [{"cell": cell.name, "method": cell.method, "settings": settings[cell.name]} for cell in recipe.cells],
         "rows": rows,
         "means": means,
+        "tables": tables,
+        "shares": sweep_tables.shares(labels, every),
         "costs": [_cost(runs[key], *key) for key in done],
         "best": _best(means),
         "curves": [curve for key in done if (curve := _curve(runs[key], *key))["knn"]],
@@ -71,7 +93,8 @@ def record(
 
 
 def write(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write ``sweep.json``, ``sweep.csv``, ``sweep.md`` and ``sweep.svg``."""
+    """Write ``sweep.json``, ``sweep.csv``, ``sweep.md`` and ``sweep.svg``, and where there are tables and shares,
+    ``sweep-tables.svg`` and ``sweep-shares.svg``."""
     content = plain(content)
     costs = {(row["cell"], row["seed"]): {key: row[key] for key in COSTS} for row in content["costs"]}
     costs |= {(name, "mean"): row for name, row in mean_costs(content).items()}
@@ -81,12 +104,22 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
         lines.writeheader()
         rows = [row | {"interval": "images"} for row in content["rows"]]
         rows += [row | {"seed": "mean"} for row in content["means"]]
+        for table in content["tables"].values():
+            rows += [row | {"interval": "images"} for row in table["rows"]]
+            rows += [row | {"seed": "mean"} for row in table["means"]]
         for row in rows:
             lines.writerow(row | (costs.get((row["cell"], row["seed"]), {}) if row["model"] == "run" else {}))
     with replacing(folder / "sweep.md", "w") as file:
         file.write(markdown(content))
     with replacing(folder / "sweep.svg", "w") as file:
         file.write(figure(content))
+    for wanted, name, draw in (
+        (any(table["means"] for table in content["tables"].values()), "sweep-tables.svg", tables_figure.panels),
+        (content["shares"], "sweep-shares.svg", tables_figure.shares),
+    ):
+        if wanted:
+            with replacing(folder / name, "w") as file:
+                file.write(draw(content))
 
 
 def markdown(content: Mapping[str, Any]) -> str:
@@ -108,19 +141,19 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
         _told(content),
         "",
-        _line(["top-1 %", *heads]),
-        _line(["---"] * (1 + len(heads))),
+        line(["top-1 %", *heads]),
+        line(["---"] * (1 + len(heads))),
     ]
     for name in names:
         values = [interval(means.get((name, k, m)), seeds) for m, k in kinds]
         values += [f"{block['values'][name]:.1f}" if name in block["values"] else "" for block in blocks.values()]
         values += [_cost_text(key, costs.get(name, {}).get(key)) for key in COSTS] if costs else []
         bold = f"**{name}**" if name == content["best"] else name
-        lines.append(_line([bold, *(value or "-" for value in values)]))
+        lines.append(line([bold, *(value or "-" for value in values)]))
     if any(key[1] == "pixels" for key in means):
         values = [interval(means.get((None, "pixels", m))) if k == "run" else "" for m, k in kinds]
-        lines.append(_line(["pixels", *values, *[""] * (len(heads) - len(values))]))
-    lines += ["", *notes(content)]
+        lines.append(line(["pixels", *values, *[""] * (len(heads) - len(values))]))
+    lines += ["", *notes(content), *sweep_tables.markdown(content)]
     return "\n".join(lines) + "\n"
 
 
@@ -245,7 +278,3 @@ def _has(means: Mapping[tuple[Any, ...], Row], measure: str, kind: str) -> bool:
 def _told(content: Mapping[str, Any]) -> str:
     methods = ", ".join(dict.fromkeys(cell["method"] for cell in content["cells"]))
     return f"Scale {content['scale']}: {methods} on {content['data']}, {content['train']:,} training images."
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -68,6 +68,7 @@ class MoCoV3Config(EncoderOptions, TwoViewConfig):
                 "width": 128,
                 "depth": 3,
                 "heads": 4,
+                "conv_width": 16,
                 "stem": "conv" if size >= 32 else "patch",
                 "hidden": 512,
                 "out_dim": 128,
@@ -118,10 +119,10 @@ def momentum_schedule(start: float, progress: float) -> float:
 class MoCoV3(Method, Couples):
     """Query encoder, projector and predictor, and the momentum copies of the first two.
 
-    Features: for a ViT ``class_token`` and ``pooled_patches`` (B, width), for a ResNet ``pooled`` (B, 512 or 2048);
-    for both ``projector`` (B, out_dim). All layers are these and, before them, the pooled patches of the stem, class
-    token and pooled patches of each block (the last one read after the final norm, as above), or a ResNet's stem and
-    stages, pooled.
+    Features: for a ViT ``class_token`` and ``pooled_patches`` (B, width), for a ResNet ``pooled`` (B, 512 or 2048),
+    for convolutions ``embedding`` (B, 4 conv_width); for all ``projector`` (B, out_dim). All layers are these and,
+    before them, the pooled patches of the stem, class token and pooled patches of each block (the last one read after
+    the final norm, as above), or a ResNet's stem and stages, pooled, or the stages of convolutions.
     """
 
     def __init__(self, config: MoCoV3Config, images: ImageSpec) -> None:

@@ -62,6 +62,7 @@ class SupervisedConfig(EncoderOptions, TrainConfig):
                 "width": 128,
                 "depth": 3,
                 "heads": 4,
+                "conv_width": 16,
                 "stem": "conv" if size >= 32 else "patch",
                 "crop_min": 0.2,
                 "epochs": 20,

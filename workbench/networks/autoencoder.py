@@ -17,14 +17,14 @@ def _sides(size: int) -> list[int]:
     return sides
 
 
-def checked_width(width: int) -> int:
-    """The width, if the groups of the residual blocks' norms divide it.
+def checked_width(width: int, flag: str = "--width") -> int:
+    """The width that a flag has set, if the groups of the residual blocks' norms divide it.
 
     Raises:
         WorkbenchError: they do not.
     """
     if width % GROUPS:
-        raise WorkbenchError(f"--width {width} must be a multiple of {GROUPS}, the number of groups in its layers.")
+        raise WorkbenchError(f"{flag} {width} must be a multiple of {GROUPS}, the number of groups in its layers.")
     return width
 
 
@@ -47,11 +47,11 @@ class Residual(nn.Module):
 
 
 class ConvEncoder(nn.Sequential):
-    """Images (B, channels, size, size) -> (B, outputs)."""
+    """Images (B, channels, size, size) -> (B, outputs); ``flag`` has set the width, in the words of an error."""
 
-    def __init__(self, channels: int, size: int, width: int, outputs: int) -> None:
+    def __init__(self, channels: int, size: int, width: int, outputs: int, flag: str = "--width") -> None:
         *larger, side = _sides(size)
-        layers: list[nn.Module] = [nn.Conv2d(channels, checked_width(width), 3, padding=1)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, checked_width(width, flag), 3, padding=1)]
         current = width
         for _ in larger:
             wider = min(current * 2, width * 4)

@@ -1,4 +1,5 @@
-"""The encoders that methods of recognition share, a ViT or a ResNet: their options, and where features are read."""
+"""The encoders that methods of recognition share, a ViT, a ResNet or the VAE's convolutions: their options, and where
+features are read."""
 
 import warnings
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.config import Range
+from workbench.networks.autoencoder import ConvEncoder
 from workbench.networks.resnet import resnet
 from workbench.networks.vit import SIZES, MLPNorm, Position, Stem, Token, ViT, vit
 
@@ -16,10 +18,10 @@ from workbench.networks.vit import SIZES, MLPNorm, Position, Stem, Token, ViT, v
 class EncoderOptions:
     """What an encoder is; a method's configuration extends it, so that these are its options too."""
 
-    backbone: Literal["vit", "vit_tiny", "vit_small", "vit_base", "vit_large", "vit_huge", "resnet18", "resnet50"] = (
-        "vit"
-    )
-    """Encoder; vit is one of the width, depth and heads below."""
+    backbone: Literal[
+        "vit", "vit_tiny", "vit_small", "vit_base", "vit_large", "vit_huge", "resnet18", "resnet50", "conv"
+    ] = "vit"
+    """Encoder; vit is one of the width, depth and heads below, conv the small one that vae trains."""
     patch: Annotated[int, Range(1)] = 4
     """Side of a ViT's patch in pixels."""
     width: Annotated[int, Range(1)] = 192
@@ -38,6 +40,9 @@ class EncoderOptions:
     """What a ViT's image vector is: the class token, or the mean of the patches."""
     mlp_norm: MLPNorm = "layer"
     """Norm in a ViT's MLP blocks; with batch it is the paper's ViT-BN."""
+    conv_width: Annotated[int, Range(1)] = 64
+    """Channels of conv's first convolution, a multiple of 8; deeper ones, and its output, have up to four times as
+    many."""
 
     @property
     def is_vit(self) -> bool:
@@ -51,11 +56,15 @@ class EncoderOptions:
     @property
     def default_feature(self) -> str:
         """The space of :func:`features` that is the network's own output."""
+        if self.backbone == "conv":
+            return "embedding"
         return "pooled" if not self.is_vit else "class_token" if self.token == "class" else "pooled_patches"
 
     @property
     def ends(self) -> tuple[str, str]:
         """Names of the first and the last part of the network that are trained."""
+        if self.backbone == "conv":
+            return "0", "-1"
         if not self.is_vit:
             return "conv1", "layer4"
         frozen = self.stem == "patch" and self.frozen_patch
@@ -77,6 +86,9 @@ def encoder(options: EncoderOptions, channels: int, size: int) -> tuple[nn.Modul
     Raises:
         WorkbenchError: sizes that do not fit.
     """
+    if options.backbone == "conv":
+        outputs = 4 * options.conv_width
+        return ConvEncoder(channels, size, options.conv_width, outputs, flag="--conv-width"), outputs
     if not options.is_vit:
         return resnet("resnet50" if options.backbone == "resnet50" else "resnet18", channels, size)
     width, depth, heads = options.vit_size
@@ -115,7 +127,9 @@ def normalisation(channels: int) -> tuple[Tensor, Tensor]:
 
 def features(network: Any, images: Tensor) -> dict[str, Tensor]:
     """``class_token``, if there is one, and ``pooled_patches`` (B, width) of a ViT, ``pooled`` (B, 512 or 2048) of a
-    ResNet, for normalised images."""
+    ResNet, ``embedding`` (B, 4 conv_width) of convolutions, for normalised images."""
+    if isinstance(network, ConvEncoder):
+        return {"embedding": network(images)}
     if not isinstance(network, ViT):
         return {"pooled": network(images)}
     return _readings(network, network.forward_features(images), ("class_token", "pooled_patches"))
@@ -125,8 +139,16 @@ def places(network: Any, images: Tensor) -> dict[Place, Tensor]:
     """Features at every depth, those of :func:`features` last, for normalised images.
 
     They are the pooled patches of a ViT's stem and class token and pooled patches of each block (the last one read
-    after the final norm), or a ResNet's stem and stages, pooled.
+    after the final norm), or a ResNet's stem and stages, pooled, or what each halving of the side by convolutions has
+    given, pooled, and their output.
     """
+    if isinstance(network, ConvEncoder):
+        stages, output = network.stages(images)
+        found = {
+            Place(f"stage_{depth}", f"stage_{depth}", depth - 1): stage.mean(dim=(2, 3))
+            for depth, stage in enumerate(stages, start=1)
+        }
+        return found | {Place("embedding", "embedding", len(stages), "vector"): output}
     return _blocks(network, images) if isinstance(network, ViT) else _stages(network, images)
 
 

@@ -70,6 +70,11 @@ def export_timm(run: Run, output: Path, which: Which = "last") -> str:
         raise WorkbenchError(f"{output} is there already; name a new folder with --output.")
     loaded = load_method_from(run, which)
     found = encoder_of(loaded, run)
+    if found.options.backbone == "conv":
+        raise WorkbenchError(
+            f"timm has no encoder like the small convolutions of {run.id}, which cannot be exported for it; "
+            "--format onnx exports any encoder."
+        )
     if found.options.is_vit and found.options.mlp_norm == "batch":
         raise WorkbenchError(
             f"timm has no ViT with BatchNorm in its blocks, so {run.id} cannot be exported for it; "

@@ -1,0 +1,146 @@
+"""What a sweep tells beside top-1: likelihoods, reconstructions, layers, factors, and whose the variance is."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.training.tiny import COMMON, TINY
+from workbench.cli import main
+from workbench.evaluation import sweep_tables, tables_figure
+from workbench.evaluation.groups import over_seeds
+from workbench.metrics.variance import two_way_shares
+from workbench.store import list_runs
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "runs"
+VIT = {"depth": 1, "heads": 2, "patch": 4}
+DDPM = {"method": "ddpm", "noise_schedule": "cosine", "likelihood_steps": 1}
+CELLS: dict[str, Any] = {
+    "VAE, ViT": TINY["vae"] | VIT | {"network": "vit", "vit_width": 24, "labels": {"objective": "VAE", "trunk": "ViT"}},
+    "VAE, conv": TINY["vae"] | {"labels": {"objective": "VAE", "trunk": "conv"}},
+    "DDPM, ViT": DDPM | VIT | {"network": "vit", "width": 24, "labels": {"objective": "DDPM", "trunk": "ViT"}},
+    "DDPM, conv": DDPM | TINY["ddpm"] | {"labels": {"objective": "DDPM", "trunk": "conv"}},
+}
+RECIPE: dict[str, Any] = {
+    "title": "Objective x trunk",
+    "method": "vae",
+    "measures": ["reconstruction", "likelihood"],
+    "settings": {key: value for key, value in COMMON.items() if key != "device"} | {"epochs": 1},
+    "cells": CELLS,
+    "scales": {"tiny": {}},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished sweep of two objectives, two trunks and two seeds."""
+    folder = tmp_path_factory.mktemp("tables")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(RECIPE, sort_keys=False))
+    assert (
+        main(["sweep", str(folder / "tiny.yaml"), "-o", str(folder / "made"), "--device", "cpu", "--seeds", "2"]) == 0
+    )
+    return folder / "made"
+
+
+def record(made: Path) -> dict[str, Any]:
+    return json.loads((made / "sweep.json").read_text())
+
+
+def test_likelihoods_are_those_of_the_runs_and_means_are_over_seeds(made: Path) -> None:
+    table = record(made)["tables"]["likelihood"]
+    runs = {(run.info()["name"], run.info()["seed"]): run for run in list_runs(made / "runs")}
+    own = {(row["cell"], row["seed"], row["quantity"]): row["value"] for row in table["rows"] if row["model"] == "run"}
+    for key, run in runs.items():
+        bits = [row for row in run.evaluation("likelihood")["rows"] if row["metric"] == "bits_per_dim"]
+        (whole,) = [row for row in bits if row["model"] == "run" and "term" not in row and row["kind"] == "lower bound"]
+        terms = [row["value"] for row in bits if row["model"] == "run" and "term" in row]
+        assert own[*key, "total"] == whole["value"] == pytest.approx(sum(terms))
+    means = {(row["cell"], row["model"], row["quantity"]): row for row in table["means"]}
+    pair = [own["VAE, conv", seed, "50 importance samples"] for seed in (0, 1)]
+    assert means["VAE, conv", "run", "50 importance samples"]["value"] == pytest.approx(over_seeds(pair).value)
+    histogram = means[None, "histogram of each pixel", "total"]
+    assert histogram["interval"] == "images" and histogram["value"] < means[None, "all levels alike", "total"]["value"]
+
+
+def test_variance_is_shared_among_objective_trunk_and_seeds(made: Path) -> None:
+    content = record(made)
+    found = {(row["measure"], row["quantity"], row["part"]): row["value"] for row in content["shares"]}
+    rows = content["tables"]["likelihood"]["rows"]
+    known = {
+        (row["cell"], row["seed"]): row["value"] for row in rows if (row["model"], row["quantity"]) == ("run", "total")
+    }
+    order = [["VAE, ViT", "VAE, conv"], ["DDPM, ViT", "DDPM, conv"]]
+    expected = two_way_shares(np.array([[[known[cell, seed] for seed in (0, 1)] for cell in cells] for cells in order]))
+    parts = ("objective", "trunk", "objective x trunk", "seeds")
+    assert [found["likelihood", "total", part] for part in parts] == pytest.approx([share.value for share in expected])
+    assert {"linear", "knn", "reconstruction"} <= {measure for measure, _, _ in found}
+    assert ("likelihood", "kl", "trunk") not in found  # which DDPM does not have
+
+
+def test_tables_and_figures(made: Path) -> None:
+    told = (made / "sweep.md").read_text()
+    assert "## Negative log-likelihood in bits per dimension" in told and "## Shares of variance" in told
+    assert "| VAE, conv, untrained |" in told and "| histogram of each pixel |" in told
+    with open(made / "sweep.csv", newline="", encoding="utf-8") as file:
+        lines = [line for line in csv.DictReader(file) if line["quantity"] == "PSNR" and line["model"] == "run"]
+    assert len(lines) == 4 * (2 + 1)  # a row per seed and the mean
+    drawn = ElementTree.parse(made / "sweep-tables.svg").getroot()
+    texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert set(CELLS) <= set(texts) and "Reconstruction, PSNR in dB" in texts
+    bars = ElementTree.parse(made / "sweep-shares.svg").getroot()
+    assert "likelihood: total" in [element.text for element in bars.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_space() -> None:
+    run = next(run for run in list_runs(EXAMPLES) if run.info()["method"] == "ddpm")
+    found = sweep_tables.tables(("layers", "factors"), {("DDPM", 0): run})
+    layers, factors = run.evaluation("layers"), run.evaluation("factors")
+    best = next(row for row in found["layers"]["rows"] if (row["model"], row["quantity"]) == ("run", "full width"))
+    assert best["space"] == layers["best"]["full"]
+    told = {row["quantity"]: row["value"] for row in found["factors"]["rows"] if row["model"] == "run"}
+    default = [row for row in factors["rows"] if row["model"] == "run" and row["space"] == factors["default"]]
+    assert told == {row["factor"]: row["value"] for row in default}
+    content = {
+        "title": "a",
+        "data": "shapes",
+        "scale": "tiny",
+        "seeds": [0],
+        "cells": [{"cell": "DDPM"}],
+        "tables": found,
+    }
+    ElementTree.fromstring(tables_figure.panels(content))
+
+
+def test_an_evaluation_that_a_method_cannot_have_is_not_asked_for_again(
+    made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cells = {"encoder alone": TINY["mocov3"] | {"method": "mocov3"}}
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(RECIPE | {"cells": cells}))
+    words = ["sweep", str(tmp_path / "one.yaml"), "-o", str(tmp_path / "made"), "--device", "cpu"]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main(words) == 0
+    assert capsys.readouterr().err.splitlines() == ["1 of 1 runs were there already."]
+    assert record(tmp_path / "made")["tables"]["likelihood"]["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([{"a": "1", "b": "1"}, {"a": "2"}, {"a": "1", "b": "2"}, {"a": "2", "b": "2"}], "of the same two names"),
+        ([{"a": "1", "b": "1"}, {"a": "2", "b": "1"}, {"a": "1", "b": "2"}, {"a": "1", "b": "2"}], "each combination"),
+        ([{"a": "1", "b": "1"}, {"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1", "b": "4"}], "at least two"),
+    ],
+)
+def test_labels_that_do_not_cross_are_refused(
+    labels: list[dict[str, str]], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = {f"cell {index}": TINY["vae"] | {"labels": own} for index, own in enumerate(labels)}
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(RECIPE | {"cells": cells}))
+    assert main(["sweep", str(tmp_path / "bad.yaml"), "-o", str(tmp_path / "made"), "--device", "cpu"]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "made").exists()
