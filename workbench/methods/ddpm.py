@@ -62,7 +62,7 @@ from workbench.networks.encoder import fitting_patch
 from workbench.networks.momentum import MomentumCopy
 from workbench.networks.observation import full, on_grid
 from workbench.networks.samplers import SAMPLERS, Sampler, moves, sampling_steps
-from workbench.networks.unet import unet
+from workbench.networks.unet import UNetOptions, unet, unet_presets
 from workbench.networks.unet_features import pooled_outputs
 
 DEFAULT_STEPS: dict[Sampler, int] = {"ancestral": 1000, "ddim": 50, "dpm-solver++": 20}
@@ -77,19 +77,11 @@ SCHEDULES: dict[str, dict[str, Any]] = {  # as diffusers calls them
 
 
 @dataclass(frozen=True, kw_only=True)
-class DDPMConfig(TrainConfig):
+class DDPMConfig(UNetOptions, TrainConfig):
     """DDPM's own options."""
 
     network: Literal["unet", "vit"] = "unet"
     """A U-Net, or the vision transformer that mocov3 trains."""
-    widths: Annotated[tuple[int, ...], Range(1)] = (128, 256, 256, 256)
-    """Channels of the U-Net at each resolution."""
-    layers: Annotated[int, Range(1)] = 2
-    """Residual blocks of the U-Net per resolution."""
-    attention_size: Annotated[int | None, Range(1)] = 16
-    """Side in pixels at which the U-Net has self-attention."""
-    dropout: Probability = 0.1
-    """Dropout in the U-Net's residual blocks."""
     patch: Annotated[int, Range(1)] = 4
     """Side of a ViT's patch in pixels."""
     width: Annotated[int, Range(1)] = 192
@@ -142,45 +134,13 @@ class DDPMConfig(TrainConfig):
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        levels = next(n for n in (4, 3, 2, 1) if size % 2 ** (n - 1) == 0 and size // 2 ** (n - 1) >= min(4, size))
-        patch = fitting_patch(size)
-        return {
-            "cpu": {
-                "widths": (32, 64, 64)[:levels],
-                "layers": 1,
-                "attention_size": 8 if size > 8 else 4,
-                "dropout": 0.0,
-                "patch": patch,
-                "width": 128,
-                "depth": 3,
-                "heads": 4,
-                "ema": 0.999,
-                "feature_steps": (100,),
-                "epochs": 20,
-                "batch_size": 64,
-                "optim.lr": 1e-3,
-                "optim.scale_lr": False,
-                "optim.weight_decay": 0.0,
-                "optim.warmup_epochs": 0.5,
-                "optim.clip": 1.0,
-            },
-            "published": {
-                "widths": (128, 256, 256, 256)[:levels],
-                "attention_size": size // 2 if size <= 64 else size // 8,
-                "patch": min(patch, 4 if size <= 32 else 8 if size <= 64 else 16),
-                "width": 384,
-                "depth": 12,
-                "heads": 12,
-                "epochs": 2048,
-                "batch_size": 128,
-                "optim.lr": 2e-4,
-                "optim.scale_lr": False,
-                "optim.weight_decay": 0.0,
-                "optim.warmup_epochs": 12.8,
-                "optim.schedule": "constant",
-                "optim.clip": 1.0,
-            },
+        presets, patch = unet_presets(size), fitting_patch(size)
+        of_vit = {
+            "cpu": {"patch": patch, "width": 128, "depth": 3, "heads": 4},
+            "published": {"patch": min(patch, 4 if size <= 32 else 8 if size <= 64 else 16)}
+            | {"width": 384, "depth": 12, "heads": 12},
         }
+        return {name: presets[name] | of_vit[name] for name in presets}
 
 
 def ema_decay(decay: float, step: int) -> float:

@@ -16,7 +16,7 @@ from workbench.config import Probability, Range, TrainConfig
 from workbench.errors import WorkbenchError
 from workbench.networks import diffusion
 from workbench.networks.momentum import MomentumCopy
-from workbench.networks.unet import unet
+from workbench.networks.unet import UNetOptions, unet, unet_presets
 from workbench.networks.unet_features import pooled_outputs
 
 NAMED_STEPS = 1000
@@ -25,17 +25,9 @@ RECONSTRUCTION_STRIDE = 50  # of the named steps
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserConfig(TrainConfig):
+class DenoiserConfig(UNetOptions, TrainConfig):
     """Options of a U-Net that removes noise, and of what is read and drawn with it."""
 
-    widths: Annotated[tuple[int, ...], Range(1)] = (128, 256, 256, 256)
-    """Channels of the U-Net at each resolution."""
-    layers: Annotated[int, Range(1)] = 2
-    """Residual blocks per resolution."""
-    attention_size: Annotated[int | None, Range(1)] = 16
-    """Side in pixels at which self-attention is added."""
-    dropout: Probability = 0.1
-    """Dropout in the residual blocks."""
     ema: Probability = 0.9999
     """Decay of the averaged weights; it is smaller in the first steps."""
     feature_steps: Annotated[tuple[int, ...], Range(1, NAMED_STEPS)] = (100, 10, 300)
@@ -47,36 +39,7 @@ class DenoiserConfig(TrainConfig):
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        levels = next(n for n in (4, 3, 2, 1) if size % 2 ** (n - 1) == 0 and size // 2 ** (n - 1) >= min(4, size))
-        return {
-            "cpu": {
-                "widths": (32, 64, 64)[:levels],
-                "layers": 1,
-                "attention_size": 8 if size > 8 else 4,
-                "dropout": 0.0,
-                "ema": 0.999,
-                "feature_steps": (100,),
-                "epochs": 20,
-                "batch_size": 64,
-                "optim.lr": 1e-3,
-                "optim.scale_lr": False,
-                "optim.weight_decay": 0.0,
-                "optim.warmup_epochs": 0.5,
-                "optim.clip": 1.0,
-            },
-            "published": {
-                "widths": (128, 256, 256, 256)[:levels],
-                "attention_size": size // 2 if size <= 64 else size // 8,
-                "epochs": 2048,
-                "batch_size": 128,
-                "optim.lr": 2e-4,
-                "optim.scale_lr": False,
-                "optim.weight_decay": 0.0,
-                "optim.warmup_epochs": 12.8,
-                "optim.schedule": "constant",
-                "optim.clip": 1.0,
-            },
-        }
+        return unet_presets(size)
 
 
 def gamma_of_step(step: int) -> float:
