@@ -48,9 +48,9 @@ def evaluate(context: Context, in_full: bool = False) -> None:
     single = f"Every pixel of {len(images):,} test images by itself, with {levels} levels."
     rows += context.shared_rows(name, single, pixels)
     protocol = (
-        f"Negative log-likelihood ({kind}) of {len(images):,} test images, one probability mass for each of the "
+        f"Negative log-likelihood of {len(images):,} test images, one probability mass for each of the "
         f"{levels} levels of a pixel and channel, averaged over images; bits per dimension are nats / (pixels x "
-        f"channels x ln 2). {model.likelihood_note} "
+        f"channels x ln 2). Kind: {kind}. {model.likelihood_note} "
         f"{'The sum over noise levels is computed in full. ' if in_full else ''}"
         f"{'Importance-weighted bounds are those of Burda et al. 2016. ' if latent else ''}"
         "Pixels: every pixel by itself, with its histogram over training images or with all levels alike. "

@@ -4,6 +4,7 @@ Every number is a quantity of a measure, such as ``hue`` of ``factors`` or ``tot
 labels its cells by two crossed factors, such as objective and trunk, each quantity's variance is shared among them.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ DECIMALS = {"layers": 1, "factors": 2, "reconstruction": 2, "decoder": 2, "likel
 
 
 def tables(measures: Sequence[str], runs: Runs) -> dict[str, dict[str, Any]]:
-    """By measure ``{title, n, protocol, rows, means}``.
+    """By measure ``{title, n, protocols, rows, means}``, protocols by cell.
 
     Args:
         measures: those of :data:`TITLES` that the recipe asks for.
@@ -46,9 +47,9 @@ def tables(measures: Sequence[str], runs: Runs) -> dict[str, dict[str, Any]]:
             for model, row in _quantities(measure, content, runs[cell, seed])
         ]
         ns = sorted({content["n"] for content in contents.values()})
-        told = dict.fromkeys(str(content["protocol"]) for content in contents.values())
+        told = {cell: str(content["protocol"]) for (cell, _), content in contents.items()}
         means = _means(rows)
-        found[measure] = {"title": TITLES[measure], "n": ns, "protocol": list(told), "rows": rows, "means": means}
+        found[measure] = {"title": TITLES[measure], "n": ns, "protocols": told, "rows": rows, "means": means}
     return found
 
 
@@ -94,7 +95,7 @@ def markdown(content: Mapping[str, Any]) -> list[str]:
             kind = model.split(":")[0]
             lines.append(line([cell if model == "run" else f"{cell}, {kind}" if cell else model, *values]))
         n = " or ".join(f"{n:,}" for n in table["n"])
-        lines += ["", *(f"n = {n}: {text}" for text in table["protocol"])]
+        lines += ["", f"n = {n}. {' '.join(_once(table['protocols']))}"]
     if content["shares"]:
         lines += ["", "## Shares of variance", "", *_share_lines(content["shares"])]
     return lines
@@ -111,6 +112,18 @@ def by_quantity(found: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     for row in found:
         grouped.setdefault((row["measure"], row["quantity"]), []).append(row)
     return grouped
+
+
+def _once(protocols: Mapping[str, str]) -> Iterator[str]:
+    """Sentences of protocols by cell: first what is told of some cells alone, then what is told of all."""
+    sentences = {cell: re.split(r"(?<=\.) (?=[A-Z]|95 %)", text) for cell, text in protocols.items()}
+    common = [s for s in next(iter(sentences.values()), []) if all(s in own for own in sentences.values())]
+    cells: dict[str, list[str]] = {}
+    for cell, own in sentences.items():
+        if rest := " ".join(sentence for sentence in own if sentence not in common):
+            cells.setdefault(rest, []).append(cell)
+    yield from (f"{'; '.join(names)}: {rest}" for rest, names in cells.items())
+    yield from common
 
 
 def _share_lines(found: Sequence[Row]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from workbench.evaluation.sweep_tables import by_quantity
 ROW, PANEL, GAP, LINE = 32, 300, 56, 16
 HEAD, FOOT = 96, 40  # above and below the rows of a panel
 ACROSS = 2  # panels
+NAMED = 3  # baselines at most that a panel names beside their lines
 BAR, LEFT = 460, 260  # of the shares
 SHARE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#BBBBBB")
 DRAWN = {"likelihood": ("total", "5 importance samples", "50 importance samples")}  # by default all quantities
@@ -39,7 +40,7 @@ def panels(record: Mapping[str, Any]) -> str:
     seeds = len(record["seeds"])
     bars = f"95 % intervals over {seeds} seeds (Student's t)" if seeds > 1 else "95 % intervals over test images"
     said = f"{record['data']}, scale {record['scale']}. Bars: {bars}. Hollow: the same networks untrained. "
-    said += "Dashed: what needs no network, named where the mouse rests and in sweep.md."
+    said += "Dashed: what needs no network; sweep.md has its numbers."
     for words in wrap(said, int((width - 40) / svg.LETTER)):
         parts.append(svg.text(20, y, words, anchor="start", size=12, colour="#444"))
         y += LINE
@@ -112,7 +113,11 @@ def _panel(
         parts.append(f'<line x1="{left}" x2="{left + PANEL}" y1="{y}" y2="{y}" stroke="#eee"/>')
         if names:
             parts.append(svg.text(left - 12, y + 5, cell, anchor="end", size=13))
-    offsets = dict(zip(quantities, svg.spread(len(quantities)), strict=True))
+    has = {
+        cell: [q for q in quantities if any((r["cell"], r["quantity"]) == (cell, q) for r in shown)] for cell in cells
+    }
+    offsets = {(cell, q): y for cell, own in has.items() for q, y in zip(own, svg.spread(len(own)), strict=True)}
+    lines = [row for row in shown if row["cell"] is None]
     for row in shown:
         colour, x = colours[row["quantity"]], svg.at(row["value"], low, high, left, PANEL)
         tip = f"{row['cell'] or ''} {row['model']}, {row['quantity']}: {row['value']:.3g}".strip()
@@ -121,8 +126,15 @@ def _panel(
                 f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{first}" y2="{bottom}" stroke="{colour}" '
                 f'stroke-dasharray="4 3"><title>{escape(tip)}</title></line>'
             )
+            if len(lines) <= NAMED:
+                end = x > left + PANEL / 2
+                at = x + (-4 if end else 4), first + 11 + 13 * lines.index(row)
+                parts.append(svg.text(*at, row["model"], anchor="end" if end else "start", size=11, colour=colour))
             continue
-        y, own = first + ROW * (cells.index(row["cell"]) + 0.5) + offsets[row["quantity"]], row["model"] == "run"
+        y, own = (
+            first + ROW * (cells.index(row["cell"]) + 0.5) + offsets[row["cell"], row["quantity"]],
+            row["model"] == "run",
+        )
         known = own and is_number(row["low"]) and is_number(row["high"])
         bounds = [_in_share(row, row[key]) for key in ("low", "high")] if known else []
         ends = [svg.at(bound, low, high, left, PANEL) for bound in bounds]
