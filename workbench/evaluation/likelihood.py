@@ -27,16 +27,17 @@ def evaluate(context: Context, in_full: bool = False) -> None:
     limits, levels = context.limits, model.images.levels
     chosen = context.material.spread_test(limits.likelihood_full if in_full else limits.likelihood)
     images, ids, kind = np.asarray(chosen.images), chosen.ids, model.likelihood_kind
-    terms = model.nats_terms(images, ids, in_full=in_full)
+    seed = int(context.run.info().get("seed") or 0)  # so that what is drawn differs between seeds, too
+    terms = model.nats_terms(images, ids, seed, in_full=in_full)
     rows = _rows("run", kind, np.sum(list(terms.values()), axis=0), images)
     for term, nats in terms.items():
         rows += _rows("run", kind, nats, images, term=term)
     latent: dict[str, Any] = {}
     if model.can(Latent):
         for k in context.track(SAMPLES, "importance-weighted bounds"):
-            rows += _rows("run", f"{kind}, {k} importance samples", model.iwae_nats(images, k, ids), images)
+            rows += _rows("run", f"{kind}, {k} importance samples", model.iwae_nats(images, k, ids, seed), images)
         latent = {"latent": _used(context, images, ids)}
-    untrained = context.untrained_model.nats_terms(images, ids, in_full=in_full)
+    untrained = context.untrained_model.nats_terms(images, ids, seed, in_full=in_full)
     rows += _rows(f"untrained:{context.method}", kind, np.sum(list(untrained.values()), axis=0), images)
 
     def pixels() -> Iterator[Row]:

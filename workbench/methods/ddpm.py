@@ -111,7 +111,7 @@ class DDPMConfig(UNetOptions, TrainConfig):
     guidance: Annotated[float, Range(0)] = 0.0
     """Classifier-free guidance w of a conditional model's samples: (1 + w) times its estimate less w times that without
     a label."""
-    likelihood_steps: Annotated[int, Range(1)] = 8
+    likelihood_steps: Annotated[int, Range(1)] = 16
     """Noise levels per image at which the bound on its likelihood is estimated."""
     ema: Probability = 0.9999
     """Decay of the averaged weights; it is smaller in the first steps."""
@@ -260,6 +260,11 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
             "log_small": torch.cat([log_small[:1], log_small]),
             "log_ratio": torch.cat([learned if self.config.variance == "learned" else nothing, log_ratio]),
         }
+        inverse = 1 / torch.arange(1, len(gamma), dtype=torch.float64)
+        probability = 0.5 * inverse / inverse.sum() + 0.5 / len(inverse)
+        self.draw_probability: Tensor
+        self.draw_below: Tensor
+        tables |= {"draw_probability": probability, "draw_below": probability.cumsum(0)}
         self.register_buffer("signal", signal, persistent=False)
         self.register_buffer("numbers", torch.arange(len(gamma)), persistent=False)
         for name, table in tables.items():
@@ -457,8 +462,8 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
     # Likelihood ------------------------------------------------------------------------------------------------------
 
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
-        """``prior``, ``diffusion`` and ``reconstruction``, (B,) each; the second from ``likelihood_steps`` levels, one
-        in each equal part of them, so that its mean over keys is the full sum."""
+        """``prior``, ``diffusion`` and ``reconstruction``, (B,) each; the second from ``likelihood_steps`` levels, so
+        that its mean over keys is the full sum."""
         return self._bound(images, keys, min(self.config.likelihood_steps, self.config.noise_steps - 1))
 
     def full_nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
@@ -469,7 +474,11 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
         return torch.stack(list(self._bound(images, keys, count, labels).values())).sum(dim=0)
 
     def _bound(self, images: Tensor, keys: Tensor, count: int, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """The bound's terms, with ``count`` of the levels 1 … T - 1 drawn; with T - 1, each of them."""
+        """The bound's terms, with ``count`` of the levels 1 … T - 1 drawn, or with T - 1 each of them.
+
+        Terms of the sum fall about as 1/t, and low levels are few: half of the draws go to t in proportion to 1/t, half
+        to all alike, one in each equal part of this distribution, each weighed by its inverse probability.
+        """
         x0, last = on_grid(images, self.images.levels), self.config.noise_steps - 1
 
         def seen(steps: Tensor, stream: str) -> Said:
@@ -479,14 +488,18 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
 
         diffusion = torch.zeros_like(x0[:, 0, 0, 0])
         for part in range(count):
-            drawn = keyed.integers(keyed.fork(keys, f"bound {part}"), last)
-            steps = 1 + (part * last + drawn) // count  # uniform over 1 … T - 1, all parts taken together
+            if count == last:
+                steps, weight = torch.full_like(keys, part + 1), 1.0
+            else:
+                place = (part + keyed.uniform(keyed.fork(keys, f"bound {part}"))) / count
+                steps = 1 + torch.searchsorted(self.draw_below, place).clamp_max(last - 1)
+                weight = 1 / (count * self.draw_probability[steps - 1])
             said = seen(steps, f"bound noise {part}")
-            diffusion += self._kl(steps, self.image_weight, said.fraction, (x0 - said.output).square())
+            diffusion += weight * self._kl(steps, self.image_weight, said.fraction, (x0 - said.output).square())
         first = seen(torch.zeros_like(keys), "decoder noise")
         return {
             "prior": prior_kl(x0, self.gamma[last]),
-            "diffusion": diffusion * (last / count),
+            "diffusion": diffusion,
             "reconstruction": self._decoder_nats(x0, first.output, first),
         }
 
