@@ -324,6 +324,19 @@ def test_another_method_and_transfer(tmp_path: Path) -> None:
     assert set(rows(tmp_path, "transfer")) == {("labels", 0)}
     assert set(rows(tmp_path, "transfer", "untrained:supervised")) == {("labels", 0)}
     assert set(rows(tmp_path, "transfer_finetune", "random init")) == {("labels", 0)}
+    assert record(tmp_path)["transfer_to"] == "shapes"
+    before, (run,) = rows(tmp_path, "transfer"), list_runs(tmp_path / "made" / "runs")
+    content = run.evaluation("transfer")
+    elsewhere = [row | {"target": "elsewhere", "value": 0.0} for row in content["rows"]]
+    run.write_evaluation(
+        "transfer", content | {"rows": content["rows"] + elsewhere, "targets": ["shapes", "elsewhere"]}
+    )
+    recipe = sweep_recipe.load(str(tmp_path / "tiny.yaml"), "small", {"device": "cpu"})
+    study = Sweep(recipe, tmp_path / "made")
+    study.write()
+    assert rows(tmp_path, "transfer") == before and all(job.is_done for job in study.jobs())
+    run.write_evaluation("transfer", content | {"rows": elsewhere, "targets": ["elsewhere"]})
+    assert [job.missing() for job in study.jobs()] == [["transfer"]]
     assert record(tmp_path)["cells"][0]["method"] == "supervised"
 
 

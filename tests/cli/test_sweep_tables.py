@@ -78,7 +78,10 @@ def test_variance_is_shared_among_objective_trunk_and_seeds(made: Path) -> None:
     expected = two_way_shares(np.array([[[known[cell, seed] for seed in (0, 1)] for cell in cells] for cells in order]))
     parts = ("objective", "trunk", "objective x trunk", "seeds")
     assert [found["likelihood", "total", part] for part in parts] == pytest.approx([share.value for share in expected])
-    assert {"linear", "knn", "reconstruction"} <= {measure for measure, _, _ in found}
+    assert {"linear", "knn"} <= {measure for measure, _, _ in found}
+    assert not [
+        key for key in found if key[0] == "reconstruction"
+    ]  # from a code, or from t = 100, which is another thing
     assert ("likelihood", "kl", "trunk") not in found  # which DDPM does not have
 
 
@@ -87,8 +90,11 @@ def test_tables_and_figures(made: Path) -> None:
     assert "## Negative log-likelihood in bits per dimension" in told and "## Shares of variance" in told
     assert "| VAE, conv, untrained |" in told and "| histogram of each pixel |" in told
     with open(made / "sweep.csv", newline="", encoding="utf-8") as file:
-        lines = [line for line in csv.DictReader(file) if line["quantity"] == "PSNR" and line["model"] == "run"]
-    assert len(lines) == 4 * (2 + 1)  # a row per seed and the mean
+        lines = [
+            line for line in csv.DictReader(file) if line["measure"] == "reconstruction" and line["model"] == "run"
+        ]
+    assert len(lines) == 4 * (2 + 1) and {line["metric"] for line in lines} == {"psnr"}  # a row per seed and the mean
+    assert {line["quantity"] for line in lines} == {"PSNR", "PSNR, t=100"} and "| ≤ " in told
     drawn = ElementTree.parse(made / "sweep-tables.svg").getroot()
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert set(CELLS) <= set(texts) and "Reconstruction, PSNR in dB" in texts
@@ -116,6 +122,21 @@ def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_
     ElementTree.fromstring(tables_figure.panels(content))
 
 
+def test_what_is_the_same_of_all_runs_has_no_shares_and_stops_nothing(made: Path) -> None:
+    content = record(made)
+    labels = {cell["cell"]: CELLS[cell["cell"]]["labels"] for cell in content["cells"]}
+    rows = [
+        {"cell": cell, "seed": seed, "model": "run", "measure": "factors", "quantity": name, "value": value}
+        for name, odd in (("all alike", 100.0), ("one differs", 99.0))
+        for cell in labels
+        for seed in (0, 1)
+        for value in [odd if (cell, seed) == ("VAE, ViT", 0) else 100.0]
+    ]
+    found = sweep_tables.shares(labels, rows)
+    assert {row["quantity"] for row in found} == {"one differs"}
+    assert all(0 <= row["low"] <= row["high"] <= 1 for row in found)
+
+
 def test_an_evaluation_that_a_method_cannot_have_is_not_asked_for_again(
     made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -126,7 +147,9 @@ def test_an_evaluation_that_a_method_cannot_have_is_not_asked_for_again(
     capsys.readouterr()
     assert main(words) == 0
     assert capsys.readouterr().err.splitlines() == ["1 of 1 runs were there already."]
-    assert record(tmp_path / "made")["tables"]["likelihood"]["rows"] == []
+    table = record(tmp_path / "made")["tables"]["likelihood"]
+    assert table["rows"] == [] and "does not say how probable" in table["left_out"]["encoder alone"]
+    assert "bits per dimension" not in (tmp_path / "made" / "sweep.md").read_text()
 
 
 @pytest.mark.parametrize(

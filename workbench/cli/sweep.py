@@ -30,7 +30,10 @@ def sweep(
     dry_run: Annotated[bool, Parameter(help="List cells, settings and an estimate of time.", negative="")] = False,
     output: Annotated[
         Path | None,
-        Parameter(name=["--output", "-o"], help="Folder of the sweep; by default runs/sweeps/<recipe>-<scale>."),
+        Parameter(
+            name=["--output", "-o"],
+            help="Folder of the sweep; by default runs/sweeps/<recipe>-<scale>, with --data and its name.",
+        ),
     ] = None,
     data: Annotated[str | None, Parameter(help="Other images than the recipe's.")] = None,
     download: Annotated[bool, Parameter(help="Allow the data set to be downloaded.", negative="")] = False,
@@ -52,7 +55,8 @@ def sweep(
     changes: dict[str, Any] = {"device": device} | ({"data": data} if data else {})
     changes |= {"download": True} if download else {}
     plan = sweep_recipe.load(recipe, scale, changes)
-    folder = output or RUNS / "sweeps" / f"{plan.name}-{plan.scale}"
+    others = f"-{Path(data).stem}" if data else ""
+    folder = output or RUNS / "sweeps" / f"{plan.name}-{plan.scale}{others}"
     from workbench.evaluation.sweep import Sweep
     from workbench.evaluation.sweep_results import markdown
 
@@ -63,7 +67,10 @@ def sweep(
         return 0
     failures = _work_off(study, jobs, verbose)
     print(markdown(study.record()))
-    print(f"{folder / 'sweep.svg'} shows it; `workbench app --runs {folder / 'runs'}` shows the runs.")
+    figures = " and ".join(str(file) for file in sorted(folder.glob("sweep*.svg")))
+    print(
+        f"{figures} show{'s' * (' and ' not in figures)} it; `workbench app --runs {folder / 'runs'}` shows the runs."
+    )
     for name, reason in failures.items():
         print(f"error: {name} failed: {reason}", file=sys.stderr)
     return 2 if failures else 0
@@ -114,9 +121,11 @@ def _name(job: "Job") -> str:
 
 
 def _result(study: "Sweep", job: "Job") -> str:
-    rows = study.record()["rows"]
-    found = [row for row in rows if (row["cell"], row["seed"], row["model"]) == (job.cell, job.seed, "run")]
-    return ", ".join(f"{row['measure']} {row['value']:.1f} %" for row in found)
+    record = study.record()
+    tables = [row for table in record["tables"].values() for row in table["rows"] if row["quantity"] == "total"]
+    found = [r for r in record["rows"] + tables if (r["cell"], r["seed"], r["model"]) == (job.cell, job.seed, "run")]
+    told = [f"{r['value']:.1f} %" if r["metric"] == "top1" else f"{r['value']:.3f} bits/dim" for r in found]
+    return ", ".join(f"{row['measure']} {value}" for row, value in zip(found, told, strict=True))
 
 
 def _estimate(study: "Sweep", jobs: "Sequence[Job]") -> None:

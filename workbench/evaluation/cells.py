@@ -10,7 +10,7 @@ from workbench import training
 from workbench.config import TrainConfig, flatten
 from workbench.data.datasets import Dataset
 from workbench.errors import WorkbenchError
-from workbench.evaluation.sweep_recipe import TABLES
+from workbench.evaluation.sweep_recipe import TABLES, TRANSFERS
 from workbench.run import NOT_OF_THE_RECIPE, Run
 from workbench.store import list_runs
 from workbench.training.checkpoint import read_config
@@ -60,10 +60,16 @@ def is_trained(run: Run | None, steps: int) -> bool:
     return checkpoint is not None and int(checkpoint.name.removeprefix("step-")) >= steps
 
 
-def is_measured(run: Run, measure: str, step: int) -> bool:
+def is_measured(run: Run, measure: str, step: int, target: str | None = None) -> bool:
     """Whether an evaluation is there of the weights of a step, with rows, or a table's was left out, as not all methods
-    have likelihoods."""
+    have likelihoods.
+
+    Args:
+        target: the name of the images to which it transfers, of those evaluations that do.
+    """
     content = run.evaluation(measure)
+    if measure in TRANSFERS and target not in content.get("targets", ()):
+        return False
     if measure in TABLES and content.get("skipped"):
         return True
     found = re.search(r"\bstep (\d+)", str(content.get("checkpoint")))

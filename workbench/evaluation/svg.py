@@ -1,8 +1,10 @@
 """Parts of figures as SVG: text, axes, dots with intervals, and the document around them."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 STYLE = "font-family: system-ui, sans-serif; font-variant-numeric: tabular-nums"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
@@ -16,6 +18,17 @@ def document(width: float, height: float, title: str, parts: Sequence[str]) -> s
         f'height="{height:g}" style="{STYLE}">\n<title>{escape(title)}</title>\n'
         '<rect width="100%" height="100%" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
+
+
+def with_seeds(cells: Sequence[str], costs: Sequence[Mapping[str, Any]], seeds: int) -> dict[str, str]:
+    """What to call each cell of a sweep: where some of its ``seeds`` runs are missing, their number is told.
+
+    Args:
+        costs: of ``sweep.json``, a row for each run.
+    """
+    found = Counter(row["cell"] for row in costs)
+    fewer = {cell: f" ({found[cell]} of {seeds} seeds)" for cell in cells if 0 < found[cell] < seeds}
+    return {cell: cell + fewer.get(cell, "") for cell in cells}
 
 
 def text(

@@ -29,6 +29,7 @@ from workbench.evaluation.sweep_recipe import TRANSFERS, Recipe, matching
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec
 from workbench.run import Run
+from workbench.training.hardware import memory_to_spare
 from workbench.training.loop import resolve
 from workbench.training.progress import console
 from workbench.training.trainer import Trainer
@@ -45,6 +46,7 @@ class Job:
         steps: of a whole training.
         measures: evaluations that are wanted.
         transfer_to: the data set of those among them that need another.
+        target: its name in their rows.
     """
 
     cell: str
@@ -55,12 +57,13 @@ class Job:
     run: Path | None
     measures: tuple[str, ...]
     transfer_to: str | None
+    target: str | None
 
     def missing(self) -> list[str]:
         """What has not been measured on the trained run."""
         if self.run is None:
             return list(self.measures)
-        return [name for name in self.measures if not cells.is_measured(Run(self.run), name, self.steps)]
+        return [name for name in self.measures if not cells.is_measured(Run(self.run), name, self.steps, self.target)]
 
     @property
     def is_done(self) -> bool:
@@ -82,7 +85,8 @@ class Job:
         if missing := here.missing():
             device: Any = self.config.device
             target = self.transfer_to if set(TRANSFERS) & set(missing) else None
-            runner.evaluate([run], only=missing, transfer_to=target, device=device, quiet=True)
+            with memory_to_spare("take smaller images, or a smaller network"):
+                runner.evaluate([run], only=missing, transfer_to=target, device=device, quiet=True)
         return run.path
 
 
@@ -115,8 +119,11 @@ class Sweep:
                 f"The cells of {recipe.where} are of different images, which cannot be compared; "
                 "leave data and data.image_size the same for all."
             )
+        self.target: str | None = None
         if recipe.transfer_to is not None:
-            transfer.check_target(self.configs[recipe.cells[0].name], self.dataset.fingerprint, recipe.transfer_to)
+            self.target = transfer.check_target(
+                self.configs[recipe.cells[0].name], self.dataset.fingerprint, recipe.transfer_to
+            )
         self.runs = self._find()
 
     def jobs(self, only: Sequence[str] = ()) -> list[Job]:
@@ -176,13 +183,15 @@ class Sweep:
         infos = {key: run.info() for key, run in self.runs.items()}
         failures = {key: str(info.get("error")) for key, info in infos.items() if info.get("status") == "failed"}
         failures = {key: why for key, why in (failures | self.failures).items() if key not in done}
-        return sweep_results.record(self.recipe, self.dataset, settings, done, failures)
+        return sweep_results.record(self.recipe, self.dataset, settings, done, failures, self.target)
 
     def _job(self, name: str, seed: int) -> Job:
         config, run = replace(self.configs[name], seed=seed), self.runs.get((name, seed))
         steps = cells.steps_of(config, self.datasets[name])
         measures, target = self.recipe.measures + self.recipe.tables, self.recipe.transfer_to
-        return Job(name, seed, self.methods[name], config, steps, run.path if run else None, measures, target)
+        return Job(
+            name, seed, self.methods[name], config, steps, run.path if run else None, measures, target, self.target
+        )
 
     def _find(self) -> dict[tuple[str, int], Run]:
         wanted = {name: (self.methods[name], config) for name, config in self.configs.items()}

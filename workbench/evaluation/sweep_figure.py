@@ -31,7 +31,8 @@ def figure(record: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys([*cells, *(name for block in record["published"] for name in block["values"])]))
     headings = [_here(record), *map(_heading, record["published"])]
     top = TOP + LINE * max(0, *(len(heading) - 3 for heading in headings))
-    left = 34 + 7.8 * max(map(len, names))  # of the best cell, which is bold
+    labels = {name: name for name in names} | svg.with_seeds(cells, record["costs"], len(record["seeds"]))
+    left = 34 + 7.8 * max(map(len, labels.values()))  # of the best cell, which is bold
     bottom = top + ROW * len(names)
     parts = [svg.text(20, 30, record["title"], anchor="start", size=17)]
     for index, lines in enumerate(headings):
@@ -40,7 +41,7 @@ def figure(record: Mapping[str, Any]) -> str:
         y = top + ROW * (index + 0.5)
         parts.append(f'<line x1="{left}" x2="{left + PANEL}" y1="{y}" y2="{y}" stroke="#eee"/>')
         weight = ' font-weight="600"' if name == record["best"] else ""
-        parts.append(svg.text(left - 12, y + 5, name, anchor="end", more=weight))
+        parts.append(svg.text(left - 12, y + 5, labels[name], anchor="end", more=weight))
     parts += _ours(record, names, left, top)
     for index, block in enumerate(record["published"], start=1):
         parts += _published(block, names, left + index * (PANEL + GAP), top)

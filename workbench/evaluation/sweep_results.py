@@ -24,6 +24,7 @@ COLUMNS = (
     "seed",
     "measure",
     "quantity",
+    "metric",
     "value",
     "low",
     "high",
@@ -41,6 +42,7 @@ def record(
     settings: Mapping[str, Mapping[str, Any]],
     runs: Mapping[tuple[str, int], Run],
     failures: Mapping[tuple[str, int], str],
+    target: str | None = None,
 ) -> dict[str, Any]:
     """What ``sweep.json`` holds; see docs/run-format.md.
 
@@ -48,11 +50,12 @@ def record(
         settings: of each cell, resolved, by its name.
         runs: trained and evaluated, by cell and seed.
         failures: why others are not there.
+        target: the name of the images to which features transfer, if they are asked for.
     """
     order = [cell.name for cell in recipe.cells]
     done = sorted(runs, key=lambda key: (order.index(key[0]), key[1]))
     measures = recipe.measures
-    rows = [row for key in done for measure in measures for row in _rows(runs[key], *key, measure)]
+    rows = [row for key in done for measure in measures for row in _rows(runs[key], *key, measure, target)]
     pixels = {row["measure"]: row for row in rows if row["model"] == "pixels"}  # the same beside every run
     rows = [row for row in rows if row["model"] != "pixels"] + [
         row | {"cell": None, "seed": None, "run": None} for row in pixels.values()
@@ -74,6 +77,7 @@ def record(
         "train": len(dataset.train),
         "seeds": sorted({seed for _, seed in done}),
         "measures": measures,
+        "transfer_to": target,
         "split": "test",
         "n": {name: content.get("n") for name, content in evaluations.items()},
         "protocols": {name: content.get("protocol") for name, content in evaluations.items()},
@@ -172,7 +176,7 @@ def notes(content: Mapping[str, Any]) -> list[str]:
             "would give."
         )
     if content["best"]:
-        said.append("In bold the cell whose linear probe is best on validation images.")
+        said.append("In bold the cell whose linear probe is best on validation images, among those with all seeds.")
     for measure, protocol in content["protocols"].items():
         heading = f"{TITLES[measure]} (n = {content['n'][measure]:,})"
         heading = heading if measure == "knn" else heading[0].upper() + heading[1:]
@@ -227,10 +231,12 @@ def _cost_text(key: str, value: Any) -> str:
     return duration(value) if key == "seconds" else cost_text(key, value)
 
 
-def _rows(run: Run, cell: str, seed: int, measure: str) -> Iterator[Row]:
-    """The rows of an evaluation in the space that stands for each model."""
+def _rows(run: Run, cell: str, seed: int, measure: str, target: str | None) -> Iterator[Row]:
+    """The rows of an evaluation in the space that stands for each model, of transfers those to ``target``."""
     content = run.evaluation(measure)
     for row in content["rows"]:
+        if row.get("target", target) != target:
+            continue
         if row["model"] != "pixels" and row.get("space") != content.get("default"):
             continue
         bounds = {key: row.get(key) for key in ("value", "low", "high", "validation")}
@@ -259,8 +265,11 @@ def _means(rows: Sequence[Row], order: Sequence[str], measures: Sequence[str]) -
 
 
 def _best(means: Sequence[Row]) -> str | None:
-    """The cell whose linear probe is best on validation images, on average over its seeds; None of a single cell."""
-    scores = {row["cell"]: row["validation"] for row in means if row["model"] == "run" and row["measure"] == "linear"}
+    """Among cells with the most seeds the one whose linear probe is best on validation images, on average; None of a
+    single cell."""
+    own = [row for row in means if row["model"] == "run" and row["measure"] == "linear"]
+    most = max((len(row["seeds"]) for row in own), default=0)
+    scores = {row["cell"]: row["validation"] for row in own if len(row["seeds"]) == most}
     scores = {cell: value for cell, value in scores.items() if value is not None}
     return max(scores, key=lambda cell: scores[cell]) if len(scores) > 1 else None
 
@@ -277,4 +286,6 @@ def _has(means: Mapping[tuple[Any, ...], Row], measure: str, kind: str) -> bool:
 
 def _told(content: Mapping[str, Any]) -> str:
     methods = ", ".join(dict.fromkeys(cell["method"] for cell in content["cells"]))
-    return f"Scale {content['scale']}: {methods} on {content['data']}, {content['train']:,} training images."
+    told = f"Scale {content['scale']}: {methods} on {content['data']}, {content['train']:,} training images"
+    target = f"; transfer to {content['transfer_to']}" if content["transfer_to"] else ""
+    return f"{told}{target}. Probes and baselines are fitted to as many as their notes say."

@@ -26,12 +26,13 @@ TITLES = {
 }
 """The measures, and what their tables are called."""
 LAST_PART = 0.25  # of a training, whose mean variance of the bound is told
-VARIANCE = "variance of the training bound"
+VARIANCE = "variance of one draw while training, (bits/dim)²"
+SIGNS = {"lower bound": "≤ ", "estimate": "≈ "}  # of a negative log-likelihood by its kind
 DECIMALS = {"layers": 1, "factors": 2, "reconstruction": 2, "decoder": 2, "likelihood": 3}
 
 
 def tables(measures: Sequence[str], runs: Runs) -> dict[str, dict[str, Any]]:
-    """By measure ``{title, n, protocols, rows, means}``, protocols by cell.
+    """By measure ``{title, n, protocols, left_out, rows, means}``, protocols and reasons by cell.
 
     Args:
         measures: those of :data:`TITLES` that the recipe asks for.
@@ -48,8 +49,15 @@ def tables(measures: Sequence[str], runs: Runs) -> dict[str, dict[str, Any]]:
         ]
         ns = sorted({content["n"] for content in contents.values()})
         told = {cell: str(content["protocol"]) for (cell, _), content in contents.items()}
-        means = _means(rows)
-        found[measure] = {"title": TITLES[measure], "n": ns, "protocols": told, "rows": rows, "means": means}
+        skipped = {cell: run.evaluation(measure).get("skipped") for (cell, _), run in runs.items() if cell not in told}
+        found[measure] = {
+            "title": TITLES[measure],
+            "n": ns,
+            "protocols": told,
+            "left_out": {cell: why for cell, why in skipped.items() if why},
+            "rows": rows,
+            "means": _means(rows),
+        }
     return found
 
 
@@ -59,7 +67,7 @@ def shares(labels: Mapping[str, Mapping[str, str]], rows: Sequence[Row]) -> list
     Args:
         labels: by cell, the same two names each, all combinations of their values once.
         rows: with model, cell, seed, measure, quantity and value. Seeds that are not there of every cell are left out,
-            and so is a quantity with fewer than two.
+            and so is a quantity with fewer than two, or that is the same of all runs.
     """
     if not labels:
         return []
@@ -73,7 +81,7 @@ def shares(labels: Mapping[str, Mapping[str, str]], rows: Sequence[Row]) -> list
     found = []
     for (measure, quantity), known in values.items():
         seeds = [seed for seed in sorted({s for _, s in known}) if all((cell, seed) in known for cell in labels)]
-        if len(seeds) < 2:
+        if len(seeds) < 2 or len({known[cell, seed] for cell in labels for seed in seeds}) == 1:
             continue
         parts = two_way_shares(np.array([[[known[cell, s] for s in seeds] for cell in cells] for cells in order]))
         for part, share in zip((first, second, f"{first} x {second}", "seeds"), parts, strict=True):
@@ -86,6 +94,8 @@ def markdown(content: Mapping[str, Any]) -> list[str]:
     cells, seeds, lines = [cell["cell"] for cell in content["cells"]], len(content["seeds"]), []
     for measure, table in content["tables"].items():
         means = {(row["cell"], row["model"], row["quantity"]): row for row in table["means"]}
+        if not means:
+            continue
         order = list(dict.fromkeys(quantity for _, _, quantity in means))
         lines += ["", f"## {table['title']}", "", line(["", *order]), line(["---"] * (1 + len(order)))]
         models = list(dict.fromkeys((cell, model) for cell, model, _ in means))
@@ -96,6 +106,7 @@ def markdown(content: Mapping[str, Any]) -> list[str]:
             lines.append(line([cell if model == "run" else f"{cell}, {kind}" if cell else model, *values]))
         n = " or ".join(f"{n:,}" for n in table["n"])
         lines += ["", f"n = {n}. {' '.join(_once(table['protocols']))}"]
+        lines += [part for cell, why in table["left_out"].items() for part in ("", f"Left out: {cell}. {why}")]
     if content["shares"]:
         lines += ["", "## Shares of variance", "", *_share_lines(content["shares"])]
     return lines
@@ -104,6 +115,12 @@ def markdown(content: Mapping[str, Any]) -> list[str]:
 def line(cells: Sequence[str]) -> str:
     """A line of a table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def share_text(row: Mapping[str, Any]) -> str:
+    """A share in % with its interval."""
+    known = is_number(row["low"]) and is_number(row["high"])
+    return f"{100 * row['value']:.0f}" + (f" [{100 * row['low']:.0f}, {100 * row['high']:.0f}]" if known else "")
 
 
 def by_quantity(found: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -132,7 +149,7 @@ def _share_lines(found: Sequence[Row]) -> Iterator[str]:
     yield line(["% of variance", *(row["part"] for row in parts)])
     yield line(["---"] * (1 + len(parts)))
     for (measure, quantity), own in grouped.items():
-        told = [f"{100 * r['value']:.0f} [{100 * r['low']:.0f}, {100 * r['high']:.0f}]{_p(r['p'])}" for r in own]
+        told = [share_text(row) + _p(row["p"]) for row in own]
         yield line([f"{measure}: {quantity}" if quantity != measure else measure, *told])
     yield ""
     yield (
@@ -157,7 +174,7 @@ def _quantities(measure: str, content: Mapping[str, Any], run: Run) -> Iterator[
     elif measure == "reconstruction":
         for row in rows:
             if row["model"] != "run" or row["variant"] == content["default"]:
-                yield row["model"], _told(row, "PSNR", "psnr")
+                yield row["model"], _told(row, f"PSNR, {row['variant']}" if row["variant"] else "PSNR", "psnr")
     elif measure == "decoder":
         for row in rows:
             model = f"pixels, {row['width']} numbers" if row["model"] == "pixels" else row["model"]
@@ -168,7 +185,8 @@ def _quantities(measure: str, content: Mapping[str, Any], run: Run) -> Iterator[
             pixels, weighted = row["model"] == "pixels", row["kind"].endswith(samples)
             model = row["kind"].removeprefix("exact, ") if pixels else row["model"]
             quantity = f"{row['kind'].rsplit(', ', 1)[1]}" if weighted and not pixels else row.get("term", "total")
-            yield model, _told(row, quantity, "bits_per_dim")
+            signs = {} if "term" in row else {"sign": SIGNS.get(str(row["kind"]).split(",")[0], "")}
+            yield model, _told(row, quantity, "bits_per_dim") | signs
         variances = [row["bound_variance"] for row in run.metrics() if is_number(row.get("bound_variance"))]
         if variances:
             last = variances[-max(1, round(LAST_PART * len(variances))) :]
@@ -198,11 +216,12 @@ def _means(rows: Sequence[Row]) -> list[Row]:
     """A row per cell, model and quantity, over seeds where there are several; of shared models the first one's."""
     grouped: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        grouped.setdefault((row["cell"], row["model"], row["quantity"]), []).append(row)
+        if is_number(row["value"]):
+            grouped.setdefault((row["cell"], row["model"], row["quantity"]), []).append(row)
     found = []
     for (cell, model, quantity), members in grouped.items():
         mean: Row = {"cell": cell, "model": model, "measure": members[0]["measure"], "quantity": quantity}
-        mean["metric"] = members[0]["metric"]
+        mean |= {key: members[0][key] for key in ("metric", "sign") if key in members[0]}
         if cell is not None and len(members) > 1:
             mean |= over_seeds([row["value"] for row in members], mean["metric"])._asdict() | {"interval": "seeds"}
             mean["seeds"] = [row["seed"] for row in members]
@@ -219,4 +238,5 @@ def _text(row: Mapping[str, Any] | None, decimals: int, seeds: int) -> str:
     decimals = 1 if row["metric"] == "top1" else decimals
     known = is_number(row["low"]) and is_number(row["high"])
     bounds = f" [{row['low']:.{decimals}f}, {row['high']:.{decimals}f}]" if known else ""
-    return f"{row['value']:.{decimals}f}{bounds}{of_seeds(len(row['seeds']), seeds) if row['seeds'] else ''}"
+    fewer = of_seeds(len(row["seeds"]), seeds) if row["seeds"] else ""
+    return f"{row.get('sign', '')}{row['value']:.{decimals}f}{bounds}{fewer}"

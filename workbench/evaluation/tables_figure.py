@@ -1,13 +1,13 @@
 """Figures of what a sweep tells beside top-1, as SVG: a panel per measure, and the shares of variance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from textwrap import wrap
 from typing import Any
 
 from workbench.evaluation import svg
 from workbench.evaluation.comparison import is_number
-from workbench.evaluation.sweep_tables import by_quantity
+from workbench.evaluation.sweep_tables import SIGNS, by_quantity, share_text
 
 ROW, PANEL, GAP, LINE = 32, 300, 56, 16
 HEAD, FOOT = 96, 40  # above and below the rows of a panel
@@ -27,18 +27,18 @@ def panels(record: Mapping[str, Any]) -> str:
     Args:
         record: as ``sweep.json``, with tables.
     """
-    cells = [cell["cell"] for cell in record["cells"]]
-    left = 34 + 7.4 * max(map(len, cells))
-    height = HEAD + ROW * len(cells) + FOOT
+    labels = svg.with_seeds([cell["cell"] for cell in record["cells"]], record["costs"], len(record["seeds"]))
+    left = 34 + 7.4 * max(map(len, labels.values()))
+    height = HEAD + ROW * len(labels) + FOOT
     parts = [svg.text(20, 30, record["title"], anchor="start", size=17)]
     drawn = [(measure, table) for measure, table in record["tables"].items() if table["means"]]
     for index, (measure, table) in enumerate(drawn):
         x, y = left + (index % ACROSS) * (PANEL + GAP), 44 + (index // ACROSS) * height
-        parts += _panel(measure, table, cells, x, y, names=index % ACROSS == 0)
+        parts += _panel(measure, table, labels, x, y, names=index % ACROSS == 0)
     width = left + min(ACROSS, max(1, len(drawn))) * (PANEL + GAP)
     y = 44 + -(-len(drawn) // ACROSS) * height + LINE
     seeds = len(record["seeds"])
-    bars = f"95 % intervals over {seeds} seeds (Student's t)" if seeds > 1 else "95 % intervals over test images"
+    bars = "95 % intervals over seeds (Student's t)" if seeds > 1 else "95 % intervals over test images"
     said = f"{record['data']}, scale {record['scale']}. Bars: {bars}. Hollow: the same networks untrained. "
     said += "Dashed: what needs no network; sweep.md has its numbers."
     for words in wrap(said, int((width - 40) / svg.LETTER)):
@@ -70,7 +70,7 @@ def shares(record: Mapping[str, Any]) -> str:
             if not is_number(row["value"]):
                 continue
             width = BAR * row["value"]
-            tip = f"{told}, {row['part']}: {100 * row['value']:.0f} % [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
+            tip = f"{told}, {row['part']}: {share_text(row)} %"
             parts.append(
                 f'<rect x="{start:.1f}" y="{y}" width="{width:.1f}" height="20" fill="{colour}">'
                 f"<title>{escape(tip)}</title></rect>"
@@ -87,9 +87,9 @@ def shares(record: Mapping[str, Any]) -> str:
 
 
 def _panel(
-    measure: str, table: Mapping[str, Any], cells: Sequence[str], left: float, top: float, *, names: bool
+    measure: str, table: Mapping[str, Any], labels: Mapping[str, str], left: float, top: float, *, names: bool
 ) -> list[str]:
-    wanted = DRAWN.get(measure)
+    wanted, cells = DRAWN.get(measure), list(labels)
     means = [row for row in table["means"] if is_number(row["value"]) and (not wanted or row["quantity"] in wanted)]
     means = [row for row in means if measure != "likelihood" or row["model"] == "run" or row["cell"] is None]
     quantities = list(dict.fromkeys(row["quantity"] for row in means if row["cell"] is not None))
@@ -112,7 +112,7 @@ def _panel(
         y = first + ROW * (index + 0.5)
         parts.append(f'<line x1="{left}" x2="{left + PANEL}" y1="{y}" y2="{y}" stroke="#eee"/>')
         if names:
-            parts.append(svg.text(left - 12, y + 5, cell, anchor="end", size=13))
+            parts.append(svg.text(left - 12, y + 5, labels[cell], anchor="end", size=13))
     has = {
         cell: [q for q in quantities if any((r["cell"], r["quantity"]) == (cell, q) for r in shown)] for cell in cells
     }
@@ -120,7 +120,8 @@ def _panel(
     lines = [row for row in shown if row["cell"] is None]
     for row in shown:
         colour, x = colours[row["quantity"]], svg.at(row["value"], low, high, left, PANEL)
-        tip = f"{row['cell'] or ''} {row['model']}, {row['quantity']}: {row['value']:.3g}".strip()
+        sign = row.get("sign", "")
+        tip = f"{row['cell'] or ''} {row['model']}, {row['quantity']}: {sign}{row['value']:.3g}".strip()
         if row["cell"] is None:
             parts.append(
                 f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{first}" y2="{bottom}" stroke="{colour}" '
@@ -139,6 +140,8 @@ def _panel(
         bounds = [_in_share(row, row[key]) for key in ("low", "high")] if known else []
         ends = [svg.at(bound, low, high, left, PANEL) for bound in bounds]
         parts += svg.dot(x, y, colour, tip, filled=own, ends=ends)
+        if own and sign == SIGNS["estimate"]:
+            parts.append(svg.text(max([x, *ends]) + 9, y + 4, "estimate", anchor="start", size=11, colour="#666"))
     return parts + svg.axis(left, bottom, PANEL, low, high, ticks)
 
 

@@ -29,14 +29,19 @@ def check(runs: Sequence[Run], target: str | None) -> None:
             raise WorkbenchError(f"{reason} Choose another --transfer-to.")
 
 
-def check_target(config: TrainConfig, fingerprint: str, target: str) -> None:
-    """Raise a WorkbenchError unless what a sweep is going to train can be probed on the target.
+def check_target(config: TrainConfig, fingerprint: str, target: str) -> str:
+    """The name of the target's images, which rows tell, if what a sweep is going to train can be probed on them.
 
     Args:
         fingerprint: of the data that are trained on.
+
+    Raises:
+        WorkbenchError: they cannot.
     """
-    if reason := _unfit("The sweep is", fingerprint, config, target, _dataset(config, target)):
+    dataset = _dataset(config, target)
+    if reason := _unfit("The sweep is", fingerprint, config, target, dataset):
         raise WorkbenchError(f"{reason} Choose another transfer_to.")
+    return dataset.name
 
 
 def evaluate(context: Context, target: str | None = None) -> None:

@@ -68,7 +68,11 @@ def two_way_shares(
     means = sum(part * factor for part, factor in zip(effects, kept, strict=True))
     pool = residuals.ravel() * np.sqrt(runs / (runs - 1))
     drawn = means + pool[np.random.default_rng(seed).integers(0, pool.size, (draws, *values.shape))]
-    low, high = np.quantile(_shares(_sums_of_squares(drawn), degrees), (0.025, 0.975), axis=1)
+    sums_drawn = _sums_of_squares(drawn)
+    sums_drawn = sums_drawn[
+        :, sums_drawn.sum(axis=0) > 0
+    ]  # of experiments in which nothing differs there are no shares
+    low, high = np.quantile(_shares(sums_drawn, degrees), (0.025, 0.975), axis=1)
     tests = f_distribution.sf(sums / degrees / within, degrees, degrees[3]) if within else np.zeros(4)
     tests[3] = np.nan
     shares = _shares(sums, degrees)
