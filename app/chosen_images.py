@@ -22,7 +22,7 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     rows = selection.rows(ids) if ids is not None else None
     if probe is None or ids is None or rows is None or not len(rows):
         return pieces.note("The selected images are not in this probe set.")
-    images, labels = reading.matrix(probe.images(), (None,) * 4), reading.matrix(probe.labels(), (len(ids),))
+    images, labels = reading.pictures(probe.images()), reading.matrix(probe.labels(), (len(ids),))
     told = {choice: verdicts.predicted(choice.run, ids) for choice in selection.of_probe(chosen, probe)}
     told = {choice: values for choice, values in told.items() if values is not None}
     if images is None or len(images) != len(ids) or labels is None or not told:

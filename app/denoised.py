@@ -47,10 +47,10 @@ def strip(choice: Choice) -> Strip | None:
     ids = reading.matrix(choice.run.array("denoising-ids"), (None,))
     if places is None or ids is None:
         return None
-    shape = (len(ids), len(places), None, None, None)
-    noised = reading.matrix(choice.run.array("denoising-noised"), shape)
-    estimate = reading.matrix(choice.run.array("denoising-estimate"), shape)
-    if noised is None or estimate is None or noised.shape != estimate.shape or noised.dtype != np.uint8:
+    shape = (len(ids), len(places))
+    noised = reading.pictures(choice.run.array("denoising-noised"), shape)
+    estimate = reading.pictures(choice.run.array("denoising-estimate"), shape)
+    if noised is None or estimate is None or noised.shape != estimate.shape:
         return None
     return Strip(choice, ids, noised, estimate, places[:, 0], places[:, 1])
 
@@ -60,10 +60,12 @@ def views(choice: Choice, found: Strip) -> tuple[list[str], np.ndarray, np.ndarr
     names = choice.run.evaluation(TASK).get("views")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None
-    shape = (len(names), *found.estimate.shape)
-    said = reading.matrix(choice.run.array("denoising-views"), shape)
-    truth = reading.matrix(choice.run.array("denoising-truth"), shape)
-    return (names, said, truth) if said is not None and truth is not None else None
+    shape = (len(names), *found.estimate.shape[:2])
+    said = reading.pictures(choice.run.array("denoising-views"), shape)
+    truth = reading.pictures(choice.run.array("denoising-truth"), shape)
+    if said is None or truth is None or not said.shape[1:] == truth.shape[1:] == found.estimate.shape:
+        return None
+    return names, said, truth
 
 
 def by_level(choice: Choice, metric: str, x: str = "log_snr", y: str = "value") -> Line | None:

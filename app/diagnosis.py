@@ -68,11 +68,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything the page Stability shows of a run; None or empty where it was not recorded."""
+    """Everything the page Stability shows of a run; None or empty where it was not recorded.
+
+    Attributes:
+        spikes: of the whole gradient, and those of the first trained block that do not show in it.
+        first_spikes: every one of the first trained block.
+    """
 
     knn: Series | None
     gradients: Gradients | None
     spikes: list[Spike]
+    first_spikes: list[Spike]
     dips: list[Dip]
     health: dict[str, Series]
     collapses: list[Collapse]
@@ -81,7 +87,7 @@ class Diagnosis:
 def diagnose(run: Run) -> Diagnosis:
     """The diagnosis of a run; of one from before gradients were recorded by layer, from ``metrics.jsonl`` alone."""
     columns = reading.metrics(run)
-    gradients, found = _recorded(run) or _sampled(columns)
+    gradients, found, first = _recorded(run) or _sampled(columns)
     knn = _series(columns, "knn")
     data = run.info().get("data")
     known = reading.number(data.get("val")) if isinstance(data, dict) else None
@@ -91,6 +97,7 @@ def diagnose(run: Run) -> Diagnosis:
         knn,
         gradients,
         found,
+        first,
         dips(knn.steps, knn.values, images, found) if knn is not None else [],
         health,
         _collapses(columns),
@@ -115,19 +122,19 @@ def _collapses(columns: dict[str, np.ndarray]) -> list[Collapse]:
     return collapses(steps, spread.values.tolist(), [known.get(step) for step in steps])
 
 
-def _sampled(columns: dict[str, np.ndarray]) -> tuple[Gradients | None, list[Spike]]:
-    """What ``metrics.jsonl`` has of gradients: no layers, and not every step."""
+def _sampled(columns: dict[str, np.ndarray]) -> tuple[Gradients | None, list[Spike], list[Spike]]:
+    """What ``metrics.jsonl`` has of gradients: no layers, and not every step. Spikes as those of :class:`Diagnosis`."""
     total, first = _series(columns, "grad_norm"), _series(columns, "grad_norm/first")
     if total is None:
-        return None, []
+        return None, [], []
     beside = dict(zip(first.steps.tolist(), first.values.tolist(), strict=True)) if first is not None else {}
     values = np.array([beside.get(step, np.nan) for step in total.steps.tolist()])
     gradients = Gradients(total.steps, total.values, values, total.steps, total.steps, {}, {}, "the first block")
-    return gradients, spikes(total.steps, total.values)
+    return gradients, *_spikes(gradients)
 
 
-def _recorded(run: Run) -> tuple[Gradients, list[Spike]] | None:
-    """``gradients.jsonl`` and its spikes, or None."""
+def _recorded(run: Run) -> tuple[Gradients, list[Spike], list[Spike]] | None:
+    """``gradients.jsonl`` and its spikes, those of :class:`Diagnosis`, or None."""
     info = run.info().get("gradients")
     names, first = (info.get("layers"), info.get("first")) if isinstance(info, dict) else (None, None)
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -142,7 +149,7 @@ def _recorded(run: Run) -> tuple[Gradients, list[Spike]] | None:
 @lru_cache(maxsize=32)
 def _analysed(
     folder: Path, names: tuple[str, ...], first: str, size: int, modified: int
-) -> tuple[Gradients, list[Spike]] | None:
+) -> tuple[Gradients, list[Spike], list[Spike]] | None:
     """Rows that are foreign, or whose step was there before, are left out."""
     steps, highest, ago = [], [], []
     for row in Run(folder).metrics(GRADIENTS):
@@ -159,21 +166,28 @@ def _analysed(
     shown = [layer_name(name) for name in names]
     layers, at_layers = (dict(zip(shown, rows[2:], strict=True)) for rows in (norms, at))
     gradients = Gradients(np.array(steps), norms[0], norms[1], at[0], at[1], layers, at_layers, layer_name(first))
-    return gradients, _spikes(gradients)
+    return gradients, *_spikes(gradients)
 
 
-def _spikes(gradients: Gradients) -> list[Spike]:
-    """Spikes of the whole gradient, and those of the first block that do not show in it."""
+def _spikes(gradients: Gradients) -> tuple[list[Spike], list[Spike]]:
+    """Spikes of the whole gradient with those of the first block that do not show in it, and all of the first block."""
     steps, layers, at = gradients.steps, gradients.layers, gradients.at
     whole = spikes(steps, gradients.total, layers, at=at, peaks=gradients.total_at)
-    first = spikes(steps, gradients.first, layers, at=at, peaks=gradients.first_at)
+    first = spikes(steps, gradients.first, layers, at=at, peaks=gradients.first_at, of="first")
+    first = [replace(one, layer=one.layer or gradients.name) for one in first]
     near = 5 * float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
     alone = [
-        replace(one, layer=one.layer or gradients.name)
+        one
         for one in first
         if not any(one.start <= other.end + near and other.start <= one.end + near for other in whole)
     ]
-    return sorted([*whole, *alone], key=lambda one: one.start)
+    return sorted([*whole, *alone], key=lambda one: one.start), first
+
+
+def height(spike: Spike) -> str:
+    """How high a spike is, in words."""
+    norm = " norm of the first layer" if spike.of == "first" else ""
+    return f"{spike.height:.3g} times the usual{norm}"
 
 
 def batches(run: Run) -> dict[int, Batch]:
@@ -182,9 +196,8 @@ def batches(run: Run) -> dict[int, Batch]:
     for row in run.metrics(BATCHES):
         at, ids = reading.number(row.get("at")), reading.matrix(row.get("ids"), (None,))
         if at is not None and ids is not None:
-            images = reading.matrix(run.array(f"batch-{int(at):08d}"), (None,) * 4)
-            shown = images if images is not None and images.dtype == np.uint8 and images.shape[3] in (1, 3) else None
-            found[int(at)] = Batch(int(at), str(row.get("of")), ids.astype(int).tolist(), shown)
+            images = reading.pictures(run.array(f"batch-{int(at):08d}"))
+            found[int(at)] = Batch(int(at), str(row.get("of")), ids.astype(int).tolist(), images)
     return found
 
 
@@ -221,4 +234,4 @@ def sentence(dip: Dip, first: str, knn: Series, near: bool = True) -> str:
     else:
         where = f"first in {spike.layer}"
     place = "Before it" if spike.start <= dip.start else "On the way down"
-    return text + f"{place} a spike: {where}, from step {spike.start:,} ({before}), {spike.height:.3g} times the usual."
+    return text + f"{place} a spike: {where}, from step {spike.start:,} ({before}), {height(spike)}."

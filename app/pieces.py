@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import actions, look, picking, pictures, reading, saving, selection
+from app import actions, look, picking, pictures, protocols, reading, saving, selection
 from app.selection import Choice
 from workbench.store import Probe
 
@@ -44,6 +44,10 @@ NEEDS = {
     "latent": "samples",
     "likelihood": "likelihood",
 }  # the capability without which there is nothing to evaluate
+ONLY = {
+    "denoising": (("ddpm", "vdm", "score"), "is no diffusion model, so there is no noise to take away."),
+    "latent": (("vae", "hvae"), "has no latent variables to walk through."),
+}  # the methods of which there is something to evaluate, and what is wrong with the others
 CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}
 
 
@@ -53,16 +57,14 @@ def note(text: str) -> None:
 
 
 def protocol(choices: Sequence[Choice], task: str, *more: str) -> str:
-    """What a figure's numbers are: protocol, split, n, seeds and checkpoint of its evaluations, each said once."""
+    """What a figure's numbers are: protocol, split, n, seeds and checkpoint of its evaluations, each said once; what
+    not all of them say of their protocol stands after the labels of those that do."""
     evaluations = [choice.run.evaluation(task) for choice in choices]
-    parts = ["; ".join(dict.fromkeys(clause for evaluation in evaluations for clause in _clauses(evaluation)))]
+    texts = {choice.label: str(found.get("protocol") or "") for choice, found in zip(choices, evaluations, strict=True)}
+    parts = protocols.once({label: text for label, text in texts.items() if text})
     for told in (_split, _n, _seeds, _checkpoint):
         parts.append(" / ".join(dict.fromkeys(filter(None, map(told, evaluations)))))
     return " · ".join(part for part in (*parts, *more) if part)
-
-
-def _clauses(evaluation: dict) -> list[str]:
-    return [clause for clause in str(evaluation.get("protocol") or "").rstrip(".").split("; ") if clause]
 
 
 def _split(evaluation: dict) -> str:
@@ -142,6 +144,8 @@ def lacking(missing: Sequence[Choice], task: str) -> None:
             note(f"{choice.label}: its run.json is missing or damaged, so nothing is known about it.")
         elif NEEDS.get(task) and NEEDS[task] not in reading.capabilities(choice.run):
             note(f"{choice.label}: {choice.summary.get('method', 'this method')} learns features only and cannot draw.")
+        elif task in ONLY and choice.summary.get("method") not in ONLY[task][0]:
+            note(f"{choice.label}: {choice.summary.get('method', 'this method')} {ONLY[task][1]}")
         elif choice.status == "running":
             done = choice.summary.get("step"), choice.summary.get("steps")
             note(f"{choice.label}: still training (step {done[0]} of {done[1]}); evaluate it when it has finished.")
@@ -196,6 +200,19 @@ def same_probe(choices: Sequence[Choice]) -> tuple[list[Choice], Probe | None]:
         text = f"Trained on other images than {base.label}, so not comparable, and not shown here: {names}."
         st.warning(look.literal(text))
     return [choice for choice in choices if choice not in other], reading.probe(base.run) if base else None
+
+
+def latents(choice: Choice) -> dict[str, Any]:
+    """What the likelihood's evaluation tells of a run's latent variables, or nothing."""
+    found = choice.run.evaluation("likelihood").get("latent")
+    return found if isinstance(found, dict) else {}
+
+
+def collapsed(chosen: Sequence[Choice]) -> None:
+    """Warn of the runs whose posterior has collapsed, in the evaluation's words."""
+    for choice in chosen:
+        if isinstance(collapse := latents(choice).get("collapse"), str):
+            st.warning(look.literal(f"{choice.label}: {collapse}"))
 
 
 def columns_of(n: int) -> list:

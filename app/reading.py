@@ -168,6 +168,16 @@ def matrix(array: Any, shape: tuple[int | None, ...]) -> np.ndarray | None:
     return array if fits and array.size and array.dtype.kind in "biuf" else None
 
 
+def pictures(array: Any, shape: tuple[int | None, ...] = (None,)) -> np.ndarray | None:
+    """An array of images, uint8 (*shape, H, W, C) with 1 or 3 channels, or None where it is anything else.
+
+    Args:
+        shape: the axes before height, width and channels; None is any length but zero.
+    """
+    found = matrix(array, (*shape, None, None, None))
+    return found if found is not None and found.dtype == np.uint8 and found.shape[-1] in (1, 3) else None
+
+
 def square(array: Any, side: int | None = None) -> np.ndarray | None:
     """A square matrix of numbers, or None."""
     found = matrix(array, (side, side))

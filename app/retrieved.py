@@ -48,7 +48,7 @@ class Retriever(NamedTuple):
 def shown(probe: Probe | None) -> Shown | None:
     """A probe set, or None where its ids and images are not all there."""
     ids = reading.matrix(probe.ids(), (None,)) if probe else None
-    images = reading.matrix(probe.images(), (None,) * 4) if probe else None
+    images = reading.pictures(probe.images()) if probe else None
     if probe is None or ids is None or images is None or len(images) != len(ids):
         return None
     labels = reading.matrix(probe.labels(), (len(ids),))

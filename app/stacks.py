@@ -50,8 +50,8 @@ def bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
     """
     figure = go.Figure()
     place = {one.label: len(stacks) - 1 - index for index, one in enumerate(stacks)}
-    lengths = [sum(abs(part.value) for part in one.parts) or abs(one.value) for one in stacks]
-    reach = max([1e-9, *lengths, *(one.high or one.value for one in stacks)])
+    rights = [sum(max(part.value, 0.0) for part in one.parts) for one in stacks]
+    reach = max([1e-9, *rights, *(one.value if one.high is None else one.high for one in stacks)])
     for one in stacks:
         at = place[one.label]
         for index, part in enumerate(one.parts or [Part("", one.value)]):
@@ -117,7 +117,8 @@ def bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
         zeroline=False,
         range=[-0.6, len(stacks) - 0.25],
     )
-    lowest = min([0.0, *(sum(part.value for part in one.parts if part.value < 0) for one in stacks)])
+    lefts = [sum(min(part.value, 0.0) for part in one.parts) for one in stacks]
+    lowest = min([0.0, *lefts, *(one.value if one.low is None else one.low for one in stacks)])
     figure.update_xaxes(range=[1.06 * lowest, 1.16 * reach])
     figure.update_layout(barmode="relative", height=ROW * len(stacks) + 70, margin={"l": 20, "r": 20, "t": 8, "b": 48})
     return figure

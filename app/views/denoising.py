@@ -17,8 +17,9 @@ def render() -> None:
     chosen, missing = pieces.having(comparable, denoised.TASK, lambda choice, _: denoised.strip(choice))
     if chosen:
         strips = [found for choice in chosen if (found := denoised.strip(choice)) is not None]
-        originals = {}
-        if probe is not None and (ids := probe.ids()) is not None and (images := probe.images()) is not None:
+        ids, images = (probe.ids(), reading.pictures(probe.images())) if probe is not None else (None, None)
+        originals: dict[int, np.ndarray] = {}
+        if ids is not None and images is not None:
             originals = dict(zip(np.asarray(ids).tolist(), images, strict=False))
         same = [one for one in strips if np.array_equal(one.ids, strips[0].ids)]
         if other := ", ".join(one.choice.label for one in strips if one not in same):

@@ -200,9 +200,9 @@ LAST = 65535  # the label of an image that has none
 
 def sheets(probe: Probe) -> dict[str, Any]:
     """Where the sheets of small images are: all of a few, of many those that were asked for."""
-    images = reading.matrix(probe.images(), (None,) * 4)
+    images = reading.pictures(probe.images())
     told = {"side": TILE, "columns": COLUMNS, "rows": ROWS, "sheets": {}, "many": False}
-    if images is None or images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
+    if images is None:
         return told
     count = -(-len(images) // (COLUMNS * ROWS))
     try:

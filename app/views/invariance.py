@@ -124,12 +124,10 @@ def line_in(line: tuple[Profile, list[dict]], transform: str, strengths: Sequenc
 def example(chosen: Sequence[Choice], probe: Probe | None, steps: Steps) -> dict[str, np.ndarray] | None:
     """By transform, one image unchanged and at each strength, as a person picks it among those that are stored."""
     told = next((found for c in chosen if isinstance(found := c.run.evaluation("invariance").get("steps"), list)), [])
-    array = (
-        reading.matrix(probe.array("invariance-examples"), (1 + len(told), None, None, None, None)) if probe else None
-    )
+    array = reading.pictures(probe.array("invariance-examples"), (1 + len(told), None)) if probe else None
     at = {(step.get("transform"), step.get("strength")): i for i, step in enumerate(told, 1) if isinstance(step, dict)}
     whole = all((transform, strength) in at for transform, strengths in steps.items() for strength in strengths)
-    if array is None or not whole or array.dtype != np.uint8:
+    if array is None or not whole:
         return None
     options = list(range(1, array.shape[1] + 1))
     picked = st.segmented_control(

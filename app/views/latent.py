@@ -1,13 +1,12 @@
 """Latent space: what does a latent variable do?"""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import look, noise_levels, pictures, pieces, reading, selection
+from app import noise_levels, pictures, pieces, reading, selection
 from app.noise_levels import Line
 from app.pictures import Row
 from app.selection import Choice
@@ -20,7 +19,7 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
     (variables, values, H, W, C)."""
     evaluation = choice.run.evaluation("latent")
     values = reading.matrix(evaluation.get("values"), (None,))
-    drawn = reading.matrix(choice.run.array("latent-traversal"), (None,) * 5)
+    drawn = reading.pictures(choice.run.array("latent-traversal"), (None, None))
     variables = evaluation.get("variables")
     if (
         values is None
@@ -40,12 +39,6 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
     )
 
 
-def used(choice: Choice) -> dict[str, Any]:
-    """What the likelihood's evaluation tells of the latent variables, or nothing."""
-    found = choice.run.evaluation("likelihood").get("latent")
-    return found if isinstance(found, dict) else {}
-
-
 def render() -> None:
     comparable, _ = pieces.same_probe(selection.choices())
     chosen, missing = pieces.having(comparable, "latent", lambda choice, _: traversal(choice))
@@ -58,12 +51,10 @@ def render() -> None:
 
 def usage(chosen: Sequence[Choice]) -> None:
     """KL of every latent variable, the largest first, active units, and collapse in words."""
-    for choice in chosen:
-        if isinstance(collapse := used(choice).get("collapse"), str):
-            st.warning(look.literal(f"{choice.label}: {collapse}"))
+    pieces.collapsed(chosen)
     lines = []
     for choice in chosen:
-        kl = reading.matrix(used(choice).get("kl"), (None,))
+        kl = reading.matrix(pieces.latents(choice).get("kl"), (None,))
         if kl is not None and len(kl) > 1:
             ordered = np.sort(np.maximum(kl, 1e-5))[::-1]
             lines.append(Line(choice.label, choice.colour, np.arange(1, len(kl) + 1), ordered))
@@ -75,7 +66,7 @@ def usage(chosen: Sequence[Choice]) -> None:
         pieces.chart(figure, "latent-kl", "KL of every latent variable, sorted")
     table = []
     for choice in chosen:
-        groups = used(choice).get("groups")
+        groups = pieces.latents(choice).get("groups")
         for group in groups if isinstance(groups, list) else []:
             if isinstance(group, dict):
                 kl = reading.number(group.get("kl"))
@@ -85,8 +76,9 @@ def usage(chosen: Sequence[Choice]) -> None:
                 )
     if table:
         st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
-    thresholds = [value for choice in chosen if (value := reading.number(used(choice).get("threshold"))) is not None]
-    about = [choice for choice in chosen if used(choice)]
+    about = [choice for choice in chosen if pieces.latents(choice)]
+    found = [reading.number(pieces.latents(choice).get("threshold")) for choice in about]
+    thresholds = [value for value in found if value is not None]
     if about:
         active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
         pieces.note(pieces.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image"))
@@ -119,7 +111,7 @@ def ways(chosen: Sequence[Choice]) -> None:
     """From one image to another."""
     rows = []
     for choice in chosen:
-        drawn = reading.matrix(choice.run.array("latent-interpolation"), (None,) * 5)
+        drawn = reading.pictures(choice.run.array("latent-interpolation"), (None, None))
         for index, images in enumerate(drawn if drawn is not None else []):
             rows.append(Row(choice.label, images, f"pair {index + 1}", colour=choice.colour, gap=not index))
     if rows:

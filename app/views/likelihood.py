@@ -12,6 +12,8 @@ from app.stacks import Part, Stack
 
 TITLE = "How surprised is it?"
 SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQUAL TO} "}  # of the bits
+WEIGHTED = "importance samples"  # how kinds of importance-weighted bounds end
+REFERENCES = {"chance": "one label in so many", "pixels": "the linear probe of raw pixels, on all test images"}
 SINGLE = "exact, "  # how kinds of models of single pixels begin
 
 
@@ -25,27 +27,50 @@ def kind(row: dict[str, Any]) -> str:
     return str(row.get("kind") or "")
 
 
+def total(choice: Choice) -> dict[str, Any] | None:
+    """The row of a run's sum, or None where it is missing or was no number; importance-weighted bounds are others."""
+    known = choice.run.evaluation("likelihood").get("kind")
+    return next(
+        (
+            row
+            for row in whole(choice, model="run")
+            if kind(row) == known or (known is None and not kind(row).endswith(WEIGHTED))
+        ),
+        None,
+    )
+
+
 def render() -> None:
     comparable, _ = pieces.same_probe(selection.choices())
-    chosen, missing = pieces.having(comparable, "likelihood", lambda choice, _: whole(choice, model="run"))
+    chosen, missing = pieces.having(comparable, "likelihood", lambda choice, _: total(choice))
     if chosen:
         bars(chosen)
         classification(chosen)
-    pieces.lacking(missing, "likelihood")
+    boundless = [choice for choice in missing if whole(choice, model="run") or terms(choice)]
+    for choice in boundless:
+        pieces.note(f"{choice.label}: its likelihood was evaluated, but its sum is missing or no finite number.")
+    pieces.lacking([choice for choice in missing if choice not in boundless], "likelihood")
+
+
+def terms(choice: Choice) -> list[dict[str, Any]]:
+    """Rows in bits per dimension that are parts of a run's sum."""
+    found = reading.rows(choice.run.evaluation("likelihood"), model="run", metric="bits_per_dim")
+    return [row for row in found if isinstance(row.get("term"), str)]
 
 
 def stack(choice: Choice) -> Stack:
     """A run's terms, their sum with its interval, and its importance-weighted bounds."""
-    evaluation, rows = choice.run.evaluation("likelihood"), whole(choice, model="run")
-    main = rows[0]
-    terms = [
-        row for row in reading.rows(evaluation, model="run", metric="bits_per_dim") if isinstance(row.get("term"), str)
-    ]
-    tighter = {kind(row).rpartition(", ")[2]: row["value"] for row in rows[1:]}
+    main = total(choice)
+    assert main is not None
+    tighter = {
+        kind(row).rpartition(", ")[2]: row["value"]
+        for row in whole(choice, model="run")
+        if kind(row).endswith(WEIGHTED)
+    }
     return Stack(
         choice.label,
         choice.colour,
-        [Part(row["term"].replace("_", " "), row["value"]) for row in terms if kind(row) == kind(main)],
+        [Part(row["term"].replace("_", " "), row["value"]) for row in terms(choice) if kind(row) == kind(main)],
         main["value"],
         reading.number(main.get("low")),
         reading.number(main.get("high")),
@@ -81,16 +106,13 @@ def bars(chosen: Sequence[Choice]) -> None:
             "These runs were evaluated with different numbers of levels per pixel, so their bits do not compare; "
             "evaluate them again."
         )
-    for choice in chosen:
-        latent = choice.run.evaluation("likelihood").get("latent")
-        if isinstance(latent, dict) and isinstance(latent.get("collapse"), str):
-            st.warning(look.literal(f"{choice.label}: {latent['collapse']}"))
+    pieces.collapsed(chosen)
     with st.expander("All numbers"):
         st.dataframe(numbers(chosen), hide_index=True, height="content")
 
 
 def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
-    """Every row, of the sum over all noise levels, too."""
+    """Every row, of the sum over all noise levels, too; those of pixels once."""
     table: list[dict[str, Any]] = []
     for choice in chosen:
         for task in ("likelihood", "likelihood_full"):
@@ -103,7 +125,9 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
                     for other in reading.rows(evaluation, metric="nats", model=row["model"])
                     if (other.get("term"), other.get("kind")) == (row.get("term"), row.get("kind"))
                 ]
-                entry = {"model": choice.label if own else row["model"], "term": str(row.get("term", "sum"))}
+                shared = row["model"] == "pixels"
+                name = choice.label if own else row["model"] if shared else f"{row['model']} of {choice.label}"
+                entry = {"model": name, "term": str(row.get("term", "sum"))}
                 entry |= {"kind": kind(row) + (", no summand drawn" if task == "likelihood_full" and own else "")}
                 entry |= {"bits per dimension (95 % interval)": look.quantity(row["value"], *ends, 3)}
                 table.append(entry | {"nats per image": f"{nats[0]:.4g}" if nats else ""})
@@ -122,9 +146,23 @@ def classification(chosen: Sequence[Choice]) -> None:
     if not any(dot.main for dot in dots):
         return
     st.subheader("Does the likelihood know the class?", anchor=False)
-    panel = intervals.Panel("top-1 in %", dots, {}, {})
+    beside = references(chosen)
+    panel = intervals.Panel("top-1 in %", dots, beside, {})
     order = list(dict.fromkeys(dot.label for dot in dots))
     pieces.chart(intervals.by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
     told = [choice for choice in chosen if reading.rows(choice.run.evaluation("classify"))]
-    pieces.note("large dot: the label of the highest bound · small dot: a linear probe of the same model's features")
+    words = ["large dot: the label of the highest bound", "small dot: a linear probe of the same model's features"]
+    pieces.note(" · ".join([*words, *(f"dotted, {name}: {REFERENCES[name]}" for name in beside)]))
     pieces.note(pieces.protocol(told, "classify"))
+
+
+def references(chosen: Sequence[Choice]) -> dict[str, float]:
+    """Top-1 in % of guesses and of the pixels' linear probe, as far as they are known."""
+    found: dict[str, float] = {}
+    for choice in chosen:
+        classes = choice.run.evaluation("classify").get("classes")
+        if isinstance(classes, list) and classes:
+            found["chance"] = 100 / len(classes)
+        for row in reading.rows(choice.run.evaluation("linear"), model="pixels", metric="top1"):
+            found["pixels"] = row["value"]
+    return found

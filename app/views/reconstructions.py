@@ -32,7 +32,7 @@ class Drawn:
 
 def load(choice: Choice, task: str, model: str, variant: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Images and errors of a model and variant, or None where they are missing or do not fit each other."""
-    images = reading.matrix(choice.run.array(f"{ARRAYS[task]}-{model}-{variant}"), (None,) * 4)
+    images = reading.pictures(choice.run.array(f"{ARRAYS[task]}-{model}-{variant}"))
     if images is None:
         return None
     mse = reading.matrix(choice.run.array(f"{ARRAYS[task]}-error-{model}-{variant}"), (len(images),))
@@ -52,7 +52,7 @@ def variants(choice: Choice, task: str) -> list[str]:
 def originals(choice: Choice, task: str, probe: Probe | None) -> tuple[np.ndarray, np.ndarray] | None:
     """Ids and images that a run was asked to draw."""
     ids, known = choice.run.array(f"{ARRAYS[task]}-ids"), probe.ids() if probe else None
-    images = probe.images() if probe else None
+    images = reading.pictures(probe.images()) if probe else None
     if ids is None or known is None or images is None:
         return None
     place = {int(image): index for index, image in enumerate(known)}

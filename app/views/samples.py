@@ -9,6 +9,7 @@ import streamlit as st
 from app import look, pictures, pieces, reading, selection
 from app.pictures import Row
 from app.selection import Choice
+from workbench.store import Probe
 
 TITLE = "What can it imagine?"
 STRIP = 10
@@ -20,7 +21,7 @@ def variants(choice: Choice) -> list[tuple[dict[str, Any], np.ndarray]]:
     usable = []
     for variant in found if isinstance(found, list) else []:
         if isinstance(variant, dict) and isinstance(variant.get("array"), str):
-            images = reading.matrix(choice.run.array(variant["array"]), (None,) * 4)
+            images = reading.pictures(choice.run.array(variant["array"]))
             if images is not None:
                 usable.append((variant, images))
     return usable
@@ -44,27 +45,25 @@ def cost(variant: dict[str, Any], n: int) -> str:
 
 
 def render() -> None:
-    comparable = selection.choices()
+    comparable, probe = pieces.same_probe(selection.choices())
     chosen, missing = pieces.having(comparable, "samples", lambda choice, _: variants(choice))
     if chosen:
-        grids(chosen)
+        grids(chosen, probe)
         strips(chosen)
     pieces.lacking(missing, "samples")
 
 
-def grids(chosen: Sequence[Choice]) -> None:
+def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
     """A grid per model and one of real images, all of the same size."""
-    probe = next((found for choice in chosen if (found := reading.probe(choice.run)) is not None), None)
-    real = probe.images() if probe else None
+    real = reading.pictures(probe.images()) if probe else None
     across = {1: 6, 2: 4}.get(len(chosen), 3)
     shown = across * 4
     places = pieces.columns_of(len(chosen) + (real is not None))
     if real is not None:
         with places[0]:
             pieces.name("real images", look.GREY)
-            st.selectbox(
-                "Probe set", [f"every class · {len(real)} images"], disabled=True, label_visibility="collapsed"
-            )
+            classes = "every class · " if probe and probe.labels() is not None else ""
+            st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
             st.html(
                 pictures.grid(
                     np.asarray(real[np.linspace(0, len(real) - 1, min(shown, len(real))).astype(int)]), across

@@ -9,6 +9,8 @@ from app.noise_levels import Line
 from app.selection import Choice
 
 TITLE = "When does the noise go?"
+CONTINUOUS = "vdm"  # the method whose likelihood has the term in continuous time
+OTHERWISE = {"ddpm": "ddpm, a sum over its steps", "score": "score, of the probability-flow ODE"}
 
 
 def render() -> None:
@@ -70,8 +72,21 @@ def shares(chosen: Sequence[Choice]) -> None:
         pieces.protocol(
             chosen,
             denoised.TASK,
-            "the mean over t is the diffusion term in continuous time, nothing clipped",
+            *means(chosen),
+            "the first and last parts are coarse where ln SNR is steep there, as at the ends of a cosine or of a "
+            "learned schedule: one error stands for all of a part",
             "a flat curve on the left makes the estimate from single times vary least, which VDM's learned schedule "
             "aims at",
         )
     )
+
+
+def means(chosen: Sequence[Choice]) -> list[str]:
+    """What a curve's mean over t is; only VDM's likelihood in continuous time has the same term."""
+    methods = {str(choice.run.info().get("method")) for choice in chosen}
+    told = ["the mean over t is about the diffusion term of a bound in continuous time"]
+    if CONTINUOUS in methods:
+        told[0] += f", as in the likelihood of {CONTINUOUS} without steps, there of other images and noise"
+    if others := [why for method, why in OTHERWISE.items() if method in methods]:
+        told.append("not that of the likelihood of " + ", nor of ".join(others))
+    return told

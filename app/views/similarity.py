@@ -178,7 +178,7 @@ def corners(models: Sequence[Shown], probe: Probe | None) -> None:
 def thumbnails(choice: Choice, probe: Probe | None, keep: np.ndarray) -> np.ndarray | None:
     """The probe images of rows ``keep`` of a matrix, uint8 (n, H, W, C), or None where they are not known."""
     ids, known = choice.run.array("similarity-ids"), probe.ids() if probe else None
-    images = probe.images() if probe else None
+    images = reading.pictures(probe.images()) if probe else None
     if ids is None or known is None or images is None or len(ids) <= keep.max():
         return None
     place = {int(image): index for index, image in enumerate(known)}

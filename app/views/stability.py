@@ -112,17 +112,16 @@ def gradients(found: Found, window: Window) -> None:
         for choice in curves:
             one, curve = found[choice], curves[choice]
             series = Series(curve.x, curve.y)
-            marks = [
-                (spike.step, peak_near(series, spike.start, spike.end), spike_words(choice, spike))
-                for spike in one.spikes
-            ]
+            own = one.first_spikes if part == "first" else [spike for spike in one.spikes if spike.of == "total"]
+            heights = [peak_near(series, spike.start, spike.end) for spike in own]
+            marks = [(s.step, height, spike_words(choice, s)) for s, height in zip(own, heights, strict=True)]
             gradient_map.mark(figure, marks, choice.colour, gradient_map.SPIKE, window)
         with place:
             pieces.chart(figure, f"stability-{part}", parts[part])
     pieces.note(
         "before clipping, the highest since the row before (of runs from before this was kept, of that step alone) · "
-        "▲ spike: more than four robust deviations above the median of the 50 rows before (15 at least), and twice it "
-        "· colours as above"
+        "▲ spike of that norm: more than four robust deviations above the median of the 50 rows before (15 at least), "
+        "and twice it · colours as above"
     )
 
 
@@ -132,7 +131,7 @@ def peak_near(series: Series, start: int, end: int) -> float:
 
 
 def spike_words(choice: Choice, spike: Spike) -> str:
-    return f"{choice.label}: {spike.height:.3g} times the usual at step {spike.step:,}{first_in(spike)}"
+    return f"{choice.label}: {diagnosis.height(spike)} at step {spike.step:,}{first_in(spike)}"
 
 
 def first_in(spike: Spike) -> str:
@@ -175,7 +174,7 @@ def words(found: Found) -> None:
         for collapse in one.collapses:
             over = f"; over at step {collapse.until:,}" if collapse.until is not None else ""
             told.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
-        linked = [dip.spike for dip in one.dips]
+        linked = [spike for dip in one.dips for spike in dip.near]
         if rest := sum(spike not in linked for spike in one.spikes):
             after = " without a dip after" if one.knn is not None else "; no kNN was followed, so dips are not known"
             told.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
@@ -217,7 +216,7 @@ def unusual(choice: Choice, one: Diagnosis) -> list[tuple[str, Batch]]:
     for spike in one.spikes:
         for step in sorted({spike.start, spike.step} & kept.keys()):
             part = "beginning" if step == spike.start else "height"
-            which = f"of a spike to {spike.height:.3g} times the usual{first_in(spike)}"
+            which = f"of a spike to {diagnosis.height(spike)}{first_in(spike)}"
             told.append((f"{choice.label}: step {step:,}, {part} {which}", kept[step]))
     for batch in kept.values():
         if batch.of in ("loss", "gradient"):

@@ -23,7 +23,8 @@ def draw(run: Run, probe: Probe, envelope: dict[str, Any]) -> None:
     if method == "ddpm":
         denoising(run, probe, envelope | {"split": "probe", "n": 24})
         rows = [bits("run", "", 64.0, "top1"), bits("linear probe", "", 60.0, "top1")]
-        run.write_evaluation("classify", envelope | {"protocol": "the label of the highest bound", "rows": rows})
+        labels = {"rows": rows, "classes": ["one", "two", "three", "four", "five"]}
+        run.write_evaluation("classify", envelope | {"protocol": "the label of the highest bound"} | labels)
     else:
         run.write_evaluation("denoising", {"skipped": f"{method} is no diffusion model."})
     if method == "vae":

@@ -140,6 +140,38 @@ def test_a_spike_has_the_batches_of_its_beginning_and_its_height(tmp_path: Path)
     assert told[1][0] == "unstable: step 1,523, height of a spike to 9 times the usual, first in patch embed"
 
 
+def test_spikes_are_marked_on_the_curve_that_they_are_of(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = [json.loads(line) for line in (run.path / GRADIENTS).read_text().splitlines()]
+    rows[220]["max"][1] *= 6  # the first layer alone, which hardly shows in the whole gradient
+    (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = diagnose(run)
+    alone = found.spikes[1]
+    assert [spike.of for spike in found.spikes] == ["total", "first", "total"] and alone.layer == "patch embed"
+    assert alone.end == 2210 and [spike.of for spike in found.first_spikes] == ["first"] * 3
+    app = show(tmp_path, "stability", [run.id])
+    assert not app.exception
+    for figure, spikes in zip(figures(app)[1:3], ((0, 2), (0, 1, 2)), strict=True):
+        (marks,) = [one for one in figure["data"] if one.get("marker", {}).get("symbol") == gradient_map.SPIKE]
+        assert len(marks["text"]) == len(spikes)
+        of_first = ["norm of the first layer" in words for words in marks["text"]]
+        assert of_first == [len(spikes) == 3] * len(spikes)
+    first = figures(app)[2]["data"][-1]["text"]
+    assert f"{alone.height:.3g} times the usual norm of the first layer at step {alone.step:,}" in first[1]
+    assert "1 spike without a dip after" in text(app)
+
+
+def test_every_spike_of_a_dip_has_a_dip_after(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = [json.loads(line) for line in (run.path / GRADIENTS).read_text().splitlines()]
+    for value in (0, *range(2, len(LAYERS) + 2)):
+        rows[157]["max"][value] *= 9  # a second one before the same dip
+    (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = diagnose(run)
+    assert len(found.spikes) == 3 and found.dips[0].near == tuple(found.spikes[:2])
+    assert "without a dip after" not in text(show(tmp_path, "stability", [run.id]))
+
+
 def test_damaged_batches_are_left_out(show: Show, tmp_path: Path) -> None:
     run = unstable(tmp_path)
     keep_batches(run)

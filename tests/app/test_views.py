@@ -38,6 +38,13 @@ VIEWS = {
     "likelihood": "How surprised is it?",
 }
 TRAINING = ("runs", "differences", "curves", "stability")  # show what training wrote, not evaluations
+OF_DIFFUSION = ("vae is no diffusion model", "still training")  # failed and half are a vae, the one that trains a ddpm
+REASONS = {
+    "denoising": OF_DIFFUSION,
+    "four_views": OF_DIFFUSION,
+    "schedules": OF_DIFFUSION,
+    "latent": ("workbench evaluate", "ddpm has no latent variables", "became NaN"),
+}
 # What each page draws of three evaluated runs: figures, and images as HTML.
 FIGURES = {
     "curves": 10,
@@ -104,7 +111,7 @@ def test_good_runs_beside_broken_ones_and_those_not_evaluated(show: Show, runs_f
     assert bool(figures(app)) == (view in FIGURES)
     if view not in TRAINING:
         said = text(app)
-        assert "workbench evaluate" in said and "still training" in said and "became NaN" in said
+        assert all(words in said for words in REASONS.get(view, ("workbench evaluate", "still training", "became NaN")))
 
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view not in TRAINING])

@@ -69,7 +69,10 @@ def test_a_network_that_knows_the_noise_makes_no_error_in_any_reading(make_conte
     context = make_context(method=method)
     rows = context.material.spread(denoising.MEASURED)
     subject = denoising.Subject(context, method, context.material.probe.images[rows], context.material.probe.ids[rows])
-    method.denoise = lambda x, t: subject.noise[: len(x)].float()
+    own = [subject.renoised(part).noise.float() for part in range(denoising.PARTS)]
+    drawn = [subject.noise.float()] * len(denoising.LOG_SNRS)
+    asked = iter([*drawn, *own])  # first at the levels that are drawn, then in each part
+    method.denoise = lambda x, t: next(asked)[: len(x)]
     denoising.evaluate(context)
     written = context.run.evaluation("denoising")
     assert column(written, "mse_eps").max() < 1e-12
@@ -84,8 +87,11 @@ def test_a_guess_of_no_noise_has_the_noise_as_error_and_its_share_of_the_bound(m
     denoising.evaluate(context)
     written = context.run.evaluation("denoising")
     probe, rows = context.material.probe, context.material.spread(denoising.MEASURED)
-    noise = denoising.Subject(context, method, probe.images[rows], probe.ids[rows]).noise
-    np.testing.assert_allclose(column(written, "mse_eps"), float(noise.square().mean()))
+    subject = denoising.Subject(context, method, probe.images[rows], probe.ids[rows])
+    noises = [subject.renoised(part).noise for part in range(denoising.PARTS)]
+    np.testing.assert_allclose(column(written, "mse_eps"), [float(noise.square().mean()) for noise in noises])
+    flat = torch.stack([subject.noise, *noises]).flatten(1)
+    assert float((torch.corrcoef(flat) - torch.eye(len(flat))).abs().max()) < 5 / flat.shape[1] ** 0.5
     # VDM's line: 1/2 gamma'(t) |eps|^2, per dimension, in bits.
     slope = (method.high - method.low) / (2 * np.log(2))
     np.testing.assert_allclose(column(written, "bound"), slope * column(written, "mse_eps"), rtol=1e-5)

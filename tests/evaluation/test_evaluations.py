@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,7 @@ def test_reconstruction_rows_are_decibels_of_what_is_stored(make_context):
     written = envelope(context, "reconstruction", 20, "test")
     assert written["default"] == "good"
     names = [(r["model"], r["variant"]) for r in written["rows"]]
-    assert names == [("run", "good"), ("run", "bad"), ("untrained:vae", "good"), ("mean image", ""), ("pca-4", "")]
+    assert names == [("run", "good"), ("run", "bad"), ("untrained:vae", "good"), ("mean image", ""), ("pca-30", "")]
     (good,) = rows(context, "reconstruction", model="run", variant="good")
     assert good["value"] == pytest.approx(-20 * np.log10(3 / 255), abs=0.2)  # 0.01 is 2.55 grey levels, so 2 or 3
     assert good["low"] <= good["value"] <= good["high"]
@@ -239,9 +240,9 @@ def test_reconstruction_rows_are_decibels_of_what_is_stored(make_context):
     np.testing.assert_array_equal(context.run.array("reconstruction-run-bad"), 255 - originals)
     drawn = context.untrained_model.reconstruct(originals, ids)
     np.testing.assert_array_equal(context.run.array("reconstruction-untrained:vae-good"), drawn["good"])
-    pca = context.run.array("reconstruction-pca-4-")
+    pca = context.run.array("reconstruction-pca-30-")
     errors = ((pca / 255 - originals / 255) ** 2).mean(axis=(1, 2, 3))
-    np.testing.assert_allclose(context.run.array("reconstruction-error-pca-4-"), errors, rtol=1e-4)
+    np.testing.assert_allclose(context.run.array("reconstruction-error-pca-30-"), errors, rtol=1e-4)
     mean = context.run.array("reconstruction-mean image-")
     assert mean.shape == (9, 8, 8, 3) and (mean == mean[0]).all()
 
@@ -265,6 +266,34 @@ def test_every_listed_sampler_is_used_unless_it_is_slow(make_context, make_run, 
     context.limits = type(context.limits)(drawn=4, slow_samplers=False)
     samples.evaluate(context)
     assert [(v["sampler"], v["steps"]) for v in context.run.evaluation("samples")["variants"]] == [("quick", 3)]
+
+
+def test_no_more_steps_are_drawn_than_the_process_has(make_context, monkeypatch):
+    @dataclass(frozen=True, kw_only=True)
+    class Stepped(TinyConfig):
+        noise_steps: int = 50
+
+    listed = {"vae": (("one", 100, False), ("two", 20, False), ("one", 1000, True))}
+    monkeypatch.setattr(samples, "SAMPLERS", listed)
+    context = make_context()
+    context.limits = type(context.limits)(drawn=4, slow_samplers=True)
+    context.model.config = Stepped()
+    samples.evaluate(context)
+    variants = context.run.evaluation("samples")["variants"]
+    assert [(v["sampler"], v["steps"]) for v in variants] == [("one", 50), ("two", 20)]
+
+
+def test_pca_has_as_many_numbers_as_the_code_as_far_as_they_can_be_fitted():
+    train = np.zeros((100, 8, 8, 3), np.float32)
+    assert reconstruction.pca_components(20, train) == ("as many as the code has numbers, 20", 20)
+    why, components = reconstruction.pca_components(84, train)
+    assert components == 25 and why == (
+        "as many as the code has numbers, 84; no more can be fitted to 100 images of 192 numbers"
+    )
+    assert reconstruction.pca_components(0, np.zeros((1000, 8, 8, 3), np.float32)) == (
+        "the model has no code to match",
+        64,
+    )
 
 
 def test_likelihood_is_in_bits_per_dimension(make_context):

@@ -8,6 +8,7 @@ from workbench.evaluation import classify, latent, likelihood
 from workbench.evaluation.latent import spherical
 from workbench.evaluation.likelihood import PRIOR_COUNT, histogram_nats
 from workbench.methods.base import ImageSpec
+from workbench.methods.ddpm import DDPM, DDPMConfig
 from workbench.methods.hvae import HVAE, HVAEConfig
 from workbench.methods.vae import VAE, VAEConfig
 
@@ -102,7 +103,18 @@ def test_groups_of_a_hierarchical_vae_are_terms(make_context, use):
 def test_what_needs_no_sum_is_skipped(make_context):
     context = make_context()
     likelihood.evaluate(context, in_full=True)
-    assert "in full" in context.run.evaluation("likelihood_full")["skipped"]
+    assert "leaves out no terms" in context.run.evaluation("likelihood_full")["skipped"]
+
+
+def test_the_protocol_says_how_much_of_the_sum_is_computed(make_context, use):
+    sizes = {"widths": (8,), "layers": 1, "attention_size": None, "feature_steps": (1,), "reconstruct_steps": (2,)}
+    method = use(lambda: DDPM(DDPMConfig(**sizes, noise_steps=24, likelihood_steps=2), SPEC))
+    context = make_context(method=method)
+    likelihood.evaluate(context)
+    likelihood.evaluate(context, in_full=True)
+    few, whole = (context.run.evaluation(name)["protocol"] for name in ("likelihood", "likelihood_full"))
+    assert "2 terms are drawn per image." in few and "in full" not in few
+    assert "The sum over 23 noise levels is computed in full." in whole and "drawn" not in whole
 
 
 def test_the_label_of_the_highest_bound(make_context, use):

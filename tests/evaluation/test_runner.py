@@ -44,6 +44,22 @@ def test_only_does_no_more_than_it_is_told(evaluate, make_run):
         evaluate([run], only=["liner"])
 
 
+def test_one_evaluation_that_fails_is_left_out_unless_it_is_alone(evaluate, make_run, monkeypatch):
+    def fails(context):
+        raise WorkbenchError("It has no steps.")
+
+    monkeypatch.setitem(runner.EVALUATIONS, "samples", fails)
+    monkeypatch.setattr(runner.agreement, "representations", fails)
+    run = make_run()
+    evaluate([run], only=["samples", "agreement", "likelihood"])
+    assert run.evaluation("samples")["skipped"] == run.evaluation("agreement")["skipped"] == "It has no steps."
+    assert run.evaluation("likelihood")["rows"]
+    other = make_run()
+    with pytest.raises(WorkbenchError, match="It has no steps"):
+        evaluate([other], only=["samples"])
+    assert not other.evaluations()
+
+
 def test_the_summary_keeps_what_was_known(evaluate, make_run):
     run = make_run()
     run.update_summary(knn_monitor=41.0)
@@ -79,7 +95,7 @@ def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys
         ("untrained:vae", "baseline"),
         ("untrained:vae", "baseline"),  # of another size, as far as is known
         ("mean image", "baseline"),
-        ("pca-4", "baseline"),
+        ("pca-30", "baseline"),
     ]
     mine = table[0]
     assert mine["space"] == "quarters" and mine["linear"]["n"] == 60
@@ -89,7 +105,7 @@ def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys
     json.dumps(table)
     comparison.print_table(table)
     printed = capsys.readouterr().out
-    for text in ("mine", "1.2 M", "1 min", "pca-4", "60 test images"):
+    for text in ("mine", "1.2 M", "1 min", "pca-30", "60 test images"):
         assert text in printed
 
 

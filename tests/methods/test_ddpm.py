@@ -17,13 +17,23 @@ from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.ddpm import DDPM, DEFAULT_STEPS, HYBRID, SCHEDULES, DDPMConfig, ema_decay
-from workbench.networks.diffusion import PREDICTIONS, Prediction, convert, gamma_of, normal_kl, posterior, schedule
+from workbench.networks.diffusion import (
+    PREDICTIONS,
+    Prediction,
+    convert,
+    gamma_of,
+    normal_kl,
+    posterior,
+    prior_kl,
+    schedule,
+)
 from workbench.networks.dit import Predicted
 from workbench.networks.samplers import SAMPLERS, moves, sampling_steps
 from workbench.networks.unet import unet
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ddpm.npz")
 IMAGES, CLASSES = ImageSpec(1, 8, classes=5), 5
+SHORT: dict[str, Any] = {"feature_steps": (1,), "reconstruct_steps": (2,)}  # levels that any process has
 THEIRS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 
 
@@ -146,6 +156,20 @@ def test_schedules_are_those_of_the_formulas(name: Any, own: Any) -> None:
     torch.testing.assert_close(model.noised(images, steps, noise), expected)
 
 
+@pytest.mark.parametrize("steps", [21, 100, 4000])
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_processes_of_any_number_of_steps_end_in_as_much_noise(name: Any, steps: int) -> None:
+    """Betas times 1000 / T, as in Nichol and Dhariwal's code: 1e-4 and 0.02 at T = 100 would leave an abar of 0.36."""
+    model = small(**SHORT, noise_schedule=name, noise_steps=steps, prediction="v")
+    assert len(model.signal) == steps and float(model.signal[-1]) < 1e-4
+    if name == "linear":
+        betas = 1 - model.signal.double()[1:] / model.signal.double()[:-1]
+        expected = torch.linspace(0.1 / steps, 20 / steps, steps, dtype=torch.float64)[1:]
+        torch.testing.assert_close(betas, expected, rtol=5e-3, atol=1e-6)
+    theirs = DDPMScheduler(**model.schedule)  # type: ignore[arg-type]
+    assert torch.equal(theirs.alphas_cumprod, model.signal)
+
+
 def scheduler(kind: Any, name: str, prediction: Prediction, **changes: Any) -> Any:
     """diffusers' with our schedule in double precision, nothing clipped."""
     made = kind(**{"num_train_timesteps": 1000, "prediction_type": THEIRS[prediction]} | SCHEDULES[name] | changes)
@@ -240,8 +264,8 @@ def test_pure_noise_at_the_end_does_no_harm(prediction: Any, sampler: Any) -> No
     model, image = small(prediction=prediction, noise_schedule="zero_snr"), torch.rand(1, 1, 8, 8)
     drawn = is_function(model, knows_the_image(model, image)).sample(2, seed=0, steps=9, sampler=sampler)
     torch.testing.assert_close(drawn, image.expand(2, -1, -1, -1), rtol=0, atol=2e-3)
-    for loss in ("simple", "variational", "min_snr"):
-        model = small(prediction=prediction, noise_schedule="zero_snr", loss=loss, variance="learned", noise_steps=4,
+    for loss in ("simple", "variational"):
+        model = small(prediction=prediction, noise_schedule="zero_snr", loss=loss, variance="learned", noise_steps=21,
                       feature_steps=(1,), reconstruct_steps=(2,))  # fmt: skip
         step = model(batch(32), 0.0)
         step.loss.backward()
@@ -408,7 +432,7 @@ def test_the_bound_of_the_best_denoiser_is_the_entropy_of_the_levels(prediction:
 
 
 def test_the_bound_from_a_few_levels_is_that_of_all_on_average() -> None:
-    model = small(noise_steps=12, likelihood_steps=3, feature_steps=(1,), reconstruct_steps=(2,), variance="learned")
+    model = small(noise_steps=24, likelihood_steps=3, feature_steps=(1,), reconstruct_steps=(2,), variance="learned")
     images = pixels_and_keys(1)[0].expand(500, -1, -1, -1)
     keys = keyed.sample_keys(4, 0, torch.arange(500))
     with evaluation_mode(model):
@@ -421,22 +445,41 @@ def test_the_bound_from_a_few_levels_is_that_of_all_on_average() -> None:
         assert torch.equal(few[name], whole[name])
     for name, term in again.items():
         torch.testing.assert_close(term, few[name][:3])
-    model = small(noise_steps=12, likelihood_steps=11, feature_steps=(1,), reconstruct_steps=(2,), variance="learned")
+    model = small(noise_steps=24, likelihood_steps=23, feature_steps=(1,), reconstruct_steps=(2,), variance="learned")
     with evaluation_mode(model):
         torch.testing.assert_close(model.nats_terms(images[:4], keys[:4])["diffusion"], whole["diffusion"][:4])
+
+
+def test_the_logged_bits_are_the_whole_bound_with_the_prior_of_which_nothing_learns() -> None:
+    model, one = small(loss="variational"), batch()
+    model.gamma[-1] = 0.0  # a process that ends with half of the image
+    step = model(one, 0.0)
+    prior = prior_kl(2 * one.views[0] - 1, torch.tensor(0.0)).mean() / (64 * math.log(2))
+    assert prior > 0.1
+    torch.testing.assert_close(step.logs["bits_per_dim"], step.loss.detach() + prior)
+
+
+@pytest.mark.parametrize(("drawn", "sampled"), [(3, True), (23, False), (50, False)])
+def test_the_protocol_says_what_is_drawn(drawn: int, sampled: bool) -> None:
+    model = small(**SHORT, noise_steps=24, likelihood_steps=drawn, conditional=True)
+    assert model.likelihood_sampled == sampled
+    assert ("3 terms are drawn" in model.likelihood_drawn) == sampled
+    assert ("in full" in model.likelihood_drawn) != sampled and "over 23 noise" in model.likelihood_in_full
+    assert "without a label" in model.likelihood_note and "without a label" not in small().likelihood_note
+    assert "drawn" not in model.likelihood_note
 
 
 # Labels --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("dropout", [0.1, 0.5])
 def test_labels_are_withheld_as_often_as_asked_for(dropout: float) -> None:
     model, n = small(conditional=True, label_dropout=dropout), 20_000
     keys, labels = keyed.sample_keys(0, 0, torch.arange(n)), torch.arange(n) % CLASSES
     found = model._labels(Batch((), keys, labels))
     assert found is not None
     withheld = found == CLASSES
-    assert withheld.float().mean().item() == pytest.approx(dropout, abs=4 * math.sqrt(0.25 / n) * (0 < dropout < 1))
+    assert withheld.float().mean().item() == pytest.approx(dropout, abs=4 * math.sqrt(0.25 / n))
     assert torch.equal(found[~withheld], labels[~withheld])
     part = model._labels(Batch((), keys[5:9], labels[5:9]))
     assert torch.equal(part, found[5:9])  # type: ignore[arg-type]
@@ -508,7 +551,26 @@ def test_other_networks_and_losses_keep_the_promises_of_every_method(changes: di
         ({"noise_schedule": "zero_snr", "prediction": "score"}, r"--prediction score; choose --prediction v or x0"),
         ({"widths": (8, 8, 8, 8, 8)}, r"cannot halve images of 8 px 4 times; choose --data.image-size as a multiple"),
         ({"network": "vit", "patch": 3}, r"Images of 8 px cannot be cut into patches of 3 px; choose --patch"),
-        ({"feature_steps": (1000,)}, r"A noise level of 1000 is outside 0 … 999 \(--noise-steps\)"),
+        (
+            {"feature_steps": (1000,)},
+            r"^--feature-steps 1000 is outside 0 … 999; choose levels below --noise-steps 1000",
+        ),
+        ({"noise_steps": 400}, r"^--reconstruct-steps 500 is outside 0 … 399; choose levels below --noise-steps 400"),
+        (SHORT | {"noise_steps": 20}, r"20 are too few for --noise-schedule linear.*or --noise-schedule cosine"),
+        (
+            SHORT | {"noise_steps": 10, "noise_schedule": "zero_snr", "prediction": "v"},
+            r"10 are too few for --noise-schedule zero_snr, whose last beta would be 2; take more than 20, or",
+        ),
+        ({"noise_schedule": "zero_snr", "prediction": "v", "loss": "min_snr"}, "--loss min_snr gives the last level"),
+        (
+            {"conditional": True, "label_dropout": 0.0},
+            "--label-dropout 0 a --conditional model never learns to do with",
+        ),
+        (
+            {"conditional": True, "label_dropout": 1.0},
+            "--label-dropout 1 a --conditional model never learns what a lab",
+        ),
+        ({"attention_size": 16}, "--attention-size 16 is none of the sides 8, 4 px that a U-Net of 2 resolutions has"),
         ({"guidance": 1.0}, r"--guidance compares with and without a label; it needs --conditional"),
     ],
     ids=str,

@@ -1,10 +1,15 @@
 """The mathematics of the VAE against other ways to the same numbers."""
 
+from typing import Any
+
+import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from workbench.data import keyed
+from workbench.errors import WorkbenchError
 from workbench.methods.base import ImageSpec, evaluation_mode
+from workbench.methods.hvae import HVAE, HVAEConfig
 from workbench.methods.vae import VAE, VAEConfig
 from workbench.networks.diffusion import gaussian_decoder_nll
 from workbench.networks.latent import gaussian_kl
@@ -20,6 +25,19 @@ def test_kl_and_likelihood_are_those_of_torch_distributions() -> None:
     centre, log_sigma = torch.randn(5, 3, 4, 4), torch.tensor(-0.7)
     expected = -Normal(centre, log_sigma.exp()).log_prob(x).flatten(1).sum(dim=1)
     torch.testing.assert_close(gaussian_nll(x, centre, log_sigma), expected)
+
+
+@pytest.mark.parametrize("build", [lambda: VAE(VAEConfig(latent_dim=3, width=8), ImageSpec(1, 8)),
+                                   lambda: HVAE(HVAEConfig(groups=2, width=8, blocks=1), ImageSpec(1, 8))])  # fmt: skip
+@pytest.mark.parametrize("told", [{"steps": -5}, {"sampler": "nonsense"}], ids=str)
+def test_who_draws_in_one_pass_refuses_steps_and_samplers(build: Any, told: dict[str, Any]) -> None:
+    with pytest.raises(WorkbenchError, match=r"in one pass.*leave out --steps and --sampler"):
+        build().sample(1, 0, **told)
+
+
+def test_noise_that_the_observation_has_not_is_refused() -> None:
+    with pytest.raises(WorkbenchError, match=r"--noise is the standard deviation.*--observation logistic has none"):
+        VAE(VAEConfig(observation="logistic", noise=0.1), ImageSpec(1, 8))
 
 
 def test_fine_bins_approach_the_density() -> None:

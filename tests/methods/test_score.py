@@ -21,7 +21,8 @@ both = pytest.mark.parametrize("sde", ["vp", "ve"])
 
 def small(images: ImageSpec = IMAGES, **changes: Any) -> Score:
     torch.manual_seed(0)
-    config: dict[str, Any] = {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0}
+    config: dict[str, Any] = {"widths": (8, 16), "layers": 1, "dropout": 0.0}
+    config["attention_size"] = images.size // 2
     return Score(ScoreConfig(**config | changes), images)
 
 
@@ -32,7 +33,7 @@ def pictures(images: ImageSpec = IMAGES, n: int = 6) -> Tensor:
 
 def gaussian_noise(x: Tensor, gamma: Tensor, deviation: float) -> Tensor:
     """The noise that the best denoiser of N(0, deviation^2) pixels sees in x."""
-    a, s = diffusion.amplitudes(gamma)
+    a, s = diffusion.amplitudes(diffusion.spread(gamma, x))
     return s * x / (a**2 * deviation**2 + s**2)
 
 
@@ -120,12 +121,20 @@ def test_the_trace_of_hutchinson_is_without_bias() -> None:
 
 
 @both
-def test_the_likelihood_asks_each_image_alone(sde: str) -> None:
-    model, images = small(sde=sde, ode_tolerance=1e-3), pictures(n=3)
+def test_likelihoods_and_samples_do_not_depend_on_what_else_is_in_the_batch(sde: str) -> None:
+    model, images = small(sde=sde, ode_tolerance=1e-2), pictures(n=3)
+    images[1] = 1.0  # one that takes other steps
     with evaluation_mode(model):
         whole, part = model.nats_per_image(images, KEYS[:3]), model.nats_per_image(images[:1], KEYS[:1])
-    torch.testing.assert_close(whole[:1], part, rtol=1e-2, atol=0.1)
+        three, one = model.sample(3, seed=0, sampler="ode"), model.sample(1, seed=0, sampler="ode")
+    torch.testing.assert_close(whole[:1], part, rtol=1e-5, atol=1e-5)
     assert (whole[1:] - part).abs().min() > 0.5
+    torch.testing.assert_close(three[:1], one, rtol=1e-5, atol=5e-5)
+
+
+def test_the_protocol_names_the_tolerance_and_the_probe() -> None:
+    note = small(ode_tolerance=2e-3).likelihood_note
+    assert "tolerance of 0.002 a step" in note and "one Rademacher draw per image" in note
 
 
 @both

@@ -11,7 +11,7 @@ from torch import Tensor
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
-from workbench.methods.vdm import DEFAULT_STEPS, VDM, VDMConfig
+from workbench.methods.vdm import DEFAULT_STEPS, FULL_DRAWS, VDM, VDMConfig
 from workbench.networks import diffusion
 
 IMAGES = ImageSpec(1, 8, levels=17)
@@ -20,7 +20,8 @@ KEYS = keyed.sample_keys(0, 0, torch.arange(6))
 
 def small(images: ImageSpec = IMAGES, **changes: Any) -> VDM:
     torch.manual_seed(0)
-    config: dict[str, Any] = {"widths": (8, 16), "layers": 1, "attention_size": 4, "dropout": 0.0}
+    config: dict[str, Any] = {"widths": (8, 16), "layers": 1, "dropout": 0.0}
+    config["attention_size"] = images.size // 2
     return VDM(VDMConfig(**config | changes), images)
 
 
@@ -102,6 +103,18 @@ def test_all_of_few_steps_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None
     model.nats_terms(pictures(), KEYS)
     line = torch.linspace(model.low, model.high, 6)[1:]
     torch.testing.assert_close(torch.stack(levels), line[:, None].expand(5, 6), rtol=0, atol=1e-4)
+
+
+def test_in_full_means_all_steps_or_many_levels_and_the_protocol_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    for steps, asked, words in ((30, 30, "all 30 steps"), (None, FULL_DRAWS, "from 128 evenly spread")):
+        model, levels = small(likelihood_steps=steps), []
+        monkeypatch.setattr(model.ema, "forward", lambda x, gamma, seen=levels: seen.append(gamma) or x)
+        few, whole = model.nats_terms(pictures(), KEYS), model.full_nats_terms(pictures(), KEYS)
+        assert len(levels) == 16 + asked and list(few) == list(whole) and model.likelihood_sampled
+        assert words in model.likelihood_in_full and "from 16 noise levels per image" in model.likelihood_drawn
+        assert ("continuous time" if steps is None else "of 30 steps") in model.likelihood_note
+    alone = small(likelihood_steps=16)
+    assert not alone.likelihood_sampled and alone.likelihood_drawn == alone.likelihood_in_full
 
 
 def test_the_loss_is_the_bound_that_is_evaluated() -> None:

@@ -139,8 +139,22 @@ def test_a_spike_before_a_dip_comes_before_one_on_the_way_down() -> None:
     (dip,) = dips(readings, accuracy, 1000, [early, late, later])
     assert (dip.start, dip.step) == (200, 400)
     assert dip.spike == early  # before the very first reading, too
+    assert dip.near == (early, late)
     (dip,) = dips(readings, accuracy, 1000, [late, later])
     assert dip.spike == late
+
+
+def test_earlier_spikes_of_a_dip_are_its_own_too() -> None:
+    readings, accuracy = np.arange(1, 7) * 100, np.array([50, 55, 60, 40, 61, 62.0])
+    away, first, last = (Spike(at, at, at, 5.0, 9.0) for at in (150, 300, 330))
+    (dip,) = dips(readings, accuracy, 1000, [away, first, last])
+    assert dip.spike == last and dip.near == (first, last)
+
+
+def test_a_spike_knows_whose_norm_it_is_of() -> None:
+    norms = np.array([*([1.0, 1.1] * 10), 9.0])
+    for of in ("total", "first"):
+        assert [spike.of for spike in spikes(np.arange(len(norms)), norms, of=of)] == [of]
 
 
 def test_the_last_norm_is_a_spike_where_the_whole_curve_has_one() -> None:

@@ -20,6 +20,7 @@ from workbench.data import keyed
 from workbench.methods.base import evaluation_mode
 from workbench.methods.ddpm import DDPM
 from workbench.store import Run, find_run, list_runs
+from workbench.weights.diffusers import _left_out
 
 TINY: dict[str, Any] = {"data": "digits", "data.limit": 32, "max_steps": 2, "batch_size": 8, "monitor_every": 0}
 TINY |= {"device": "cpu", "precision": "fp32", "snapshots": 0, "widths": [8, 16], "attention_size": 4}
@@ -186,6 +187,7 @@ def rewritten(folder: Path, file: str, **changes: Any) -> None:
         ("unet/config.json", {"out_channels": 2}, "does not fit its scheduler's variance_type 'fixed_small'"),
         ("scheduler/scheduler_config.json", {"beta_end": 0.03}, "has the schedule linear from 0.0001 to 0.03, which"),
         ("scheduler/scheduler_config.json", {"variance_type": "learned"}, "variance_type learned, which"),
+        ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr with the"),
         ("model_index.json", {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]},
          "holds a StableDiffusionPipeline, and only pipelines of one UNet2DModel"),
     ],
@@ -200,6 +202,20 @@ def test_pipelines_of_another_kind_are_refused_in_one_sentence(
     told = " ".join(capsys.readouterr().err.split())
     assert says in told and "Traceback" not in told
     assert not list_runs(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"clip_sample_range": 2.0}, "left out: clip_sample_range 2.0"),
+        ({"thresholding": True, "sample_max_value": 1.5}, "left out: dynamic thresholding, sample_max_value 1.5"),
+        ({"clip_sample": False}, "left out: sampling without clipping"),
+    ],
+    ids=str,
+)
+def test_what_the_workbench_samples_otherwise_is_told(changes: dict[str, Any], says: str) -> None:
+    assert ", ".join(_left_out({"clip_sample": True, "clip_sample_range": 1.0} | changes)) == says.split(": ", 1)[1]
+    assert _left_out({}) == []
 
 
 @pytest.mark.parametrize(
@@ -222,9 +238,12 @@ def test_what_diffusers_has_no_pipeline_for_is_refused(
     assert says in " ".join(capsys.readouterr().err.split()) and not (tmp_path / "out").exists()
 
 
-def test_the_schedule_in_the_folder_is_that_of_the_run(tmp_path: Path) -> None:
-    run = trained(tmp_path / "runs", prediction="v", noise_schedule="zero_snr")
+@pytest.mark.parametrize("steps", [1000, 200])
+def test_the_schedule_in_the_folder_is_that_of_the_run(steps: int, tmp_path: Path) -> None:
+    words: Any = {"noise_steps": steps, "feature_steps": [10], "reconstruct_steps": [20]}
+    run = trained(tmp_path / "runs", prediction="v", noise_schedule="zero_snr", **words)
     folder = exported(run, tmp_path / "out")
     theirs: Any = DDPMScheduler.from_pretrained(folder / "scheduler")
     assert torch.equal(theirs.alphas_cumprod, ddpm(run).signal)
+    assert theirs.config["beta_end"] == pytest.approx(0.02 * 1000 / steps)
     assert theirs.config["prediction_type"] == "v_prediction" and theirs.config["clip_sample"]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from itertools import pairwise
 from typing import Any
 
@@ -42,14 +43,21 @@ class Subject:
 
     Args:
         images: uint8 (n, H, W, C) of the probe set, ids (n,); the noise of an image comes from its id, and is the same
-            at every level and in every model.
+            at every level and in every model; :meth:`renoised` draws another.
     """
 
     def __init__(self, context: Context, method: Denoises, images: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
         self.method, self.device = method, context.model.device
         self.x0 = method.scaled(to_float(prepare(np.asarray(images), context.model.images))).cpu().double()
-        keys = keyed.fork(keyed.sample_keys(0, 0, torch.from_numpy(np.array(ids))), "denoising")
-        self.noise = keyed.normal(keys, *self.x0.shape[1:]).double()
+        self.keys = keyed.fork(keyed.sample_keys(0, 0, torch.from_numpy(np.array(ids))), "denoising")
+        self.noise = keyed.normal(self.keys, *self.x0.shape[1:]).double()
+
+    def renoised(self, part: int) -> "Subject":
+        """The same images under noise of their own for a part of the time, so that chance averages out over parts."""
+        other = copy(self)
+        other.keys = keyed.fork(self.keys, part)
+        other.noise = keyed.normal(other.keys, *self.x0.shape[1:]).double()
+        return other
 
     def gamma(self, t: float) -> Tensor:
         """-ln SNR at a time, a scalar."""
@@ -88,12 +96,13 @@ def evaluate(context: Context) -> None:
     context.run.write_array("denoising-ids", np.asarray(probe.ids)[drawn])
     protocol = (
         f"x_t = a x0 + s eps of test images scaled to [-1, 1], noise from the image's id, the same for all models; "
-        f"mean squared errors over pixels of {len(rows)} images at {PARTS} times of the process, nothing clipped, "
-        "beside x0 that of the training images' mean; share of the bound: ln SNR's fall over a part of the time times "
-        "half the squared error of eps, in bits per dimension and unit of time; 95 % bootstrap interval over images. "
+        f"mean squared errors over pixels of {len(rows)} images at {PARTS} times of the process, each with noise of "
+        "its own, nothing clipped, beside x0 that of the training images' mean; share of the bound: ln SNR's fall "
+        "over a part of the time times half the squared error of eps in the part's middle, coarse where ln SNR falls "
+        "steeply within a part, in bits per dimension and unit of time; 95 % bootstrap interval over images. "
         f"Four readings: KL of a step across {STEP} of ln SNR through each, as largest relative difference, in double "
-        f"precision and in single. Drawn: x_t and x0 clipped to [-1, 1], eps and v from -{REACH:g} to {REACH:g}, the "
-        "score in units of 1 / s."
+        f"precision and in single. Drawn, with one noise at all levels: x_t and x0 clipped to [-1, 1], eps and v from "
+        f"-{REACH:g} to {REACH:g}, the score in units of 1 / s."
     )
     context.write(
         "denoising",
@@ -164,11 +173,11 @@ def _measured(subject: Subject, parts: Iterable[int]) -> tuple[list[Row], list[R
     agreement: list[Row] = []
     for part in parts:
         t = (part + 0.5) / PARTS
-        gamma, (before, after) = subject.gamma(t), bounds[part]
+        own, gamma, (before, after) = subject.renoised(part), subject.gamma(t), bounds[part]
         place: Row = {"t": t, "log_snr": -float(gamma)}
-        x, said = subject.seen(t)
+        x, said = own.seen(t)
         values: dict[str, Tensor] = {}
-        targets: dict[Prediction, Tensor] = {"eps": subject.noise, "x0": subject.x0}
+        targets: dict[Prediction, Tensor] = {"eps": own.noise, "x0": own.x0}
         for kind, truth in targets.items():
             values[f"mse_{kind}"] = (convert(said, x, gamma, subject.method.prediction, kind) - truth).square()
         values = {name: squared.flatten(1).mean(dim=1) for name, squared in values.items()}
@@ -179,7 +188,7 @@ def _measured(subject: Subject, parts: Iterable[int]) -> tuple[list[Row], list[R
             value, low, high = bootstrap_mean(found.numpy())
             row: Row = {"model": "run", "metric": metric, "value": value, "low": low, "high": high}
             rows.append(row | place | {"std": float(found.std(correction=0))})
-        agreement.append(place | disagreement(subject, x, said, gamma))
+        agreement.append(place | disagreement(own, x, said, gamma))
     return rows, agreement
 
 
@@ -188,6 +197,7 @@ def disagreement(subject: Subject, x: Tensor, said: Tensor, gamma: Tensor) -> di
     computed in ``double`` and in ``single`` precision.
 
     Args:
+        subject: the images and the noise that x_t is made of.
         x, said: x_t and the network's prediction (n, C, H, W).
     """
     found: dict[str, float] = {}

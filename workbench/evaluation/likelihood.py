@@ -18,12 +18,18 @@ LISTED = 2048  # latent variables whose KL is listed one by one
 
 
 def evaluate(context: Context, in_full: bool = False) -> None:
-    """Write ``likelihood.json``, or ``likelihood_full.json``, in which no summand of a long sum is drawn."""
+    """Write ``likelihood.json``, or ``likelihood_full.json``, for which all of a long sum is computed, not a few drawn
+    terms."""
     name, model = "likelihood_full" if in_full else "likelihood", context.model
-    if not model.can(Likelihood):
+    method = model.method
+    if not isinstance(method, Likelihood):
         return context.skip(name, f"{context.method} does not say how probable an image is.")
     if in_full and not model.likelihood_sampled:
-        return context.skip(name, f"The likelihood of {context.method} is computed in full as it is.")
+        return context.skip(
+            name,
+            f"The likelihood of {context.method} leaves out no terms of a sum over noise levels, so that there are no "
+            "more to compute.",
+        )
     limits, levels = context.limits, model.images.levels
     chosen = context.material.spread_test(limits.likelihood_full if in_full else limits.likelihood)
     images, ids, kind = np.asarray(chosen.images), chosen.ids, model.likelihood_kind
@@ -48,11 +54,12 @@ def evaluate(context: Context, in_full: bool = False) -> None:
 
     single = f"Every pixel of {len(images):,} test images by itself, with {levels} levels."
     rows += context.shared_rows(name, single, pixels)
+    extent = method.likelihood_in_full if in_full else method.likelihood_drawn
     protocol = (
         f"Negative log-likelihood of {len(images):,} test images, one probability mass for each of the "
         f"{levels} levels of a pixel and channel, averaged over images; bits per dimension are nats / (pixels x "
         f"channels x ln 2). Kind: {kind}. {model.likelihood_note} "
-        f"{'The sum over noise levels is computed in full. ' if in_full else ''}"
+        f"{f'{extent} ' if extent else ''}"
         f"{'Importance-weighted bounds are those of Burda et al. 2016. ' if latent else ''}"
         "Pixels: every pixel by itself, with its histogram over training images or with all levels alike. "
         "95 % bootstrap interval over images."

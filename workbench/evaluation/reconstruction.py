@@ -1,15 +1,15 @@
-"""Reconstructions of held-out images, beside the untrained network's, the mean image and a PCA of equal size."""
+"""Reconstructions of held-out images, beside the untrained network's, the mean image and a PCA of as many numbers."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.config import flatten
 from workbench.evaluation.context import Context, Row
 from workbench.methods.base import Reconstructs
 from workbench.metrics.image import mse, pca_reconstruct, psnr
 from workbench.metrics.intervals import bootstrap_mean
 
-COMPONENTS = 64  # of the PCA, where the method has no latent vector to match
+COMPONENTS = 64  # of the PCA, where the method has no latent variables to match
+PER_COMPONENT = 4  # training images at least, since later components of fewer are noise, and slow to find
 BASELINE_IMAGES, BASELINE_VALUES = 10_000, 2**28  # images, and numbers in memory, that mean and PCA are fitted to
 
 
@@ -22,10 +22,10 @@ def evaluate(context: Context) -> None:
     drawn = np.linspace(0, len(chosen) - 1, min(context.limits.drawn, len(chosen))).round().astype(np.int64)
     images = np.asarray(chosen.images)
     train = baseline_images(material.dataset.train.images)
-    components = min(flatten(context.model.config).get("latent_dim", COMPONENTS), *train.reshape(len(train), -1).shape)
+    wanted, components = pca_components(sum(context.model.latent_groups.values()), train)
     protocol = (
         f"PSNR and mean squared error for pixels in [0, 1], averaged over {len(images):,} test images; untrained: the "
-        f"same network with random weights; mean image and {components} principal components fitted to "
+        f"same network with random weights; mean image and {components:,} principal components ({wanted}) fitted to "
         f"{len(train):,} training images; 95 % bootstrap interval over images."
     )
     rows: list[Row] = []
@@ -52,6 +52,21 @@ def evaluate(context: Context) -> None:
     add(f"pca-{components}", "", quantised(pca_reconstruct(train, images / np.float32(255), components)))
     run.write_array("reconstruction-ids", np.asarray(chosen.ids[drawn]))
     context.write("reconstruction", protocol, len(images), rows=rows, default=default)
+
+
+def pca_components(latents: int, train: NDArray[np.float32]) -> tuple[str, int]:
+    """How many principal components a model is compared with, and in words why.
+
+    Args:
+        latents: numbers in the model's code; 0 for a model without one.
+        train: images (n, H, W, C) that they are fitted to.
+    """
+    most = max(1, min(len(train) // PER_COMPONENT, train[0].size))
+    why = f"as many as the code has numbers, {latents:,}" if latents else "the model has no code to match"
+    wanted = latents or COMPONENTS
+    if wanted > most:
+        why += f"; no more can be fitted to {len(train):,} images of {train[0].size:,} numbers"
+    return why, min(wanted, most)
 
 
 def baseline_images(train: NDArray[np.uint8]) -> NDArray[np.float32]:

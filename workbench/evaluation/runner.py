@@ -90,7 +90,8 @@ def evaluate(
         quiet: say nothing.
 
     Raises:
-        WorkbenchError: an unknown evaluation, runs on different data, or a run that cannot be loaded.
+        WorkbenchError: an unknown evaluation, runs on different data, a run that cannot be loaded, or what the only
+            evaluation that was asked for says. Where there are several, that is written as why one was left out.
     """
     wanted = _wanted(only, thorough, transfer_to)
     runs = list({run.path.resolve(): run for run in runs}.values())
@@ -107,6 +108,14 @@ def evaluate(
     materials: dict[str, Material] = {}
     compared: list[tuple[Context, Mapping[str, agreement.Layers]]] = []
     with EvaluationProgress(len(runs) * len(wanted), quiet) as progress:
+
+        def leave_out(context: Context, name: str, error: WorkbenchError) -> None:
+            """One evaluation that fails does not take the others with it, unless nothing else was asked for."""
+            if len(wanted) == 1:
+                raise error
+            context.skip(name, str(error))
+            progress.print(f"Left out {name} of {context.run.id}: {error}")
+
         for run in runs:
             start = time.monotonic()
             context = _open(run, device, checkpoint, limits, materials)
@@ -115,13 +124,19 @@ def evaluate(
                 for name in (name for name in wanted if name in evaluations):
                     progress.start(f"{run.id}  {name}")
                     begun = time.monotonic()
-                    evaluations[name](context)
+                    try:
+                        evaluations[name](context)
+                    except WorkbenchError as error:
+                        leave_out(context, name, error)
                     progress.advance()
                     if name in THOROUGH:
                         progress.print(f"Evaluated {run.id}: {name}, in {time.monotonic() - begun:.0f} s.")
                 if "agreement" in wanted:
                     progress.start(f"{run.id}  agreement")
-                    compared.append((context, agreement.representations(context)))
+                    try:
+                        compared.append((context, agreement.representations(context)))
+                    except WorkbenchError as error:
+                        leave_out(context, "agreement", error)
                     progress.advance()
             finally:  # an interrupted evaluation leaves what is finished, the summary included
                 scores = _summarise(run, wanted)

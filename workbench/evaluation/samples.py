@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from workbench.config import flatten
 from workbench.evaluation.context import Context, Row
 from workbench.methods.base import Samples
 from workbench.store import replacing
@@ -30,9 +31,7 @@ def evaluate(context: Context) -> None:
     if not context.model.can(Samples):
         return context.skip("samples", f"{context.method} learns features only and has no way to draw an image.")
     variants: list[Row] = []
-    for sampler, steps, slow in SAMPLERS.get(context.method, ((None, None, False),)):
-        if slow and not context.limits.slow_samplers:
-            continue
+    for sampler, steps in _ways(context):
         start = time.perf_counter()
         images = context.model.sample(context.limits.drawn, SEED, steps, sampler)
         seconds = time.perf_counter() - start
@@ -46,6 +45,18 @@ def evaluate(context: Context) -> None:
                 Image.fromarray(sheet(images)).save(file, format="WEBP", lossless=True)
     protocol = "Drawn from the same random numbers by every sampler; nothing is picked out."
     context.write("samples", protocol, context.limits.drawn, "none", variants=variants)
+
+
+def _ways(context: Context) -> list[tuple[str | None, int | None]]:
+    """Samplers and steps, no more of them than a process in steps has (``noise_steps``), each pair once."""
+    listed = SAMPLERS.get(context.method, ((None, None, False),))
+    most = flatten(context.model.config).get("noise_steps")
+    ways = (
+        (sampler, steps if steps is None or most is None else min(steps, most))
+        for sampler, steps, slow in listed
+        if context.limits.slow_samplers or not slow
+    )
+    return list(dict.fromkeys(ways))
 
 
 def sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

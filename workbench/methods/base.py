@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from workbench.data import keyed
 from workbench.data.augment import View
 from workbench.data.datasets import Dataset
+from workbench.errors import WorkbenchError
 from workbench.networks.diffusion import Prediction
 
 
@@ -212,6 +213,15 @@ class Samples(ABC):
         """``n`` images (n, C, H, W) in [0, 1]; the same seed gives the same images whatever the batch."""
 
 
+def check_one_pass(steps: int | None, sampler: str | None) -> None:
+    """Raises a WorkbenchError where a model that draws in one pass is told how many steps to take, or a sampler."""
+    if steps is not None or sampler is not None:
+        raise WorkbenchError(
+            "This model draws an image in one pass of its decoder and has neither steps nor samplers; leave out "
+            "--steps and --sampler."
+        )
+
+
 class Likelihood(ABC):
     """Knows how probable an image is: one probability mass per discrete pixel, whatever the model is inside.
 
@@ -221,14 +231,19 @@ class Likelihood(ABC):
     Attributes:
         likelihood_kind: what the negative log-likelihood is computed from: a ``lower bound`` on the likelihood (then
             it is too high), ``exact``, or an ``estimate`` that may be off to either side.
-        likelihood_note: one sentence on how pixels are scaled and a mass comes about.
-        likelihood_sampled: whether :meth:`nats_terms` draws a few summands of a long sum, which
-            :meth:`full_nats_terms` computes in full.
+        likelihood_note: in a sentence or two how pixels are scaled and a mass comes about, with all options that the
+            number depends on.
+        likelihood_sampled: whether :meth:`nats_terms` draws a few summands of a long sum, of which
+            :meth:`full_nats_terms` computes all, or many more where it is an integral.
+        likelihood_drawn, likelihood_in_full: a sentence each on what is computed of that sum by the former and the
+            latter; empty where there is none.
     """
 
     likelihood_kind: ClassVar[str]
-    likelihood_note: ClassVar[str]
-    likelihood_sampled: ClassVar[bool] = False
+    likelihood_note: str
+    likelihood_sampled: bool = False
+    likelihood_drawn: str = ""
+    likelihood_in_full: str = ""
 
     @abstractmethod
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:

@@ -74,6 +74,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {  # as diffusers calls them
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
     "zero_snr": {"beta_schedule": "linear", "rescale_betas_zero_snr": True},
 }
+BETAS = (1e-4, 0.02)  # the first and the last of Ho et al.'s 1000 linear ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +102,13 @@ class DDPMConfig(UNetOptions, TrainConfig):
     variance: Literal["small", "large", "learned"] = "small"
     """Variance of a sampling step: the posterior's, beta, or one between them that the network predicts."""
     noise_steps: Annotated[int, Range(2)] = 1000
-    """Steps T of the noising process."""
+    """Steps T of the noising process; linear schedules take their betas times 1000 / T."""
     noise_schedule: Literal["linear", "cosine", "zero_snr"] = "linear"
     """How the noise grows over the steps; zero_snr is linear, rescaled to end in noise alone (Lin et al. 2024)."""
     conditional: bool = False
     """Tell the network the image's label."""
     label_dropout: Probability = 0.1
-    """Probability that a label is withheld in training, so that the network can do without."""
+    """Probability that a label is withheld in training, so that the network can do without; between 0 and 1."""
     guidance: Annotated[float, Range(0)] = 0.0
     """Classifier-free guidance w of a conditional model's samples: (1 + w) times its estimate less w times that without
     a label."""
@@ -143,6 +144,27 @@ class DDPMConfig(UNetOptions, TrainConfig):
         return {name: presets[name] | of_vit[name] for name in presets}
 
 
+def schedule_settings(name: str, noise_steps: int) -> dict[str, Any]:
+    """What ``DDPMScheduler`` is told of a schedule with a number of steps T.
+
+    Betas that grow linearly are those of 1000 steps times 1000 / T, as in Nichol and Dhariwal's code, so that the last
+    level has about as little left of the image whatever T is.
+
+    Raises:
+        WorkbenchError: T is so small that the last beta would reach 1.
+    """
+    settings = {"num_train_timesteps": noise_steps, **SCHEDULES[name]}
+    if settings["beta_schedule"] != "linear":
+        return settings
+    first, last = (beta * 1000 / noise_steps for beta in BETAS)
+    if last >= 1:
+        raise WorkbenchError(
+            f"--noise-steps {noise_steps} are too few for --noise-schedule {name}, whose last beta would be "
+            f"{last:.3g}; take more than {math.floor(1000 * BETAS[1])}, or --noise-schedule cosine."
+        )
+    return settings | {"beta_start": first, "beta_end": last}
+
+
 def ema_decay(decay: float, step: int) -> float:
     """The decay at a step: at most ``(1 + step) / (10 + step)``, so that the random start is soon forgotten."""
     return min(decay, (1 + step) / (10 + step))
@@ -173,12 +195,6 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
 
     weights = "EMA weights"
     likelihood_kind: ClassVar[str] = "lower bound"
-    likelihood_note: ClassVar[str] = (
-        "Pixels are scaled to [-1, 1] and not dequantised; the last step gives each level a Gaussian's mass in its "
-        "bin, the outer ones open; estimates of the image are clipped to [-1, 1], variances are those that the "
-        "run samples with (--variance), and of the sum over noise levels a few terms are drawn per image."
-    )
-    likelihood_sampled: ClassVar[bool] = True
 
     def __init__(self, config: DDPMConfig, images: ImageSpec) -> None:
         super().__init__(config, images)
@@ -190,7 +206,7 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
         self.updates: Tensor
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self._updates = 0
-        self.schedule: dict[str, Any] = {"num_train_timesteps": config.noise_steps, **SCHEDULES[config.noise_schedule]}
+        self.schedule = schedule_settings(config.noise_schedule, config.noise_steps)
         self._tabulate(DDPMScheduler(**self.schedule).alphas_cumprod)
         number = len(config.widths)
         if config.network == "unet":
@@ -202,19 +218,47 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
         self.default_feature = f"{place}@t={config.feature_steps[0]}"
         shares = {min(round(share * config.noise_steps), config.noise_steps - 1) for share in LAYER_LEVELS}
         self.levels = tuple(sorted({*shares, *config.feature_steps}))
+        self.likelihood_note = (
+            "Pixels are scaled to [-1, 1] and not dequantised; the last step gives each level a Gaussian's mass in its "
+            "bin, the outer ones open; estimates of the image are clipped to [-1, 1], and variances are those that the "
+            f"run samples with (--variance {config.variance})."
+            f"{' The bound is that of the model without a label.' if config.conditional else ''}"
+        )
+        terms, drawn = config.noise_steps - 1, config.likelihood_steps
+        self.likelihood_sampled = drawn < terms
+        self.likelihood_in_full = f"The sum over {terms:,} noise levels is computed in full."
+        self.likelihood_drawn = self.likelihood_in_full
+        if self.likelihood_sampled:
+            self.likelihood_drawn = f"Of the sum over {terms:,} noise levels {drawn} terms are drawn per image."
 
     def _check(self) -> None:
         """Refuse options that do not go together, each in one sentence."""
         config = self.config
-        for step in (*config.feature_steps, *config.reconstruct_steps):
-            if not 0 <= step < config.noise_steps:
-                raise WorkbenchError(
-                    f"A noise level of {step} is outside 0 … {config.noise_steps - 1} (--noise-steps)."
-                )
+        for flag, levels in (
+            ("--feature-steps", config.feature_steps),
+            ("--reconstruct-steps", config.reconstruct_steps),
+        ):
+            for level in levels:
+                if not 0 <= level < config.noise_steps:
+                    raise WorkbenchError(
+                        f"{flag} {level} is outside 0 … {config.noise_steps - 1}; choose levels below --noise-steps "
+                        f"{config.noise_steps}."
+                    )
         if config.noise_schedule == "zero_snr" and config.prediction in ("eps", "score"):
             raise WorkbenchError(
                 "--noise-schedule zero_snr ends in noise alone, where nothing of the image follows from "
                 f"--prediction {config.prediction}; choose --prediction v or x0."
+            )
+        if config.noise_schedule == "zero_snr" and config.loss == "min_snr":
+            raise WorkbenchError(
+                "--loss min_snr gives the last level of --noise-schedule zero_snr, noise alone, where every sampler "
+                "starts, no weight; choose --loss simple, or another schedule."
+            )
+        if config.conditional and not 0 < config.label_dropout < 1:
+            lacking = "what a label is" if config.label_dropout else "to do without a label, as features and bounds do"
+            raise WorkbenchError(
+                f"With --label-dropout {config.label_dropout:g} a --conditional model never learns {lacking}; choose "
+                "one between 0 and 1."
             )
         if config.conditional and not self.images.classes:
             raise WorkbenchError("These images have no labels for --conditional; leave it out, or choose others.")
@@ -309,7 +353,9 @@ class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Condition
             nats = self._step_nats(on_grid(batch.views[0], self.images.levels), noised, steps, known, kept)
             bits = config.noise_steps * nats.mean() / (images[0].numel() * math.log(2))
             loss = bits if mean_learns else loss + HYBRID * bits
-            logs["bits_per_dim"] = bits.detach()
+            with torch.no_grad():  # the bound's last term, of which nothing learns
+                prior = prior_kl(images, self.gamma[-1]).mean() / (images[0].numel() * math.log(2))
+            logs["bits_per_dim"] = bits.detach() + prior
         return Step(loss, logs)
 
     def _labels(self, batch: Batch) -> Tensor | None:

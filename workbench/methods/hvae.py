@@ -25,7 +25,18 @@ from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, ImageSpec, Latent, Layer, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import (
+    Batch,
+    ImageSpec,
+    Latent,
+    Layer,
+    Likelihood,
+    Method,
+    Reconstructs,
+    Samples,
+    Step,
+    check_one_pass,
+)
 from workbench.networks.autoencoder import Residual, checked_width
 from workbench.networks.latent import active_units, free_kl, gaussian_kls, importance_weighted_nats, kl_weight
 from workbench.networks.observation import ObservationName, full, observation
@@ -130,7 +141,7 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
     """
 
     likelihood_kind: ClassVar[str] = "lower bound"
-    likelihood_note: ClassVar[str] = (
+    likelihood_note = (
         "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
         "bins being open; nothing is dequantised."
     )
@@ -268,6 +279,8 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         return {"": self.observation.mean(self._output(self._explained(self._seen(images), None)[2]))}
 
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
+        """As in :class:`Samples`, in one pass; ``steps`` and ``sampler`` are refused."""
+        check_one_pass(steps, sampler)
         keys = keyed.sample_keys(seed, 0, torch.arange(n, device=self.start.device))
         return self.decode(torch.cat(self._noise(keys), dim=1))
 

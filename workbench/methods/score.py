@@ -24,9 +24,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from workbench.config import Range
@@ -57,6 +55,7 @@ from workbench.networks.denoiser import (
 )
 from workbench.networks.noise_schedule import antithetic_times
 from workbench.networks.observation import level_index
+from workbench.networks.ode import integrate
 
 FIRST_TIME = 1e-5  # where training and the ODE begin, as published
 FIRST_SAMPLED = 1e-3  # where the predictor-corrector ends, as published
@@ -86,7 +85,7 @@ class ScoreConfig(DenoiserConfig):
     corrector_snr: Annotated[float, Range(above=0)] = 0.16
     """Signal-to-noise ratio r of a Langevin step."""
     ode_tolerance: Annotated[float, Range(above=0)] = 1e-5
-    """Absolute and relative tolerance of the probability-flow ODE."""
+    """Absolute and relative tolerance of a step of the probability-flow ODE."""
     sampler: Literal["pc", "ode"] = "pc"
     """Default way of drawing samples: predictor-corrector, or the probability-flow ODE."""
 
@@ -133,8 +132,9 @@ class VE:
 
 
 def flow(x: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
-    """dx/dgamma (B, …) of the probability-flow ODE, for x of variance about 1 and the noise seen in it."""
-    s = diffusion.amplitudes(gamma)[1]
+    """dx/dgamma (B, …) of the probability-flow ODE, for x of variance about 1 and the noise seen in it at gamma, a
+    scalar or (B,)."""
+    s = diffusion.amplitudes(diffusion.spread(gamma, x))[1]
     return -0.5 * (s.square() * x - s * eps)
 
 
@@ -167,50 +167,39 @@ def solve(
 ) -> tuple[Tensor, Tensor]:
     """The probability-flow ODE from x (B, …) at one gamma to another, by Runge and Kutta's method of order 5(4).
 
-    The integrator keeps the state in double precision on the host; the network sees the whole batch on its device.
+    Each image has steps of its own (:func:`workbench.networks.ode.integrate`), so that it does not depend on the batch.
 
     Args:
-        noise_of: eps (B, …) of x and gamma, a scalar.
+        noise_of: eps (b, …) of some of the images x (b, …) at their gamma (b,).
         start, end: the first and last gamma.
-        tolerance: absolute and relative.
+        tolerance: absolute and relative, of an image's root mean square error and, by itself, the divergence's.
         probe: Rademacher signs (B, …), with which the divergence's integral is estimated (Hutchinson).
 
     Returns:
         x at the end (B, …), the integral of the divergence (B,), which is 0 without a probe.
 
     Raises:
-        WorkbenchError: the numbers became NaN, or the step vanished.
+        WorkbenchError: the numbers became NaN, or too many steps are needed.
     """
-    shape, count = x.shape, x.numel()
 
-    def slope(gamma: float, state: np.ndarray) -> np.ndarray:
-        now = torch.from_numpy(state[:count]).to(x.device, x.dtype).reshape(shape)
+    def slope(gamma: Tensor, now: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         if probe is None:
-            level = torch.tensor(gamma, device=x.device, dtype=x.dtype)
-            velocity = flow(now, noise_of(now, level), level)
-            divergence = torch.zeros(len(now), dtype=x.dtype, device=x.device)
+            velocity, divergence = flow(now, noise_of(now, gamma), gamma), torch.zeros_like(gamma)
         else:
             with _gradients():
-                level = torch.tensor(gamma, device=x.device, dtype=x.dtype)
-                now = now.clone().requires_grad_()
+                now, signs, level = now.clone().requires_grad_(), probe[rows], gamma.clone()
                 velocity = flow(now, noise_of(now, level), level)
-                (pulled,) = torch.autograd.grad((velocity * probe.clone()).sum(), now)
-                divergence = (pulled * probe).flatten(1).sum(dim=1)
-        parts = (part.detach().double().cpu().flatten() for part in (velocity, divergence))
-        found = torch.cat(tuple(parts)).numpy()
-        if not np.isfinite(found).all():  # RK45 would shorten its step for ever
+                (pulled,) = torch.autograd.grad((velocity * signs).sum(), now)
+                divergence = (pulled * signs).flatten(1).sum(dim=1)
+        broken = ~(torch.isfinite(velocity).flatten(1).all(dim=1) & torch.isfinite(divergence))
+        if broken.any():  # else the step would be shortened for ever
             raise WorkbenchError(
-                f"The probability-flow ODE met NaN or infinity at gamma = {gamma:.3g}; the run's weights have "
-                "diverged, so take an earlier checkpoint (--checkpoint best) or train with a smaller --optim.lr."
+                f"The probability-flow ODE met NaN or infinity at gamma = {gamma[broken][0]:.3g}; the run's weights "
+                "have diverged, so take an earlier checkpoint (--checkpoint best) or train with a smaller --optim.lr."
             )
-        return found
+        return velocity.detach(), divergence.detach()
 
-    begin = np.concatenate((x.detach().double().cpu().flatten().numpy(), np.zeros(len(x))))
-    solved = solve_ivp(slope, (start, end), begin, method="RK45", rtol=tolerance, atol=tolerance, t_eval=(end,))
-    if not solved.success:
-        raise WorkbenchError(f"The probability-flow ODE was not solved ({solved.message}); raise --ode-tolerance.")
-    last = torch.from_numpy(solved.y[:, -1]).to(x.device, x.dtype)
-    return last[:count].reshape(shape), last[count:]
+    return integrate(slope, x, start, end, tolerance)
 
 
 class Score(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
@@ -229,10 +218,6 @@ class Score(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
     weights = "EMA weights"
     prediction: diffusion.Prediction = "eps"
     likelihood_kind: ClassVar[str] = "estimate"
-    likelihood_note: ClassVar[str] = (
-        "Density by the probability-flow ODE with Hutchinson's trace, of pixels dequantised uniformly, "
-        "times the volume of their bins: an estimate of a lower bound."
-    )
 
     def __init__(self, config: ScoreConfig, images: ImageSpec) -> None:
         super().__init__(config, images)
@@ -243,6 +228,11 @@ class Score(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
         self.sde = VP() if config.sde == "vp" else VE(config.sigma_min, sigma_max)
         ends = torch.tensor((FIRST_TIME if config.sde == "vp" else 0.0, 1.0), dtype=torch.float64, device="cpu")
         self.low, self.high = self.sde.gamma(ends).tolist()
+        self.likelihood_note = (
+            "Density by the probability-flow ODE, solved to an absolute and relative tolerance of "
+            f"{config.ode_tolerance:g} a step, with Hutchinson's trace of one Rademacher draw per image, of pixels "
+            "dequantised uniformly, by one draw, times the volume of their bins: an estimate of a lower bound."
+        )
         self.denoiser = Denoiser(config, images.size, images.channels, self.low, self.high)
         self.ema = AveragedCopy(self.denoiser, config.ema)
         self.first_block, self.last_block = "denoiser.unet.conv_in", "denoiser.unet.up_blocks.-1"

@@ -34,6 +34,7 @@ from workbench.methods.base import (
     Reconstructs,
     Samples,
     Step,
+    check_one_pass,
 )
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
 from workbench.networks.encoder import fitting_patch
@@ -74,7 +75,7 @@ class VAEConfig(TrainConfig):
     observation: ObservationName = "gaussian"
     """What the decoder says of a pixel; bernoulli takes grey images of at most 17 levels."""
     beta: Annotated[float, Range(0)] = 1.0
-    """Weight of the KL term; only 1 gives a bound on the likelihood."""
+    """Weight of the KL term in training; the bound on the likelihood that is evaluated has weight 1."""
     kl_warmup: Probability = 0.0
     """Part of the training in which the weight of the KL term rises from 0 to beta."""
     free_bits: Annotated[float, Range(0)] = 0.0
@@ -134,7 +135,7 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
 
     default_feature = "posterior_mean"
     likelihood_kind: ClassVar[str] = "lower bound"
-    likelihood_note: ClassVar[str] = (
+    likelihood_note = (
         "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
         "bins being open; nothing is dequantised."
     )
@@ -144,6 +145,11 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         self.config, self.images = config, images
         self.latent_groups = {"z": config.latent_dim}
         self.observation = observation(config.observation, images.channels, images.levels)
+        if config.noise is not None and not self.observation.has_sigma:
+            raise WorkbenchError(
+                "--noise is the standard deviation of a gaussian observation, and --observation "
+                f"{config.observation} has none; leave one of them out."
+            )
         labels = self.label_count
         if config.conditional and not labels:
             raise WorkbenchError("A class-conditional VAE needs images with labels; leave out --conditional.")
@@ -256,6 +262,8 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         return {"": self.decode(self.posterior(images)[0])}
 
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
+        """As in :class:`Samples`, in one pass; ``steps`` and ``sampler`` are refused."""
+        check_one_pass(steps, sampler)
         numbers = torch.arange(n, device=next(self.parameters()).device)
         codes = keyed.normal(keyed.sample_keys(seed, 0, numbers), self.config.latent_dim)
         labels = numbers % self.label_count if self.label_count else None

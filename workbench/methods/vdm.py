@@ -51,6 +51,7 @@ from workbench.networks.noise_schedule import NoiseSchedule, antithetic_times, g
 from workbench.networks.observation import level_index
 
 DEFAULT_STEPS = {"ancestral": 250, "ddim": 50}
+FULL_DRAWS = 128  # noise levels that stand for all in continuous time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +95,6 @@ class VDM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
     weights = "EMA weights"
     prediction: diffusion.Prediction = "eps"
     likelihood_kind: ClassVar[str] = "lower bound"
-    likelihood_note: ClassVar[str] = (
-        "Variational bound on the mass of each pixel's level, without dequantisation, estimated without bias."
-    )
 
     def __init__(self, config: VDMConfig, images: ImageSpec) -> None:
         super().__init__(config, images)
@@ -115,6 +113,22 @@ class VDM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
         self.first_block, self.last_block = "denoiser.unet.conv_in", "denoiser.unet.up_blocks.-1"
         self.default_feature = f"up_{min(1, len(config.widths) - 1)}@t={config.feature_steps[0]}"
         self.levels = tuple(sorted({*LAYER_STEPS, *config.feature_steps}))
+        steps, draws = config.likelihood_steps, config.likelihood_draws
+        self.likelihood_note = (
+            "Variational bound on the mass of each pixel's level, without dequantisation, "
+            f"{'in continuous time' if steps is None else f'of {steps:,} steps'}."
+        )
+        self.likelihood_sampled = draws < (FULL_DRAWS if steps is None else steps)
+        self.likelihood_drawn = f"The diffusion term is estimated without bias from {draws} noise levels per image."
+        if steps is None:
+            self.likelihood_in_full = (
+                f"The diffusion term, an integral, is estimated without bias from {FULL_DRAWS} evenly spread noise "
+                "levels per image."
+            )
+        else:
+            self.likelihood_in_full = f"The diffusion term is the sum over all {steps:,} steps."
+            if not self.likelihood_sampled:
+                self.likelihood_drawn = self.likelihood_in_full
 
     @classmethod
     def augmentations(cls, config: VDMConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
@@ -232,11 +246,20 @@ class VDM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
     # Likelihood
 
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+        """``prior``, ``reconstruction`` and ``diffusion``, (B,) each; the last from ``likelihood_draws`` levels."""
+        return self._bound(images, keys, self.config.likelihood_draws)
+
+    def full_nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
+        """The same from all steps of a bound of T steps, and in continuous time from :data:`FULL_DRAWS` levels."""
+        return self._bound(images, keys, self.config.likelihood_steps or FULL_DRAWS)
+
+    def _bound(self, images: Tensor, keys: Tensor, draws: int) -> dict[str, Tensor]:
+        """The bound's terms, from at most ``draws`` noise levels per image, evenly spread from a start of its own."""
         index = level_index(images, self.images.levels)
         x = diffusion.level_values(self.images.levels, index.device)[index]
         prior, reconstruction = self.ends(index, x, keyed.normal(keyed.fork(keys, "first noise"), *x.shape[1:]))
         steps = self.config.likelihood_steps
-        draws = self.config.likelihood_draws if steps is None else min(self.config.likelihood_draws, steps)
+        draws = draws if steps is None else min(draws, steps)
         start = keyed.uniform(keyed.fork(keys, "time"))
         total = torch.zeros_like(prior)
         for draw in range(draws):

@@ -6,6 +6,7 @@ curve of an unstable training dips, each dip follows a spike of the gradient, an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class Spike:
         height: the highest norm, as a multiple of the median before it.
         z: its robust z-score.
         layer: the layer that rose first, or None where layers are not known or none of them rose.
+        of: whose norm it is: the ``total`` gradient's, or that of the ``first`` trained layer, which is what height
+            and z are of.
     """
 
     start: int
@@ -36,6 +39,7 @@ class Spike:
     height: float
     z: float
     layer: str | None = None
+    of: Literal["total", "first"] = "total"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Dip:
         recovered: the first reading that is back, in steps, or None where there is none yet.
         spike: the last spike that began by ``start`` and after the reading before ``before``; where there is none, the
             last one on the way down to the lowest reading, or None.
+        near: every spike that began after the reading before ``before`` and by the lowest one, ``spike`` among them.
     """
 
     before: int
@@ -57,6 +62,7 @@ class Dip:
     depth: float
     recovered: int | None
     spike: Spike | None = None
+    near: tuple[Spike, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def spikes(
     *,
     at: Mapping[str, np.ndarray] | None = None,
     peaks: np.ndarray | None = None,
+    of: Literal["total", "first"] = "total",
     threshold: float = THRESHOLD,
     lookback: int = 5,
 ) -> list[Spike]:
@@ -129,6 +136,7 @@ def spikes(
         layers: (n,) norms by layer, in order through the network.
         at: (n,) by layer the step of each of these norms, where they are the highest of several steps.
         peaks: (n,) likewise of ``norms``.
+        of: whose norms they are.
         threshold: z-score of the log norm against the rows before it (:func:`robust_z`).
         lookback: rows before the spike in which a layer may have risen already.
     """
@@ -141,7 +149,7 @@ def spikes(
         top = rows[np.argmax(norms[rows])]
         layer = _first_to_rise(layers or {}, at or {}, steps, max(rows[0] - lookback, 0), int(top))
         height, z = float(norms[top] / usual[rows[0]]), float(scores[rows].max())
-        found.append(Spike(int(when[rows[0]]), int(when[top]), int(steps[rows[-1]]), height, z, layer))
+        found.append(Spike(int(when[rows[0]]), int(when[top]), int(steps[rows[-1]]), height, z, layer, of))
     return found
 
 
@@ -206,8 +214,8 @@ def dips(
     for first, after in zip(edges[::2], edges[1::2], strict=True):
         bottom = first + int(np.argmin(accuracy[first:after]))
         earliest = steps[first - 2] if first > 1 else -1
-        near = [spike for spike in spikes if earliest < spike.start <= steps[bottom]]
-        causes = [spike for spike in near if spike.start <= steps[first]] or near
+        near = tuple(spike for spike in spikes if earliest < spike.start <= steps[bottom])
+        causes = tuple(spike for spike in near if spike.start <= steps[first]) or near
         found.append(
             Dip(
                 before=int(steps[first - 1]),
@@ -216,6 +224,7 @@ def dips(
                 depth=float(highest[bottom] - accuracy[bottom]),
                 recovered=int(steps[after]) if after < len(steps) else None,
                 spike=max(causes, key=lambda spike: spike.start, default=None),
+                near=near,
             )
         )
     return found

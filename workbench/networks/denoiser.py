@@ -1,7 +1,8 @@
 """What `vdm` and `score` have in common: a U-Net that is told the noise level gamma and predicts the noise.
 
 Noise levels that people choose (``feature_steps``) are named after DDPM's: t is the step of 1000 of its linear schedule
-with the same signal-to-noise ratio, so that equal names mean equal noise in every diffusion model.
+with the same signal-to-noise ratio, so that equal names mean equal noise in these models and in a DDPM with that
+schedule, and with no other.
 """
 
 import math

@@ -21,7 +21,7 @@ from workbench.networks.diffusion import gaussian_decoder_nll
 
 LOG_2PI = math.log(2 * math.pi)
 MIXED = 5  # components of the mixture
-LEAST_LOG_SCALE = -7.0  # of a logistic, a seventh of a bin of 256
+LEAST_LOG_SCALE = -7.0  # of a logistic, between an eighth and a ninth of a bin of 256
 BINOMIAL_LEVELS = 17  # with more, a binomial is narrower than what decoders are unsure of: 1/8 of the range at 17
 
 ObservationName = Literal["gaussian", "bernoulli", "logistic", "logistic_mixture"]

@@ -9,6 +9,8 @@ from diffusers.models.unets.unet_2d import UNet2DModel
 from workbench.config import Probability, Range
 from workbench.errors import WorkbenchError
 
+LARGEST_ATTENTION = 16  # side in pixels, of presets
+
 
 @dataclass(frozen=True, kw_only=True)
 class UNetOptions:
@@ -19,7 +21,7 @@ class UNetOptions:
     layers: Annotated[int, Range(1)] = 2
     """Residual blocks of the U-Net per resolution."""
     attention_size: Annotated[int | None, Range(1)] = 16
-    """Side in pixels at which the U-Net has self-attention."""
+    """Side in pixels at which the U-Net has self-attention, one of those that it halves the images to."""
     dropout: Probability = 0.1
     """Dropout in the U-Net's residual blocks."""
 
@@ -28,13 +30,14 @@ def unet_presets(size: int) -> dict[str, dict[str, Any]]:
     """Presets of a diffusion model with a U-Net for images of ``size`` pixels: a small one, and Ho et al.'s (2020,
     appendix B) with as many resolutions as the size allows."""
     levels = next(n for n in (4, 3, 2, 1) if size % 2 ** (n - 1) == 0 and size // 2 ** (n - 1) >= min(4, size))
+    widths = {"cpu": (32, 64, 64)[:levels], "published": (128, 256, 256, 256)[:levels]}
     common = {"optim.scale_lr": False, "optim.weight_decay": 0.0, "optim.clip": 1.0}
     return {
         "cpu": common
         | {
-            "widths": (32, 64, 64)[:levels],
+            "widths": widths["cpu"],
             "layers": 1,
-            "attention_size": 8 if size > 8 else 4,
+            "attention_size": _attention(sides(size, len(widths["cpu"])), 8 if size > 8 else 4),
             "dropout": 0.0,
             "ema": 0.999,
             "feature_steps": (100,),
@@ -45,8 +48,8 @@ def unet_presets(size: int) -> dict[str, dict[str, Any]]:
         },
         "published": common
         | {
-            "widths": (128, 256, 256, 256)[:levels],
-            "attention_size": size // 2 if size <= 64 else size // 8,
+            "widths": widths["published"],
+            "attention_size": _attention(sides(size, len(widths["published"])), size // 2 if size <= 64 else size // 8),
             "epochs": 2048,
             "batch_size": 128,
             "optim.lr": 2e-4,
@@ -54,6 +57,19 @@ def unet_presets(size: int) -> dict[str, dict[str, Any]]:
             "optim.schedule": "constant",
         },
     }
+
+
+def sides(size: int, resolutions: int) -> list[int]:
+    """Sides in pixels of a U-Net's maps for images of ``size`` pixels, one for each of its resolutions."""
+    return [size // 2**stage for stage in range(resolutions)]
+
+
+def _attention(known: list[int], wanted: int) -> int | None:
+    """The side at which a preset has self-attention: the wanted one where the U-Net has it, or else its last, unless
+    that is so large that attention would take most of the time."""
+    if wanted in known:
+        return wanted
+    return known[-1] if known[-1] <= LARGEST_ATTENTION else None
 
 
 def unet(
@@ -71,14 +87,14 @@ def unet(
     Args:
         widths: channels at each resolution; each one halves the last one's side.
         layers: residual blocks per resolution.
-        attention_size: side in pixels at which self-attention is added, if any.
+        attention_size: side in pixels at which self-attention is added, one of :func:`sides`; None for nowhere.
         dropout: probability in every residual block.
         channels_out: of the prediction, by default those of the images.
         classes: labels 0 … classes - 1 that it can be told, added to the noise level's embedding; ``classes`` itself
             stands for none. 0 without labels.
 
     Raises:
-        WorkbenchError: an image size that cannot be halved often enough.
+        WorkbenchError: an image size that cannot be halved often enough, or a side for attention that there is not.
     """
     factor = 2 ** (len(widths) - 1)
     if size % factor:
@@ -86,7 +102,14 @@ def unet(
             f"A U-Net of {len(widths)} resolutions cannot halve images of {size} px {len(widths) - 1} times; "
             f"choose --data.image-size as a multiple of {factor}, or fewer --widths."
         )
-    attends = [size // 2**stage == attention_size for stage in range(len(widths))]
+    known = sides(size, len(widths))
+    if attention_size is not None and attention_size not in known:
+        raise WorkbenchError(
+            f"--attention-size {attention_size} is none of the sides {', '.join(map(str, known))} px that a U-Net of "
+            f"{len(widths)} resolutions has for images of {size} px; choose one of them, or none (null in a file) "
+            "for no attention."
+        )
+    attends = [side == attention_size for side in known]
     return UNet2DModel(
         sample_size=size,
         in_channels=channels,

@@ -6,6 +6,7 @@ embedding of "no label" is added to the bias that it would be added to, which gi
 
 import copy
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from workbench.errors import WorkbenchError
 from workbench.methods.base import ImageSpec
-from workbench.methods.ddpm import DDPM, SCHEDULES, DDPMConfig
+from workbench.methods.ddpm import DDPM, SCHEDULES, DDPMConfig, schedule_settings
 from workbench.networks.unet import unet
 from workbench.store import Run
 from workbench.training.checkpoint import Which, load_method_from
@@ -180,8 +181,17 @@ def read_pipeline(folder: Path) -> Pipeline:
     method.network.load_state_dict(weights)
     method.ema.module.load_state_dict(weights)
     method.updates.fill_(AVERAGED)
-    left = [] if schedule.get("clip_sample", True) else ["sampling without clipping"]
-    return Pipeline(method.eval(), options, images, file, f"diffusers' {kind}", left)
+    return Pipeline(method.eval(), options, images, file, f"diffusers' {kind}", _left_out(schedule))
+
+
+def _left_out(schedule: dict[str, Any]) -> list[str]:
+    """What a scheduler's configuration says of sampling and the workbench does otherwise: it clips to [-1, 1]."""
+    if schedule.get("thresholding", False):  # of which diffusers' schedulers do nothing else
+        return [f"dynamic thresholding, sample_max_value {schedule.get('sample_max_value', 1.0)}"]
+    if not schedule.get("clip_sample", True):
+        return ["sampling without clipping"]
+    limit = schedule.get("clip_sample_range", 1.0)
+    return [] if limit == 1 else [f"clip_sample_range {limit}"]
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -252,10 +262,10 @@ def _scheduled(config: dict[str, Any], stated: dict[str, Any], folder: Path) -> 
     steps, said = theirs.config["num_train_timesteps"], theirs.config["prediction_type"]
     prediction = next((own for own, name in PREDICTIONS.items() if name == said), None)
     variance = next((own for own, name in VARIANCES.items() if theirs.config["variance_type"].startswith(name)), None)
-    known = {
-        name: DDPMScheduler(num_train_timesteps=steps, **settings).alphas_cumprod
-        for name, settings in SCHEDULES.items()
-    }
+    known = {}
+    for name in SCHEDULES:
+        with suppress(WorkbenchError):  # too few steps for it
+            known[name] = DDPMScheduler(**schedule_settings(name, steps)).alphas_cumprod
     same = [name for name, signal in known.items() if torch.allclose(signal, theirs.alphas_cumprod, rtol=1e-5, atol=0)]
     for what, found, name in (
         ("prediction_type", prediction, said),
@@ -273,6 +283,11 @@ def _scheduled(config: dict[str, Any], stated: dict[str, Any], folder: Path) -> 
         name: tuple(step * steps // 1000 for step in getattr(default, name))
         for name in ("feature_steps", "reconstruct_steps")
     }
+    if same[0] == "zero_snr" and prediction == "eps":
+        raise WorkbenchError(
+            f"The scheduler in {folder} has rescale_betas_zero_snr with the prediction_type epsilon, of which nothing "
+            "of the image follows at its last level, noise alone; it cannot be imported."
+        )
     chosen = {"prediction": prediction, "variance": variance, "noise_steps": steps, "noise_schedule": same[0]}
     return config | chosen | (levels if steps != 1000 else {})
 
