@@ -21,7 +21,7 @@ TITLES = {
     "layers": "Best layer, linear probe, top-1 %",
     "factors": "Factors, linear probe (R², classes in %)",
     "reconstruction": "Reconstruction, PSNR in dB",
-    "decoder": "The same decoder on frozen features, PSNR in dB",
+    "decoder": "One decoder on frozen features, PSNR in dB",
     "likelihood": "Negative log-likelihood in bits per dimension",
 }
 """The measures, and what their tables are called."""

@@ -92,6 +92,7 @@ def _panel(
     wanted, cells = DRAWN.get(measure), list(labels)
     means = [row for row in table["means"] if is_number(row["value"]) and (not wanted or row["quantity"] in wanted)]
     means = [row for row in means if measure != "likelihood" or row["model"] == "run" or row["cell"] is None]
+    means = [row for row in means if measure != "decoder" or not row["model"].startswith("pca")]  # of each width
     quantities = list(dict.fromkeys(row["quantity"] for row in means if row["cell"] is not None))
     shown = [row for row in means if row["quantity"] in quantities]
     shown = [row | {"value": _in_share(row, row["value"])} for row in shown]
@@ -117,7 +118,7 @@ def _panel(
         cell: [q for q in quantities if any((r["cell"], r["quantity"]) == (cell, q) for r in shown)] for cell in cells
     }
     offsets = {(cell, q): y for cell, own in has.items() for q, y in zip(own, svg.spread(len(own)), strict=True)}
-    lines = [row for row in shown if row["cell"] is None]
+    lines, told = [row for row in shown if row["cell"] is None], set[str]()
     for row in shown:
         colour, x = colours[row["quantity"]], svg.at(row["value"], low, high, left, PANEL)
         sign = row.get("sign", "")
@@ -127,7 +128,8 @@ def _panel(
                 f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{first}" y2="{bottom}" stroke="{colour}" '
                 f'stroke-dasharray="4 3"><title>{escape(tip)}</title></line>'
             )
-            if len(lines) <= NAMED:
+            if len({line["model"] for line in lines}) <= NAMED and row["model"] not in told:
+                told.add(row["model"])
                 end = x > left + PANEL / 2
                 at = x + (-4 if end else 4), first + 11 + 13 * lines.index(row)
                 parts.append(svg.text(*at, row["model"], anchor="end" if end else "start", size=11, colour=colour))
