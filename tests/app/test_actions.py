@@ -23,7 +23,8 @@ def test_every_page_offers_its_commands_beside_a_run_that_was_not_evaluated(
     folder, runs = copied
     for run, method in zip(runs[:2], THREE, strict=False):
         write_price(run, method)
-    shutil.rmtree(runs[2].path / "evaluations")
+    lost = runs[1 if view == "latent" else 2]  # a VAE: the others have no latent space to walk through
+    shutil.rmtree(lost.path / "evaluations")
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
     app = show(folder, view, [run.id for run in runs])
     assert not app.exception

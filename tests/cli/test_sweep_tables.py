@@ -117,6 +117,7 @@ def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_
         "scale": "tiny",
         "seeds": [0],
         "cells": [{"cell": "DDPM"}],
+        "costs": [],
         "tables": found,
     }
     ElementTree.fromstring(tables_figure.panels(content))
