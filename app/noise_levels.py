@@ -70,14 +70,16 @@ def by_level(
         last = int(np.argmax(line.x))
         ends.append((line.label, line.colour, float(line.x[last]), float(line.y[last])))
     charts.place_labels(figure, ends, log, height)
-    figure.update_layout(height=height, margin={"l": 62, "r": 150, "t": 12, "b": 44}, hovermode="x unified")
+    right = min(240, max(150, 7 * max((len(line.label) for line in lines), default=0) + 18))  # px, for the names
+    figure.update_layout(height=height, margin={"l": 62, "r": right, "t": 12, "b": 44}, hovermode="x unified")
     figure.update_xaxes(title=x_title, gridcolor=charts.GRID, zeroline=False, nticks=9)
     figure.update_yaxes(title=y_title, type="log" if log else "linear", gridcolor=charts.GRID, zeroline=False)
     figure.update_yaxes(tickformat=".3~g")
     if log:
         values = np.concatenate([line.y for line in lines])
         decades = np.ptp(np.log10(values[values > 0]))
-        figure.update_yaxes(dtick=max(1, round(decades / 5)) if decades > 1.5 else "D2")
+        if decades > 0.7:  # below, plotly's own ticks are as in a linear axis
+            figure.update_yaxes(dtick=max(1, round(decades / 5)) if decades > 1.5 else "D2")
     return figure
 
 

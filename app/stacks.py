@@ -100,7 +100,7 @@ def bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
         figure.add_annotation(
             x=one.value if one.parts else 0,
             y=at + 0.27,
-            xanchor="left",
+            xanchor="right" if one.parts and one.value > 0.8 * reach else "left",
             yanchor="bottom",
             text=f"<b>{text}</b>  {one.kind}",
             showarrow=False,
