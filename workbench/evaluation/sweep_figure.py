@@ -11,9 +11,7 @@ ROW, TOP, PANEL, GAP, RIGHT = 30, 118, 300, 46, 30  # px; TOP is below headings 
 LINE, LEGEND_ROW = 15, 18
 CURVE_HEIGHT, CURVE_WIDTH, CURVE_LEFT = 210, 2 * PANEL, 60
 NARROWEST = 5.0  # points that an axis shows at least, so that small differences look small
-COLOURS = {"linear": "#0072B2", "knn": "#D55E00", "finetune": "#009E73", "transfer": "#CC79A7"} | {
-    "transfer_finetune": "#E69F00"
-}  # Okabe and Ito
+COLOURS = dict(zip(("linear", "knn", "finetune", "transfer", "transfer_finetune"), svg.PALETTE, strict=False))
 TITLES = {"linear": "linear probe", "knn": "kNN", "finetune": "fine-tuned", "transfer": "transfer, probe"} | {
     "transfer_finetune": "transfer, fine-tuned"
 }
@@ -51,7 +49,7 @@ def figure(record: Mapping[str, Any]) -> str:
         parts += _curves(record["curves"], cells, y + 20)
         y += max(CURVE_HEIGHT, LEGEND_ROW * len(cells)) + 80
         width = max(width, CURVE_LEFT + CURVE_WIDTH + 32 + 6.4 * max(map(len, cells)) + RIGHT)
-    for line in _notes(record, int((width - 40) / 6.1)):
+    for line in _notes(record, int((width - 40) / svg.LETTER)):
         parts.append(svg.text(20, y, line, anchor="start", size=12, colour="#444"))
         y += 18
     return svg.document(width, y, record["title"], parts)
@@ -141,12 +139,12 @@ def _here(record: Mapping[str, Any]) -> list[str]:
     """The heading of our panel, in lines."""
     seeds = record["seeds"]
     told = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    return wrap(f"here: {record['data']}, scale {record['scale']}, {told}, top-1 %", int(PANEL / 6.1))
+    return wrap(f"here: {record['data']}, scale {record['scale']}, {told}, top-1 %", int(PANEL / svg.LETTER))
 
 
 def _heading(block: Mapping[str, Any]) -> list[str]:
     """The heading of a panel of published numbers, in lines: all of their setting and source."""
-    return wrap(f"published: {block['setting']} ({block['source']})", int(PANEL / 6.1))
+    return wrap(f"published: {block['setting']} ({block['source']})", int(PANEL / svg.LETTER))
 
 
 def _lines(left: float, top: float, lines: Sequence[str]) -> list[str]:
