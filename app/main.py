@@ -6,44 +6,28 @@ from types import ModuleType
 
 import streamlit as st
 
-from app import actions, look, pieces, saving
-from app.views import (
-    agreement,
-    composition,
-    curves,
-    denoising,
-    differences,
-    embeddings,
-    factors,
-    four_views,
-    invariance,
-    latent,
-    likelihood,
-    linear,
-    neighbours,
-    price,
-    reconstructions,
-    report,
-    runs,
-    samples,
-    schedules,
-    similarity,
-    stability,
-    where,
-)
+from app import theme
+from app.views import report
+from app.views.draws import denoising, latent, likelihood, parametrisations, reconstructions, samples, schedules
+from app.views.knows import augmentations, factors, invariance, labels_and_cost, layers, linear_probe
+from app.views.runs import differences, run_list
+from app.views.sees import agreement, embeddings, neighbours, similarity
+from app.views.training import curves, stability
+from app.widgets import downloads, job_panel
+from app.widgets.page import chips, no_runs, none_chosen
 
 GROUPS: dict[str, tuple[str, dict[str, ModuleType]]] = {
-    "Runs": ("table_rows", {"Runs": runs, "Differences": differences}),
+    "Runs": ("table_rows", {"Runs": run_list, "Differences": differences}),
     "Training": ("show_chart", {"Curves": curves, "Stability": stability}),
     "What it knows": (
         "school",
         {
-            "Linear probe": linear,
-            "Where is it?": where,
+            "Linear probe": linear_probe,
+            "Where is it?": layers,
             "Factors": factors,
             "Invariance": invariance,
-            "Augmentations": composition,
-            "Labels and price": price,
+            "Augmentations": augmentations,
+            "Labels and price": labels_and_cost,
         },
     ),
     "How it sees": (
@@ -56,7 +40,7 @@ GROUPS: dict[str, tuple[str, dict[str, ModuleType]]] = {
             "Reconstructions": reconstructions,
             "Samples": samples,
             "Denoising": denoising,
-            "Four views": four_views,
+            "Four views": parametrisations,
             "Schedules": schedules,
             "Latent space": latent,
             "Likelihood": likelihood,
@@ -74,7 +58,7 @@ def slug(group: str) -> str:
 def show(group: str) -> None:
     """A page: the chips, then a tab per question; only the open tab is computed."""
     views = GROUPS[group][1]
-    pieces.chips()
+    chips()
     if len(views) == 1:
         view(next(iter(views.values())))
         return
@@ -88,7 +72,7 @@ def show(group: str) -> None:
 def view(module: ModuleType) -> None:
     st.title(module.TITLE, anchor=False)
     # Studies of augmentations may be all that a folder holds.
-    if module is composition or not (pieces.no_runs() or (module is not runs and pieces.none_chosen())):
+    if module is augmentations or not (no_runs() or (module is not run_list and none_chosen())):
         module.render()
 
 
@@ -106,9 +90,9 @@ def pages() -> list:
 def main() -> None:
     st.set_page_config(page_title="Workbench", page_icon=":material/compare:", layout="wide")
     page = st.navigation(pages(), position="top")
-    st.html(look.CSS)
-    saving.prepare()
-    actions.panel()
+    st.html(theme.CSS)
+    downloads.prepare()
+    job_panel.panel()
     page.run()
 
 

@@ -10,14 +10,13 @@ import torch
 
 from workbench.config import TrainConfig, flatten, replace_flat
 from workbench.data.datasets import CATALOGUE
-from workbench.evaluation import sweep_recipe
-from workbench.evaluation.sweep_recipe import Cell
 from workbench.methods import load_method
 from workbench.methods.base import Batch, ImageSpec, Method
 from workbench.methods.mocov3 import MoCoV3Config
+from workbench.studies.recipe import Cell, known, load
 from workbench.training.optim import build
 
-NAMES = sorted(name for name, file in sweep_recipe.known().items() if file.parent.name == "mocov3")
+NAMES = sorted(name for name, file in known().items() if file.parent.name == "mocov3")
 SCALES = ("tiny", "small", "paper")
 KINDS = {
     "shapes": (6, 3, 32),
@@ -32,8 +31,8 @@ NUMBERS = {"epochs", "batch_size", "accumulate", "momentum", "temperature", "opt
 ELSEWHERE = {
     "composition",
     "conv_width",
-}  # measured by `workbench compose` and by objective-trunk, no part of the paper
-GENERATIVE = sorted(name for name, file in sweep_recipe.known().items() if file.parent.name == "generative")
+}  # measured by `workbench augmentations` and by objective-trunk, no part of the paper
+GENERATIVE = sorted(name for name, file in known().items() if file.parent.name == "generative")
 
 
 def settled(cell: Cell, **changes: Any) -> tuple[Method, TrainConfig, ImageSpec]:
@@ -50,7 +49,7 @@ def settled(cell: Cell, **changes: Any) -> tuple[Method, TrainConfig, ImageSpec]
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_cell_builds(name: str, scale: str) -> None:
-    recipe = sweep_recipe.load(name, scale)
+    recipe = load(name, scale)
     assert len(recipe.cells) > 1 and len({cell.name for cell in recipe.cells}) == len(recipe.cells)
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore" if scale != "tiny" else "error")  # ViT-S with 16 px patches is undercomplete
@@ -66,9 +65,9 @@ def test_every_cell_builds(name: str, scale: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_cells_differ_and_published_numbers_say_where_they_stand(name: str) -> None:
     for scale in SCALES:
-        cells = sweep_recipe.load(name, scale).cells
+        cells = load(name, scale).cells
         assert len({(cell.method, str(sorted(cell.settings.items()))) for cell in cells}) == len(cells)
-    recipe = sweep_recipe.load(name, "paper")
+    recipe = load(name, "paper")
     for block in recipe.published:
         assert "20" in block.source or "README" in block.source
         assert all(30 < value < 100 for value in block.values.values())
@@ -79,7 +78,7 @@ def test_cells_differ_and_published_numbers_say_where_they_stand(name: str) -> N
 def test_every_option_of_mocov3_is_measured(scale: str) -> None:
     varied: set[str] = set()
     for name in NAMES:
-        cells = [cell for cell in sweep_recipe.load(name, scale).cells if cell.method == "mocov3"]
+        cells = [cell for cell in load(name, scale).cells if cell.method == "mocov3"]
         keys = {key for cell in cells for key in cell.settings}
         values = {key: {str(cell.settings.get(key)) for cell in cells} for key in keys}
         varied |= {key for key in keys if len(values[key]) > 1}
@@ -91,7 +90,7 @@ def test_every_option_of_mocov3_is_measured(scale: str) -> None:
 
 @pytest.mark.parametrize("name", GENERATIVE)
 def test_every_cell_of_the_generative_recipes_builds(name: str) -> None:
-    recipe = sweep_recipe.load(name, "tiny")
+    recipe = load(name, "tiny")
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("error")
         for cell in recipe.cells:
@@ -113,14 +112,14 @@ def step(cell: Cell, batch_size: int = 4) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tiny_cell_takes_a_step(name: str) -> None:
-    step(sweep_recipe.load(name, "tiny").cells[-1])
+    step(load(name, "tiny").cells[-1])
 
 
 def different_networks() -> Iterator[Any]:
     """The cells of scale ``paper`` whose steps differ by more than numbers such as the learning rate."""
     seen = set()
     for name in NAMES:
-        for cell in sweep_recipe.load(name, "paper").cells:
+        for cell in load(name, "paper").cells:
             kind = str(sorted((key, value) for key, value in cell.settings.items() if key not in NUMBERS))
             if (cell.method, kind) not in seen:
                 seen.add((cell.method, kind))

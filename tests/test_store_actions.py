@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from workbench import marks, store
+from workbench import annotations, store
 from workbench.errors import WorkbenchError
 from workbench.run import seed_group
 from workbench.store import Run, create_run, find_run, list_runs, list_summaries, read_json, replacing
@@ -74,20 +74,20 @@ def test_seeds_of_one_recipe_are_a_group(tmp_path: Path) -> None:
 
 def test_marks_survive_a_training_run_that_rewrites_its_summary(tmp_path: Path) -> None:
     run = make(tmp_path, name="first")
-    assert marks.change_tags(run, ["good", " good ", "for  paper"]) == ["good", "for paper"]
-    marks.archive(run)
-    marks.rename(run, "second")
+    assert annotations.change_tags(run, ["good", " good ", "for  paper"]) == ["good", "for paper"]
+    annotations.archive(run)
+    annotations.rename(run, "second")
     run.update_summary(step=3, status="running")
     run.update_info(status="finished")
     summary = run.summary()
     assert (summary["tags"], summary["archived"], summary["name"]) == (["good", "for paper"], True, "second")
     assert run.info()["name"] == "second" and find_run("second", tmp_path).id == run.id
-    marks.archive(run, False)
-    marks.rename(run, "")
-    assert marks.change_tags(run, remove=["good", "for paper", "never"]) == []
+    annotations.archive(run, False)
+    annotations.rename(run, "")
+    assert annotations.change_tags(run, remove=["good", "for paper", "never"]) == []
     for shown in (run.summary(), run.info()):
         assert shown["name"] == "first" and not {"tags", "archived"} & shown.keys()
-    marks.rename(run, "third")
+    annotations.rename(run, "third")
     (run.path / "summary.json").unlink()
     run.update_summary()
     assert read_json(run.path / "summary.json")["name"] == read_json(run.path / "run.json")["name"] == "first"
@@ -96,7 +96,7 @@ def test_marks_survive_a_training_run_that_rewrites_its_summary(tmp_path: Path) 
 @pytest.mark.parametrize("text", ["", "  ", "a,b", "x" * 61])
 def test_a_tag_that_could_not_be_told_apart_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(WorkbenchError, match="cannot be a tag"):
-        marks.change_tags(make(tmp_path), [text])
+        annotations.change_tags(make(tmp_path), [text])
 
 
 def test_torn_marks_are_no_marks(tmp_path: Path) -> None:
@@ -108,71 +108,71 @@ def test_torn_marks_are_no_marks(tmp_path: Path) -> None:
 
 def test_of_two_people_who_edit_a_note_the_second_is_told_and_loses_nothing(tmp_path: Path) -> None:
     run = make(tmp_path)
-    _, version = marks.note(run)
-    marks.write_note(run, "hers", version)
-    with pytest.raises(marks.NoteConflict, match="changed by somebody else") as caught:
-        marks.write_note(run, "his", version)
-    assert caught.value.theirs == "hers" == marks.note(run)[0]
-    marks.write_note(run, "hers and his", caught.value.version)
+    _, version = annotations.note(run)
+    annotations.write_note(run, "hers", version)
+    with pytest.raises(annotations.NoteConflict, match="changed by somebody else") as caught:
+        annotations.write_note(run, "his", version)
+    assert caught.value.theirs == "hers" == annotations.note(run)[0]
+    annotations.write_note(run, "hers and his", caught.value.version)
     assert (run.path / "notes.md").read_text() == "hers and his"
-    marks.write_note(run, " \n", marks.note(run)[1])
-    assert not (run.path / "notes.md").exists() and marks.note(run) == ("", "")
+    annotations.write_note(run, " \n", annotations.note(run)[1])
+    assert not (run.path / "notes.md").exists() and annotations.note(run) == ("", "")
 
 
 def test_deleted_runs_come_back_whole_until_the_trash_is_emptied(tmp_path: Path) -> None:
     runs = [make(tmp_path, seed=seed) for seed in range(2)]
     content = {file.name: file.read_bytes() for file in runs[0].path.glob("*.*")}
     for run in runs:
-        marks.delete(run)
-    assert list_runs(tmp_path) == [] and len(marks.in_trash(tmp_path)) == 2
-    restored = marks.restore(runs[0].id, tmp_path)
+        annotations.delete(run)
+    assert list_runs(tmp_path) == [] and len(annotations.in_trash(tmp_path)) == 2
+    restored = annotations.restore(runs[0].id, tmp_path)
     assert {file.name: file.read_bytes() for file in restored.path.glob("*.*")} == content
     with pytest.raises(WorkbenchError, match="Unknown run"):
-        marks.restore("nothing", tmp_path)
-    assert marks.empty_trash(tmp_path, marks.in_trash(tmp_path)) == 1
+        annotations.restore("nothing", tmp_path)
+    assert annotations.empty_trash(tmp_path, annotations.in_trash(tmp_path)) == 1
     assert [run.id for run in list_runs(tmp_path)] == [restored.id] and not (tmp_path / ".trash").exists()
     with pytest.raises(WorkbenchError, match="is empty"):
-        marks.restore(runs[1].id, tmp_path)
+        annotations.restore(runs[1].id, tmp_path)
 
 
 def test_what_came_into_the_trash_unseen_stays_there(tmp_path: Path) -> None:
     runs = [make(tmp_path, seed=seed) for seed in range(3)]
     for run in runs[:2]:
-        marks.delete(run)
-    listed = marks.in_trash(tmp_path)
-    marks.delete(runs[2])
-    marks.restore(runs[0].id, tmp_path)
+        annotations.delete(run)
+    listed = annotations.in_trash(tmp_path)
+    annotations.delete(runs[2])
+    annotations.restore(runs[0].id, tmp_path)
     (tmp_path / ".trash" / "hers").mkdir()
-    assert marks.empty_trash(tmp_path, listed) == 1
-    assert [run.id for run in marks.in_trash(tmp_path)] == [runs[2].id] and runs[0].path.is_dir()
+    assert annotations.empty_trash(tmp_path, listed) == 1
+    assert [run.id for run in annotations.in_trash(tmp_path)] == [runs[2].id] and runs[0].path.is_dir()
     assert (tmp_path / ".trash" / "hers").is_dir()
 
 
 def test_a_restored_run_overwrites_nothing(tmp_path: Path) -> None:
     run = make(tmp_path)
     whole = (run.path / "run.json").read_text()
-    marks.delete(run)
+    annotations.delete(run)
     run.path.mkdir()
     (run.path / "run.json").write_text(whole)
     with pytest.raises(WorkbenchError, match="exists already"):
-        marks.restore(run.id, tmp_path)
+        annotations.restore(run.id, tmp_path)
     with pytest.raises(WorkbenchError, match=r"The trash has a run .* --restore"):
-        marks.delete(run)
+        annotations.delete(run)
     shutil.rmtree(run.path)
     run.path.write_text("a file")
     with pytest.raises(WorkbenchError, match="exists already"):
-        marks.restore(run.id, tmp_path)
+        annotations.restore(run.id, tmp_path)
 
 
 def test_a_leftover_folder_is_kept_in_the_restored_run(tmp_path: Path) -> None:
     run = make(tmp_path)
     step = run.summary()["status"]
     for content in ({}, {"summary.json": "{}", "run.json": '{"status": "finished"}'}):
-        marks.delete(run)
+        annotations.delete(run)
         run.path.mkdir()
         for name, text in content.items():
             (run.path / name).write_text(text)
-        assert marks.restore(run.id, tmp_path).summary()["status"] == step
+        assert annotations.restore(run.id, tmp_path).summary()["status"] == step
         kept = {file.name: file.read_text() for file in run.path.glob("leftover-*/*")}
         assert kept == content and run.info()["id"] == run.id
 
@@ -185,19 +185,19 @@ def writers(run: Run) -> dict[str, Callable[[], object]]:
         "info": lambda: run.update_info(status="finished"),
         "metrics": lambda: run.log({"step": 1}),
         "resume": lambda: run.drop_metrics_after(0),
-        "tags": lambda: marks.change_tags(run, ["x"]),
-        "note": lambda: marks.write_note(run, "x"),
+        "tags": lambda: annotations.change_tags(run, ["x"]),
+        "note": lambda: annotations.write_note(run, "x"),
     }
 
 
 def test_whatever_still_writes_into_a_deleted_run_is_told_and_brings_nothing_back(tmp_path: Path) -> None:
     run = make(tmp_path)
-    marks.delete(run)
+    annotations.delete(run)
     for write in writers(run).values():
         with pytest.raises(WorkbenchError, match=f"The run {run.id} is gone: it was moved or deleted"):
             write()
     assert not run.path.exists()
-    marks.restore(run.id, tmp_path)
+    annotations.restore(run.id, tmp_path)
     shutil.rmtree(run.path / "arrays")  # a run whose folders were deleted is still a run
     for write in writers(run).values():
         write()
@@ -208,16 +208,16 @@ def test_whatever_still_writes_into_a_deleted_run_is_told_and_brings_nothing_bac
 def test_a_run_deleted_while_it_is_marked_stays_deleted(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, read = make(tmp_path), marks._content
+    run, read = make(tmp_path), annotations._content
 
     def deleted(path: Path) -> bytes | None:
         content = read(path)
-        marks.delete(run)
+        annotations.delete(run)
         return content
 
-    monkeypatch.setattr(marks, "_content", deleted)
+    monkeypatch.setattr(annotations, "_content", deleted)
     with pytest.raises(WorkbenchError, match=f"The run {run.id} is gone"):
-        marks.write_note(run, "x") if name == "notes.md" else marks.archive(run)
+        annotations.write_note(run, "x") if name == "notes.md" else annotations.archive(run)
     assert not run.path.exists()
 
 
@@ -228,22 +228,22 @@ def test_a_run_deleted_in_the_midst_of_a_write_stays_deleted(tmp_path: Path) -> 
         replacing(run.path / "config.yaml", "w", run.path) as file,
     ):
         file.write("half")
-        marks.delete(run)
+        annotations.delete(run)
     assert not run.path.exists()
-    assert (marks.restore(run.id, tmp_path).path / "config.yaml").read_text() != "half"
+    assert (annotations.restore(run.id, tmp_path).path / "config.yaml").read_text() != "half"
 
 
 def test_a_run_in_training_is_not_deleted(tmp_path: Path) -> None:
     run = make(tmp_path)
     run.update_summary(status="running", pid=os.getppid())
     with pytest.raises(WorkbenchError, match=f"being trained by process {os.getppid()}"):
-        marks.delete(run)
+        annotations.delete(run)
     assert run.path.is_dir()
     run.update_info(host="elsewhere")
     with pytest.raises(WorkbenchError, match="being trained on elsewhere"):
-        marks.delete(run)
+        annotations.delete(run)
     run.update_summary(alive=False, heartbeat=time.time() - 600)
-    marks.delete(run)
+    annotations.delete(run)
 
 
 @pytest.fixture
@@ -265,13 +265,13 @@ def test_a_training_that_is_slow_is_not_deleted(
     with pytest.raises(
         WorkbenchError, match=rf"by process {process.pid}, though .*`kill {process.pid}`.*take `pid` out"
     ):
-        marks.delete(run)
+        annotations.delete(run)
     os.kill(process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and its number not yet free
     assert run.in_training() is None
     process.wait()
     assert run.in_training() is None
-    marks.delete(run)
+    annotations.delete(run)
 
 
 def test_a_number_that_another_process_was_given_blocks_nobody(
@@ -289,7 +289,7 @@ def test_a_number_that_another_process_was_given_blocks_nobody(
     told = run.in_training()
     assert told is not None and "shows another program" in told
     run.update_summary(alive=False, pid=None)  # what it says helps
-    marks.delete(run)
+    annotations.delete(run)
 
 
 @pytest.mark.parametrize("change", ["tag", "note", "delete"])
@@ -300,21 +300,21 @@ def test_a_run_of_somebody_else_says_whose_it_is(tmp_path: Path, monkeypatch: py
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("workbench.files.os.replace", refuse)
-    monkeypatch.setattr("workbench.marks.os.rename", refuse)
+    monkeypatch.setattr("workbench.annotations.os.rename", refuse)
     with pytest.raises(WorkbenchError, match="belongs to anna"):
         {
-            "tag": lambda: marks.change_tags(run, ["x"]),
-            "note": lambda: marks.write_note(run, "x"),
-            "delete": lambda: marks.delete(run),
+            "tag": lambda: annotations.change_tags(run, ["x"]),
+            "note": lambda: annotations.write_note(run, "x"),
+            "delete": lambda: annotations.delete(run),
         }[change]()
-    assert marks.note(run) == ("", "") and run.path.is_dir() and not list(run.path.glob(".tmp-*"))
+    assert annotations.note(run) == ("", "") and run.path.is_dir() and not list(run.path.glob(".tmp-*"))
 
 
 def test_a_run_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
     run = make(tmp_path)
     shutil.rmtree(run.path)
     with pytest.raises(WorkbenchError, match="is gone"):
-        marks.change_tags(run, ["x"])
+        annotations.change_tags(run, ["x"])
     assert not run.path.exists()
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.evaluation.model import load as load
+    from workbench.model import load as load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -11,7 +11,7 @@ __all__ = ["__version__", "load"]
 
 def __getattr__(name: str) -> Any:
     if name == "load":  # brings torch with it
-        from workbench.evaluation.model import load
+        from workbench.model import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -83,7 +83,7 @@ class Run(Directory):
         return info | _shown(self.marks()) if info else info
 
     def marks(self) -> dict[str, Any]:
-        """``marks.json``: the tags, name and archive mark that people gave; see :mod:`workbench.marks`."""
+        """``marks.json``: the tags, name and archive mark that people gave; see :mod:`workbench.annotations`."""
         return read_json(self.path / "marks.json")
 
     def update_info(self, **changes: Any) -> None:

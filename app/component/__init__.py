@@ -34,7 +34,7 @@ def show(data: dict[str, Any], key: str, selected: Callable[[], None], sheet: Ca
     """Place the component on the page.
 
     Args:
-        data: what ``app.views.embeddings`` puts together.
+        data: what ``app.views.sees.embeddings`` puts together.
         selected: called when images were selected; ``st.session_state[key]["selected"]`` is their bitmap.
         sheet: called when images are needed whose sheet has no address yet; its number is in ``["sheet"]``.
     """

@@ -7,11 +7,17 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app import actions, intervals, look, pieces, reading, seed_groups, selection
-from app.seed_groups import Grouped
+from app import theme
+from app.figures.dots import Dot, forest
+from app.reading import files
+from app.state import chosen_runs
+from app.state.seeds import Grouped, switch
+from app.widgets import job_panel, page
+from workbench import palette, report
+from workbench.comparison import differences
+from workbench.comparison import table as comparison
+from workbench.comparison.seeds import Group
 from workbench.errors import WorkbenchError
-from workbench.evaluation import comparison, report, significance
-from workbench.evaluation.groups import Group
 from workbench.store import Run
 
 TITLE = "What can I conclude?"
@@ -25,24 +31,24 @@ Members = tuple[tuple[str, tuple[Path, ...], tuple[int | None, ...]], ...]
 
 
 def render() -> None:
-    chosen, missing = pieces.having(
-        selection.choices(), "linear", lambda _, evaluation: reading.rows(evaluation, model="run")
+    chosen, missing = page.having(
+        chosen_runs.choices(), "linear", lambda _, evaluation: files.rows(evaluation, model="run")
     )
     if chosen:
-        comparable, _ = pieces.same_probe(chosen)
-        found = seed_groups.switch(comparable, "linear")
+        comparable, _ = page.same_probe(chosen)
+        found = switch(comparable, "linear")
         conclusions(found)
         table([one.group for one in found])
         downloads([run for one in found for run in one.group.runs])
-    pieces.lacking(missing, "linear")
+    page.lacking(missing, "linear")
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing every pair on the same images")
-def measured(members: Members, evaluated: tuple[str | None, ...]) -> tuple[list[significance.Difference], list[str]]:
+def measured(members: Members, evaluated: tuple[str | None, ...]) -> tuple[list[differences.Difference], list[str]]:
     """Every pair among groups, given by label, folders and seeds, and what cannot be tested; computed once for each
     state of their probes."""
     groups = [Group(label, tuple(map(Run, paths)), seeds) for label, paths, seeds in members]
-    return significance.group_differences(groups), significance.left_out(groups)
+    return differences.group_differences(groups), differences.left_out(groups)
 
 
 def conclusions(found: Sequence[Grouped]) -> None:
@@ -55,30 +61,33 @@ def conclusions(found: Sequence[Grouped]) -> None:
         st.warning(str(error))
         return
     for sentence in left_out:
-        st.caption(look.literal(sentence))
+        st.caption(theme.literal(sentence))
     if not pairs:
         return
     colours = {one.group.runs[0].id: one.colour for one in found}
     lines = []
     for pair in pairs:
-        colour = colours.get(pair.run, look.GREY) if pair.real else "transparent"
-        dot = f'<span class="wb-dot" style="background:{colour};box-shadow:0 0 0 1.5px {look.GREY}55"></span>'
-        style = "" if pair.real else f"color:{look.GREY}"
+        colour = colours.get(pair.run, palette.GREY) if pair.real else "transparent"
+        dot = f'<span class="wb-dot" style="background:{colour};box-shadow:0 0 0 1.5px {palette.GREY}55"></span>'
+        style = "" if pair.real else f"color:{palette.GREY}"
         row = "display:flex;gap:.6rem;align-items:baseline;margin:.3rem 0"
         lines.append(f'<div style="{row}">{dot}<span style="{style}">{escape(str(pair))}</span></div>')
     st.html("".join(lines))
-    pieces.note(significance.caveat(pairs))
+    page.note(differences.caveat(pairs))
     dots = [
-        intervals.Dot(
-            str(pair), colours.get(pair.run, look.GREY) if pair.real else look.GREY, *pair.difference, main=pair.real
+        Dot(
+            str(pair),
+            colours.get(pair.run, palette.GREY) if pair.real else palette.GREY,
+            *pair.difference,
+            main=pair.real,
         )
         for pair in pairs
     ]
     labels = [one.group.label for one in found]
     names = [f"{_short(pair.label, labels)} \N{MINUS SIGN} {_short(pair.other, labels)}" for pair in pairs]
-    figure = intervals.forest(names, dots, "difference in top-1, points")
-    pieces.chart(figure, "report-differences", "differences of accuracy with intervals")
-    pieces.note(
+    figure = forest(names, dots, "difference in top-1, points")
+    page.chart(figure, "report-differences", "differences of accuracy with intervals")
+    page.note(
         f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · bars: 95 % "
         f"interval · in colour: significant at 5 % among {len(pairs)} comparisons"
     )
@@ -108,7 +117,7 @@ def table(groups: Sequence[Group]) -> None:
     st.subheader("Side by side", anchor=False)
     st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True, height="content")
     for text in comparison.notes(rows):
-        pieces.note(text)
+        page.note(text)
     for row in rows:
         if row["warning"]:
             st.caption(row["warning"])
@@ -129,5 +138,5 @@ def downloads(runs: Sequence[Run]) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-    pieces.note("each one file that needs nothing else; the command makes the same:")
-    st.code(actions.command("report", [run.id for run in runs], "--output", "report.html"), language="bash")
+    page.note("each one file that needs nothing else; the command makes the same:")
+    st.code(job_panel.command("report", [run.id for run in runs], "--output", "report.html"), language="bash")

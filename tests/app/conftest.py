@@ -8,6 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from app.main import GROUPS
 from tests.app.app_fixture import make_runs
 from workbench.store import Run
 
@@ -32,15 +33,18 @@ def copied(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Pa
 @pytest.fixture
 def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Runs one view: ``show(folder, view, chosen_ids, url_parameter=…)``."""
+    names = [module.__name__ for _, views in GROUPS.values() for module in views.values()]
+    rooms = {name.rpartition(".")[2]: name.rpartition(".")[0] for name in names}
 
     def run(folder: Path, view: str, chosen: list[str] | None = None, **parameters: str) -> AppTest:
         monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
         st.cache_data.clear()
         st.cache_resource.clear()
         lines = [
-            "from app import main, pieces",
-            f"from app.views import {view}",
-            "pieces.chips()",
+            "from app import main",
+            "from app.widgets import page",
+            f"from {rooms[view]} import {view}",
+            "page.chips()",
             f"main.view({view})",
         ]
         app = AppTest.from_string("\n".join(lines), default_timeout=30)

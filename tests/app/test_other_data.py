@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.test_price import write as write_price
-from tests.app.test_selection import in_url
-from tests.app.test_views import Show, figures, text
-from tests.app.test_where import rows_of
+from tests.app.state.test_chosen_runs import in_url
+from tests.app.views.knows.test_labels_and_cost import write as write_price
+from tests.app.views.knows.test_layers import rows_of
+from tests.app.views.test_views import Show, figures, text
 from workbench.store import Run, probe_of, write_array, write_json
 
 Two = tuple[Path, list[Run]]
@@ -41,7 +41,7 @@ def two(copied: Two) -> Two:
     return folder, runs
 
 
-@pytest.mark.parametrize("view", ["linear", "where", "price", "factors"])
+@pytest.mark.parametrize("view", ["linear_probe", "layers", "labels_and_cost", "factors"])
 def test_numbers_of_other_data_are_not_shown_and_that_is_said(show: Show, two: Two, view: str) -> None:
     folder, runs = two
     app = show(folder, view, [run.id for run in runs])
@@ -67,7 +67,7 @@ def test_each_network_has_its_own_untrained_curve(show: Show, copied: Two) -> No
     other.update_summary(name="wider")
     for run in (one, other):
         write_price(run, "mocov3")
-    app = show(folder, "price", [one.id, other.id])
+    app = show(folder, "labels_and_cost", [one.id, other.id])
     labels = {note["text"] for note in figures(app)[0]["layout"]["annotations"]}
     assert labels == {"<b>mocov3</b>", "<b>wider</b>", "untrained mocov3", "untrained wider", "pixels"}
     assert {"untrained mocov3", "untrained wider"} <= set(app.dataframe[0].value["model"])
@@ -76,33 +76,37 @@ def test_each_network_has_its_own_untrained_curve(show: Show, copied: Two) -> No
 def test_without_probe_sets_other_data_are_told_apart_all_the_same(show: Show, two: Two) -> None:
     folder, runs = two
     shutil.rmtree(folder / ".probes")
-    app = show(folder, "linear", [run.id for run in runs])
+    app = show(folder, "linear_probe", [run.id for run in runs])
     assert not app.exception and len(app.warning) == 1 and "ddpm" not in json.dumps(figures(app))
 
 
 def test_a_few_selected_images_are_not_those_of_other_data(show: Show, two: Two) -> None:
     folder, runs = two
-    app = show(folder, "linear", [runs[0].id])
+    app = show(folder, "linear_probe", [runs[0].id])
     app.text_input(key="image-search").set_value("id:3 class:circle").run()
     token = in_url(app)
     assert token.endswith("~3") and app.button(key="chip_images").label == "1 image selected"
-    for view in ("linear", "embeddings", "neighbours"):
+    for view in ("linear_probe", "embeddings", "neighbours"):
         other = show(folder, view, [runs[2].id], images=token)
         assert other.button(key="chip_images").label == "images of other data selected" and not other.exception
         both = show(folder, view, [runs[2].id, runs[0].id], images=token)  # the first one's images are shown
         assert both.button(key="chip_images").label == "images of other data selected"
         back = show(folder, view, [runs[0].id, runs[2].id], images=token)
         assert back.button(key="chip_images").label == "1 image selected"
-    old = show(folder, "linear", [runs[2].id], images="3")
+    old = show(folder, "linear_probe", [runs[2].id], images="3")
     assert old.button(key="chip_images").label == "1 image selected"
 
 
 def test_predictions_of_other_data_are_not_joined_by_id(show: Show, two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, runs = two
-    app = show(folder, "linear", [run.id for run in runs])
+    app = show(folder, "linear_probe", [run.id for run in runs])
     assert list(app.selectbox(key="cell-model").options) == ["mocov3", "vae"]
     monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
-    lines = ["from app import chosen_images, selection", "chosen_images.verdict_table(selection.choices())"]
+    lines = [
+        "from app.state import chosen_runs",
+        "from app.widgets import verdict_table",
+        "verdict_table.verdict_table(chosen_runs.choices())",
+    ]
     table = AppTest.from_string("\n".join(lines), default_timeout=30)
     table.query_params["runs"] = ",".join(f"{run.id}:{index}" for index, run in enumerate(runs))
     table.query_params["images"] = "3,10"

@@ -10,8 +10,9 @@ from pyarrow import csv, parquet
 
 from workbench import training
 from workbench.cli import demo, main
+from workbench.comparison import table as comparison
 from workbench.config import read_yaml, replace_flat
-from workbench.evaluation import comparison, runner
+from workbench.evaluation import runner
 from workbench.methods import load_method
 from workbench.store import Run, find_run
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.app.app_fixture import make_runs
+from workbench import report
 from workbench.cli import main
-from workbench.evaluation import report
 from workbench.store import Run
 
 Folder = tuple[Path, dict[str, str]]

@@ -20,13 +20,13 @@ import yaml
 from tests.training.tiny import COMMON, TINY
 from workbench import training
 from workbench.cli import main
+from workbench.comparison.seeds import over_seeds
 from workbench.errors import WorkbenchError
-from workbench.evaluation import sweep_recipe
-from workbench.evaluation.groups import over_seeds
-from workbench.evaluation.sweep import Sweep
-from workbench.evaluation.sweep_figure import figure
-from workbench.evaluation.sweep_results import markdown
+from workbench.figures.study import figure
 from workbench.store import Run, list_runs
+from workbench.studies.recipe import load
+from workbench.studies.results import markdown
+from workbench.studies.runner import Sweep
 
 EASY = {key: value for key, value in COMMON.items() if key != "device"} | {"epochs": 2, "monitor_every": 1}
 RECIPE: dict[str, Any] = {
@@ -162,7 +162,7 @@ def test_what_another_process_has_finished_meanwhile_is_in_the_table(sweep: Path
     before, runs = rows(sweep), sweep / "made" / "runs"
     theirs = next(run for run in list_runs(runs) if (run.info()["name"], run.info()["seed"]) == ("without", 1))
     shutil.move(theirs.path, sweep / "elsewhere")
-    study = Sweep(sweep_recipe.load(str(sweep / "tiny.yaml"), "tiny", {"device": "cpu"}), sweep / "made", 2)
+    study = Sweep(load(str(sweep / "tiny.yaml"), "tiny", {"device": "cpu"}), sweep / "made", 2)
     study.write()
     assert ("without", 1) not in rows(sweep)
     table = (sweep / "made" / "sweep.md").read_text()
@@ -178,7 +178,7 @@ def test_a_cell_of_axes_has_one_name_however_its_numbers_are_written(tmp_path: P
     file = written(tmp_path, cells=None, axes={"optim.lr": ["1.5e-4", "8e-3", 0.032, 1.0]}, published=published)
     content = {key: value for key, value in yaml.safe_load(file.read_text()).items() if value is not None}
     file.write_text(yaml.safe_dump(content))
-    recipe = sweep_recipe.load(str(file), "tiny", {"device": "cpu"})
+    recipe = load(str(file), "tiny", {"device": "cpu"})
     names = ["optim.lr 1.5e-4", "optim.lr 0.008", "optim.lr 0.032", "optim.lr 1"]
     assert [cell.name for cell in recipe.cells] == names
     assert recipe.published[0].values == dict(zip([*names, "other 1.0"], range(1, 6), strict=True))
@@ -256,7 +256,7 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, capsys: 
 
 
 def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:
-    recipe = sweep_recipe.load(str(written(tmp_path)), "tiny", {"device": "cpu"})
+    recipe = load(str(written(tmp_path)), "tiny", {"device": "cpu"})
     study = Sweep(recipe, tmp_path / "made")
     done = list(study.work_off(study.jobs(), ["0", "1"]))
     assert [failed for _, failed in done] == [None, None]
@@ -270,7 +270,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from workbench.evaluation import sweep_recipe
-from workbench.evaluation.sweep import Sweep
+from workbench.studies.runner import Sweep
 if __name__ == "__main__":
     study = Sweep(sweep_recipe.load(sys.argv[1], "tiny", {"device": "cpu"}), Path(sys.argv[2]))
     list(study.work_off(study.jobs(), ["0", "1"]))
@@ -331,7 +331,7 @@ def test_another_method_and_transfer(tmp_path: Path) -> None:
     run.write_evaluation(
         "transfer", content | {"rows": content["rows"] + elsewhere, "targets": ["shapes", "elsewhere"]}
     )
-    recipe = sweep_recipe.load(str(tmp_path / "tiny.yaml"), "small", {"device": "cpu"})
+    recipe = load(str(tmp_path / "tiny.yaml"), "small", {"device": "cpu"})
     study = Sweep(recipe, tmp_path / "made")
     study.write()
     assert rows(tmp_path, "transfer") == before and all(job.is_done for job in study.jobs())
@@ -396,7 +396,7 @@ def test_without_a_recipe_they_are_listed(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_figure_and_a_table_of_nothing_yet(tmp_path: Path) -> None:
-    recipe = sweep_recipe.load(str(written(tmp_path)), "tiny", {"device": "cpu"})
+    recipe = load(str(written(tmp_path)), "tiny", {"device": "cpu"})
     content = Sweep(recipe, tmp_path / "made").record()
     ElementTree.fromstring(figure(content))
     assert "| with | 76.5 |\n" in markdown(content)
@@ -407,7 +407,7 @@ def test_columns_of_published_numbers_are_called_as_their_notes(tmp_path: Path) 
         {"source": source, "setting": "there", "values": {name: 50 + index}}
         for index, (source, name) in enumerate([("a", "elsewhere"), ("b", "with"), ("c", "without")])
     ]
-    recipe = sweep_recipe.load(str(written(tmp_path, published=blocks)), "tiny", {"device": "cpu"})
+    recipe = load(str(written(tmp_path, published=blocks)), "tiny", {"device": "cpu"})
     table = markdown(Sweep(recipe, tmp_path / "made").record())
     assert "| top-1 % | published (2) | published (3) |" in table and "Published (1): there (a): elsewhere 50" in table
     assert "Published (2): there (b): with 51.0." in table
@@ -420,7 +420,7 @@ def test_a_run_in_the_hands_of_another_process_is_left_alone(sweep: Path) -> Non
     assert checkpoint is not None
     checkpoint.rename(checkpoint.with_name("step-00000005"))
     run.update_summary(status="running", pid=os.getppid())
-    recipe = sweep_recipe.load(str(sweep / "tiny.yaml"), "tiny", {"device": "cpu"})
+    recipe = load(str(sweep / "tiny.yaml"), "tiny", {"device": "cpu"})
     study = Sweep(recipe, sweep / "made", seeds=2)
     (job,) = [job for job in study.jobs() if not job.is_done]
     with pytest.raises(WorkbenchError, match="is being trained"):

@@ -12,10 +12,11 @@ import yaml
 
 from tests.training.tiny import COMMON, TINY
 from workbench.cli import main
-from workbench.evaluation import sweep_tables, tables_figure
-from workbench.evaluation.groups import over_seeds
+from workbench.comparison.seeds import over_seeds
+from workbench.figures import shares
 from workbench.metrics.variance import two_way_shares
 from workbench.store import list_runs
+from workbench.studies import tables
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "runs"
 VIT = {"depth": 1, "heads": 2, "patch": 4}
@@ -104,7 +105,7 @@ def test_tables_and_figures(made: Path) -> None:
 
 def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_space() -> None:
     run = next(run for run in list_runs(EXAMPLES) if run.info()["method"] == "ddpm")
-    found = sweep_tables.tables(("layers", "factors"), {("DDPM", 0): run})
+    found = tables.tables(("layers", "factors"), {("DDPM", 0): run})
     layers, factors = run.evaluation("layers"), run.evaluation("factors")
     best = next(row for row in found["layers"]["rows"] if (row["model"], row["quantity"]) == ("run", "full width"))
     assert best["space"] == layers["best"]["full"]
@@ -120,7 +121,7 @@ def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_
         "costs": [],
         "tables": found,
     }
-    ElementTree.fromstring(tables_figure.panels(content))
+    ElementTree.fromstring(shares.panels(content))
 
 
 def test_what_is_the_same_of_all_runs_has_no_shares_and_stops_nothing(made: Path) -> None:
@@ -133,7 +134,7 @@ def test_what_is_the_same_of_all_runs_has_no_shares_and_stops_nothing(made: Path
         for seed in (0, 1)
         for value in [odd if (cell, seed) == ("VAE, ViT", 0) else 100.0]
     ]
-    found = sweep_tables.shares(labels, rows)
+    found = tables.shares(labels, rows)
     assert {row["quantity"] for row in found} == {"one differs"}
     assert all(0 <= row["low"] <= row["high"] <= 1 for row in found)
 

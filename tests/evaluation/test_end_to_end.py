@@ -4,7 +4,8 @@ import numpy as np
 
 import workbench
 from workbench import store, training
-from workbench.evaluation import comparison, runner
+from workbench.comparison import table
+from workbench.evaluation import runner
 from workbench.evaluation.features import Limits
 
 LIMITS = Limits(train=120, val=60, test=90, reconstruct=16, drawn=4, similarity=20)
@@ -22,7 +23,7 @@ def test_a_trained_run_is_evaluated_compared_and_loaded(tmp_path):
     fingerprint = run.info()["data"]["fingerprint"]
     ids = store.probe_of(run.path.parent, fingerprint).ids()
     assert ids is not None and len(ids) == 90
-    models = [row["model"] for row in comparison.comparison_table([run]) if row["kind"] != "best space"]
+    models = [row["model"] for row in table.comparison_table([run]) if row["kind"] != "best space"]
     assert models[:3] == ["vae", "pixels", "untrained:vae"]
 
     model = workbench.load(run.id, runs=tmp_path / "runs", device="cpu")

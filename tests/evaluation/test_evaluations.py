@@ -7,20 +7,10 @@ import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, recall_score
 
-from tests.evaluation.conftest import SIDE, Tiny, TinyConfig
-from workbench.evaluation import (
-    agreement,
-    factors,
-    invariance,
-    knn,
-    likelihood,
-    linear,
-    projection,
-    reconstruction,
-    retrieval,
-    samples,
-    similarity,
-)
+from tests.conftest import SIDE, Tiny, TinyConfig
+from workbench.evaluation.generation import likelihood, reconstruction, samples
+from workbench.evaluation.geometry import agreement, invariance, projection, retrieval, similarity
+from workbench.evaluation.probes import factors, knn, linear
 from workbench.methods.base import ImageSpec
 from workbench.metrics.similarity import cosine_matrix
 from workbench.store import Probe

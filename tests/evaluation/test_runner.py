@@ -5,8 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from workbench.comparison.table import comparison_table, print_table
 from workbench.errors import WorkbenchError
-from workbench.evaluation import comparison, runner
+from workbench.evaluation import runner
 from workbench.evaluation.features import Limits, Material
 
 LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, drawn=9, similarity=15)
@@ -87,7 +88,7 @@ def test_data_that_changed_since_training_is_refused(evaluate, make_run):
 def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys):
     runs = [make_run(cost={"parameters": 1_234_567, "seconds": 75.0}, name="mine"), make_run()]
     evaluate(runs)
-    table = comparison.comparison_table(runs)
+    table = comparison_table(runs)
     assert [(row["model"], row["kind"]) for row in table if row["kind"] != "best space"] == [
         ("mine", "run"),
         ("vae", "run"),
@@ -103,9 +104,9 @@ def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys
     assert mine["reconstruction"]["variant"] == "good" and mine["reconstruction"]["n"] == 20
     assert table[-1]["reconstruction"]["value"] and table[-1]["linear"] is None
     json.dumps(table)
-    comparison.print_table(table)
+    print_table(table)
     printed = capsys.readouterr().out
-    for text in ("mine", "1.2 M", "1 min", "pca-30", "60 test images"):
+    for text in ("mine", "1.2M", "1 min", "pca-30", "60 test images"):
         assert text in printed
 
 
@@ -129,10 +130,10 @@ def test_deleted_weights_are_told_before_anything_is_computed(make_run):
 def test_cells_of_several_checkpoints_are_told(make_run, capsys):
     run = make_run(cost={"steps": 100, "parameters": 10})
     measured(run, {"knn": 50, "linear": 100, "reconstruction": 100})
-    (row,) = comparison.comparison_table([run])
+    (row,) = comparison_table([run])
     assert row["knn"]["checkpoint"] == "last, step 50 (EMA weights)"
     assert row["linear"]["checkpoint"] == row["reconstruction"]["checkpoint"] == "last, step 100 (EMA weights)"
-    comparison.print_table([row])
+    print_table([row])
     printed = capsys.readouterr().out
     assert row["warning"] in printed and "kNN: last, step 50 (EMA weights)" in row["warning"]
     assert f"workbench evaluate {run.id}" in row["warning"]
@@ -141,12 +142,12 @@ def test_cells_of_several_checkpoints_are_told(make_run, capsys):
 def test_cells_of_an_earlier_step_than_the_cost_are_told(make_run):
     run = make_run(cost={"steps": 100, "parameters": 10})
     measured(run, {"knn": 50})
-    (row,) = comparison.comparison_table([run])
+    (row,) = comparison_table([run])
     assert "step 50" in row["warning"] and "step 100" in row["warning"]
     measured(run, {"knn": 100, "linear": 100})
-    assert comparison.comparison_table([run])[0]["warning"] is None
+    assert comparison_table([run])[0]["warning"] is None
     measured(run, {"knn": 120, "linear": 120})  # resumed, its cost not yet written
-    assert comparison.comparison_table([run])[0]["warning"] is None
+    assert comparison_table([run])[0]["warning"] is None
 
 
 def test_best_space_is_the_one_that_validation_prefers(make_run):
@@ -165,7 +166,7 @@ def test_best_space_is_the_one_that_validation_prefers(make_run):
         for space, (test, validation) in values.items()
     ]
     run.write_evaluation("linear", {"rows": found, "default": "a", "n": 10})
-    table = comparison.comparison_table([run])
+    table = comparison_table([run])
     assert [(row["kind"], row["space"], row["linear"]["value"]) for row in table] == [
         ("run", "a", 60.0),
         ("best space", "b", 50.0),
@@ -176,15 +177,15 @@ def test_comparison_survives_missing_and_foreign_files(make_run, capsys):
     run = make_run()
     run.write_evaluation("linear", {"rows": "none", "default": 3})
     run.write_evaluation("knn", {"rows": [1, {"model": "run"}, {"model": "pixels", "space": "pixels", "value": 3.0}]})
-    table = comparison.comparison_table([run])
+    table = comparison_table([run])
     assert table[0]["linear"] is None and table[0]["knn"] is None
-    comparison.print_table(table)
+    print_table(table)
     assert "vae" in capsys.readouterr().out
 
 
 def test_comparison_and_metrics_are_imported_without_torch():
     code = (
-        "import sys, workbench.evaluation.comparison, workbench.metrics.knn, workbench.metrics.linear_probe, "
+        "import sys, workbench.comparison.table, workbench.metrics.knn, workbench.metrics.linear_probe, "
         "workbench.metrics.intervals, workbench.metrics.similarity, workbench.metrics.image; "
         "sys.exit('torch' in sys.modules)"
     )

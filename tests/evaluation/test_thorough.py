@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.evaluation.conftest import SIDE
+from tests.conftest import SIDE
 from workbench.errors import WorkbenchError
-from workbench.evaluation import decoder, finetune, fitting, linear_sgd, runner, transfer
+from workbench.evaluation import fitting, runner
 from workbench.evaluation.features import Limits, Material
+from workbench.evaluation.generation import decoder
+from workbench.evaluation.probes import finetune, linear_sgd, transfer
 from workbench.evaluation.progress import EvaluationProgress
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec, Method

@@ -17,7 +17,9 @@ from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.ddpm import DDPM, DEFAULT_STEPS, HYBRID, SCHEDULES, DDPMConfig, ema_decay
-from workbench.networks.diffusion import (
+from workbench.networks.dit import Predicted
+from workbench.networks.unet import unet
+from workbench.probability.diffusion import (
     PREDICTIONS,
     Prediction,
     convert,
@@ -27,9 +29,7 @@ from workbench.networks.diffusion import (
     prior_kl,
     schedule,
 )
-from workbench.networks.dit import Predicted
-from workbench.networks.samplers import SAMPLERS, moves, sampling_steps
-from workbench.networks.unet import unet
+from workbench.probability.samplers import SAMPLERS, moves, sampling_steps
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ddpm.npz")
 IMAGES, CLASSES = ImageSpec(1, 8, classes=5), 5

@@ -12,7 +12,7 @@ from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.hvae import HVAE, HVAEConfig, _Down
-from workbench.networks.latent import collapse, gaussian_kls, usage
+from workbench.probability.latent import collapse, gaussian_kls, usage
 
 IMAGES = ImageSpec(1, 8, 17)
 

@@ -13,10 +13,10 @@ from tests.training.tiny import settings
 from workbench.errors import WorkbenchError
 from workbench.evaluation import runner
 from workbench.evaluation.features import Limits
-from workbench.evaluation.model import load
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.mocov3 import MoCoV3, MoCoV3Config
 from workbench.methods.supervised import Supervised, SupervisedConfig, smoothed_cross_entropy
+from workbench.model import load
 from workbench.store import Run
 from workbench.training import start
 from workbench.training.checkpoint import build_untrained, read_config

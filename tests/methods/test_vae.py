@@ -13,14 +13,7 @@ from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.vae import UNKNOWN, VAE, VAEConfig
-from workbench.networks.latent import (
-    collapse,
-    free_kl,
-    gaussian_kls,
-    importance_weighted_nats,
-    kl_weight,
-    usage,
-)
+from workbench.probability.latent import collapse, free_kl, gaussian_kls, importance_weighted_nats, kl_weight, usage
 
 FINE = ImageSpec(1, 4, levels=2**20)  # so fine that a level's mass is its density times its width
 SIGMA, LATENT = 0.1, 3

@@ -12,7 +12,7 @@ from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.vdm import DEFAULT_STEPS, FULL_DRAWS, VDM, VDMConfig
-from workbench.networks import diffusion
+from workbench.probability import diffusion
 
 IMAGES = ImageSpec(1, 8, levels=17)
 KEYS = keyed.sample_keys(0, 0, torch.arange(6))

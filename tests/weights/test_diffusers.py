@@ -20,7 +20,7 @@ from workbench.data import keyed
 from workbench.methods.base import evaluation_mode
 from workbench.methods.ddpm import DDPM
 from workbench.store import Run, find_run, list_runs
-from workbench.weights.diffusers import _left_out
+from workbench.weights.diffusers_format import _left_out
 
 TINY: dict[str, Any] = {"data": "digits", "data.limit": 32, "max_steps": 2, "batch_size": 8, "monitor_every": 0}
 TINY |= {"device": "cpu", "precision": "fp32", "snapshots": 0, "widths": [8, 16], "attention_size": 4}

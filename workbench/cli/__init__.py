@@ -36,7 +36,12 @@ for _group, _module, _name, _help in (
     (TRAIN, "demo", "demo", "Train mocov3, vae and ddpm on the same images, compare them and open the app."),
     (TRAIN, "weights", "import", "Make a run of published weights: MoCo v3's, DeiT's, timm's or torchvision's."),
     (EVALUATE, "evaluate", "evaluate", "Measure what runs have learnt; the results are stored in them."),
-    (EVALUATE, "compose", "compose", "Train a run per pair of augmentations and compare them, as SimCLR's figure 5."),
+    (
+        EVALUATE,
+        "augmentations",
+        "augmentations",
+        "Train a run per pair of augmentations and compare them, as SimCLR's figure 5.",
+    ),
     (EVALUATE, "sweep", "sweep", "Train the runs of a recipe, such as a table of a paper, and compare them."),
     (EVALUATE, "evaluate", "compare", "Print runs side by side with their baselines."),
     (EVALUATE, "report", "report", "Write a comparison with its conclusions to one file: HTML, Markdown, LaTeX, CSV."),
@@ -60,6 +65,7 @@ for _group, _module, _name, _help in (
     _below = {"help_epilogue": KINDS_OF_WEIGHTS} if _name == "import" else {}
     _place = f"workbench.cli.{_module}:{_function}"
     app.command(_place, name=_name, help=_help, group=_group, sort_key=len([*app]), **_below)
+app.command("workbench.cli.augmentations:augmentations", name="compose", show=False)  # its former name
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from workbench import marks
+from workbench import annotations
 from workbench.cli.options import RUNS, Reference, References, RunsFolder
 from workbench.errors import WorkbenchError
 from workbench.store import find_run
@@ -19,13 +19,13 @@ def tag(
 ) -> None:
     """Give a run tags, by which `workbench runs` and the app can be filtered."""
     found = find_run(run, runs)
-    present = marks.tags(found)
+    present = annotations.tags(found)
     if names:
         missing = [name for name in names if remove and name not in present]
         if missing:
             told = ", ".join(present) or "none"
             raise WorkbenchError(f'The run {found.id} has no tag "{missing[0]}"; its tags: {told}.')
-        present = marks.change_tags(found, remove=names) if remove else marks.change_tags(found, names)
+        present = annotations.change_tags(found, remove=names) if remove else annotations.change_tags(found, names)
     print(f"{found.id}: {', '.join(present) or 'no tags'}")
 
 
@@ -39,14 +39,14 @@ def note(
 ) -> None:
     """Add to a run's note (notes.md), or print it."""
     found = find_run(run, runs)
-    present, version = marks.note(found)
+    present, version = annotations.note(found)
     if text is None:
         if replace:
             raise WorkbenchError('Say what replaces the note, such as `workbench note RUN "text" --replace`.')
         print(present.rstrip() or f"{found.id} has no note yet.")
         return
     whole = text if replace or not present.strip() else f"{present.rstrip()}\n\n{text}"
-    marks.write_note(found, whole.rstrip() + "\n", version)
+    annotations.write_note(found, whole.rstrip() + "\n", version)
     print(f"Noted in {found.path / 'notes.md'}." if whole.strip() else f"Removed the note of {found.id}.")
 
 
@@ -59,7 +59,7 @@ def rename(
 ) -> None:
     """Give a run another name; its id stays."""
     found = find_run(run, runs)
-    marks.rename(found, name)
+    annotations.rename(found, name)
     print(f"{found.id} is now called {found.summary().get('name') or 'by its id alone'}.")
 
 
@@ -70,14 +70,14 @@ def archive(
 ) -> None:
     """Hide runs from lists; `workbench runs --archived` shows them."""
     for found in _find(references, runs, "archive"):
-        marks.archive(found, not undo)
+        annotations.archive(found, not undo)
         print(f"{found.id} is {'shown again' if undo else 'archived'}.")
 
 
 def delete(*references: References, runs: RunsFolder = RUNS) -> None:
     """Move runs to the trash, from which `workbench trash --restore RUN` brings them back."""
     for found in _find(references, runs, "delete"):
-        marks.delete(found)
+        annotations.delete(found)
         print(f"{found.id} is in the trash; `workbench trash --restore {found.id}` brings it back.")
 
 
@@ -93,13 +93,13 @@ def trash(
     if empty and restore is not None:
         raise WorkbenchError("Say either --empty or --restore RUN, not both.")
     if restore is not None:
-        print(f"{marks.restore(restore, runs).id} is back.")
+        print(f"{annotations.restore(restore, runs).id} is back.")
         return
-    found = marks.in_trash(runs)
-    sizes = {run.id: marks.size(run.path) for run in found}
+    found = annotations.in_trash(runs)
+    sizes = {run.id: annotations.size(run.path) for run in found}
     megabytes = sum(sizes.values()) / 1e6
     if empty:
-        count = marks.empty_trash(runs, found)
+        count = annotations.empty_trash(runs, found)
         print(f"Deleted {count} run{'s' * (count != 1)} for good, {megabytes:.1f} MB.")
         return
     for run in found:

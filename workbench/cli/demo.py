@@ -37,7 +37,8 @@ def demo(
     given: dict[str, Any] = {"runs": str(runs)} | ({} if data is None else {"data": data})
     trained: list[Run] = []
     from workbench import training
-    from workbench.evaluation import comparison, runner, significance
+    from workbench.comparison import differences, table
+    from workbench.evaluation import runner
 
     for number, method in enumerate(DEMO, start=1):
         heading(f"{number} of {len(DEMO) + 2}: train {method}")
@@ -50,8 +51,8 @@ def demo(
     heading(f"{len(DEMO) + 1} of {len(DEMO) + 2}: evaluate")
     runner.evaluate(trained, only=(), device="auto", checkpoint="last")
     heading(f"{len(DEMO) + 2} of {len(DEMO) + 2}: compare")
-    comparison.print_table(comparison.comparison_table(trained))
-    comparison.print_differences(significance.differences(trained))
+    table.print_table(table.comparison_table(trained))
+    table.print_differences(differences.differences(trained))
     heading("done")
     if serve_app:
         serve.app(runs=runs)

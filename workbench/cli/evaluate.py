@@ -41,13 +41,14 @@ def evaluate(
 def compare(*references: References, as_json: AsJson = False, runs: RunsFolder = RUNS) -> None:
     """Print runs side by side with their baselines, from what `workbench evaluate` has stored."""
     found = _find(references, runs)
-    from workbench.evaluation import comparison, significance
-    from workbench.evaluation.groups import group_runs
+    from workbench.comparison import differences
+    from workbench.comparison.seeds import group_runs
+    from workbench.comparison.table import comparison_table, print_differences, print_table
 
-    table = comparison.comparison_table(found)
+    table = comparison_table(found)
     groups, note = group_runs(found), None
     try:
-        pairs, left_out = significance.group_differences(groups), significance.left_out(groups)
+        pairs, left_out = differences.group_differences(groups), differences.left_out(groups)
     except WorkbenchError as error:  # the table is worth having all the same
         pairs, left_out, note = [], [], str(error)
     if as_json:
@@ -55,8 +56,8 @@ def compare(*references: References, as_json: AsJson = False, runs: RunsFolder =
         content = plain({"rows": table, "differences": told, "left_out": left_out, "note": note})
         print(json.dumps(content, indent=1, ensure_ascii=False))
     else:
-        comparison.print_table(table)
-        comparison.print_differences(pairs, left_out)
+        print_table(table)
+        print_differences(pairs, left_out)
         if note:
             print(f"\nNo differences were tested: {note}")
 

@@ -15,7 +15,7 @@ from workbench.store import replacing
 
 if TYPE_CHECKING:
     from workbench.data.datasets import Dataset
-    from workbench.evaluation.model import TrainedModel
+    from workbench.model import TrainedModel
 
 Data = Annotated[
     str | None, Parameter(help="A data set, a folder or a Parquet file; by default what the run was trained on.")
@@ -99,7 +99,7 @@ def reconstruct(
     _check_count(n)
     model, dataset = _open(run, data, checkpoint, device, runs)
     from workbench.data.datasets import stratified_order
-    from workbench.evaluation.model import prepare
+    from workbench.model import prepare
 
     test = dataset.test
     chosen = test.take(np.sort(stratified_order(test.ids, test.labels, "probe")[:n]))
@@ -140,7 +140,7 @@ def sample(
     """
     _check_suffix(output, (".png", ".webp"))
     _check_count(n)
-    from workbench.evaluation.model import load
+    from workbench.model import load
 
     images = load(run, runs, device, checkpoint).sample(n, seed, steps, sampler)
     _write_picture(output, [images], math.ceil(math.sqrt(n)))
@@ -152,7 +152,7 @@ def _open(
 ) -> tuple["TrainedModel", "Dataset"]:
     """A run's model, and the data set that was asked for at the model's size."""
     from workbench.data.datasets import load as load_data
-    from workbench.evaluation.model import load
+    from workbench.model import load
 
     model = load(run, runs, device, checkpoint)
     options = replace(model.config.data_options, limit=None)

@@ -20,7 +20,7 @@ def report(
     """Write what was compared and what may be concluded to one file, from what `workbench evaluate` has stored."""
     if not references:
         raise WorkbenchError("Say which runs, such as `workbench report RUN RUN`; `workbench runs` lists them.")
-    from workbench.evaluation import report
+    from workbench import report
 
     report.check(output)
     found = list({run.id: run for run in (find_run(reference, runs) for reference in references)}.values())

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from workbench.cli.compose import training_output
+from workbench.cli.augmentations import training_output
 from workbench.cli.options import RUNS
 from workbench.config import Device, read_mapping
 from workbench.errors import WorkbenchError
+from workbench.format import format_duration
 
 if TYPE_CHECKING:
-    from workbench.evaluation.sweep import Job, Sweep
+    from workbench.studies.runner import Job, Sweep
 
 
 def sweep(
@@ -44,21 +45,21 @@ def sweep(
 
     What is there already is not done again, and an interrupted run goes on where it was.
     """
-    from workbench.evaluation import sweep_recipe
+    from workbench.studies.recipe import known, load
 
     if recipe is None:
-        for name, file in sweep_recipe.known().items():
+        for name, file in known().items():
             print(f"{name:22} {read_mapping(file).get('title', '')}")
         return 0
     if seeds < 1:
         raise WorkbenchError(f"--seeds must be at least 1, not {seeds}.")
     changes: dict[str, Any] = {"device": device} | ({"data": data} if data else {})
     changes |= {"download": True} if download else {}
-    plan = sweep_recipe.load(recipe, scale, changes)
+    plan = load(recipe, scale, changes)
     others = f"-{Path(data).stem}" if data else ""
     folder = output or RUNS / "sweeps" / f"{plan.name}-{plan.scale}{others}"
-    from workbench.evaluation.sweep import Sweep
-    from workbench.evaluation.sweep_results import markdown
+    from workbench.studies.results import markdown
+    from workbench.studies.runner import Sweep
 
     study = Sweep(plan, folder, seeds)
     jobs = study.jobs(only)
@@ -79,7 +80,7 @@ def sweep(
 def _work_off(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str, str]:
     """Do what is left; returns why some runs failed, after which the others went on."""
     from workbench import store
-    from workbench.evaluation.sweep import places
+    from workbench.studies.runner import places
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     left = [job for job in jobs if not job.is_done]
@@ -102,7 +103,9 @@ def _work_off(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str,
                 if failed:
                     failures[name] = failed
                 told = f"failed: {failed}" if failed else _result(study, job)
-                console.print(f"{done} of {len(left)}  {name}  {told}  {_duration(pace * (len(left) - done))} left")
+                console.print(
+                    f"{done} of {len(left)}  {name}  {told}  {format_duration(pace * (len(left) - done))} left"
+                )
                 _say_next(console, left, done, at_once)
     except KeyboardInterrupt:
         console.print("Stopped; the same command goes on from there.")
@@ -130,7 +133,7 @@ def _result(study: "Sweep", job: "Job") -> str:
 
 def _estimate(study: "Sweep", jobs: "Sequence[Job]") -> None:
     """What would be trained with which settings, and about how long it would take."""
-    from workbench.evaluation.sweep import places
+    from workbench.studies.runner import places
 
     left = [job for job in jobs if not job.is_done]
     cells = study.recipe.cells
@@ -144,16 +147,10 @@ def _estimate(study: "Sweep", jobs: "Sequence[Job]") -> None:
             seconds = study.seconds(cell.name)
             total += seconds * len(own)
             varied = ", ".join(f"{key} {value}" for key, value in cell.settings.items() if key not in same)
-            runs = f"{len(own)} run{'s' * (len(own) != 1)} of about {_duration(seconds)}"
+            runs = f"{len(own)} run{'s' * (len(own) != 1)} of about {format_duration(seconds)}"
             print(f"- {cell.name} ({cell.method}; {varied or 'nothing else'}): {runs}")
     at_once = len(places(study.configs[cells[0].name].device))
     print(
-        f"About {_duration(total / at_once)} of training on {at_once} device{'s' * (at_once > 1)}, measured on a few "
-        "steps of each cell; monitoring and evaluation come on top."
+        f"About {format_duration(total / at_once)} of training on {at_once} device{'s' * (at_once > 1)}, measured on a "
+        "few steps of each cell; monitoring and evaluation come on top."
     )
-
-
-def _duration(seconds: float) -> str:
-    from workbench.training.progress import duration
-
-    return duration(seconds)

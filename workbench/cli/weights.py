@@ -71,10 +71,10 @@ def export(
 
         print(export_timm(found, output, checkpoint))
     elif form == "diffusers":
-        from workbench.weights.diffusers import export_diffusers
+        from workbench.weights.diffusers_format import export_diffusers
 
         print(export_diffusers(found, output, checkpoint))
     else:
-        from workbench.weights.onnx import export_onnx
+        from workbench.weights.onnx_export import export_onnx
 
         print(export_onnx(found, output, checkpoint))

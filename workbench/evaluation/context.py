@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.evaluation.features import Features, Limits, Material, Spaces, default_first
-from workbench.evaluation.model import TrainedModel
 from workbench.metrics.linear_probe import LinearProbe, linear_probe
+from workbench.model import TrainedModel
 from workbench.store import Probe, Run
 
 Row = dict[str, Any]

@@ -14,8 +14,8 @@ from workbench import store
 from workbench.config import TrainConfig
 from workbench.data import datasets
 from workbench.data.datasets import Dataset, Split
-from workbench.evaluation.model import TrainedModel, prepare
 from workbench.methods.base import ImageSpec
+from workbench.model import TrainedModel, prepare
 
 Spaces = dict[str, NDArray[np.float32]]
 PIXEL_SIDE = 32  # larger images are shrunk for the row "pixels", whose features would not fit the memory otherwise

@@ -12,9 +12,9 @@ from workbench.data import keyed
 from workbench.data.augment import Augmentation, to_float
 from workbench.data.datasets import Dataset
 from workbench.evaluation.context import Row
-from workbench.evaluation.model import TrainedModel
 from workbench.methods.base import evaluation_mode
 from workbench.metrics.intervals import bootstrap_mean
+from workbench.model import TrainedModel
 
 SEED = 0
 READ = 128  # images encoded at a time

@@ -7,32 +7,21 @@ from typing import Any, Literal
 
 from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
-from workbench.evaluation import (
-    agreement,
-    classify,
-    decoder,
-    denoising,
-    factors,
-    few_labels,
-    finetune,
-    invariance,
-    knn,
-    latent,
-    layers,
-    likelihood,
-    linear,
-    linear_sgd,
-    projection,
-    reconstruction,
-    retrieval,
-    samples,
-    similarity,
-    transfer,
-)
 from workbench.evaluation.context import Context
 from workbench.evaluation.features import Limits, Material
-from workbench.evaluation.model import load
+from workbench.evaluation.generation import (
+    decoder,
+    denoising,
+    latent,
+    likelihood,
+    likelihood_classifier,
+    reconstruction,
+    samples,
+)
+from workbench.evaluation.geometry import agreement, invariance, projection, retrieval, similarity
+from workbench.evaluation.probes import factors, few_labels, finetune, knn, layers, linear, linear_sgd, transfer
 from workbench.evaluation.progress import EvaluationProgress
+from workbench.model import load
 from workbench.store import Run, probe_of
 from workbench.training.checkpoint import no_checkpoint
 from workbench.training.hardware import keep_freed_memory
@@ -50,7 +39,7 @@ EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "reconstruction": reconstruction.evaluate,
     "likelihood": likelihood.evaluate,
     "latent": latent.evaluate,
-    "classify": classify.evaluate,
+    "classify": likelihood_classifier.evaluate,
     "denoising": denoising.evaluate,
     "samples": samples.evaluate,
 }

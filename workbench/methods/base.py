@@ -13,7 +13,7 @@ from workbench.data import keyed
 from workbench.data.augment import View
 from workbench.data.datasets import Dataset
 from workbench.errors import WorkbenchError
-from workbench.networks.diffusion import Prediction
+from workbench.probability.diffusion import Prediction
 
 
 class ImageSpec(NamedTuple):
@@ -23,7 +23,7 @@ class ImageSpec(NamedTuple):
         channels: 1 or 3.
         size: side in pixels.
         levels: values that a pixel can have: k / (levels - 1) for k = 0 … levels - 1, up to rounding to 8 bits; see
-            :func:`workbench.networks.observation.level_index`.
+            :func:`workbench.probability.observation.level_index`.
         classes: labels that the training images have; 0 without labels.
     """
 
@@ -269,7 +269,7 @@ class Likelihood(ABC):
 class Denoises(ABC):
     """A model of Gaussian diffusion: at every time t in [0, 1] a network takes noise out of x_t = a x0 + s eps.
 
-    a^2 = sigmoid(ln SNR) and s^2 = 1 - a^2, whatever the process is called; see :mod:`workbench.networks.diffusion`.
+    a^2 = sigmoid(ln SNR) and s^2 = 1 - a^2, whatever the process is called; see :mod:`workbench.probability.diffusion`.
 
     Attributes:
         prediction: what the network says of x_t.

@@ -5,7 +5,8 @@ and x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, the loss is the simplified bo
 
     L_simple = E_{t, x_0, eps} | eps - eps_theta(x_t, t) |^2   (equation 14), averaged over pixels,
 
-or the same of what else the network predicts (:mod:`workbench.networks.diffusion`), a score's error times 1 - abar_t;
+or the same of what else the network predicts (:mod:`workbench.probability.diffusion`), a score's error times
+1 - abar_t;
 ``min_snr`` weighs it (Hang et al. 2023), ``variational`` makes it the bound itself,
 
     -ln p(x_0) <= KL(q(x_T | x_0) || N(0, 1)) + sum_t KL(q(x_t-1 | x_t, x_0) || p(x_t-1 | x_t)) - E ln p(x_0 | x_1)
@@ -45,7 +46,12 @@ from workbench.methods.base import (
     Samples,
     Step,
 )
-from workbench.networks.diffusion import (
+from workbench.networks.dit import Conditioning, DiT
+from workbench.networks.encoder import fitting_patch
+from workbench.networks.momentum import MomentumCopy
+from workbench.networks.unet import UNetOptions, unet, unet_presets
+from workbench.networks.unet_features import pooled_outputs
+from workbench.probability.diffusion import (
     Prediction,
     convert,
     gamma_of,
@@ -57,13 +63,8 @@ from workbench.networks.diffusion import (
     step_weight,
     target_of,
 )
-from workbench.networks.dit import Conditioning, DiT
-from workbench.networks.encoder import fitting_patch
-from workbench.networks.momentum import MomentumCopy
-from workbench.networks.observation import full, on_grid
-from workbench.networks.samplers import SAMPLERS, Sampler, moves, sampling_steps
-from workbench.networks.unet import UNetOptions, unet, unet_presets
-from workbench.networks.unet_features import pooled_outputs
+from workbench.probability.observation import full, on_grid
+from workbench.probability.samplers import SAMPLERS, Sampler, moves, sampling_steps
 
 DEFAULT_STEPS: dict[Sampler, int] = {"ancestral": 1000, "ddim": 50, "dpm-solver++": 20}
 RECONSTRUCTION_STRIDE = 50  # of 1000 noise levels

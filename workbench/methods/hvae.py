@@ -38,8 +38,8 @@ from workbench.methods.base import (
     check_one_pass,
 )
 from workbench.networks.autoencoder import Residual, checked_width
-from workbench.networks.latent import active_units, free_kl, gaussian_kls, importance_weighted_nats, kl_weight
-from workbench.networks.observation import ObservationName, full, observation
+from workbench.probability.latent import active_units, free_kl, gaussian_kls, importance_weighted_nats, kl_weight
+from workbench.probability.observation import ObservationName, full, observation
 
 SIGMA_SPEED = 20.0  # of the observation noise, as in the VAE
 NORM_GROUPS = 4  # of channels; two or more of them in each, since the coarsest side may be a single pixel

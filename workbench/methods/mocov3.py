@@ -21,10 +21,10 @@ from workbench.data.augment import Augmentation, View
 from workbench.data.composition import TwoViewConfig, two_views
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, Couples, ImageSpec, Layer, Method, Step
-from workbench.networks.distributed import gather, world
 from workbench.networks.encoder import EncoderOptions, encoder, features, fitting_patch, normalisation, places
 from workbench.networks.heads import mlp_head
 from workbench.networks.momentum import MomentumCopy
+from workbench.parallel.collectives import gather, world
 
 BatchNorms = (nn.BatchNorm1d, nn.BatchNorm2d)
 

@@ -8,9 +8,9 @@ Images y in [-1, 1] are noised by dy = f(t) y dt + g(t) dw for t in (0, 1]:
 
 A network learns the noise, and with it the score grad ln p_t = -eps_theta / s, by denoising (equation 7, weighted by
 s^2). In units in which y_t / sqrt(a^2 + s^2) has variance about 1 both are the variance-preserving process of
-workbench/networks/diffusion.py and differ in gamma(t) = ln (s^2 / a^2) alone, so that everything but the marginals is
-written once. Samples come from a predictor (ancestral, appendix F) with Langevin steps as corrector (algorithms 4 and
-5), or from the probability-flow ODE (equation 13), which with gamma in the place of time is
+workbench/probability/diffusion.py and differ in gamma(t) = ln (s^2 / a^2) alone, so that everything but the marginals
+is written once. Samples come from a predictor (ancestral, appendix F) with Langevin steps as corrector (algorithms 4
+and 5), or from the probability-flow ODE (equation 13), which with gamma in the place of time is
 
     dx / dgamma = -1/2 (s^2 x - s eps_theta(x, gamma)),   whose divergence gives the density of an image (equation 39).
 
@@ -42,7 +42,6 @@ from workbench.methods.base import (
     Samples,
     Step,
 )
-from workbench.networks import diffusion
 from workbench.networks.denoiser import (
     LAYER_STEPS,
     AveragedCopy,
@@ -53,9 +52,10 @@ from workbench.networks.denoiser import (
     gamma_of_step,
     reconstruction_levels,
 )
-from workbench.networks.noise_schedule import antithetic_times
-from workbench.networks.observation import level_index
-from workbench.networks.ode import integrate
+from workbench.probability import diffusion
+from workbench.probability.noise_schedule import antithetic_times
+from workbench.probability.observation import level_index
+from workbench.probability.ode import integrate
 
 FIRST_TIME = 1e-5  # where training and the ODE begin, as published
 FIRST_SAMPLED = 1e-3  # where the predictor-corrector ends, as published
@@ -167,7 +167,8 @@ def solve(
 ) -> tuple[Tensor, Tensor]:
     """The probability-flow ODE from x (B, …) at one gamma to another, by Runge and Kutta's method of order 5(4).
 
-    Each image has steps of its own (:func:`workbench.networks.ode.integrate`), so that it does not depend on the batch.
+    Each image has steps of its own (:func:`workbench.probability.ode.integrate`), so that it does not depend on the
+    batch.
 
     Args:
         noise_of: eps (b, …) of some of the images x (b, …) at their gamma (b,).

@@ -6,9 +6,9 @@ in nats, summed over dimensions and averaged over images:
 
     -ELBO = -E_q(z|x)[ln p(x|z)] + beta KL( N(mu, diag s^2) || N(0, 1) )   (their equation 3, where beta is 1)
 
-p(x|z) is an observation model of :mod:`workbench.networks.observation`, by default N(decoder(z), sigma^2). Beta is that
-of Higgins et al. 2017; it may rise from 0 (``kl_warmup``), and each latent dimension may be given ``free_bits`` nats
-(Kingma et al. 2016). A class-conditional model is told the label y beside x and z (Sohn et al. 2015) and bounds
+p(x|z) is an observation model of :mod:`workbench.probability.observation`, by default N(decoder(z), sigma^2). Beta is
+that of Higgins et al. 2017; it may rise from 0 (``kl_warmup``), and each latent dimension may be given ``free_bits``
+nats (Kingma et al. 2016). A class-conditional model is told the label y beside x and z (Sohn et al. 2015) and bounds
 ln p(x) = ln sum_y p(x|y) / C.
 """
 
@@ -38,7 +38,8 @@ from workbench.methods.base import (
 )
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
 from workbench.networks.encoder import fitting_patch
-from workbench.networks.latent import (
+from workbench.networks.vit_autoencoder import ViTDecoder, ViTEncoder
+from workbench.probability.latent import (
     active_units,
     free_kl,
     gaussian_kl,
@@ -46,8 +47,7 @@ from workbench.networks.latent import (
     importance_weighted_nats,
     kl_weight,
 )
-from workbench.networks.observation import ObservationName, full, observation
-from workbench.networks.vit_autoencoder import ViTDecoder, ViTEncoder
+from workbench.probability.observation import ObservationName, full, observation
 
 SIGMA_SPEED = 20.0  # Adam moves a parameter by about the learning rate a step: too slow for one that spans decades
 LABEL_DROPOUT = 0.1  # part of the images whose label is kept from a class-conditional model, so that it can do without

@@ -36,7 +36,6 @@ from workbench.methods.base import (
     Samples,
     Step,
 )
-from workbench.networks import diffusion
 from workbench.networks.denoiser import (
     LAYER_STEPS,
     AveragedCopy,
@@ -47,8 +46,9 @@ from workbench.networks.denoiser import (
     gamma_of_step,
     reconstruction_levels,
 )
-from workbench.networks.noise_schedule import NoiseSchedule, antithetic_times, gradient_of_variance
-from workbench.networks.observation import level_index
+from workbench.probability import diffusion
+from workbench.probability.noise_schedule import NoiseSchedule, antithetic_times, gradient_of_variance
+from workbench.probability.observation import level_index
 
 DEFAULT_STEPS = {"ancestral": 250, "ddim": 50}
 FULL_DRAWS = 128  # noise levels that stand for all in continuous time

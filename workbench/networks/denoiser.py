@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from workbench.config import Probability, Range, TrainConfig
 from workbench.errors import WorkbenchError
-from workbench.networks import diffusion
 from workbench.networks.momentum import MomentumCopy
 from workbench.networks.unet import UNetOptions, unet, unet_presets
 from workbench.networks.unet_features import pooled_outputs
+from workbench.probability import diffusion
 
 NAMED_STEPS = 1000
 LAYER_STEPS = (10, 100, 250, 500)  # where all layers are read, beside ``feature_steps``

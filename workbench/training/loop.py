@@ -14,12 +14,13 @@ from workbench.config import Device, TrainConfig, flatten, replace_flat, write_y
 from workbench.data import datasets
 from workbench.data.loader import Images
 from workbench.errors import WorkbenchError
+from workbench.format import format_duration
 from workbench.methods import METHODS, load_method
-from workbench.networks.distributed import shared
+from workbench.parallel.collectives import shared
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
 from workbench.training.hardware import memory_to_spare, peak_memory_mb, pick_device, pick_precision, rank
-from workbench.training.progress import console, duration
+from workbench.training.progress import console
 from workbench.training.session import Session, smaller
 from workbench.training.trainer import Trainer
 
@@ -198,7 +199,7 @@ def _estimate(trainer: Trainer) -> None:
         f"parameters       {parameters:,} ({trainable:,} trained)\n"
         f"FLOPs per image  {trainer.flops_per_image() / 1e9:.3g} G (encoder, forward)\n"
         f"memory           {peak_memory_mb(trainer.device):,.0f} MB ({memory} peak)\n"
-        f"time             about {duration(seconds * trainer.steps)} for {trainer.steps} steps at "
+        f"time             about {format_duration(seconds * trainer.steps)} for {trainer.steps} steps at "
         f"{trainer.config.batch_size / seconds:.0f} images/s (measured on three steps; monitoring comes on top)"
     )
 

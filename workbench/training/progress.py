@@ -47,16 +47,6 @@ class TrainingProgress:
         self.bar.console.print(text)
 
 
-def duration(seconds: float) -> str:
-    """Seconds for people: ``42 s``, ``3 min 10 s``, ``2 h 05 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 class StopSignals:
     """Context in which SIGINT and SIGTERM ask for an orderly stop; a second SIGINT is not waited for."""
 

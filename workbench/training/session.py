@@ -11,14 +11,15 @@ import torch
 from workbench import store
 from workbench.config import TrainConfig
 from workbench.errors import WorkbenchError
+from workbench.format import format_duration
 from workbench.metrics.stability import WINDOW, Collapse, collapses, is_spike
-from workbench.networks.distributed import any_of
+from workbench.parallel.collectives import any_of
 from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
 from workbench.training.hardware import memory_to_spare, peak_memory_mb
 from workbench.training.monitor import FeatureMonitor
-from workbench.training.progress import StopSignals, TrainingProgress, console, duration
+from workbench.training.progress import StopSignals, TrainingProgress, console
 from workbench.training.trainer import Trainer
 from workbench.training.window import Window
 
@@ -188,7 +189,7 @@ class Session:
                 best = knn if former is None or knn > former else None
             told = self._watch_collapse(reading)
         if not done:
-            text += f"  {duration((self.trainer.steps - self.step) * self.seconds / self.step)} left"
+            text += f"  {format_duration((self.trainer.steps - self.step) * self.seconds / self.step)} left"
         progress.epoch(text + told)
         if best is not None or done or epoch % config.checkpoint_every == 0:
             self._save(best)

@@ -15,9 +15,9 @@ from workbench.data.loader import Images, Loader
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS, load_method
 from workbench.methods.base import Batch, ImageSpec, Method, Step, evaluation_mode
-from workbench.networks.batch_norm import synchronise
-from workbench.networks.distributed import average
 from workbench.networks.momentum import MomentumCopy
+from workbench.parallel.batch_norm import synchronise
+from workbench.parallel.collectives import average
 from workbench.training.accumulate import step_in_parts
 from workbench.training.gradients import TOTAL, GradientWatch
 from workbench.training.hardware import describe_hardware, describe_versions, keep_freed_memory

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from workbench.networks.distributed import average
+from workbench.parallel.collectives import average
 
 
 class Window:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from workbench.evaluation.cells import is_measured
 from workbench.evaluation.runner import default_value
 from workbench.store import Run
+from workbench.studies.cells import is_measured
 from workbench.training.checkpoint import LoadedMethod
 
 MEASURED = {"knn": "kNN", "linear": "linear probe", "linear_sgd": "linear probe by SGD", "finetune": "fine-tuned"}

@@ -24,7 +24,7 @@ from workbench.networks.encoder import normalisation
 from workbench.networks.momentum import MomentumCopy
 from workbench.run import Run, seed_group
 from workbench.training.hardware import describe_hardware, describe_versions
-from workbench.weights import diffusers, files, from_timm
+from workbench.weights import diffusers_format, files, from_timm
 from workbench.weights.formats import State, Weights, recognise
 from workbench.weights.from_timm import TimmModel
 from workbench.weights.network import Found, fitted, infer
@@ -68,7 +68,7 @@ def bring(order: Order) -> tuple[Run, str]:
         WorkbenchError: there is no such file or model, the file is damaged, refused, or of another network, or the
             images are of another kind.
     """
-    if diffusers.is_pipeline(order.source):
+    if diffusers_format.is_pipeline(order.source):
         return _bring_pipeline(order)
     path, model = _place(order)
     weights = recognise(files.read(path), str(path))
@@ -98,7 +98,7 @@ def _bring_pipeline(order: Order) -> tuple[Run, str]:
     folder = Path(order.source).expanduser()
     if order.file:
         raise WorkbenchError(f"--file goes with timm:NAME; import {order.source} or {order.file}, not both.")
-    found = diffusers.read_pipeline(folder)
+    found = diffusers_format.read_pipeline(folder)
     dataset = _dataset(order, found.images, folder)
     config = replace(found.config, name=order.name or folder.resolve().name, **_placed(order, found.images))
     source = {

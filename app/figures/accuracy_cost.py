@@ -1,0 +1,215 @@
+"""Accuracy against what it took, labels or compute: data -> plotly figure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.figures.lines import GRID, REFERENCE, spread
+from workbench import palette
+from workbench.format import format_count, format_interval
+
+HEIGHT = 440
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model's accuracy in % with its interval, at a price ``x``."""
+
+    label: str
+    colour: str
+    x: float
+    value: float
+    low: float | None
+    high: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model's points in the order of ``x``; baselines are drawn thin and dashed."""
+
+    label: str
+    colour: str
+    points: Sequence[Point]
+    baseline: bool = False
+
+
+def by_labels(lines: Sequence[Line], shares: Mapping[float, str]) -> go.Figure:
+    """Accuracy against the number of labels on a logarithmic axis, each model's name at its curve's end.
+
+    Args:
+        shares: the labels of the axis by number of labelled images.
+    """
+    figure = go.Figure()
+    for index, line in enumerate(lines):
+        # Moved apart a little, so that intervals at the same number of labels do not cover one another.
+        shift = 1.025 ** (index - (len(lines) - 1) / 2)
+        figure.add_scatter(
+            x=[point.x * shift for point in line.points],
+            y=[point.value for point in line.points],
+            mode="lines+markers",
+            line={
+                "color": line.colour,
+                "width": 1.5 if line.baseline else 2.5,
+                "dash": "dot" if line.baseline else None,
+            },
+            marker={"size": 6 if line.baseline else 10, "color": line.colour},
+            error_y=_bars(line.points, line.colour),
+            name=line.label,
+            meta={"x": [point.x for point in line.points]},
+            showlegend=False,
+            text=[_hover(point) for point in line.points],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    ends = [line.points[-1].value for line in lines]
+    low, high = _reach([point for line in lines for point in line.points])
+    for line, place in zip(lines, spread(ends, (high - low) * 17 / (HEIGHT - 70)), strict=True):
+        figure.add_annotation(
+            x=1,
+            xref="paper",
+            xshift=8,
+            y=place,
+            text=line.label if line.baseline else f"<b>{line.label}</b>",
+            showarrow=False,
+            xanchor="left",
+            font={"color": line.colour, "size": 13},
+        )
+    _axes(figure, low, high, right=150)
+    figure.update_xaxes(title="labelled images", tickvals=list(shares), ticktext=list(shares.values()), type="log")
+    return figure
+
+
+def by_price(
+    points: Sequence[Point],
+    untrained: Sequence[Point],
+    references: Mapping[str, float],
+    title: str,
+    suffix: str = "",
+) -> go.Figure:
+    """Accuracy against a price on a logarithmic axis, and the Pareto front: nothing left of it is as good.
+
+    Args:
+        untrained: the same networks before training, drawn as short grey lines at their model's price.
+        references: horizontal grey lines by name.
+        suffix: unit at the axis's numbers.
+    """
+    figure = go.Figure()
+    for name, value in references.items():
+        figure.add_hline(y=value, line=REFERENCE, name=name)
+        figure.add_annotation(
+            x=0,
+            xref="paper",
+            y=value,
+            text=f"{name} {value:.0f}",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"color": palette.GREY, "size": 12},
+        )
+    front = pareto(points)
+    figure.add_scatter(
+        x=[point.x for point in front],
+        y=[point.value for point in front],
+        mode="lines",
+        line={"color": palette.GREY, "width": 1.5, "shape": "hv"},
+        name="Pareto front",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    for point in untrained:
+        figure.add_scatter(
+            x=[point.x],
+            y=[point.value],
+            mode="markers",
+            marker={"symbol": "line-ew", "size": 18, "line": {"color": palette.GREY, "width": 3}},
+            name=f"{point.label} untrained",
+            showlegend=False,
+            hovertemplate=f"{point.label} untrained: %{{y:.1f}} %<extra></extra>",
+        )
+    for point in points:
+        figure.add_scatter(
+            x=[point.x],
+            y=[point.value],
+            mode="markers",
+            marker={"size": 15, "color": point.colour},
+            error_y=_bars([point], point.colour),
+            name=point.label,
+            showlegend=False,
+            text=[_hover(point)],
+            hovertemplate="%{text}<extra></extra>",
+        )
+        figure.add_annotation(
+            x=np.log10(point.x),
+            y=point.value,
+            text=f"<b>{point.label}</b> {format_interval(point.value, point.low, point.high)}",
+            showarrow=False,
+            xanchor="left",
+            xshift=12,
+            yshift=11,
+            font={"color": point.colour, "size": 13},
+        )
+    shown = [point.value for point in untrained] + list(references.values())
+    low, high = _reach(points, shown)
+    _axes(figure, low, high, right=20)
+    logs = np.log10([point.x for point in points])
+    span = max(float(np.ptp(logs)), 0.3)
+    # The names stand to the right of their points, so there is more room on that side.
+    figure.update_xaxes(
+        title=title,
+        type="log",
+        range=[logs.min() - 0.12 * span, logs.max() + 0.3 * span],
+        tickvals=(ticks := _ticks(logs.min() - 0.12 * span, logs.max() + 0.3 * span)),
+        ticktext=[format_count(tick) + suffix for tick in ticks],
+    )
+    return figure
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """The points that no other one is both cheaper (or as cheap) and better than, from the cheapest up."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.x, -point.value)):
+        if not front or point.value > front[-1].value:
+            front.append(point)
+    return front
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two powers of ten, few enough to be read."""
+    exponents = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    for steps in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
+        ticks = [tick for tick in ticks if low <= np.log10(tick) <= high]
+        if len(ticks) <= 9:
+            return ticks
+    return ticks[:: -(-len(ticks) // 9)]
+
+
+def _hover(point: Point) -> str:
+    return f"<b>{point.label}</b> {point.detail}<br>{format_interval(point.value, point.low, point.high)} %"
+
+
+def _bars(points: Sequence[Point], colour: str) -> dict:
+    up = [None if point.high is None else point.high - point.value for point in points]
+    down = [None if point.low is None else point.value - point.low for point in points]
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "color": colour, "width": 0} | {
+        "thickness": 2
+    }
+
+
+def _reach(points: Sequence[Point], others: Sequence[float] = ()) -> tuple[float, float]:
+    """The ends of the accuracy axis."""
+    lows = [point.value if point.low is None else point.low for point in points]
+    highs = [point.value if point.high is None else point.high for point in points]
+    low, high = min([*lows, *others]), max([*highs, *others])
+    margin = 0.08 * max(high - low, 5.0)
+    return max(0.0, low - margin), high + 1.5 * margin
+
+
+def _axes(figure: go.Figure, low: float, high: float, right: int) -> None:
+    figure.update_layout(height=HEIGHT, margin={"l": 62, "r": right, "t": 12, "b": 58})
+    figure.update_xaxes(gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(
+        title="top-1 on test images, %", gridcolor=GRID, zeroline=False, range=[low, high], nticks=8, tickformat=".3~g"
+    )

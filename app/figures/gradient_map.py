@@ -1,0 +1,165 @@
+"""Gradient norms by layer over training, below the kNN curve, and marks of spikes and dips: data -> figure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import hex_to_rgb
+from plotly.subplots import make_subplots
+
+from app.figures import lines
+from app.reading.training_health import Diagnosis, Gradients, Series
+from workbench import palette
+
+COLUMNS = 300  # of a map; rows of metrics in between are one column, of which the highest is shown
+ROW, CURVE, HEAD, FOOT = 19, 130, 14, 44  # px
+SPIKE, DIP, COLLAPSE = "triangle-up", "triangle-down", "x"
+INK = "#8b929a"
+
+
+def binned(gradients: Gradients, window: tuple[float, float] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (columns + 1,) in steps and norms (layers, columns), the highest in each."""
+    low, high = window or (0.0, np.inf)
+    inside = np.flatnonzero((gradients.steps > low) & (gradients.steps <= high))
+    values = np.array([gradients.layers[name][inside] for name in gradients.layers])
+    steps = gradients.steps[inside]
+    starts = np.unique(np.linspace(0, len(inside), min(len(inside), COLUMNS) + 1).astype(int)[:-1])
+    values = np.where(np.isfinite(values) & (values > 0), values, -np.inf)
+    highest = np.maximum.reduceat(values, starts, axis=1)
+    begin = max(low, float(steps[0] - np.median(np.diff(steps)))) if len(steps) > 1 else float(steps[0] - 1)
+    edges = np.array([begin, *(float(steps[start - 1]) for start in starts[1:]), float(steps[-1])])
+    return edges, np.where(np.isfinite(highest), highest, np.nan)
+
+
+def highest(curve: lines.Curve, window: tuple[float, float] | None) -> lines.Curve:
+    """The highest value of each stretch of what is shown of a curve, so that no spike is left out of the picture."""
+    low, high = window or (-np.inf, np.inf)
+    inside = np.flatnonzero((curve.x >= low) & (curve.x <= high))
+    if len(inside) <= lines.POINTS:
+        return curve
+    parts = np.array_split(np.arange(max(inside[0] - 1, 0), min(inside[-1] + 2, len(curve.x))), lines.POINTS)
+    rows = np.array([part[np.argmax(curve.y[part])] for part in parts])
+    return replace(curve, x=curve.x[rows], y=curve.y[rows])
+
+
+def scale(values: np.ndarray) -> tuple[float, float]:
+    """Ends of a logarithmic colour scale (log10), from the 2nd percentile to the highest."""
+    known = np.log10(values[np.isfinite(values)])
+    if not len(known):
+        return 0.0, 1.0
+    low, high = float(np.percentile(known, 2)), float(known.max())
+    return low, max(high, low + 0.1)
+
+
+def gradient_map(found: Diagnosis, colour: str, window: tuple[float, float] | None = None) -> go.Figure | None:
+    """The kNN curve above a map of layers (down, from the image on) and steps (across); None where there is nothing.
+
+    Dips are shaded, spikes are lines through both.
+
+    Args:
+        window: the steps that are shown.
+    """
+    gradients = found.gradients
+    if gradients is None or not gradients.layers:
+        return None
+    low, high = window or (-np.inf, np.inf)
+    if not ((gradients.steps > max(low, 0)) & (gradients.steps <= high)).any():
+        return None
+    edges, values = binned(gradients, window)
+    names = list(gradients.layers)
+    plotted = CURVE + ROW * len(names) + 10
+    figure = make_subplots(
+        2, 1, shared_xaxes=True, vertical_spacing=10 / plotted, row_heights=[CURVE, plotted - CURVE - 10]
+    )
+    if found.knn is not None:
+        _knn(figure, found.knn, colour, window)
+    start, end = scale(values)
+    digits = np.vectorize(lambda value: "" if np.isnan(value) else f"{value:.3g}")(values)
+    figure.add_heatmap(
+        x=edges,
+        y=list(range(len(names))),
+        z=np.log10(values).astype(np.float32),
+        zmin=start,
+        zmax=end,
+        colorscale=palette.MAGNITUDE,
+        showscale=False,
+        text=digits,
+        customdata=np.array([[name] * values.shape[1] for name in names]),
+        hovertemplate="%{customdata}, step %{x:.0f}<br>gradient norm <b>%{text}</b><extra></extra>",
+        hoverongaps=False,
+        meta={"x": np.round(edges[1:]).tolist(), "drawn": "log10 of the norm"},
+        row=2,
+        col=1,
+    )
+    for dip in found.dips:
+        after = dip.recovered if dip.recovered is not None else int(edges[-1])
+        tint = "rgba({},{},{},.18)".format(*hex_to_rgb(colour))
+        place = {"x0": dip.before, "x1": after, "y0": 0, "y1": 1, "xref": "x", "yref": "y domain"}
+        figure.add_shape(type="rect", fillcolor=tint, line={"width": 0}, layer="below", **place)
+    for spike in found.spikes:
+        line = {"color": INK, "width": 1, "dash": "dot"}
+        name = f"spike at step {spike.step}"
+        figure.add_shape(
+            type="line", x0=spike.step, x1=spike.step, y0=0, y1=1, xref="x", yref="paper", line=line, name=name
+        )
+    left, right = window or (0.0, float(max(edges[-1], found.knn.steps[-1] if found.knn is not None else 0)))
+    figure.update_xaxes(range=[left, right], showgrid=False, zeroline=False)
+    figure.update_xaxes(title="step", row=2, col=1)
+    figure.update_yaxes(title="kNN, %", gridcolor=lines.GRID, zeroline=False, nticks=4, row=1, col=1)
+    figure.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=names,
+        range=[len(names) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+        tickfont={"size": 11},
+        row=2,
+        col=1,
+    )
+    figure.update_layout(
+        height=plotted + HEAD + FOOT, margin={"l": 84, "r": 10, "t": HEAD, "b": FOOT}, hovermode="closest"
+    )
+    return figure
+
+
+def _knn(figure: go.Figure, knn: Series, colour: str, window: tuple[float, float] | None) -> None:
+    low, high = window or (-np.inf, np.inf)
+    inside = (knn.steps >= low) & (knn.steps <= high)  # beyond, readings would stretch the axis
+    figure.add_scatter(
+        x=knn.steps[inside],
+        y=knn.values[inside],
+        mode="lines+markers",
+        line={"color": colour, "width": 2},
+        marker={"size": 4},
+        name="kNN",
+        hovertemplate="step %{x}: <b>%{y:.1f} %</b><extra></extra>",
+        showlegend=False,
+        row=1,
+        col=1,
+    )
+
+
+def mark(
+    figure: go.Figure,
+    places: Sequence[tuple[float, float, str]],
+    colour: str,
+    symbol: str,
+    window: tuple[float, float] | None,
+) -> None:
+    """Marks at (step, value, words) of a figure of :func:`app.figures.lines.curves`."""
+    low, high = window or (-np.inf, np.inf)
+    shown = [place for place in places if low <= place[0] <= high]
+    if not shown:
+        return
+    x, y, words = zip(*shown, strict=True)
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"color": colour, "size": 11, "symbol": symbol, "line": {"color": INK, "width": 1}},
+        text=words,
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+        cliponaxis=False,
+    )

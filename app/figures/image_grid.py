@@ -1,0 +1,157 @@
+"""Images as HTML: nearest-neighbour, big enough to see, aligned in columns."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+from PIL import Image
+from plotly.colors import sample_colorscale
+
+from workbench import palette
+
+SIDE = 96  # pixels on the screen
+SMALLEST = 0.5  # of its side, to which a tile of a sheet shrinks where there is little room
+
+
+def uri(image: np.ndarray) -> str:
+    """A uint8 image (H, W, C) with 1 or 3 channels as a data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)).save(
+        buffer, "PNG", compress_level=1
+    )
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def tag(image: np.ndarray, side: int = SIDE, title: str = "") -> str:
+    """An image element ``side`` pixels wide; pixels stay square where it is enlarged."""
+    height, width = image.shape[:2]
+    crisp = ' class="wb-px"' if width <= side else ""
+    size = f'width="{side}" height="{round(side * height / width)}"'
+    return f'<img{crisp} src="{uri(image)}" {size} alt="{escape(title)}" title="{escape(title)}">'
+
+
+def tiles(images: np.ndarray, side: int, columns: int) -> bytes:
+    """Small copies of images side by side in one WebP, row by row.
+
+    Args:
+        images: uint8 (n, H, W, C) with 1 or 3 channels.
+        side: pixels of a tile; larger images are shrunk.
+        columns: tiles in a row.
+    """
+    sheet = np.zeros((-(-len(images) // columns) * side, columns * side, 3), np.uint8)
+    for index, image in enumerate(np.broadcast_to(images, (*images.shape[:3], 3))):
+        if image.shape[:2] != (side, side):
+            image = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((side, side), Image.Resampling.BOX))
+        top, left = index // columns * side, index % columns * side
+        sheet[top : top + side, left : left + side] = image
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "WEBP", quality=85, method=2)
+    return buffer.getvalue()
+
+
+def ramp(steps: int = 256, scale: str = palette.MAGNITUDE) -> np.ndarray:
+    """The colours of a scale, uint8 (steps, 3)."""
+    colours = sample_colorscale(scale, list(np.linspace(0, 1, steps)), colortype="tuple")
+    return (np.array(colours) * 255).round().astype(np.uint8)
+
+
+def error_map(original: np.ndarray, drawn: np.ndarray, highest: float) -> np.ndarray:
+    """Absolute error of a uint8 image, mean over channels, in the colours of the magnitude scale.
+
+    Args:
+        original, drawn: uint8 (..., H, W, C).
+        highest: the error, in 0 … 255, that gets the brightest colour.
+
+    Returns:
+        uint8 (..., H, W, 3).
+    """
+    error = np.abs(original.astype(np.float32) - drawn.astype(np.float32)).mean(-1)
+    return ramp()[(error / max(highest, 1e-6) * 255).clip(0, 255).astype(np.uint8)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of images under one another's columns.
+
+    Attributes:
+        label, small: what stands to the left, in two sizes.
+        images: uint8 (n, H, W, C).
+        captions: a line under each image.
+        colour: of the dot before the label.
+        gap: leave space above.
+    """
+
+    label: str
+    images: np.ndarray
+    small: str = ""
+    captions: Sequence[str] = field(default_factory=tuple)
+    colour: str = ""
+    gap: bool = False
+
+
+def tracks(n: int, side: int, before: str = "") -> str:
+    """The columns of a grid of ``n`` tiles ``side`` pixels wide, which shrink where the page is narrow."""
+    return f"grid-template-columns: {before} repeat({n}, minmax({round(SMALLEST * side)}px, {side}px))"
+
+
+def sheet(rows: Sequence[Row], side: int = SIDE) -> str:
+    """Rows of images as one HTML grid; the same column is the same image in every row."""
+    width = max(len(row.images) for row in rows)
+    cells = []
+    for row in rows:
+        dot = f'<span class="wb-dot" style="background:{row.colour}"></span> ' if row.colour else ""
+        small = f"<small>{escape(row.small)}</small>" if row.small else ""
+        gap = '<div class="wb-gap"></div>' if row.gap else ""
+        cells.append(f'{gap}<div class="wb-row">{dot}{escape(row.label)}{small}</div>')
+        for index in range(width):
+            if index >= len(row.images):
+                cells.append("<span></span>")
+                continue
+            caption = f"<figcaption>{escape(row.captions[index])}</figcaption>" if row.captions else ""
+            cells.append(f"<figure>{tag(row.images[index], side, row.label)}{caption}</figure>")
+    columns = tracks(width, side, "150px")
+    return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
+
+
+def lines_under(
+    images: np.ndarray, captions: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], side: int = SIDE
+) -> str:
+    """Images uint8 (n, H, W, C) with captions, and under them lines of text, one cell an image.
+
+    Args:
+        captions: (n,) HTML.
+        lines: what stands to the left, and (n,) cells, all HTML.
+    """
+    cells = ['<div class="wb-row">image<small>truth</small></div>']
+    for image, caption in zip(images, captions, strict=True):
+        cells.append(f"<figure>{tag(image, side)}<figcaption>{caption}</figcaption></figure>")
+    for label, texts in lines:
+        cells.append(f'<div class="wb-row">{label}</div>')
+        cells += [f'<div class="wb-cell">{text}</div>' for text in texts]
+    columns = tracks(len(images), side, "150px")
+    return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
+
+
+def grid(images: np.ndarray, columns: int, side: int = SIDE) -> str:
+    """Images uint8 (n, H, W, C) side by side in a fixed number of columns."""
+    cells = "".join(f"<figure>{tag(image, side)}</figure>" for image in images)
+    return f'<div class="wb-sheet"><div class="wb-grid" style="{tracks(columns, side)}; gap: 4px">{cells}</div></div>'
+
+
+def strip(images: np.ndarray, captions: Sequence[str], side: int = SIDE) -> str:
+    """Images uint8 (n, H, W, C) with captions, wrapping at the page's edge."""
+    cells = [
+        f"<figure>{tag(image, side)}<figcaption>{escape(caption)}</figcaption></figure>"
+        for image, caption in zip(images, captions, strict=True)
+    ]
+    return f'<div class="wb-strip">{"".join(cells)}</div>'
+
+
+def colour_bar(low: str, high: str, what: str, scale: str = palette.MAGNITUDE) -> str:
+    """A small legend of a colour scale."""
+    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in ramp(9, scale))
+    bar = f'<i style="background: linear-gradient(90deg, {stops})"></i>'
+    return f'<div class="wb-ramp"><span>{escape(what)}</span> {escape(low)} {bar} {escape(high)}</div>'

@@ -1,0 +1,109 @@
+"""What the points of a map are coloured by: a code (n,) for each, and what the codes mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from app import theme
+from app.figures import image_grid
+from app.reading import files, predictions
+from workbench import palette
+from workbench.store import Probe
+
+ERROR = "probe error"
+STEPS = 255  # of a colour scale
+RIGHT, WRONG, UNASKED = "#7c93a8", "#D55E00", "#c3c8cd"
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """Codes and their meaning.
+
+    Attributes:
+        name: what points are coloured by.
+        codes: uint16 (n,), or None where each map has its own.
+        styles: for each code ``colour``, ``symbol``, ``name`` and ``shown``, whether the legend has it.
+        ramp: colours and ends of a scale, where there is one.
+        values: float32 (n,) behind the codes of a scale.
+    """
+
+    name: str
+    codes: np.ndarray | None
+    styles: Sequence[dict[str, Any]]
+    ramp: dict[str, Any] | None = None
+    values: np.ndarray | None = field(default=None, repr=False)
+
+
+def options(probe: Probe, predicted: bool) -> list[str]:
+    """What can be chosen: the label, the factors, and the errors of the linear probes."""
+    labels, factors = probe.labels() is not None, probe.factors() is not None
+    names = ["label"] * labels + [factor["name"] for factor in _factors(probe) if factors and factor["name"]]
+    return names + [ERROR] * (predicted and labels)
+
+
+def of(probe: Probe, name: str, n: int) -> Colouring:
+    """The colouring of a probe set of ``n`` images by label, factor or error; grey where it is not known."""
+    labels, factors = files.matrix(probe.labels(), (n,)), files.matrix(probe.factors(), (n, None))
+    if name == "label" and labels is not None:
+        return categories(name, labels, probe.info().get("classes"))
+    if name == ERROR:
+        meanings = ((RIGHT, "circle", "right"), (WRONG, "diamond", "wrong"), (UNASKED, "circle", "not tested"))
+        styles = [
+            {"colour": c, "symbol": s, "name": text, "shown": code < 2} for code, (c, s, text) in enumerate(meanings)
+        ]
+        return Colouring(name, None, styles)
+    for index, factor in enumerate(_factors(probe)):
+        if factor["name"] == name and factors is not None and index < factors.shape[1]:
+            values = np.asarray(factors[:, index])
+            if factor.get("kind") == "categorical" and np.isfinite(values).all() and values.min() >= 0:
+                return categories(name, values, None)
+            return scale(name, values, factor.get("kind") == "circular")
+    return Colouring("", np.zeros(n, np.uint16), [{"colour": palette.GREY}])
+
+
+def errors(truth: np.ndarray, told: np.ndarray | None) -> np.ndarray:
+    """Codes (n,) of :func:`of` by error: right, wrong, or not tested."""
+    if told is None:
+        return np.full(len(truth), 2, np.uint16)
+    return np.where(told == predictions.UNKNOWN, 2, np.where(told == truth, 0, 1)).astype(np.uint16)
+
+
+def categories(name: str, labels: np.ndarray, classes: Any) -> Colouring:
+    """A colour and a symbol for each whole number; the legend has those that occur and can be told apart."""
+    codes = np.where(labels < 0, 0, labels).astype(np.uint16)
+    n = max(int(codes.max()) + 1, len(classes) if isinstance(classes, list) else 0)
+    names, present = files.class_names(classes, n), set(np.unique(codes).tolist())
+    most = len(palette.CLASS_COLOURS) * len(theme.CLASS_SYMBOLS)
+    styles = []
+    for code in range(n):
+        colour, symbol = theme.class_style(code)
+        shown = code in present and code < most
+        styles.append({"colour": colour, "symbol": symbol, "name": names[code], "shown": shown})
+    return Colouring(name, codes, styles)
+
+
+def scale(name: str, values: np.ndarray, circular: bool) -> Colouring:
+    """A magnitude or an angle in steps; what is no number is grey."""
+    known = np.isfinite(values)
+    low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 1.0)
+    share = (np.where(known, values, low) - low) / ((high - low) or 1.0)
+    codes = np.where(known, np.rint(share * STEPS), STEPS + 1).astype(np.uint16)
+    colours = [
+        f"#{r:02x}{g:02x}{b:02x}"
+        for r, g, b in image_grid.ramp(STEPS + 1, palette.CIRCULAR if circular else palette.MAGNITUDE)
+    ]
+    ramp = {"colours": [*colours[::32], colours[-1]], "ends": [f"{low:.3g}", f"{high:.3g}"]}
+    return Colouring(
+        name, codes, [{"colour": colour} for colour in (*colours, palette.GREY)], ramp, values.astype(np.float32)
+    )
+
+
+def _factors(probe: Probe) -> list[dict[str, Any]]:
+    """The factors with a place for each, since they are columns of an array."""
+    found = probe.info().get("factors")
+    found = found if isinstance(found, list) else []
+    return [
+        factor if isinstance(factor, dict) and isinstance(factor.get("name"), str) else {"name": ""} for factor in found
+    ]

@@ -1,0 +1,174 @@
+"""Curves over the strength of a change, one panel per change, with what the strengths look like: data -> figure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import hex_to_rgb
+from plotly.subplots import make_subplots
+
+from app.figures import image_grid
+from app.figures.lines import GRID, REFERENCE
+
+LOWEST, HIGHEST = -0.25, 1.06
+ACROSS, PANEL, STRIP = 4, 175, 96  # panels in a row, pixels of a panel's height and of what stands below it
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One model's curve in one panel: values with their bounds, (strengths,) each, NaN where unknown."""
+
+    label: str
+    colour: str
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    dash: str = "solid"
+    main: bool = True
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A change.
+
+    Attributes:
+        ticks: the strengths in words.
+        ordered: whether they are more of the same; otherwise they are drawn as dots.
+        images: uint8 (1 + strengths, H, W, C), the unchanged one first, or None.
+    """
+
+    title: str
+    ticks: Sequence[str]
+    profiles: Sequence[Profile]
+    ordered: bool = True
+    images: np.ndarray | None = None
+
+
+def profiles(panels: Sequence[Panel], key: Mapping[str, tuple[str, str]]) -> go.Figure:
+    """Small multiples with shared axes; strengths stand at equal distances, above their images.
+
+    Args:
+        key: colour and dash by the name of a line, written into the first free panel or below.
+    """
+    down = -(-(len(panels) + 1) // ACROSS)
+    height = down * (PANEL + STRIP + 48) + 20
+    figure = make_subplots(
+        down,
+        ACROSS,
+        subplot_titles=[panel.title for panel in panels],
+        shared_yaxes=True,
+        horizontal_spacing=0.025,
+        vertical_spacing=(STRIP + 48) / height if down > 1 else 0,
+    )
+    figure.update_layout(height=height, margin={"l": 58, "r": 10, "t": 30, "b": STRIP})
+    for index, panel in enumerate(panels):
+        _draw(figure, panel, index // ACROSS + 1, index % ACROSS + 1, height)
+    figure.update_yaxes(range=[LOWEST, HIGHEST], dtick=0.25, showgrid=True, gridcolor=GRID, zeroline=False)
+    for row in range(1, down + 1):
+        figure.update_yaxes(title="similarity kept", row=row, col=1)
+    _key(figure, key, len(panels))
+    figure.update_annotations(font_size=13)
+    return figure
+
+
+def _draw(figure: go.Figure, panel: Panel, row: int, column: int, height: int) -> None:
+    n = len(panel.ticks)
+    names = ["0" if panel.ordered else "", *panel.ticks]
+    zero = {"line": REFERENCE, "name": "as unlike as any other image"}
+    figure.add_shape(type="line", x0=-0.5, x1=n + 0.5, y0=0, y1=0, **zero, row=row, col=column)
+    for place, profile in enumerate(panel.profiles):
+        if panel.ordered:
+            _curve(figure, profile, panel.title, row, column)
+        else:
+            shift = 0.09 * (place - (len(panel.profiles) - 1) / 2)
+            _dots(figure, profile, shift, {"x title": panel.title, "x": names[1:]}, row, column)
+    ticks = {"tickvals": list(range(n + 1)), "ticktext": names}
+    figure.update_xaxes(range=[-0.5, n + 0.5], showgrid=False, zeroline=False, row=row, col=column, **ticks)
+    if panel.images is not None:
+        _images(figure, panel.images, row, column, height)
+
+
+def _curve(figure: go.Figure, one: Profile, title: str, row: int, column: int) -> None:
+    x = np.arange(len(one.values) + 1)
+    values, low, high = (np.concatenate([[1.0], part]) for part in (one.values, one.low, one.high))
+    if one.main:
+        band = {"x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "mode": "lines"}
+        tint = "rgba({},{},{},.16)".format(*hex_to_rgb(one.colour))
+        figure.add_scatter(
+            **band, fillcolor=tint, line={"width": 0}, hoverinfo="skip", showlegend=False, row=row, col=column
+        )
+    figure.add_scatter(
+        x=x,
+        y=values,
+        mode="lines+markers" if one.main else "lines",
+        line={"color": one.colour, "dash": one.dash, "width": 2.2 if one.main else 1.5},
+        marker={"size": 5},
+        customdata=np.stack([low, high], axis=1),
+        hovertemplate=f"{one.label}: <b>%{{y:.2f}}</b> (%{{customdata[0]:.2f}}, %{{customdata[1]:.2f}})<extra></extra>",
+        name=one.label,
+        meta={"x title": title, "low": low.tolist(), "high": high.tolist()},
+        showlegend=False,
+        row=row,
+        col=column,
+    )
+
+
+def _dots(figure: go.Figure, one: Profile, shift: float, meta: dict, row: int, column: int) -> None:
+    hollow = one.dash != "solid"
+    figure.add_scatter(
+        x=np.arange(1, len(one.values) + 1) + shift,
+        y=one.values,
+        mode="markers",
+        marker={"color": one.colour, "size": 9 if one.main else 6, "symbol": "circle-open" if hollow else "circle"},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": one.high - one.values,
+            "arrayminus": one.values - one.low,
+            "color": one.colour,
+            "width": 0,
+            "thickness": 1.5,
+        },
+        hovertemplate=f"{one.label}: <b>%{{y:.2f}}</b><extra></extra>",
+        name=one.label,
+        meta=meta,
+        showlegend=False,
+        row=row,
+        col=column,
+    )
+
+
+def _images(figure: go.Figure, images: np.ndarray, row: int, column: int, height: int) -> None:
+    """A strip below the axis, each image under its strength."""
+    axis = next(figure.select_xaxes(row=row, col=column))
+    bottom = next(figure.select_yaxes(row=row, col=column)).domain[0]
+    plotted = height - 30 - STRIP  # without margins
+    for place, image in enumerate(images):
+        # Enlarged here because a browser would blur the pixels of an SVG image.
+        enlarged = np.kron(image, np.ones((3, 3, 1), np.uint8)) if image.shape[0] <= 64 else image
+        figure.add_layout_image(
+            source=image_grid.uri(enlarged),
+            xref=axis.anchor.replace("y", "x"),
+            yref="paper",
+            x=place,
+            y=bottom - 24 / plotted,
+            sizex=0.92,
+            sizey=58 / plotted,
+            xanchor="center",
+            yanchor="top",
+            layer="above",
+        )
+
+
+def _key(figure: go.Figure, key: Mapping[str, tuple[str, str]], free: int) -> None:
+    """The names of the lines, each beside a piece of it, in the free panel at the end."""
+    row, column = free // ACROSS + 1, free % ACROSS + 1
+    place = {"row": row, "col": column}
+    for index, (label, (colour, dash)) in enumerate(key.items()):
+        y = HIGHEST - 0.12 - 0.145 * index
+        line = {"color": colour, "dash": dash, "width": 2.2}
+        figure.add_scatter(x=[0, 0.16], y=[y, y], mode="lines", line=line, hoverinfo="skip", showlegend=False, **place)
+        figure.add_annotation(x=0.2, y=y, text=label, showarrow=False, xanchor="left", font={"color": colour}, **place)
+    figure.update_xaxes(visible=False, range=[0, 1], row=row, col=column)
+    figure.update_yaxes(showgrid=False, showticklabels=False, title="", row=row, col=column)

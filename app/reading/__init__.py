@@ -1,0 +1,1 @@
+"""Runs, evaluations and images as pages want them; no Streamlit."""

@@ -1,0 +1,197 @@
+"""Runs and their evaluations as pages want them: any file may be missing, torn or foreign, and is then left out."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.json
+
+from workbench.format import finite_number
+from workbench.store import Probe, Run, probe_of, read_json
+
+
+def evaluated(run: Run) -> int:
+    """When the run's evaluations last changed, in nanoseconds since 1970; 0 where it has none."""
+    try:
+        return (run.path / "evaluations").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def metrics(run: Run) -> dict[str, np.ndarray]:
+    """The columns of ``metrics.jsonl``, (rows,) each, NaN where a row has no such number; parsed once."""
+    path = run.path / "metrics.jsonl"
+    try:
+        stat = path.stat()
+    except OSError:
+        return {}
+    return _columns(run.path, stat.st_size, stat.st_mtime_ns)
+
+
+def columns_of(runs: Sequence[Run]) -> list[dict[str, np.ndarray]]:
+    """The :func:`metrics` of several runs, read at the same time."""
+    with ThreadPoolExecutor(4) as readers:
+        return list(readers.map(metrics, runs))
+
+
+class ReadOnce(Run):
+    """A run whose evaluations are parsed once, and again only where a file has changed."""
+
+    def evaluation(self, name: str) -> dict[str, Any]:
+        """One evaluation, or ``{}``; what is in it is shared, so not to be changed."""
+        path = self.path / "evaluations" / f"{name}.json"
+        try:
+            stat = path.stat()
+        except OSError:
+            return {}
+        return dict(_parsed(path, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, modified: int, size: int) -> dict[str, Any]:
+    return read_json(path)
+
+
+@lru_cache(maxsize=64)
+def _columns(folder: Path, size: int, modified: int) -> dict[str, np.ndarray]:
+    """Parsed by Arrow, which lets go of Python's lock; line by line where a line is torn or foreign."""
+    try:
+        text = (folder / "metrics.jsonl").read_bytes()
+    except OSError:
+        return {}
+    whole = text[: text.rfind(b"\n") + 1]  # the last line may be half-written
+    try:
+        options = pyarrow.json.ReadOptions(use_threads=False, block_size=max(len(whole), 1 << 20))
+        columns = _of_table(pyarrow.json.read_json(pyarrow.BufferReader(whole), read_options=options))
+    except pyarrow.ArrowException:
+        columns = _of_rows(Run(folder).metrics())
+    for column in columns.values():
+        column[np.isinf(column)] = np.nan
+        column.setflags(write=False)
+    return {key: column for key, column in columns.items() if not np.isnan(column).all()}
+
+
+def _of_table(table: pyarrow.Table) -> dict[str, np.ndarray]:
+    types = pyarrow.types
+    if "step" not in table.column_names or not types.is_integer(table.column("step").type):
+        raise pyarrow.ArrowInvalid("some rows have no step, or one that is no whole number")
+    if table.column("step").null_count:
+        table = table.filter(table.column("step").is_valid())
+    found = {name: table.column(name) for name in table.column_names}
+    kept = {
+        name: column
+        for name, column in found.items()
+        if types.is_integer(column.type) or types.is_floating(column.type)
+    }
+    return {name: np.array(column.to_numpy(), dtype=np.float64) for name, column in kept.items()}
+
+
+def _of_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    for index, row in enumerate(rows):
+        for key, value in row.items():
+            if (found := finite_number(value)) is not None:
+                columns.setdefault(key, np.full(len(rows), np.nan))[index] = found
+    return columns
+
+
+def rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
+    """The rows of an evaluation that have a model and a value, and whose entries equal ``where``."""
+    found = evaluation.get("rows")
+    if not isinstance(found, list):
+        return []
+    return [
+        row
+        for row in found
+        if isinstance(row, dict)
+        and isinstance(row.get("model"), str)
+        and finite_number(row.get("value")) is not None
+        and all(row.get(key) == value for key, value in where.items())
+    ]
+
+
+def spaces(evaluation: dict[str, Any]) -> list[str]:
+    """The spaces that an evaluation has numbers of, the default first."""
+    found = evaluation.get("spaces")
+    names = [row.get("space") for row in rows(evaluation, model="run")] if found is None else list(found)
+    names = list(dict.fromkeys(name for name in names if isinstance(name, str)))
+    default = evaluation.get("default")
+    return sorted(names, key=lambda name: name != default)
+
+
+def default_row(evaluation: dict[str, Any], model: str = "run") -> dict[str, Any] | None:
+    """A model's row of the default space, or its first."""
+    found = rows(evaluation, model=model)
+    return next((row for row in found if row.get("space") == evaluation.get("default")), found[0] if found else None)
+
+
+def untrained(evaluation: dict[str, Any]) -> dict[str, Any] | None:
+    """The row of the same network with random weights: the best of its spaces."""
+    found = [row for row in rows(evaluation) if row["model"].startswith("untrained")]
+    default = [row for row in found if row.get("space") == evaluation.get("default")]
+    return max(default or found, key=lambda row: row["value"], default=None)
+
+
+def matrix(array: Any, shape: tuple[int | None, ...]) -> np.ndarray | None:
+    """An array of numbers of the given shape (None: any length but zero), or None where it is anything else; a null in
+    a list is NaN."""
+    try:
+        array = np.asarray(array)
+        array = array.astype(float) if array.dtype == object else array
+    except (TypeError, ValueError):
+        return None
+    fits = len(array.shape) == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    )
+    return array if fits and array.size and array.dtype.kind in "biuf" else None
+
+
+def pictures(array: Any, shape: tuple[int | None, ...] = (None,)) -> np.ndarray | None:
+    """An array of images, uint8 (*shape, H, W, C) with 1 or 3 channels, or None where it is anything else.
+
+    Args:
+        shape: the axes before height, width and channels; None is any length but zero.
+    """
+    found = matrix(array, (*shape, None, None, None))
+    return found if found is not None and found.dtype == np.uint8 and found.shape[-1] in (1, 3) else None
+
+
+def square(array: Any, side: int | None = None) -> np.ndarray | None:
+    """A square matrix of numbers, or None."""
+    found = matrix(array, (side, side))
+    return found if found is not None and found.shape[0] == found.shape[1] else None
+
+
+def fingerprint(run: Run) -> str:
+    """The data fingerprint of a run, or an empty string."""
+    data = run.info().get("data")
+    return str(data.get("fingerprint", "")) if isinstance(data, dict) else ""
+
+
+def capabilities(run: Run) -> list[str]:
+    """What a run's method can do beyond features."""
+    found = run.info().get("capabilities")
+    return found if isinstance(found, list) else []
+
+
+def probe(run: Run) -> Probe | None:
+    """The probe set of a run's data, or None where evaluation has not written it."""
+    name = fingerprint(run)
+    found = probe_of(run.path.parent, name) if name else None
+    return found if found is not None and found.ids() is not None else None
+
+
+def baselines(probe: Probe) -> Probe:
+    """What evaluation has measured of the pixels of a probe set."""
+    return Probe(probe.path / "baselines")
+
+
+def class_names(names: Any, n: int) -> list[str]:
+    """``n`` class names, numbers where there are none."""
+    if isinstance(names, list) and len(names) == n:
+        return [str(name) for name in names]
+    return [str(index) for index in range(n)]

@@ -1,0 +1,90 @@
+"""The nearest neighbours that evaluation has stored, as rows of the probe set."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.reading import files, predictions
+from app.reading.choice import Choice
+from workbench import palette
+from workbench.store import Probe
+
+
+class Shown(NamedTuple):
+    """A probe set that is shown.
+
+    Attributes:
+        ids: (n,) int64 sample ids.
+        images: uint8 (n, H, W, C).
+        labels: (n,) int64, or None.
+        names: of the classes.
+    """
+
+    ids: np.ndarray
+    images: np.ndarray
+    labels: np.ndarray | None
+    names: list[str]
+
+    def label(self, row: int) -> str:
+        """An image's class, or an empty text."""
+        return self.names[int(self.labels[row])] if self.labels is not None else ""
+
+
+class Retriever(NamedTuple):
+    """A model, its untrained network or pixels: what it retrieves, and what its linear probe says.
+
+    Attributes:
+        nearest: (n, k) rows of the nearest of each probe image, the nearest first, or None.
+        predicted: (n,) classes of the probe images, -1 where unknown, or None.
+    """
+
+    label: str
+    small: str
+    colour: str
+    nearest: np.ndarray | None
+    predicted: np.ndarray | None = None
+
+
+def shown(probe: Probe | None) -> Shown | None:
+    """A probe set, or None where its ids and images are not all there."""
+    ids = files.matrix(probe.ids(), (None,)) if probe else None
+    images = files.pictures(probe.images()) if probe else None
+    if probe is None or ids is None or images is None or len(images) != len(ids):
+        return None
+    labels = files.matrix(probe.labels(), (len(ids),))
+    labels = None if labels is None or labels.min() < 0 else labels.astype(np.int64)
+    known: Any = probe.info().get("classes")
+    n = max(len(known) if isinstance(known, list) else 0, int(labels.max()) + 1 if labels is not None else 0)
+    return Shown(ids, images, labels, files.class_names(known, n))
+
+
+def rows_of(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:
+    """Neighbours' ids (n, k) as rows of ``ids`` (n,), or None where they are of other images."""
+    found = files.matrix(neighbours, (len(ids), None))
+    if found is None:
+        return None
+    order = np.argsort(ids, kind="stable")
+    rows = order[np.searchsorted(ids[order], found).clip(0, len(ids) - 1)]
+    return rows if np.array_equal(ids[rows], found) else None
+
+
+def of_run(choice: Choice, space: str | None, ids: np.ndarray) -> Retriever:
+    """A run in one of its spaces."""
+    space = str(space)
+    nearest = rows_of(choice.run.array(f"neighbours-{space}"), ids)
+    return Retriever(choice.label, space, choice.colour, nearest, predictions.predicted(choice.run, ids, space))
+
+
+def of_untrained(choice: Choice, space: str | None, ids: np.ndarray) -> Retriever:
+    """The same network with random weights."""
+    run, space = choice.run, str(space)
+    nearest = rows_of(run.array(f"untrained-neighbours-{space}"), ids)
+    told = predictions.by_row(ids, run.array(f"untrained-predicted-{space}"), run.array("predicted-ids"))
+    return Retriever(f"untrained {choice.summary.get('method')}", space, palette.GREY, nearest, told)
+
+
+def of_pixels(probe: Probe, ids: np.ndarray, chosen: Sequence[Choice]) -> Retriever:
+    """Raw pixels."""
+    nearest = rows_of(files.baselines(probe).array("neighbours-pixels"), ids)
+    return Retriever("pixels", "", palette.GREY, nearest, predictions.predicted_from_pixels(ids, chosen))

@@ -1,0 +1,48 @@
+"""What the linear probes said of the probe set's images: predictions by row, joined by sample id."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.reading import files
+from app.reading.choice import Choice
+from workbench.comparison import differences
+from workbench.store import Run
+
+UNKNOWN = -1
+
+
+def by_row(ids: np.ndarray, told: np.ndarray | None, told_ids: np.ndarray | None) -> np.ndarray | None:
+    """Predictions in the order of ``ids``.
+
+    Args:
+        ids: (n,) sample ids.
+        told, told_ids: predicted classes and the ids they are of, (m,) each, from a file.
+
+    Returns:
+        (n,) class indices, -1 where an image was not predicted, or None where no image was.
+    """
+    known = files.matrix(told_ids, (None,))
+    values = files.matrix(told, (len(known),)) if known is not None else None
+    if known is None or values is None:
+        return None
+    order = np.argsort(known, kind="stable")
+    place = np.searchsorted(known[order], ids).clip(0, len(known) - 1)
+    found = known[order][place] == ids
+    return np.where(found, values[order][place], UNKNOWN).astype(np.int64) if found.any() else None
+
+
+def predicted(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray | None:
+    """A run's predictions (n,) from a space, by default the default one, for images given by id; see :func:`by_row`."""
+    row = files.default_row(run.evaluation("linear")) or {}
+    space = str(row.get("space", "")) if space is None else space
+    return by_row(ids, run.array(f"predicted-{space}"), run.array("predicted-ids"))
+
+
+def predicted_from_pixels(ids: np.ndarray, chosen: Sequence[Choice]) -> np.ndarray | None:
+    """The predictions (n,) from pixels, of the probe that the first run was evaluated beside which tells of them."""
+    for choice in chosen:
+        found = by_row(ids, differences.from_pixels(choice.run), choice.run.array("predicted-ids"))
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""What is chosen: runs, images, seeds and feature space, in the URL."""

@@ -1,0 +1,109 @@
+"""The images that are selected on all pages; the selection stands in the URL."""
+
+import base64
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from app.reading import files
+from app.state.chosen_runs import probes
+
+LISTED = 12  # images; more are written as a bitmap where that is shorter
+
+
+def write_images(images: Sequence[int], sets: Iterable[np.ndarray]) -> str:
+    """Ids of images as a short text: themselves, or a bitmap over the probe set that has most of them.
+
+    Ids of different data may be the same numbers, so both are marked with the CRC-32 of the set's ids.
+
+    Args:
+        images: ids; those outside the probe set are left out, unless none is in any.
+        sets: ids (n,) of each probe set.
+
+    Returns:
+        ``1a2b3c4d~3,10,17``, ``3,10,17`` where no probe set has them, or ``~`` and base64url of the mark (4 bytes) and
+        the deflated bitmap, the first row in the lowest bit.
+    """
+    wanted = np.asarray(list(images), np.int64)
+    flags = [(ids, np.isin(ids, wanted)) for ids in sets]
+    ids, chosen = max(flags, key=lambda pair: int(pair[1].sum()), default=(None, np.zeros(0, bool)))
+    if ids is None or not chosen.any():
+        return ",".join(map(str, wanted[:LISTED].tolist()))
+    mark, found = _mark(ids), wanted[np.isin(wanted, ids)]
+    listed = f"{mark.hex()}~{','.join(map(str, found.tolist()))}"
+    if len(found) <= LISTED:
+        return listed
+    content = mark + zlib.compress(np.packbits(chosen, bitorder="little").tobytes(), 9)
+    bitmap = "~" + base64.urlsafe_b64encode(content).decode().rstrip("=")
+    return min(listed, bitmap, key=len)
+
+
+def read_images(text: str, sets: Iterable[np.ndarray]) -> list[int]:
+    """The inverse of :func:`write_images`; what makes no sense, or is of another probe set, is left out."""
+    if not text.startswith("~"):
+        mark, _, listed = text.rpartition("~")  # links of earlier versions have no mark
+        if mark and mark not in (_mark(ids).hex() for ids in sets):
+            return []
+        parts = (part for part in listed.split(",") if re.fullmatch(r"-?[0-9]{1,18}", part))
+        return list(dict.fromkeys(map(int, parts)))
+    try:
+        content = base64.urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
+    except ValueError:
+        return []
+    for ids in sets:
+        size = -(-len(ids) // 8)
+        try:
+            bits = zlib.decompressobj().decompress(content[4:], size + 1)
+        except zlib.error:
+            return []
+        if content[:4] == _mark(ids) and len(bits) == size:
+            flags = np.unpackbits(np.frombuffer(bits, np.uint8), count=len(ids), bitorder="little")
+            return ids[flags.astype(bool)].tolist()
+    return []
+
+
+def _mark(ids: np.ndarray) -> bytes:
+    return zlib.crc32(np.ascontiguousarray(ids, "<i8").tobytes()).to_bytes(4, "little")
+
+
+def _probe_ids() -> list[np.ndarray]:
+    """Ids (n,) of the probe set that is shown, or nothing."""
+    return [np.asarray(ids) for probe in probes()[:1] if (ids := files.matrix(probe.ids(), (None,))) is not None]
+
+
+def images_text() -> str:
+    """The selection as it stands in the URL, which may be of images that the chosen runs do not have."""
+    text = st.query_params.get("images", st.session_state.get("images", ""))
+    _keep(text)
+    return text
+
+
+def images() -> list[int]:
+    """Ids of the selected images, of any number; of the same probe set on every page."""
+    text = images_text()
+    return read_images(text, _probe_ids() if "~" in text else ())
+
+
+def rows(ids: np.ndarray) -> np.ndarray | None:
+    """Where the selected images are in an array of ids: positions (m,) in its order, or None where no image is
+    selected. Empty where images are selected and none of them is there."""
+    selected = images()
+    return np.flatnonzero(np.isin(ids, selected)) if selected else None
+
+
+def select_images(ids: Iterable[int]) -> None:
+    """Select images on all pages, as many as there are."""
+    chosen = [int(image) for image in ids]
+    _keep(write_images(chosen, _probe_ids() if chosen else ()))
+
+
+def _keep(text: str) -> None:
+    """Write the selection into the URL, and where it survives a change of pages."""
+    st.session_state["images"] = text
+    if text and st.query_params.get("images") != text:
+        st.query_params["images"] = text
+    elif not text and "images" in st.query_params:
+        del st.query_params["images"]

@@ -1,0 +1,129 @@
+"""Denoising: how does it get there?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from app import theme
+from app.figures import image_grid, noise_levels
+from app.figures.image_grid import Row
+from app.reading import denoising, files
+from app.reading.denoising import Strip
+from app.state import chosen_runs
+from app.widgets import page
+
+TITLE = "How does it get there?"
+
+
+def render() -> None:
+    comparable, probe = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, denoising.TASK, lambda choice, _: denoising.strip(choice))
+    if chosen:
+        strips = [found for choice in chosen if (found := denoising.strip(choice)) is not None]
+        ids, images = (probe.ids(), files.pictures(probe.images())) if probe is not None else (None, None)
+        originals: dict[int, np.ndarray] = {}
+        if ids is not None and images is not None:
+            originals = dict(zip(np.asarray(ids).tolist(), images, strict=False))
+        same = [one for one in strips if np.array_equal(one.ids, strips[0].ids)]
+        if other := ", ".join(one.choice.label for one in strips if one not in same):
+            st.warning(f"Drawn from other images, and not shown here: {theme.literal(other)}.")
+        film(same, originals)
+        one_level(same, originals)
+        errors(same)
+    page.lacking(missing, denoising.TASK)
+
+
+def captions(one: Strip) -> list[str]:
+    """The columns' noise, in words."""
+    wide = "\N{NO-BREAK SPACE}"
+    return [
+        f"ln{wide}SNR{wide}{denoising.written(value)}, t{wide}={wide}{t:.2f}"
+        for value, t in zip(one.log_snr, one.t, strict=True)
+    ]
+
+
+def film(strips: Sequence[Strip], originals: dict[int, np.ndarray]) -> None:
+    """One image at every level, noise falling from left to right: what goes in above what the model makes of it."""
+    n = len(strips[0].ids)
+    at = st.slider("Image", 1, n, 1, key="film-image", bind="query-params", width=260) - 1 if n > 1 else 0
+    rows = []
+    for one in strips:
+        colour, label = one.choice.colour, one.choice.label
+        rows.append(
+            Row(label, one.noised[at, ::-1], "x_t: the image under noise", captions(one)[::-1], colour, bool(rows))
+        )
+        rows.append(Row(label, one.estimate[at, ::-1], "its estimate of x0", colour=colour))
+    original = originals.get(int(strips[0].ids[at]))
+    if original is not None:
+        rows.append(Row("original", original[None].repeat(len(strips[0].t), 0), "a test image", gap=True))
+    st.html(image_grid.sheet(rows))
+    page.note(
+        page.protocol(
+            [one.choice for one in strips],
+            denoising.TASK,
+            "every column is one pass through the network, not a step of a sampler",
+            "the same column has about the same ln SNR in every model, as far as its schedule reaches",
+        )
+    )
+
+
+def one_level(strips: Sequence[Strip], originals: dict[int, np.ndarray]) -> None:
+    """All images at one level."""
+    st.subheader("Other images at one noise level", anchor=False)
+    levels = strips[0].log_snr
+    middle = len(levels) // 2
+    asked = st.select_slider(
+        "ln SNR",
+        [denoising.written(value) for value in levels[::-1]],
+        denoising.written(levels[middle]),
+        key="film-level",
+        bind="query-params",
+        width=420,
+    )
+    level = next((at for at, value in enumerate(levels) if denoising.written(value) == asked), middle)
+    rows = []
+    found = [originals.get(int(one)) for one in strips[0].ids]
+    if all(image is not None for image in found):
+        rows.append(Row("original", np.stack([image for image in found if image is not None]), "test images"))
+    for one in strips:
+        at = int(np.argmin(np.abs(one.log_snr - levels[level])))
+        small = captions(one)[at]
+        rows.append(
+            Row(one.choice.label, one.noised[:, at], f"x_t at {small}", colour=one.choice.colour, gap=bool(rows))
+        )
+        rows.append(Row(one.choice.label, one.estimate[:, at], "its estimate of x0", colour=one.choice.colour))
+    st.html(image_grid.sheet(rows))
+    page.note("noise from the image's id: the same column has the same noise in every model")
+
+
+def errors(strips: Sequence[Strip]) -> None:
+    """Mean squared errors over the noise level, of the noise and of the image."""
+    st.subheader("How far it is off", anchor=False)
+    places = st.columns(2, gap="medium")
+    for place, metric, title in ((places[0], "mse_eps", "the noise eps"), (places[1], "mse_x0", "the image x0")):
+        lines = [line for one in strips if (line := denoising.by_level(one.choice, metric)) is not None]
+        if not lines:
+            continue
+        ends = np.array([min(line.x.min() for line in lines), max(line.x.max() for line in lines)])
+        guess = {
+            row["value"]
+            for one in strips
+            for row in files.rows(one.choice.run.evaluation(denoising.TASK), metric=metric)
+            if row["model"] == "mean image"
+        }
+        name, value = ("guess 0", 1.0) if metric == "mse_eps" else ("mean image", max(guess, default=None))
+        if value is not None:
+            lines.append(noise_levels.reference(name, ends, np.full(2, value)))
+        with place:
+            page.name(title)
+            figure = noise_levels.by_level(lines, "ln SNR (less noise to the right)", "mean squared error", log=True)
+            page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
+    page.note(
+        page.protocol(
+            [one.choice for one in strips],
+            denoising.TASK,
+            "band: 95 % interval over images",
+            "dotted: the guess of no noise, and the training images' mean",
+        )
+    )

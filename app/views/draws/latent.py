@@ -1,0 +1,133 @@
+"""Latent space: what does a latent variable do?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.figures import image_grid, noise_levels
+from app.figures.image_grid import Row
+from app.reading import files
+from app.reading.choice import Choice
+from app.reading.denoising import Line
+from app.state import chosen_runs
+from app.widgets import page
+from workbench.format import finite_number
+
+TITLE = "What do its latent variables do?"
+
+
+def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None:
+    """Names of latent variables with their KL, the values (values,) they are set to, and what is drawn, uint8
+    (variables, values, H, W, C)."""
+    evaluation = choice.run.evaluation("latent")
+    values = files.matrix(evaluation.get("values"), (None,))
+    drawn = files.pictures(choice.run.array("latent-traversal"), (None, None))
+    variables = evaluation.get("variables")
+    if (
+        values is None
+        or drawn is None
+        or not isinstance(variables, list)
+        or drawn.shape[:2] != (len(variables), len(values))
+    ):
+        return None
+    if not all(isinstance(one, dict) for one in variables):
+        return None
+    names = [f"{one.get('group', 'z')}, number {one.get('index', '?')}" for one in variables]
+    kls = [finite_number(one.get("kl")) for one in variables]
+    return (
+        [f"{name}|{kl:.2f} nats" if kl is not None else f"{name}|" for name, kl in zip(names, kls, strict=True)],
+        values,
+        drawn,
+    )
+
+
+def render() -> None:
+    comparable, _ = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "latent", lambda choice, _: traversal(choice))
+    if chosen:
+        usage(chosen)
+        walks(chosen)
+        ways(chosen)
+    page.lacking(missing, "latent")
+
+
+def usage(chosen: Sequence[Choice]) -> None:
+    """KL of every latent variable, the largest first, active units, and collapse in words."""
+    page.collapsed(chosen)
+    lines = []
+    for choice in chosen:
+        kl = files.matrix(page.latents(choice).get("kl"), (None,))
+        if kl is not None and len(kl) > 1:
+            ordered = np.sort(np.maximum(kl, 1e-5))[::-1]
+            lines.append(Line(choice.label, choice.colour, np.arange(1, len(kl) + 1), ordered))
+    if lines:
+        st.subheader("How much does each tell?", anchor=False)
+        figure = noise_levels.by_level(
+            lines, "latent variables, the most telling first", "KL to the prior in nats", log=True
+        )
+        page.chart(figure, "latent-kl", "KL of every latent variable, sorted")
+    table = []
+    for choice in chosen:
+        groups = page.latents(choice).get("groups")
+        for group in groups if isinstance(groups, list) else []:
+            if isinstance(group, dict):
+                kl = finite_number(group.get("kl"))
+                entry = {"model": choice.label, "group": str(group.get("name", "")), "active": group.get("active")}
+                table.append(
+                    entry | {"variables": group.get("dims"), "KL in nats": None if kl is None else round(kl, 2)}
+                )
+    if table:
+        st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
+    about = [choice for choice in chosen if page.latents(choice)]
+    found = [finite_number(page.latents(choice).get("threshold")) for choice in about]
+    thresholds = [value for value in found if value is not None]
+    if about:
+        active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
+        page.note(page.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image"))
+
+
+def walks(chosen: Sequence[Choice]) -> None:
+    """What changes in an image with one latent variable."""
+    st.subheader("One variable at a time", anchor=False)
+    for place, choice in zip(page.columns_of(len(chosen)), chosen, strict=True):
+        found = traversal(choice)
+        if found is None:
+            continue
+        names, values, drawn = found
+        rows = []
+        for index, (name, images) in enumerate(zip(names, drawn, strict=True)):
+            label, _, kl = name.partition("|")
+            captions = [f"{value:+.0f}" for value in values] if not index else ()
+            rows.append(Row(label, images, kl, captions))
+        with place:
+            page.name(choice.label, choice.colour)
+            st.html(image_grid.sheet(rows, side=64))
+    page.note(
+        page.protocol(
+            chosen, "latent", "under the first row: the value in standard deviations of the prior; the same in all rows"
+        )
+    )
+
+
+def ways(chosen: Sequence[Choice]) -> None:
+    """From one image to another."""
+    rows = []
+    for choice in chosen:
+        drawn = files.pictures(choice.run.array("latent-interpolation"), (None, None))
+        for index, images in enumerate(drawn if drawn is not None else []):
+            rows.append(Row(choice.label, images, f"pair {index + 1}", colour=choice.colour, gap=not index))
+    if rows:
+        st.subheader("From one image to another", anchor=False)
+        pairs = sorted({row.small for row in rows})
+        picked = (
+            st.segmented_control("Pair", pairs, default=pairs[0], required=True, key="pair", bind="query-params")
+            if len(pairs) > 1
+            else pairs[0]
+        )
+        st.html(image_grid.sheet([row for row in rows if row.small == picked]))
+        with st.expander("All pairs"):
+            st.html(image_grid.sheet(rows, side=64))
+        kinds = {str(choice.run.evaluation("latent").get("interpolation", "")) for choice in chosen}
+        page.note(f"{' / '.join(sorted(kinds))} between the codes of two test images, reconstructions at both ends")

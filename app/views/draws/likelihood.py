@@ -1,0 +1,174 @@
+"""Likelihood: in bits per dimension."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.figures import stacked_bars
+from app.figures.dots import Dot, Panel, by_model
+from app.figures.stacked_bars import Part, Stack
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs
+from app.widgets import page
+from workbench import palette
+from workbench.format import finite_number, format_interval
+
+TITLE = "How surprised is it?"
+SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQUAL TO} "}  # of the bits
+WEIGHTED = "importance samples"  # how kinds of importance-weighted bounds end
+REFERENCES = {"chance": "one label in so many", "pixels": "the linear probe of raw pixels, on all test images"}
+SINGLE = "exact, "  # how kinds of models of single pixels begin
+
+
+def whole(choice: Choice, task: str = "likelihood", **where: Any) -> list[dict[str, Any]]:
+    """Rows in bits per dimension that are no part of another."""
+    found = files.rows(choice.run.evaluation(task), metric="bits_per_dim", **where)
+    return [row for row in found if "term" not in row]
+
+
+def kind(row: dict[str, Any]) -> str:
+    return str(row.get("kind") or "")
+
+
+def total(choice: Choice) -> dict[str, Any] | None:
+    """The row of a run's sum, or None where it is missing or was no number; importance-weighted bounds are others."""
+    known = choice.run.evaluation("likelihood").get("kind")
+    return next(
+        (
+            row
+            for row in whole(choice, model="run")
+            if kind(row) == known or (known is None and not kind(row).endswith(WEIGHTED))
+        ),
+        None,
+    )
+
+
+def render() -> None:
+    comparable, _ = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "likelihood", lambda choice, _: total(choice))
+    if chosen:
+        bars(chosen)
+        classification(chosen)
+    boundless = [choice for choice in missing if whole(choice, model="run") or terms(choice)]
+    for choice in boundless:
+        page.note(f"{choice.label}: its likelihood was evaluated, but its sum is missing or no finite number.")
+    page.lacking([choice for choice in missing if choice not in boundless], "likelihood")
+
+
+def terms(choice: Choice) -> list[dict[str, Any]]:
+    """Rows in bits per dimension that are parts of a run's sum."""
+    found = files.rows(choice.run.evaluation("likelihood"), model="run", metric="bits_per_dim")
+    return [row for row in found if isinstance(row.get("term"), str)]
+
+
+def stack(choice: Choice) -> Stack:
+    """A run's terms, their sum with its interval, and its importance-weighted bounds."""
+    main = total(choice)
+    assert main is not None
+    tighter = {
+        kind(row).rpartition(", ")[2]: row["value"]
+        for row in whole(choice, model="run")
+        if kind(row).endswith(WEIGHTED)
+    }
+    return Stack(
+        choice.label,
+        choice.colour,
+        [Part(row["term"].replace("_", " "), row["value"]) for row in terms(choice) if kind(row) == kind(main)],
+        main["value"],
+        finite_number(main.get("low")),
+        finite_number(main.get("high")),
+        kind(main),
+        SIGNS.get(kind(main), ""),
+        tighter,
+    )
+
+
+def bars(chosen: Sequence[Choice]) -> None:
+    """Stacked terms by model, and models of single pixels beneath."""
+    found = sorted((stack(choice) for choice in chosen), key=lambda one: one.value)
+    single = {kind(row).removeprefix(SINGLE): row for choice in chosen for row in whole(choice, model="pixels")}
+    for name, row in sorted(single.items(), key=lambda item: item[1]["value"]):
+        ends = finite_number(row.get("low")), finite_number(row.get("high"))
+        found.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *ends, "exact"))
+    page.chart(
+        stacked_bars.bars(found, "bits per dimension (fewer is better)"),
+        "likelihood-bars",
+        "bits per dimension by model, stacked by term",
+    )
+    at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
+    page.note(
+        f"bars: terms of the sum, mean over images · dot: the sum with its 95 % interval, "
+        f"inside the bars where a term is below 0; {at_most} from a bound on the likelihood, so the model's own "
+        f"bits are at most this; {about} an estimate, off to either side · "
+        "hollow: importance-weighted bounds, tighter with more samples · grey: every pixel by itself"
+    )
+    page.note(page.protocol(chosen, "likelihood"))
+    levels = {choice.run.evaluation("likelihood").get("levels", 256) for choice in chosen}
+    if len(levels) > 1:
+        st.warning(
+            "These runs were evaluated with different numbers of levels per pixel, so their bits do not compare; "
+            "evaluate them again."
+        )
+    page.collapsed(chosen)
+    with st.expander("All numbers"):
+        st.dataframe(numbers(chosen), hide_index=True, height="content")
+
+
+def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+    """Every row, of the sum over all noise levels, too; those of pixels once."""
+    table: list[dict[str, Any]] = []
+    for choice in chosen:
+        for task in ("likelihood", "likelihood_full"):
+            evaluation = choice.run.evaluation(task)
+            for row in files.rows(evaluation, metric="bits_per_dim"):
+                own = row["model"] == "run"
+                ends = finite_number(row.get("low")), finite_number(row.get("high"))
+                nats = [
+                    other["value"]
+                    for other in files.rows(evaluation, metric="nats", model=row["model"])
+                    if (other.get("term"), other.get("kind")) == (row.get("term"), row.get("kind"))
+                ]
+                shared = row["model"] == "pixels"
+                name = choice.label if own else row["model"] if shared else f"{row['model']} of {choice.label}"
+                entry = {"model": name, "term": str(row.get("term", "sum"))}
+                entry |= {"kind": kind(row) + (", no summand drawn" if task == "likelihood_full" and own else "")}
+                entry |= {"bits per dimension (95 % interval)": format_interval(row["value"], *ends, alone=3)}
+                table.append(entry | {"nats per image": f"{nats[0]:.4g}" if nats else ""})
+    return pd.DataFrame(table).drop_duplicates()
+
+
+def classification(chosen: Sequence[Choice]) -> None:
+    """Bayes' rule with the likelihood of each class, beside a probe of the same network's features."""
+    dots = []
+    for choice in chosen:
+        for row in files.rows(choice.run.evaluation("classify"), metric="top1"):
+            own = row["model"] == "run"
+            ends = finite_number(row.get("low")), finite_number(row.get("high"))
+            detail = "by likelihood" if own else "linear probe"
+            dots.append(Dot(choice.label, choice.colour, row["value"], *ends, detail, own))
+    if not any(dot.main for dot in dots):
+        return
+    st.subheader("Does the likelihood know the class?", anchor=False)
+    beside = references(chosen)
+    panel = Panel("top-1 in %", dots, beside, {})
+    order = list(dict.fromkeys(dot.label for dot in dots))
+    page.chart(by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
+    told = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]
+    words = ["large dot: the label of the highest bound", "small dot: a linear probe of the same model's features"]
+    page.note(" · ".join([*words, *(f"dotted, {name}: {REFERENCES[name]}" for name in beside)]))
+    page.note(page.protocol(told, "classify"))
+
+
+def references(chosen: Sequence[Choice]) -> dict[str, float]:
+    """Top-1 in % of guesses and of the pixels' linear probe, as far as they are known."""
+    found: dict[str, float] = {}
+    for choice in chosen:
+        classes = choice.run.evaluation("classify").get("classes")
+        if isinstance(classes, list) and classes:
+            found["chance"] = 100 / len(classes)
+        for row in files.rows(choice.run.evaluation("linear"), model="pixels", metric="top1"):
+            found["pixels"] = row["value"]
+    return found

@@ -1,0 +1,255 @@
+"""Reconstructions: what is lost?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import theme
+from app.figures import image_grid
+from app.figures.image_grid import Row
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_images, chosen_runs
+from app.widgets import page as pieces
+from workbench import palette
+from workbench.format import finite_number, format_count, format_interval
+from workbench.store import Probe
+
+TITLE = "What is lost?"
+ACROSS = 10
+DECODERS = {"reconstruction": "own decoder", "decoder": "common decoder (frozen encoder)"}  # by evaluation
+ARRAYS = {"reconstruction": "reconstruction", "decoder": "decoded"}  # how their arrays' names begin
+ORDERS = {"probe": "as in the probe set", "error": "largest error first", "disagreement": "largest disagreement first"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One model's reconstructions: images uint8 (m, H, W, C) and their MSE (m,) on the scale [0, 1]."""
+
+    label: str
+    small: str
+    colour: str
+    images: np.ndarray
+    mse: np.ndarray
+
+
+def load(choice: Choice, task: str, model: str, variant: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Images and errors of a model and variant, or None where they are missing or do not fit each other."""
+    images = files.pictures(choice.run.array(f"{ARRAYS[task]}-{model}-{variant}"))
+    if images is None:
+        return None
+    mse = files.matrix(choice.run.array(f"{ARRAYS[task]}-error-{model}-{variant}"), (len(images),))
+    return None if mse is None else (images, mse)
+
+
+def variants(choice: Choice, task: str) -> list[str]:
+    """The variants of a run that can be drawn, the default first."""
+    evaluation = choice.run.evaluation(task)
+    found = [row["variant"] for row in files.rows(evaluation, model="run") if isinstance(row.get("variant"), str)]
+    return sorted(
+        (variant for variant in dict.fromkeys(found) if load(choice, task, "run", variant)),
+        key=lambda v: v != evaluation.get("default"),
+    )
+
+
+def originals(choice: Choice, task: str, probe: Probe | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Ids and images that a run was asked to draw."""
+    ids, known = choice.run.array(f"{ARRAYS[task]}-ids"), probe.ids() if probe else None
+    images = files.pictures(probe.images()) if probe else None
+    if ids is None or known is None or images is None:
+        return None
+    place = {int(image): index for index, image in enumerate(known)}
+    return (
+        (np.asarray(ids), np.asarray(images[[place[int(i)] for i in ids]]))
+        if all(int(i) in place for i in ids)
+        else None
+    )
+
+
+def same_ids(choice: Choice, task: str, ids: np.ndarray) -> bool:
+    """Whether a run drew the images with these ids."""
+    drawn = choice.run.array(f"{ARRAYS[task]}-ids")
+    return drawn is not None and np.array_equal(drawn, ids)
+
+
+def psnr(mse: float) -> str:
+    return f"{-10 * np.log10(max(mse, 1e-10)):.1f}"
+
+
+def render() -> None:
+    comparable, probe = pieces.same_probe(chosen_runs.choices())
+    task = (
+        st.segmented_control(
+            "Drawn by",
+            list(DECODERS),
+            format_func=DECODERS.__getitem__,
+            default="reconstruction",
+            required=True,
+            key="decoder",
+            bind="query-params",
+        )
+        or "reconstruction"
+    )
+    chosen, missing = pieces.having(
+        comparable, task, lambda choice, _: variants(choice, task) and originals(choice, task, probe)
+    )
+    if chosen:
+        show(chosen, task, probe)
+    pieces.lacking(missing, task)
+    if task == "reconstruction" and any(variants(choice, "decoder") for choice in missing):
+        pieces.note("What their features have kept can be seen all the same: choose the common decoder above.")
+
+
+def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
+    base = originals(chosen[0], task, probe)
+    assert base is not None
+    ids, images = base
+    other = [c for c in chosen if not same_ids(c, task, ids)]
+    if other:
+        names = theme.literal(", ".join(choice.label for choice in other))
+        st.warning(f"Drawn from other images, and not shown here: {names}.")
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        order = (
+            st.segmented_control(
+                "Order",
+                list(ORDERS),
+                format_func=ORDERS.__getitem__,
+                default="probe",
+                required=True,
+                key="order",
+                bind="query-params",
+            )
+            or "probe"
+        )
+        picked = {}
+        for choice in (choice for choice in chosen if choice not in other):
+            options = variants(choice, task)
+            asked = f"{theme.literal(choice.label)} at"
+            picked[choice] = (
+                st.segmented_control(asked, options, default=options[0], required=True, key=f"variant-{choice.index}")
+                if len(options) > 1
+                else options[0]
+            )
+    drawn = gather(picked, task)
+    selected = chosen_images.rows(ids)
+    if selected is not None and len(selected):
+        pieces.note(
+            f"{len(selected)} of the selected images were drawn, and are shown; clear the selection above to see all."
+        )
+    elif selected is not None:
+        pieces.note("None of the selected images was drawn, so all are shown.")
+    sequence = selected if selected is not None and len(selected) else np.arange(len(ids))
+    sequence = sequence[ranking(order, [one.mse[sequence] for one in drawn if one.colour])]
+    page = turn(-(-len(sequence) // ACROSS))
+    keep = sequence[page * ACROSS : (page + 1) * ACROSS]
+    st.html(image_grid.sheet(rows(drawn, images, keep)))
+    highest = largest_error(drawn, images)
+    st.html(image_grid.colour_bar("0", f"{highest:.0f} or more of 255", "absolute error, mean over channels"))
+    pieces.note(
+        pieces.protocol(
+            list(picked),
+            task,
+            "PSNR in dB under each image",
+            f"images {page * ACROSS + 1}\N{EN DASH}{page * ACROSS + len(keep)} of {len(sequence)}",
+        )
+    )
+    table(chosen, task)
+
+
+def gather(picked: dict[Choice, str], task: str) -> list[Drawn]:
+    """Every model's reconstructions and those of the baselines, which all runs on the same data share."""
+    drawn, baselines = [], {}
+    for choice, picked_variant in picked.items():
+        for row in files.rows(choice.run.evaluation(task)):
+            model, variant, size = row["model"], str(row.get("variant", "")), size_of(choice, row)
+            own = model == "run"
+            if (own and variant != picked_variant) or (model, size) in baselines:
+                continue
+            found = load(choice, task, model, variant)
+            if found:
+                small = ", ".join(filter(None, (variant, size)))
+                one = Drawn(choice.label if own else model, small, choice.colour if own else "", *found)
+                if own:
+                    drawn.append(one)
+                else:
+                    baselines[model, size] = one
+    same = [one for one in baselines.values() if all(one.images.shape == other.images.shape for other in drawn)]
+    return drawn + sorted(same, key=lambda one: (not one.label.startswith("untrained"), one.label == "mean image"))
+
+
+def size_of(choice: Choice, row: dict[str, Any]) -> str:
+    """What tells the baselines of two runs apart: a random network's size, the numbers that a decoder was given."""
+    size = finite_number(choice.summary.get("parameters")) if row["model"].startswith("untrained") else None
+    width = finite_number(row.get("width"))
+    parts = (f"{format_count(size)} parameters" if size else "", f"{width:.0f} numbers" if width else "")
+    return ", ".join(filter(None, parts))
+
+
+def ranking(order: str, errors: Sequence[np.ndarray]) -> np.ndarray:
+    """Positions in the order that was asked for; disagreement is the spread of log errors among the models."""
+    logs = np.log10(np.maximum(np.stack(errors), 1e-10))
+    score = {"error": logs.mean(0), "disagreement": np.ptp(logs, axis=0)}.get(order, np.zeros(logs.shape[1]))
+    return np.argsort(-score, kind="stable")
+
+
+def turn(pages: int) -> int:
+    """Pages of images, turned by click or arrow key."""
+    st.session_state["sheet"] = min(st.session_state.get("sheet", 0), pages - 1)
+    if pages > 1:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button(
+                "", icon=":material/arrow_back:", key="sheet-back", on_click=step, args=(-1, pages), shortcut="Left"
+            )
+            st.button(
+                "", icon=":material/arrow_forward:", key="sheet-on", on_click=step, args=(1, pages), shortcut="Right"
+            )
+            st.caption(f"page {st.session_state['sheet'] + 1} of {pages}", width="content")
+    return st.session_state["sheet"]
+
+
+def step(by: int, pages: int) -> None:
+    st.session_state["sheet"] = (st.session_state["sheet"] + by) % pages
+
+
+def largest_error(drawn: Sequence[Drawn], images: np.ndarray) -> float:
+    """The end of the error scale: what 99 % of the models' pixels stay under."""
+    errors = [np.abs(one.images.astype(np.float32) - images).mean(-1) for one in drawn if one.colour]
+    return float(max(1.0, np.percentile(np.concatenate(errors), 99)))
+
+
+def rows(drawn: Sequence[Drawn], images: np.ndarray, keep: np.ndarray) -> list[Row]:
+    """Original, what the models drew, and where they erred."""
+    highest = largest_error(drawn, images)
+    found = [Row("original", images[keep], "held-out images")]
+    for index, one in enumerate(drawn):
+        baseline = index and not one.colour and drawn[index - 1].colour
+        captions = [psnr(float(value)) for value in one.mse[keep]]
+        found.append(
+            Row(one.label, one.images[keep], one.small, captions, one.colour or palette.GREY, gap=bool(baseline))
+        )
+    for index, one in enumerate(drawn):
+        maps = image_grid.error_map(images[keep], one.images[keep], highest)
+        found.append(
+            Row(one.label, maps, f"{one.small} error".strip(), colour=one.colour or palette.GREY, gap=not index)
+        )
+    return found
+
+
+def table(chosen: Sequence[Choice], task: str) -> None:
+    """PSNR over all held-out images."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for choice in chosen:
+        for row in files.rows(choice.run.evaluation(task), metric="psnr"):
+            model = choice.label if row["model"] == "run" else row["model"]
+            size = size_of(choice, row)
+            model += f", {size}" if size else ""
+            value = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
+            found.setdefault(
+                (model, str(row.get("variant", ""))),
+                {"model": model, "at": str(row.get("variant", "")), "PSNR in dB (95 % interval)": value},
+            )
+    with st.expander("All numbers"):
+        st.dataframe(list(found.values()), hide_index=True, height="content")

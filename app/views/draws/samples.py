@@ -1,0 +1,113 @@
+"""Samples: what can it imagine?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app.figures import image_grid
+from app.figures.image_grid import Row
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs
+from app.widgets import page
+from workbench import palette
+from workbench.format import finite_number, format_duration
+from workbench.store import Probe
+
+TITLE = "What can it imagine?"
+STRIP = 10
+
+
+def variants(choice: Choice) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """The sampler variants of a run with their images uint8 (n, H, W, C)."""
+    found = choice.run.evaluation("samples").get("variants")
+    usable = []
+    for variant in found if isinstance(found, list) else []:
+        if isinstance(variant, dict) and isinstance(variant.get("array"), str):
+            images = files.pictures(choice.run.array(variant["array"]))
+            if images is not None:
+                usable.append((variant, images))
+    return usable
+
+
+def describe(variant: dict[str, Any]) -> str:
+    """A variant in words: sampler, steps."""
+    steps = finite_number(variant.get("steps"))
+    sampler = str(variant.get("sampler", "sampler"))
+    return f"{sampler}, {steps:.0f} steps" if steps is not None and steps > 1 else sampler
+
+
+def cost(variant: dict[str, Any], n: int) -> str:
+    """The time that drawing took."""
+    seconds = finite_number(variant.get("seconds"))
+    return (
+        f"{n} images in {format_duration(seconds) if seconds >= 10 else f'{seconds:.2g} s'}"
+        if seconds is not None
+        else f"{n} images"
+    )
+
+
+def render() -> None:
+    comparable, probe = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "samples", lambda choice, _: variants(choice))
+    if chosen:
+        grids(chosen, probe)
+        strips(chosen)
+    page.lacking(missing, "samples")
+
+
+def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
+    """A grid per model and one of real images, all of the same size."""
+    real = files.pictures(probe.images()) if probe else None
+    across = {1: 6, 2: 4}.get(len(chosen), 3)
+    shown = across * 4
+    places = page.columns_of(len(chosen) + (real is not None))
+    if real is not None:
+        with places[0]:
+            page.name("real images", palette.GREY)
+            classes = "every class · " if probe and probe.labels() is not None else ""
+            st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
+            st.html(
+                image_grid.grid(
+                    np.asarray(real[np.linspace(0, len(real) - 1, min(shown, len(real))).astype(int)]), across
+                )
+            )
+    for place, choice in zip(places[real is not None :], chosen, strict=True):
+        found = variants(choice)
+        with place:
+            page.name(choice.label, choice.colour)
+            index = st.selectbox(
+                "Sampler",
+                range(len(found)),
+                format_func=lambda i, found=found: f"{describe(found[i][0])} · {cost(found[i][0], len(found[i][1]))}",
+                key=f"sampler-{choice.index}",
+                label_visibility="collapsed",
+            )
+            st.html(image_grid.grid(np.asarray(found[index or 0][1][:shown]), across))
+    page.note(
+        page.protocol(
+            chosen,
+            "samples",
+            "not selected: the first images of the seed",
+            "the same seed and place for every sampler of a model",
+        )
+    )
+
+
+def strips(chosen: Sequence[Choice]) -> None:
+    """All samplers below one another: the same column starts from the same noise."""
+    rows = []
+    for choice in chosen:
+        for index, (variant, images) in enumerate(variants(choice)):
+            seed = variant.get("seed")
+            small = f"{describe(variant)}, {cost(variant, len(images))}" + (
+                f", seed {seed}" if seed is not None else ""
+            )
+            rows.append(Row(choice.label, np.asarray(images[:STRIP]), small, colour=choice.colour, gap=not index))
+    st.subheader("Sampler by sampler", anchor=False)
+    st.html(image_grid.sheet(rows))
+    page.note(
+        "within a model the same column starts from the same noise, so differences down a column are the sampler's"
+    )

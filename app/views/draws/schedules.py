@@ -1,0 +1,95 @@
+"""Schedules: when is the noise taken away, and where does the bound get its bits?"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.figures import noise_levels
+from app.reading import denoising
+from app.reading.choice import Choice
+from app.reading.denoising import Line
+from app.state import chosen_runs
+from app.widgets import page
+
+TITLE = "When does the noise go?"
+CONTINUOUS = "vdm"  # the method whose likelihood has the term in continuous time
+OTHERWISE = {"ddpm": "ddpm, a sum over its steps", "score": "score, of the probability-flow ODE"}
+
+
+def render() -> None:
+    comparable, _ = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(
+        comparable, denoising.TASK, lambda _, evaluation: denoising.schedule(evaluation.get("schedule"))
+    )
+    if chosen:
+        curves(chosen)
+        shares(chosen)
+    page.lacking(missing, denoising.TASK)
+
+
+def curves(chosen: Sequence[Choice]) -> None:
+    """ln SNR over the process's time, beside schedules that nobody learned."""
+    lines: dict[str, Line] = {}
+    for choice in chosen:
+        evaluation = choice.run.evaluation(denoising.TASK)
+        found = evaluation.get("references")
+        for entry in found if isinstance(found, list) else []:
+            curve = denoising.schedule(entry)
+            if curve is not None:
+                name = str(entry.get("name", ""))
+                lines[name] = noise_levels.reference(name, *curve)
+    own = []
+    for choice in chosen:
+        evaluation = choice.run.evaluation(denoising.TASK)
+        curve = denoising.schedule(evaluation.get("schedule"))
+        if curve is not None:
+            learned = ", learned" if evaluation.get("learned") is True else ""
+            own.append(Line(choice.label + learned, choice.colour, *curve))
+    figure = noise_levels.by_level([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
+    page.chart(figure, "schedules", "ln SNR by time of the noising process")
+    page.note(
+        "ln SNR = ln (a\N{SUPERSCRIPT TWO} / s\N{SUPERSCRIPT TWO}) of x_t = a x0 + s eps; 0 where image and noise are "
+        "equally strong · a line of its run's colour is what the run was trained with · dotted: DDPM's linear and "
+        "cosine schedules in continuous time, VDM's line as it begins · no error bars: a schedule is no estimate"
+    )
+
+
+def shares(chosen: Sequence[Choice]) -> None:
+    """Where the bound's diffusion term comes from, and how much it varies over images."""
+    st.subheader("Where the bits are spent", anchor=False)
+    places = st.columns(2, gap="medium")
+    shown = (
+        (places[0], "value", "share of the bound", "bits per dimension and unit of t"),
+        (places[1], "std", "standard deviation over images", "bits per dimension and unit of t"),
+    )
+    for place, entry, name, unit in shown:
+        lines = [line for choice in chosen if (line := denoising.by_level(choice, "bound", "t", entry)) is not None]
+        if not lines:
+            continue
+        with place:
+            page.name(name)
+            log = all((line.y > 0).all() for line in lines)
+            figure = noise_levels.by_level(lines, "time t of the process", unit, log=log)
+            page.chart(figure, f"shares-{entry}", f"{name} by time")
+    page.note(
+        page.protocol(
+            chosen,
+            denoising.TASK,
+            *means(chosen),
+            "the first and last parts are coarse where ln SNR is steep there, as at the ends of a cosine or of a "
+            "learned schedule: one error stands for all of a part",
+            "a flat curve on the left makes the estimate from single times vary least, which VDM's learned schedule "
+            "aims at",
+        )
+    )
+
+
+def means(chosen: Sequence[Choice]) -> list[str]:
+    """What a curve's mean over t is; only VDM's likelihood in continuous time has the same term."""
+    methods = {str(choice.run.info().get("method")) for choice in chosen}
+    told = ["the mean over t is about the diffusion term of a bound in continuous time"]
+    if CONTINUOUS in methods:
+        told[0] += f", as in the likelihood of {CONTINUOUS} without steps, there of other images and noise"
+    if others := [why for method, why in OTHERWISE.items() if method in methods]:
+        told.append("not that of the likelihood of " + ", nor of ".join(others))
+    return told

@@ -1,0 +1,108 @@
+"""Composition: which pair of augmentations teaches the most? What ``workbench augmentations`` has written."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app.figures import image_grid, matrices
+from app.reading.files import rows
+from app.state import run_folder
+from app.widgets import page
+from workbench.files import read_json
+from workbench.format import finite_number
+
+TITLE = "Which augmentations teach the most?"
+FILE = "composition.json"
+
+
+def studies(folder: Path) -> dict[str, dict[str, Any]]:
+    """The readable studies of a runs folder by name; also the one whose runs the folder holds."""
+    files = [*sorted(folder.glob(f"compositions/*/{FILE}")), folder.absolute().parent / FILE]
+    found = {file.parent.name: read_json(file) for file in files}
+    return {
+        name: content for name, content in found.items() if any(_is_drawn(content, *place) for place in cells(content))
+    }
+
+
+def _is_drawn(content: dict[str, Any], first: str, second: str) -> bool:
+    return {first, second} <= set(names(content))
+
+
+def names(content: dict[str, Any]) -> list[str]:
+    """The transformations of rows and columns."""
+    found = content.get("transformations")
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def cells(content: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Rows of the table by place; means stand in the row and the column "mean"."""
+    means = content.get("means")
+    found = {
+        (str(row.get("first")), str(row.get("second") or row.get("first"))): row for row in rows(content, model="run")
+    }
+    for row in means if isinstance(means, list) else []:
+        if isinstance(row, dict) and finite_number(row.get("value")) is not None:
+            found[str(row.get("first", "mean")), str(row.get("second", "mean"))] = row
+    return found
+
+
+def printed(row: dict[str, Any]) -> str:
+    """A cell's value with its interval beneath."""
+    low, high = finite_number(row.get("low")), finite_number(row.get("high"))
+    beneath = "" if low is None or high is None else f"<br><span style='font-size:10px'>{low:.1f} to {high:.1f}</span>"
+    return f"{row['value']:.1f}{beneath}"
+
+
+def baseline(row: dict[str, Any]) -> str:
+    """A row without transformations, in words."""
+    low, high = finite_number(row.get("low")), finite_number(row.get("high"))
+    interval = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
+    return f"{row['model']} {row['value']:.1f} %{interval}"
+
+
+def render() -> None:
+    found = studies(run_folder.runs_folder())
+    if not found:
+        page.empty(
+            "No study of augmentations yet",
+            "This command trains a small network for each of 49 pairs:",
+            "workbench augmentations mocov3 --config recipes/composition-shapes.yaml",
+        )
+        return
+    name = next(iter(found))
+    if len(found) > 1:
+        name = st.selectbox("Study", list(found), key="study", bind="query-params") or name
+    content = found[name]
+    sides, known = [*names(content), "mean"], cells(content)
+    table = [[known.get((first, second)) for second in sides] for first in sides]
+    values = np.array([[np.nan if row is None else row["value"] for row in line] for line in table], float)
+    inner = values[:-1, :-1]
+    low, high = float(np.nanmin(inner)), float(np.nanmax(inner))
+    st.html(image_grid.colour_bar(f"{low:.1f} %", f"{high:.1f} %", "linear probe, top-1"))
+    figure = matrices.heat_map(
+        values,
+        rows=sides,
+        columns=sides,
+        low=low,
+        high=high,
+        text=[["" if row is None else printed(row) for row in line] for line in table],
+        x_title="second transformation",
+        y_title="first transformation",
+        unit=" %",
+        height=52 * len(sides) + 90,
+        square=False,
+    )
+    ends = [[[row and finite_number(row.get(end)) for row in line] for line in table] for end in ("low", "high")]
+    figure.update_traces(meta={"low": ends[0], "high": ends[1]})
+    figure.update_xaxes(side="top")
+    page.chart(figure, "composition", "linear probe, top-1 in %, by the two transformations of one view")
+    told = [baseline(row) for row in rows(content) if row["model"] != "run"]
+    if told:
+        page.note("for comparison: " + " · ".join(told))
+    n, seeds = content.get("n"), content.get("seeds")
+    parts = [f"{content.get('method')} on {content.get('data')}", str(content.get("protocol") or "").rstrip(".")]
+    parts += [f"n = {n:,}"] if isinstance(n, int) else []
+    parts += [f"seed {', '.join(map(str, seeds))}"] if isinstance(seeds, list) else []
+    page.note(" · ".join([*parts, "diagonal: one transformation alone"]))

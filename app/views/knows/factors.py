@@ -1,0 +1,160 @@
+"""Factors: what is kept of how an image was made, and what is thrown away?"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import streamlit as st
+
+from app.figures import image_grid, matrices
+from app.figures.dots import Dot, small_multiples
+from app.reading import files
+from app.state import chosen_runs
+from app.state.seeds import Grouped, switch
+from app.widgets import page
+from workbench import palette
+from workbench.comparison import seeds as groups
+from workbench.format import finite_number
+from workbench.store import Run
+
+TITLE = "What is kept?"
+PROJECTOR = "projector"
+Columns = dict[str, tuple[str, dict[str, dict]]]
+"""Colour and rows by factor of what stands side by side, by name."""
+
+
+def best(evaluation: dict, model: str, space: str) -> dict[str, dict]:
+    """By factor, the model's row of a space, of the ``default`` one, or of the ``best`` for that factor."""
+    found: dict[str, dict] = {}
+    for row in files.rows(evaluation):
+        kind = "untrained" if row["model"].startswith("untrained") else row["model"]
+        wanted = evaluation.get("default") if space == "default" else None if space == "best" else space
+        other = kind != "pixels" and wanted is not None and wanted != row.get("space")
+        name = str(row.get("factor", ""))
+        if kind == model and name and not other and (name not in found or row["value"] > found[name]["value"]):
+            found[name] = row
+    return found
+
+
+def share(row: dict) -> float:
+    """How far a probe comes from chance (0) to perfect (1)."""
+    top = 100.0 if row.get("metric") == "accuracy" else 1.0
+    chance = min(finite_number(row.get("chance")) or 0.0, 0.999 * top)
+    return (row["value"] - chance) / (top - chance)
+
+
+def printed(row: dict) -> str:
+    """A cell's text in the metric's own unit."""
+    return f"{row['value']:.0f} %" if row.get("metric") == "accuracy" else f"{round(row['value'], 2) + 0.0:.2f}"
+
+
+def over_seeds(runs: Sequence[Run], model: str, space: str) -> dict[str, dict]:
+    """By factor, the model's row (see :func:`best`); of several seeds their mean, with its interval over seeds."""
+    found = [best(run.evaluation("factors"), model, space) for run in runs]
+    names = dict.fromkeys(name for rows in found for name in rows)
+    return {name: _mean([rows[name] for rows in found if name in rows], model) for name in names}
+
+
+def _mean(rows: Sequence[dict], model: str) -> dict:
+    values = [row["value"] for row in rows]
+    if len(values) == 1 or (model != "run" and len(set(values)) == 1):  # untrained ones may be drawn from one seed
+        return rows[0]
+    spaces = "/".join(dict.fromkeys(str(row.get("space", "")) for row in rows))
+    return rows[0] | groups.over_seeds(values, rows[0].get("metric"))._asdict() | {"space": spaces, "seeds": len(rows)}
+
+
+def columns_for(found: Sequence[Grouped], space: str) -> Columns:
+    """Colour and rows by factor of every column: the models, pixels, and each model's untrained networks.
+
+    A model whose projector can be read beside its default space has a column for both.
+    """
+    columns, untrained, pixels = {}, {}, {}
+    for one in found:
+        runs, title = one.group.runs, one.group.title
+        seeds = title.removeprefix(one.group.label)
+        own = over_seeds(runs, "run", space)
+        projector = over_seeds(runs, "run", PROJECTOR) if space == "default" else {}
+        split = bool(projector) and {row.get("space") for row in own.values()} != {PROJECTOR}
+        columns[f"{one.group.label} backbone{seeds}" if split else title] = one.colour, own
+        if split:
+            columns[f"{one.group.label} {PROJECTOR}{seeds}"] = one.colour, projector
+        untrained[f"untrained {one.group.label}"] = palette.GREY, over_seeds(runs, "untrained", space)
+        pixels = pixels or best(runs[0].evaluation("factors"), "pixels", space)
+    columns |= {"pixels": (palette.GREY, pixels)} if pixels else {}
+    return columns | {name: column for name, column in untrained.items() if column[1]}
+
+
+def render() -> None:
+    comparable, _ = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "factors", lambda _, evaluation: files.rows(evaluation, model="run"))
+    if chosen:
+        space = st.segmented_control(
+            "Read from",
+            ["default", "best"],
+            format_func={"default": "default space", "best": "best space per factor"}.__getitem__,
+            default="default",
+            required=True,
+            key="factor-space",
+            bind="query-params",
+        )
+        found = switch(chosen, "factors")
+        columns = columns_for(found, space or "default")
+        first = {name: row for _, rows in reversed(columns.values()) for name, row in rows.items()}
+        names = list(dict.fromkeys(name for _, rows in columns.values() for name in rows))
+        units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}
+        heat_map(columns, units)
+        sizes = "/".join(dict.fromkeys(str(len(one.group)) for one in found))
+        told = page.protocol(chosen, "factors", "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect")
+        page.note(told if sizes == "1" else told.replace(" · 1 seed ·", f" · means over {sizes} seeds ·"))
+        if space == "best":
+            page.note(
+                "The best space is picked on the split that is shown, so a model with more spaces has an advantage."
+            )
+        st.subheader("With their intervals", anchor=False)
+        chance = {name: level for name in names if (level := finite_number(first[name].get("chance"))) is not None}
+        page.chart(small_multiples(dots(columns, names), chance, units), "factor-dots", "every factor with intervals")
+        several = [one.group.title for one in found if len(one.group) > 1]
+        over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), else " * bool(several)
+        page.note(f"probes as above · bars: 95 % interval, {over}over test images (bootstrap) · dotted line: chance")
+    page.lacking(missing, "factors")
+
+
+def heat_map(columns: Columns, units: Mapping[str, str]) -> None:
+    """Factors down, models across; of several seeds the mean."""
+    names = list(units)
+    rows = [found for _, found in columns.values()]
+    values = np.array([[share(found[name]) if name in found else np.nan for found in rows] for name in names])
+    text = [[printed(found[name]) if name in found else "" for found in rows] for name in names]
+    st.html(image_grid.colour_bar("chance", "perfect", "share of what could be read beyond chance"))
+    figure = matrices.heat_map(
+        values,
+        rows=[f"{name}, {units[name]}" for name in names],
+        columns=[name.replace(" (", "<br>(") for name in columns],
+        low=0,
+        high=1,
+        text=text,
+        height=46 * len(names) + 80,
+        square=False,
+    )
+    figure.update_xaxes(side="top", tickfont={"size": 13})
+    figure.update_traces(textfont={"size": 14})
+    alt = "how well each factor can be read from each model, 0 at chance, 1 perfect"
+    page.chart(figure, "factor-map", alt)
+
+
+def dots(columns: Columns, names: Sequence[str]) -> dict[str, list[Dot]]:
+    """By factor, a dot with its interval for every column."""
+    return {
+        name: [
+            Dot(
+                label,
+                colour,
+                rows[name]["value"],
+                finite_number(rows[name].get("low")),
+                finite_number(rows[name].get("high")),
+                str(rows[name].get("space", "")),
+            )
+            for label, (colour, rows) in columns.items()
+            if name in rows
+        ]
+        for name in names
+    }

@@ -1,0 +1,163 @@
+"""Invariance: what is a model blind to?"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app.figures import strength_curves
+from app.figures.strength_curves import Panel, Profile
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs, feature_space
+from app.widgets import page
+from workbench import palette
+from workbench.format import finite_number, format_interval
+from workbench.store import Probe
+
+TITLE = "What is it blind to?"
+PROJECTOR = "projector"
+Steps = dict[str, list[float]]  # strengths by transform, in order
+UNITS = {
+    "crop": ("crop, share of the area cut away", "{:.0%}"),
+    "flip": ("flip", ""),
+    "rotation": ("rotation, degrees", "{:g}"),
+    "colour": ("colour jitter, strength", "{:g}"),
+    "blur": ("blur, s.d. in % of the side", "{:g}"),
+    "noise": ("noise, s.d. in parts of the range", "{:g}"),
+    "solarise": ("solarise, share of the range inverted", "{:.0%}"),
+}
+FLIPS = {1: "left-right", 2: "top-bottom"}
+
+
+def render() -> None:
+    comparable, probe = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "invariance", lambda _, evaluation: kept(evaluation, model="run"))
+    if chosen:
+        steps = {}
+        for choice in chosen:
+            for row in kept(choice.run.evaluation("invariance"), model="run"):
+                strengths = steps.setdefault(row["transform"], [])
+                strengths += [row["strength"]] * (row["strength"] not in strengths)
+        steps = {transform: sorted(strengths) for transform, strengths in steps.items()}
+        with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+            how = feature_space.asked()
+            image = example(chosen, probe, steps)
+        lines, key = drawn(chosen, how)
+        panels = [
+            Panel(
+                UNITS.get(transform, (transform, ""))[0],
+                [tick(transform, strength) for strength in strengths],
+                [profile for line in lines if (profile := line_in(line, transform, strengths)) is not None],
+                transform != "flip",
+                None if image is None else image[transform],
+            )
+            for transform, strengths in steps.items()
+        ]
+        page.chart(
+            strength_curves.profiles(panels, key), "invariance", "similarity kept under seven changes of an image"
+        )
+        page.note(
+            "1: the features do not change · 0, dotted: the changed image is as unlike itself as any other · what lies "
+            "below leaves the picture · bands and bars: 95 % interval · unchanged image on the left of each strip"
+        )
+        page.note(page.protocol(chosen, "invariance"))
+        with st.expander("All numbers"):
+            st.dataframe(numbers(chosen), hide_index=True)
+    page.lacking(missing, "invariance")
+
+
+def kept(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
+    """The rows that have all that the page draws."""
+    return [
+        row
+        for row in files.rows(evaluation, metric="kept", **where)
+        if isinstance(row.get("transform"), str)
+        and isinstance(row.get("space"), str)
+        and finite_number(row.get("strength")) is not None
+    ]
+
+
+def tick(transform: str, strength: float) -> str:
+    """A strength in words."""
+    if transform == "flip":
+        return FLIPS.get(int(strength), f"{strength:g}")
+    return UNITS.get(transform, ("", "{:g}"))[1].format(strength)
+
+
+def drawn(chosen: Sequence[Choice], how: str) -> tuple[list[tuple[Profile, list[dict]]], dict[str, tuple[str, str]]]:
+    """Every line's style and rows, the grey ones first so that they lie below, and the key."""
+    front, behind, pixels = [], [], []
+    for choice in chosen:
+        evaluation = choice.run.evaluation("invariance")
+        space = feature_space.space_of(choice, evaluation, how)
+        read = dict.fromkeys([str(space), *([PROJECTOR] if PROJECTOR in files.spaces(evaluation) else [])])
+        for name in read:
+            dash = "dash" if name != space else "solid"
+            label = f"{choice.label} {name}"
+            front.append((style(label, choice.colour, dash), kept(evaluation, model="run", space=name)))
+        rows = [row for row in kept(evaluation, space=space) if row["model"].startswith("untrained")]
+        behind.append((style(f"untrained {choice.label}", palette.GREY, "solid", main=False), rows))
+        pixels = pixels or kept(evaluation, model="pixels")
+    behind.append((style("pixels", palette.GREY, "dot", main=False), pixels))
+    lines = [(line, rows) for line, rows in behind + front if rows]
+    key = {line.label: (line.colour, line.dash) for line, rows in front if rows}
+    if any(rows and line.label != "pixels" for line, rows in behind):
+        key["untrained"] = (palette.GREY, "solid")
+    return lines, key | ({"pixels": (palette.GREY, "dot")} if pixels else {})
+
+
+def style(label: str, colour: str, dash: str, main: bool = True) -> Profile:
+    """A line without values."""
+    none = np.zeros(0)
+    return Profile(label, colour, none, none, none, dash, main)
+
+
+def line_in(line: tuple[Profile, list[dict]], transform: str, strengths: Sequence[float]) -> Profile | None:
+    """A line's part in one panel, or None where it has none."""
+    like, rows = line
+    at = {row["strength"]: row for row in rows if row["transform"] == transform}
+    if not at:
+        return None
+    value, low, high = (
+        np.array([finite_number(at.get(strength, {}).get(key)) for strength in strengths], np.float64)
+        for key in ("value", "low", "high")
+    )
+    return replace(like, values=value, low=low, high=high)
+
+
+def example(chosen: Sequence[Choice], probe: Probe | None, steps: Steps) -> dict[str, np.ndarray] | None:
+    """By transform, one image unchanged and at each strength, as a person picks it among those that are stored."""
+    told = next((found for c in chosen if isinstance(found := c.run.evaluation("invariance").get("steps"), list)), [])
+    array = files.pictures(probe.array("invariance-examples"), (1 + len(told), None)) if probe else None
+    at = {(step.get("transform"), step.get("strength")): i for i, step in enumerate(told, 1) if isinstance(step, dict)}
+    whole = all((transform, strength) in at for transform, strengths in steps.items() for strength in strengths)
+    if array is None or not whole:
+        return None
+    options = list(range(1, array.shape[1] + 1))
+    picked = st.segmented_control(
+        "Example image", options, default=1, required=True, key="invariance-example", bind="query-params"
+    )
+    shown = array[:, (picked or 1) - 1]
+    return {
+        transform: np.asarray(shown[[0, *(at[transform, strength] for strength in strengths)]])
+        for transform, strengths in steps.items()
+    }
+
+
+def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
+    """Every row, those of pixels once."""
+    table: dict[tuple[str, ...], dict[str, Any]] = {}
+    for choice in chosen:
+        for row in kept(choice.run.evaluation("invariance")):
+            model = row["model"] if row["model"] == "pixels" else choice.label
+            model += " untrained" if row["model"].startswith("untrained") else ""
+            value = format_interval(
+                row["value"], finite_number(row.get("low")), finite_number(row.get("high")), alone=2
+            )
+            entry = {"model": model, "space": row["space"], "change": row["transform"]}
+            entry["strength"] = tick(row["transform"], row["strength"])
+            table.setdefault(tuple(entry.values()), entry | {"kept (95 % interval)": value})
+    return list(table.values())

@@ -1,0 +1,118 @@
+"""Where is it: a probe of the class at every layer of every model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.figures import image_grid
+from app.figures.dots import Dot, Panel, by_model
+from app.figures.layer_map import Grid, Row, best, grid, layer_map, validation
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs
+from app.widgets import page
+from workbench.format import finite_number, format_interval
+
+TITLE = "Where is the information?"
+WIDTHS = {"full": "full width", "128": "128 dimensions", "32": "32 dimensions"}
+SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimensions"}
+
+
+def render() -> None:
+    comparable, _ = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "layers", lambda choice, _: layers(choice, "full"))
+    if chosen:
+        width = st.segmented_control(
+            "Width of the features",
+            list(WIDTHS),
+            format_func=WIDTHS.__getitem__,
+            default="full",
+            required=True,
+            key="layer-width",
+            bind="query-params",
+        )
+        draw_maps(chosen, width)
+        draw_best(chosen)
+        page.note(page.protocol(chosen, "layers"))
+        with st.expander("All numbers"):
+            st.dataframe(numbers(chosen), hide_index=True, height=420)
+    page.lacking(missing, "layers")
+
+
+def layers(choice: Choice, width: str, model: str = "run") -> list[Row]:
+    """The rows of one width that name their layer, in order through the network; ``untrained`` is any such model."""
+    found = files.rows(choice.run.evaluation("layers"))
+    found = [row for row in found if row["model"].split(":")[0] == model and str(row.get("width")) == width]
+    found = [row for row in found if isinstance(row.get("layer"), str) and isinstance(row.get("space"), str)]
+    return sorted(found, key=lambda row: finite_number(row.get("depth")) or 0)
+
+
+def draw_maps(chosen: Sequence[Choice], width: str) -> None:
+    """One map per model, on one colour scale."""
+    grids: dict[Choice, tuple[Grid, Row]] = {}
+    for choice in chosen:
+        trained, pixels = layers(choice, width), layers(choice, width, "pixels")
+        if (ringed := best(trained)) is not None:
+            shown = grid(trained, layers(choice, width, "untrained"), pixels[0] if pixels else None)
+            grids[choice] = shown, ringed
+    values = [row["value"] for shown, _ in grids.values() for row in shown.cells.values()]
+    if grids:
+        low, high = min(values), max(values)
+        st.html(image_grid.colour_bar(f"{low:.0f}", f"{high:.0f} %", "top-1 of a linear probe"))
+        for place, (choice, (shown, ringed)) in zip(page.columns_of(len(grids)), grids.items(), strict=True):
+            with place:
+                page.name(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
+                figure = layer_map(shown, ringed, low, max(high, low + 1))
+                page.chart(figure, f"layers-{choice.index}", f"accuracy by layer of {choice.label}")
+        page.note(
+            "layers from the image down to the output · ringed: best on the validation images; the numbers are of the "
+            "test images · right of the gap: the raw pixels and the same network untrained · one scale for all models"
+        )
+    narrow = [choice.label for choice in chosen if choice not in grids]
+    if narrow:
+        page.note(f"{', '.join(narrow)}: no layer has so many dimensions.")
+
+
+def draw_best(chosen: Sequence[Choice]) -> None:
+    """The best layer of every model at each width."""
+    st.subheader("Each model's best layer", anchor=False)
+    panels = [panel for width in WIDTHS if (panel := best_panel(chosen, width)).dots]
+    scores = {choice: best(layers(choice, "full")) for choice in chosen}
+    order = sorted(chosen, key=lambda choice: -float((scores[choice] or {"value": 0})["value"]))
+    page.chart(by_model(panels, [choice.label for choice in order]), "best-layers", "best layer at each width")
+    page.note(
+        "large dot: the layer that does best on the validation images, with its 95 % interval on the test images · "
+        "small dots: the other layers · short grey line: the best layer of the same network untrained · dotted line: "
+        "raw pixels · equal width by PCA: wide features have the advantage of their width, so compare models at one"
+    )
+
+
+def best_panel(chosen: Sequence[Choice], width: str) -> Panel:
+    dots, ticks, pixels = [], {}, []
+    for choice in chosen:
+        found = layers(choice, width)
+        main = best(found)
+        for row in found:
+            bounds = (finite_number(row.get("low")), finite_number(row.get("high"))) if row is main else (None, None)
+            dots.append(Dot(choice.label, choice.colour, row["value"], *bounds, row["space"], row is main))
+        if untrained := best(layers(choice, width, "untrained")):
+            ticks[choice.label] = untrained["value"]
+        pixels += [row["value"] for row in layers(choice, width, "pixels")]
+    return Panel(f"top-1 {SHORT[width]}, %", dots, {"pixels": max(pixels)} if pixels else {}, ticks)
+
+
+def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+    """Every row, at every width."""
+    table: list[dict[str, Any]] = []
+    for choice in chosen:
+        for model in ("run", "untrained", "pixels"):
+            for width in WIDTHS:
+                for row in layers(choice, width, model):
+                    low, high = finite_number(row.get("low")), finite_number(row.get("high"))
+                    entry = {"model": choice.label if model == "run" else row["model"], "space": row["space"]}
+                    entry |= {"width": width, "dimension": finite_number(row.get("dim"))}
+                    entry |= {"validation, %": round(validation(row), 1)}
+                    table.append(entry | {"test, % (95 % interval)": format_interval(row["value"], low, high)})
+    return pd.DataFrame(table).drop_duplicates()

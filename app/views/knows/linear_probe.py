@@ -1,0 +1,190 @@
+"""Linear probe: who knows more?"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import theme
+from app.figures import dots as intervals
+from app.figures import image_grid, matrices
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs
+from app.widgets import image_picker, page, verdict_table
+from workbench import palette
+from workbench.comparison import differences
+from workbench.comparison.seeds import group_runs
+from workbench.errors import WorkbenchError
+from workbench.format import finite_number, format_interval
+from workbench.store import Run
+
+TITLE = "Who knows more?"
+
+
+def render() -> None:
+    comparable, _ = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "linear", lambda _, evaluation: files.rows(evaluation, model="run"))
+    if chosen:
+        order = [choice.label for choice in sorted(chosen, key=lambda choice: -score(choice))]
+        panels = [panel("linear probe, top-1 in %", "linear", chosen)]
+        if any(files.rows(choice.run.evaluation("knn"), model="run") for choice in chosen):
+            panels.append(panel("kNN, top-1 in %", "knn", chosen))
+        page.chart(intervals.by_model(panels, order), "probe-dots", "accuracy by model with intervals")
+        page.note(
+            "large dot: the model's default space, with its 95 % interval · small dots: its other spaces · "
+            "short grey line: the same network untrained · dotted line: the same probe on raw pixels"
+        )
+        page.note("Linear probe: " + page.protocol(chosen, "linear"))
+        if len(panels) > 1:
+            page.note("kNN: " + page.protocol(chosen, "knn"))
+        verdict_table.verdict_table(chosen)
+        pairs(chosen)
+        by_class(chosen)
+        with st.expander("All numbers"):
+            st.dataframe(numbers(chosen), hide_index=True, height="content")
+    page.lacking(missing, "linear")
+
+
+def score(choice: Choice) -> float:
+    """What models are sorted by."""
+    row = files.default_row(choice.run.evaluation("linear"))
+    return row["value"] if row else 0.0
+
+
+def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
+    """The dots of one evaluation."""
+    dots, ticks, pixels = [], {}, []
+    for choice in chosen:
+        evaluation = choice.run.evaluation(task)
+        main = files.default_row(evaluation)
+        for row in files.rows(evaluation, model="run"):
+            interval = finite_number(row.get("low")), finite_number(row.get("high"))
+            dots.append(
+                intervals.Dot(
+                    choice.label, choice.colour, row["value"], *interval, str(row.get("space", "")), row is main
+                )
+            )
+        untrained = files.untrained(evaluation)
+        if untrained:
+            ticks[choice.label] = untrained["value"]
+        pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
+    return intervals.Panel(title, dots, {"pixels": max(pixels)} if pixels else {}, ticks)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def measured_pairs(
+    probed: Sequence[tuple[Path, str, str | None]],
+) -> tuple[list[differences.Difference], list[str]]:
+    """Every pair among runs and groups of seeds, given by folder, label and time of their linear probe, and what cannot
+    be tested; computed once, not per rerun."""
+    runs = [Run(path) for path, _, _ in probed]
+    groups = group_runs(runs, [chosen_runs.name_of(run.summary()) for run in runs])
+    called = {path: label for path, label, _ in probed}
+    alone = [replace(group, label=called[group.runs[0].path]) if len(group) == 1 else group for group in groups]
+    return differences.group_differences(alone), differences.left_out(alone)
+
+
+def pairs(chosen: Sequence[Choice]) -> None:
+    """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
+    colours = {choice.run.id: choice.colour for choice in chosen}
+    try:
+        found, left_out = measured_pairs(
+            [(c.run.path, c.label, c.run.evaluation("linear").get("created")) for c in chosen]
+        )
+    except WorkbenchError as error:
+        st.warning(str(error))
+        return
+    for sentence in left_out:
+        st.caption(theme.literal(sentence))
+    if not found:
+        return
+    st.subheader("Which differences are real?", anchor=False)
+    dots = [
+        intervals.Dot(str(pair), colours[pair.run] if pair.real else palette.GREY, *pair.difference, main=pair.real)
+        for pair in found
+    ]
+    names = [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in found]
+    title = "difference in top-1, points"
+    page.chart(intervals.forest(names, dots, title), "differences", "differences of accuracy with intervals")
+    how = "95 % interval of the paired difference, over seeds and images where both sides have three seeds, otherwise"
+    page.note(
+        f"linear probe of each model's best space by validation · test split · n = {found[0].n:,} · {how} over images "
+        f"(bootstrap) · in colour: significant at 5 % among {len(found)} comparisons"
+    )
+    with st.expander("In words"):
+        st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in found))
+        st.caption(differences.caveat(found))
+
+
+def by_class(chosen: Sequence[Choice]) -> None:
+    """Accuracy per class and confusions, of the default space."""
+    rows = {choice.label: files.default_row(choice.run.evaluation("linear")) or {} for choice in chosen}
+    found = {label: files.matrix(row.get("per_class"), (None,)) for label, row in rows.items()}
+    found = {label: values for label, values in found.items() if values is not None and np.isfinite(values).any()}
+    sizes = {len(values) for values in found.values()}
+    if not sizes:
+        return
+    n = sizes.pop() if len(sizes) == 1 else 0
+    if not n:
+        st.caption("The models were probed on different classes, so they are not compared class by class.")
+        return
+    classes = files.class_names(chosen[0].run.evaluation("linear").get("classes"), n)
+    scores = {choice.label: (choice.colour, found[choice.label]) for choice in chosen if choice.label in found}
+    st.subheader("Class by class", anchor=False)
+    page.chart(intervals.per_class(scores, classes), "per-class", "accuracy per class")
+    measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
+    few = f" · the 30 of {measured} classes on which the models differ most" if measured > 30 else ""
+    none = f" · left out: {n - measured} of {n} classes, without test images" if measured < n else ""
+    page.note("linear probe of the default space, as above" + few + none)
+    tables = {choice: files.square(rows[choice.label].get("confusion"), n) for choice in chosen}
+    tables = {choice: table for choice, table in tables.items() if table is not None}
+    if not tables:
+        return
+    st.subheader("What is taken for what", anchor=False)
+    st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
+    for place, (choice, table) in zip(page.columns_of(len(tables)), tables.items(), strict=True):
+        with place:
+            page.name(choice.label, choice.colour, str(rows[choice.label].get("space", "")))
+            total = table.sum(1, keepdims=True)
+            share = 100 * table / np.where(total > 0, total, np.nan)
+            figure = matrices.heat_map(
+                share,
+                rows=classes,
+                columns=classes,
+                low=0,
+                high=100,
+                decimals=0 if n <= 10 else None,
+                x_title="predicted",
+                y_title="true",
+                unit=" %",
+                height=page.side_of(len(tables)) + 20,
+            )
+            key = f"confusion-{choice.index}"
+            selecting = image_picker.cells(figure, choice, key, share, classes)
+            page.chart(figure, key, f"confusion matrix of {choice.label}, % of the true class", **selecting)
+    page.note(
+        "share of the true class in %, rows sum to 100 · the same scale for every model · click a cell: its images "
+        "become the selection"
+    )
+
+
+def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+    """Every row of both evaluations."""
+    table: list[dict[str, Any]] = []
+    for choice in chosen:
+        for task, title in (("linear", "linear probe, %"), ("knn", "kNN, %")):
+            for row in files.rows(choice.run.evaluation(task)):
+                model = choice.label if row["model"] == "run" else row["model"]
+                value = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
+                entry = {
+                    "model": model,
+                    "space": str(row.get("space", "")),
+                    "dimension": finite_number(row.get("dim")),
+                }
+                table.append(entry | {"metric": title, "value (95 % interval)": value})
+    return pd.DataFrame(table).drop_duplicates()

@@ -1,0 +1,101 @@
+"""Differences: what is not the same?"""
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from app.reading.choice import Choice
+from app.state import chosen_runs, run_folder
+from app.widgets import page
+from workbench.config import read_yaml
+from workbench.errors import WorkbenchError
+
+TITLE = "What is not the same?"
+ABSENT = object()  # the run's method has no such setting
+BORING = ("runs", "name")
+
+
+def settings_of(choice: Choice) -> dict[str, Any] | None:
+    """A run's configuration by key, or None where it is missing or damaged."""
+    try:
+        return read_yaml(choice.run.path / "config.yaml") or None
+    except WorkbenchError:
+        return None
+
+
+def differing(configs: Sequence[dict[str, Any]]) -> list[str]:
+    """Keys whose values are not the same everywhere: first those that all have, then those that only some have."""
+    keys = list(dict.fromkeys(key for config in configs for key in config if key not in BORING))
+    different = [
+        key for key in keys if any(config.get(key, ABSENT) != configs[0].get(key, ABSENT) for config in configs)
+    ]
+    return sorted(different, key=lambda key: not all(key in config for config in configs))
+
+
+def table(configs: dict[str, dict[str, Any]], keys: Sequence[str], colours: dict[str, str]) -> str:
+    """Settings by run as HTML; what differs from most runs, or else from the first one, is marked."""
+    heads = "".join(
+        f'<th><span class="wb-dot" style="background:{colours[label]}"></span> {escape(label)}</th>'
+        for label in configs
+    )
+    body = []
+    for key in keys:
+        values = [config.get(key, ABSENT) for config in configs.values()]
+        counts = Counter(repr(value) for value in values if value is not ABSENT)
+        usual = counts.most_common(1)[0][0]  # at a tie, the first
+        cells = []
+        for value in values:
+            if value is ABSENT:
+                cells.append('<td class="wb-none">—</td>')
+                continue
+            text = escape("none" if value is None else str(value))
+            cells.append(f"<td>{f'<mark>{text}</mark>' if repr(value) != usual else text}</td>")
+        body.append(f"<tr><td>{escape(key)}</td>{''.join(cells)}</tr>")
+    return f'<table class="wb-table"><thead><tr><th></th>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+
+
+def render() -> None:
+    chosen = chosen_runs.choices()
+    configs = {choice.label: settings_of(choice) for choice in chosen}
+    readable = {label: config for label, config in configs.items() if config is not None}
+    for label in configs.keys() - readable.keys():
+        page.note(f"{label}: its config.yaml is missing or damaged, so its settings are not known.")
+    if not readable:
+        return
+    everything = st.toggle("Show settings that are the same, too", key="same", bind="query-params")
+    differences = differing(list(readable.values()))
+    owners = {key: [label for label, config in readable.items() if key in config] for key in differences}
+    keys = [key for key in differences if len(owners[key]) > 1 or len(readable) == 1]
+    if everything:
+        rest = dict.fromkeys(key for config in readable.values() for key in config if key not in differences)
+        keys += list(rest)
+    if len(readable) == 1 and not everything:
+        st.caption("Choose a second run to compare it with; the switch above shows all settings of this one.")
+    elif not differences and not keys:
+        st.caption("Nothing: these runs were trained with the same settings.")
+    else:
+        colours = {choice.label: choice.colour for choice in chosen}
+        st.html(table(readable, keys, colours))
+        page.note(
+            f"{len(differences)} settings differ · — : the method has no such setting · "
+            "marked: unlike most of the runs, or unlike the first"
+        )
+        alone = {label: [key for key in differences if owners[key] == [label]] for label in readable}
+        alone = {label: keys for label, keys in alone.items() if keys and len(readable) > 1}
+        if alone:
+            st.subheader("Settings that only one of them has", anchor=False)
+            for place, (label, keys) in zip(page.columns_of(len(alone)), alone.items(), strict=True):
+                with place:
+                    st.html(table({label: readable[label]}, keys, colours))
+    st.subheader("Train them again", anchor=False)
+    folder = run_folder.runs_folder()
+    for choice in chosen:
+        if choice.label in readable:
+            page.name(choice.label, choice.colour, choice.run.id)
+            config = shlex.quote(str(folder / choice.run.id / "config.yaml"))
+            method = readable[choice.label].get("method", choice.summary.get("method"))
+            st.code(f"workbench train {method} --config {config}", language="bash")

@@ -1,0 +1,206 @@
+"""Runs: what has been trained?"""
+
+import time
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import theme
+from app.reading import run_table
+from app.reading.run_table import GROUPINGS, Line
+from app.state import chosen_runs, run_folder
+from app.widgets import page, run_editor
+from workbench.format import finite_number
+from workbench.run import GROUP_DIGITS
+from workbench.store import Run, owner
+
+TITLE = "What has been trained?"
+
+
+def render() -> None:
+    everything = run_folder.summaries(run_folder.runs_folder())
+    controls(everything)
+    moving = any(summary["status"] == "running" for summary in everything)
+    st.fragment(table, run_every=4 if moving else None)()
+    run_editor.render()
+
+
+def controls(everything: list[dict[str, Any]]) -> None:
+    """The filter, the groups, and the switches that have something to switch."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.text_input(
+            "Filter",
+            placeholder="Filter by id, name, method, data, tag, owner, status, seed=1 …",
+            label_visibility="collapsed",
+            key="filter",
+            live=True,
+        )
+        st.segmented_control(
+            "Groups",
+            list(GROUPINGS),
+            format_func=lambda key: GROUPINGS[key].capitalize(),
+            default="",
+            required=True,
+            key="groups",
+            label_visibility="collapsed",
+            bind="query-params",
+            width="content",
+        )
+        if len({summary.get("owner") for summary in everything}) > 1:
+            st.toggle("Mine", key="mine", bind="query-params", help=f"Runs of {owner()}", width="content")
+        archived = sum(summary.get("archived") is True for summary in everything)
+        if archived:
+            st.toggle(f"{archived} archived", key="archived", bind="query-params", width="content")
+
+
+def visible(everything: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that the filter and the switches leave."""
+    state = st.session_state
+    return [
+        summary
+        for summary in everything
+        if run_table.matches(summary, state.get("filter") or "")
+        and (state.get("archived") or not summary.get("archived"))
+        and (not state.get("mine") or summary.get("owner") == owner())
+    ]
+
+
+def seed_group(summary: dict[str, Any]) -> str:
+    """What a run has in common with those that differ by the seed alone; older runs' summaries do not tell it."""
+    group = str(summary.get("group") or "")
+    return group if len(group) == GROUP_DIGITS else _read_seed_group(run_folder.runs_folder() / summary["id"])
+
+
+@lru_cache(maxsize=4096)
+def _read_seed_group(folder: Path) -> str:
+    return Run(folder).seed_group()
+
+
+def table_key(shown: list[Line], chosen: list[str]) -> str:
+    """The table's key: the same while the person ticks, so that it keeps its sorting; another one when runs were chosen
+    elsewhere, so that it shows their ticks."""
+    content = hash(tuple((line.ids, line.heads) for line in shown))
+    key = f"runs {st.session_state.setdefault('table', 0)} {content}"
+    if key in st.session_state:
+        ticks = {row for row in st.session_state[key]["selection"]["rows"] if row < len(shown)}
+        if ticks != set(run_table.ticked(shown, chosen)):
+            st.session_state["table"] += 1
+            return table_key(shown, chosen)
+    return key
+
+
+def table() -> None:
+    if st.session_state.pop("ticked", False):  # a fragment alone would leave the chips behind
+        st.rerun()
+    everything = run_folder.summaries(run_folder.runs_folder())
+    kept = visible(everything)
+    if not kept:
+        text = st.session_state.get("filter") or ""
+        why = f"contains “{text}”" if text else "passes the switches above"
+        st.caption(f"None of the {len(everything)} runs {why}.")
+        return
+    opened = st.session_state.setdefault("opened", set())
+    shown = run_table.lines(kept, st.session_state.get("groups") or "", opened, seed_group)
+    chosen = chosen_runs.choices()
+    chosen_ids = [choice.run.id for choice in chosen]
+    key = table_key(shown, chosen_ids)
+    st.dataframe(
+        run_table.frame(shown, {choice.run.id: choice.colour for choice in chosen}, opened),
+        key=key,
+        hide_index=True,
+        row_height=36,
+        height=min(39 + 36 * len(shown), 684),
+        placeholder="",
+        on_select=partial(ticked, key, shown, chosen_ids),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": run_table.ticked(shown, chosen_ids)}},
+        column_config=columns(shown),
+        alt="Table of runs",
+    )
+    few = "" if len(kept) == len(everything) else f"{len(kept)} of "
+    seeds = ", of seeds mean ± standard deviation" if st.session_state.get("groups") == "seeds" else ""
+    page.note(
+        f"{few}{len(everything)} runs in {run_folder.runs_folder()} · kNN and linear probe in %{seeds} · tick up to "
+        f"{chosen_runs.MOST} to compare them on every page · click a column's head to sort"
+    )
+    for summary in [summary for summary in kept if summary["status"] in ("failed", "stalled", "unreadable")][:6]:
+        trouble(summary)
+
+
+def columns(shown: list[Line]) -> dict[str, Any]:
+    """Head and width of every column; together they fit on 1,280 pixels, with tags or unfinished runs on 1,500."""
+    column = st.column_config
+    knn, linear = "Weighted kNN on test images", "Linear probe on test images"
+    statuses = [{one["status"] for one in line.members} for line in shown]
+    mixed = any(len(some) > 1 for some in statuses)
+    short = set().union(*statuses) <= {"finished", "running", "stalled", "failed"}
+    unfinished = any(run_table.progress(one) for line in shown for one in line.members)
+    score = partial(column.NumberColumn, format="%.1f", width=72)
+    if st.session_state.get("groups") == "seeds":
+        score = partial(column.TextColumn, width=92, alignment="right")
+    return {
+        "open": column.ButtonColumn(" ", width=36, type="tertiary", key="fold", on_click=fold, args=(shown,)),
+        "colour": column.ImageColumn(" ", width=32),
+        "name": column.TextColumn("Run", width=184 if any(len(line.label) > 16 for line in shown) else 136),
+        "tags": column.ListColumn("Tags", width=112),
+        "method": column.TextColumn("Method", width=70),
+        "data": column.TextColumn("Data", width=68),
+        "owner": column.TextColumn("Owner", width=76),
+        "status": column.MultiselectColumn(
+            "Status",
+            options=list(theme.STATUS),
+            color=list(theme.STATUS.values()),
+            width=138 if mixed else 84 if short else 106,
+        ),
+        "sparkline": column.LineChartColumn(
+            "Training", width=70, help="The kNN monitor on validation images; without labels the loss"
+        ),
+        "monitor": column.NumberColumn(
+            "Val. kNN",
+            format="%.1f",
+            width=72,
+            help="%, the kNN monitor's last reading while training, on validation images; not comparable with kNN",
+        ),
+        "knn": score("Test kNN", help=f"%, {knn}, by `workbench evaluate`"),
+        "linear": score("Linear", help=f"%, {linear}, by `workbench evaluate`"),
+        "parameters": column.TextColumn("Weights", width=68, help="Parameters that are trained and copied"),
+        "time": column.TextColumn("Time", width=150 if unfinished else 94),
+        "seed": column.TextColumn("Seed", width=48),
+        "age": column.TextColumn("Started", width=84),
+    }
+
+
+def ticked(key: str, shown: list[Line], chosen: list[str]) -> None:
+    """Choose the ticked rows, besides chosen runs that the filter hides."""
+    wanted = run_table.choose(shown, chosen, st.session_state[key]["selection"]["rows"])
+    if len(wanted) > chosen_runs.MOST:
+        st.toast(f"Eight runs at most: {chosen_runs.MOST} colours can be told apart.")
+    chosen_runs.choose(wanted[: chosen_runs.MOST])
+    st.session_state["ticked"] = True
+
+
+def fold(shown: list[Line]) -> None:
+    """Open a group, or close it."""
+    row = st.session_state["fold"].row
+    if row < len(shown):
+        st.session_state["opened"] = st.session_state["opened"] ^ {shown[row].group}
+
+
+def trouble(summary: dict[str, Any]) -> None:
+    """What happened to a run that needs somebody, and what to type."""
+    run = Run(run_folder.runs_folder() / summary["id"])
+    label = summary.get("name") or summary["id"]
+    if summary["status"] == "failed":
+        st.markdown(f":red[●] **{label}** failed. {run.info().get('error') or 'The reason was not recorded.'}")
+    elif summary["status"] == "stalled":
+        heartbeat = finite_number(summary.get("heartbeat"))
+        quiet = f"; the last one was {theme.ago(time.time() - heartbeat)}" if heartbeat else ""
+        st.markdown(
+            f":orange[●] **{label}** gives no sign of life{quiet}. `workbench resume {summary['id']}` continues it."
+        )
+    else:
+        st.markdown(
+            f":gray[●] **{label}** cannot be read: its run.json is missing or damaged. Nothing else depends on it."
+        )

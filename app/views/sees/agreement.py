@@ -1,0 +1,230 @@
+"""Agreement: do models see alike?"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from app.figures import image_grid, matrices
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs, feature_space
+from app.widgets import disagreement, page
+from workbench.format import finite_number
+
+TITLE = "Do models see alike?"
+MEASURES = {"cka": "CKA", "mutual_knn": "mutual kNN", "procrustes": "Procrustes"}
+MEANS = {
+    "cka": ("0 nothing in common", "1 the same up to rotation and scale", "linear CKA"),
+    "mutual_knn": ("0 no neighbour in common", "1 all of them", "overlap of neighbours"),
+    "procrustes": ("0 nothing in common", "1 the same up to rotation and scale", "Procrustes similarity"),
+}
+SHOWN = {"value": "value", "excess": "above chance"}
+ALIKE = "alike"
+LEVEL = 0.05
+BASELINES = ("its untrained self", "pixels")
+
+
+Rows = dict[Choice, list[dict[str, Any]]]
+"""What was measured of each run by the measure that is shown."""
+
+
+class Pair(NamedTuple):
+    """A run and what it is compared with: another run, or a baseline by name."""
+
+    one: Choice
+    other: Choice | str
+
+    @property
+    def name(self) -> str:
+        return self.other if isinstance(self.other, str) else self.other.label
+
+    def __str__(self) -> str:
+        return f"{self.one.label} and {self.name}"
+
+
+def render() -> None:
+    comparable, probe = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "agreement", lambda _, evaluation: measured(evaluation))
+    if chosen:
+        with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+            metric = switch("Measure", MEASURES, "measure")
+            shown = switch("Shown", SHOWN, "agreement-shown")
+            how = feature_space.asked(**{ALIKE: "the most alike of all"})
+        st.html(image_grid.colour_bar(*legend(metric, shown)))
+        left, right = st.columns([1.15, 1], gap="large")
+        known = {choice: measured(choice.run.evaluation("agreement"), metric) for choice in chosen}
+        with left:
+            matrix(known, metric, shown, how)
+        with right:
+            pair = layers(known, metric, shown)
+        few = " · pale, n.s.: no more alike than independent features, p > 0.05 after correction"
+        page.note(page.protocol(chosen, "agreement") + few)
+        if pair:
+            disagreement.show(pair.one, pair.other, chosen, probe, how if how != ALIKE else "default")
+    outdated = [choice for choice in missing if choice.run.evaluation("cka") and not measured_any(choice)]
+    if able := page.evaluable(outdated, page.NAMES["agreement"]):
+        names = ", ".join(choice.label for choice in able)
+        command = page.evaluate_command(able) + " --only agreement"
+        text = "It knew CKA alone, without what chance gives. This command measures anew:"
+        page.empty(f"{names}: compared by an earlier version", text, command)
+    page.lacking([choice for choice in missing if choice not in outdated], "agreement")
+
+
+def switch(label: str, options: dict[str, str], key: str) -> str:
+    """A choice of one among a few, kept in the URL."""
+    first = next(iter(options))
+    found = st.segmented_control(
+        label,
+        list(options),
+        format_func=options.__getitem__,
+        default=first,
+        required=True,
+        key=key,
+        bind="query-params",
+    )
+    return found or first
+
+
+def legend(metric: str, shown: str) -> tuple[str, str, str]:
+    low, high, what = MEANS[metric]
+    return (low, high, what) if shown == "value" else ("0 chance", "1", f"{what} less that of independent features")
+
+
+def measure(metric: str, shown: str) -> str:
+    """What the numbers are, in words."""
+    return MEASURES[metric] + " above chance" * (shown == "excess")
+
+
+def measured(evaluation: dict[str, Any], metric: str | None = None) -> list[dict[str, Any]]:
+    """The rows, of one measure or of all, that have all that the page draws."""
+    keys = ("expected", "p_value")
+    names = ("space", "other", "other_space", "metric")
+    return [
+        row
+        for row in files.rows(evaluation, model="run")
+        if metric in (None, row.get("metric"))
+        and all(finite_number(row.get(key)) is not None for key in keys)
+        and all(isinstance(row.get(name), str) for name in names)
+    ]
+
+
+def measured_any(choice: Choice) -> bool:
+    """Whether the newer evaluation is there at all, be it skipped."""
+    return bool(choice.run.evaluation("agreement"))
+
+
+def between(pair: Pair, known: Rows) -> list[dict[str, Any]]:
+    """The rows of a pair, seen from its first run; where only the second was evaluated with it, turned round."""
+    one, other = pair
+
+    def of(choice: Choice, name: str) -> list[dict[str, Any]]:
+        return [row for row in known[choice] if row["other"].startswith(name)]
+
+    if isinstance(other, str):
+        return of(one, "pixels" if other == "pixels" else "untrained:")
+    turned = [row | {"space": row["other_space"], "other_space": row["space"]} for row in of(other, one.run.id)]
+    return of(one, other.run.id) or turned
+
+
+def value(row: dict[str, Any], shown: str) -> float:
+    return row["value"] - (row["expected"] if shown == "excess" else 0.0)
+
+
+def cell(pair: Pair, known: Rows, read: dict[Choice, str | None] | None) -> dict[str, Any] | None:
+    """The row that stands for a pair: of the spaces that the runs are read from, or the one furthest above chance."""
+    rows = between(pair, known)
+    if read is None:
+        return max(rows, key=lambda row: value(row, "excess"), default=None)
+    own = read[pair.one]
+    theirs = read[pair.other] if isinstance(pair.other, Choice) else "pixels" if pair.other == "pixels" else own
+    return next((row for row in rows if (row["space"], row["other_space"]) == (own, theirs)), None)
+
+
+def matrix(known: Rows, metric: str, shown: str, how: str) -> None:
+    """Run x run, baselines as further columns: what they have in common with one another is nobody's question."""
+    chosen = list(known)
+    others: list[Choice | str] = [*chosen, *BASELINES]
+    read = {choice: feature_space.space_of(choice, choice.run.evaluation("agreement"), how) for choice in chosen}
+    asked = None if how == ALIKE else read
+    cells = [[None if other is one else cell(Pair(one, other), known, asked) for other in others] for one in chosen]
+    values = np.array([[np.nan if row is None else value(row, shown) for row in line] for line in cells])
+    text = [[printed(row, shown, how == ALIKE) for row in line] for line in cells]
+    names = [other if isinstance(other, str) else other.label for other in others]
+    rows = [choice.label for choice in chosen]
+    figure = matrices.heat_map(
+        values, rows=rows, columns=names, low=0, high=1, text=text, height=80 + 92 * len(rows), square=False
+    )
+    matrices.fade(figure, by_chance(cells))
+    figure.update_traces(textfont={"size": 15})
+    figure.update_xaxes(side="top", tickfont={"size": 13})
+    figure.update_yaxes(tickfont={"size": 13})
+    spaces_read = "" if how == ALIKE else ", ".join(map(str, read.values()))
+    page.name("Models", small=spaces_read)
+    alt = f"{measure(metric, shown)} between the models" + f", read from {spaces_read}" * bool(spaces_read)
+    page.chart(figure, "agreement", alt)
+    gaps = [
+        Pair(one, other)
+        for one, line in zip(chosen, cells, strict=True)
+        for other, row in zip(others, line, strict=True)
+        if row is None and other is not one
+    ]
+    lacking = [choice for choice in chosen if any(choice in pair for pair in gaps)]
+    able = page.evaluable(lacking, "comparison with some of the others")
+    if any({pair.one, pair.other} <= {*able, *BASELINES} for pair in gaps):
+        page.empty(
+            "Some pairs have not been compared",
+            "A run is compared with those that are evaluated with it; this fills the gaps:",
+            page.evaluate_command(able) + " --only agreement",
+        )
+
+
+def printed(row: dict[str, Any] | None, shown: str, named: bool) -> str:
+    """A cell's text: the value, and beneath it the spaces where they were searched for."""
+    if row is None:
+        return ""
+    text = f"{value(row, shown) + 0.0:.2f}" + (" n.s." if row["p_value"] > LEVEL else "")
+    both = f"{row['space']}<br>{row['other_space']}"
+    return f'{text}<br><span style="font-size:10px">{both}</span>' if named else text
+
+
+def by_chance(cells: Sequence[Sequence[dict[str, Any] | None]]) -> np.ndarray:
+    """Which cells (rows, columns) are no more alike than independent features could be, after correction."""
+    return np.array([[row is not None and row["p_value"] > LEVEL for row in line] for line in cells])
+
+
+def layers(known: Rows, metric: str, shown: str) -> Pair | None:
+    """Layer x layer of one pair, which is returned."""
+    chosen = list(known)
+    runs = [Pair(one, other) for index, one in enumerate(chosen) for other in chosen[index + 1 :]]
+    pairs = runs + [Pair(one, other) for one in chosen for other in BASELINES]
+    pairs = {str(pair): pair for pair in pairs if between(pair, known)}
+    if not pairs:
+        return None
+    names = list(pairs)
+    largest = max(names, key=lambda name: len(between(pairs[name], known)) * (pairs[name] in runs))
+    name = st.selectbox("Layers of", names, names.index(largest), key="agreement-pair", bind="query-params")
+    pair = pairs.get(name) or next(iter(pairs.values()))
+    rows = between(pair, known)
+    own, theirs = (list(dict.fromkeys(row[key] for row in rows)) for key in ("space", "other_space"))
+    at = {(row["space"], row["other_space"]): row for row in rows}
+    cells = [[at.get((space, other)) for other in theirs] for space in own]
+    values = np.array([[np.nan if row is None else value(row, shown) for row in line] for line in cells])
+    text = [[printed(row, shown, False) for row in line] for line in cells] if len(own) * len(theirs) <= 120 else None
+    figure = matrices.heat_map(
+        values,
+        rows=own,
+        columns=theirs,
+        low=0,
+        high=1,
+        text=text,
+        height=120 + 44 * len(own),
+        square=False,
+        x_title=pair.name,
+        y_title=pair.one.label,
+    )
+    matrices.fade(figure, by_chance(cells))
+    figure.update_traces(textfont={"size": 13})
+    page.chart(figure, "agreement-layers", f"{measure(metric, shown)} between the layers of {pair}")
+    return pair

@@ -1,0 +1,220 @@
+"""Similarity: what looks alike?"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from app.figures import image_grid
+from app.figures.matrices import corner, heat_map, similarity, thin
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_images, chosen_runs
+from app.widgets import page
+from workbench.format import decimals, finite_number
+from workbench.store import Probe
+
+TITLE = "What looks alike?"
+CORNER = 10
+SCALES = ["the same for every model", "each model its own"]
+
+
+class Shown(NamedTuple):
+    """A model's matrix (n, n) in one of its spaces, what the ends of its colour scale mean, and which rows (n,) of the
+    stored matrix it has: all of them, or those of the selected images."""
+
+    choice: Choice
+    space: str
+    matrix: np.ndarray
+    limits: tuple[float, float]
+    rows: np.ndarray
+
+
+def render() -> None:
+    comparable, probe = page.same_probe(chosen_runs.choices())
+    chosen, missing = page.having(comparable, "similarity", lambda choice, _: usable_spaces(choice))
+    if chosen:
+        scale = st.segmented_control(
+            "Colour scale", SCALES, default=SCALES[0], required=True, key="scale", bind="query-params"
+        )
+        shared = scale != SCALES[1]
+        matrices = {choice: matrix(choice, picked(choice)) for choice in chosen}
+        limits = colour_limits({choice: found[::3, ::3] for choice, found in matrices.items()}, shared)
+        kept = {choice: kept_rows(choice, len(found)) for choice, found in matrices.items()}
+        models = [
+            Shown(choice, picked(choice), found[np.ix_(kept[choice], kept[choice])], limits[choice], kept[choice])
+            for choice, found in matrices.items()
+        ]
+        instances(models, probe, shared)
+        corners(models, probe)
+        classes(models, probe, shared)
+    page.lacking(missing, "similarity")
+
+
+def usable_spaces(choice: Choice) -> list[str]:
+    """Spaces of a run that have a matrix, the default first."""
+    names = files.spaces(choice.run.evaluation("similarity"))
+    return [space for space in names if files.square(choice.run.array(f"similarity-{space}")) is not None]
+
+
+def kept_rows(choice: Choice, n: int) -> np.ndarray:
+    """The rows of the selected images where at least two of them are among the ``n`` compared ones, else all."""
+    ids = files.matrix(choice.run.array("similarity-ids"), (n,))
+    rows = chosen_images.rows(ids) if ids is not None else None
+    return rows if rows is not None and len(rows) > 1 else np.arange(n)
+
+
+def picked(choice: Choice) -> str:
+    """The space that was picked above the model's matrix, the default at first."""
+    options, kept = usable_spaces(choice), st.session_state.get(f"space-{choice.index}")
+    return kept if kept in options else options[0]
+
+
+def matrix(choice: Choice, space: str) -> np.ndarray:
+    found = files.square(choice.run.array(f"similarity-{space}"))
+    assert found is not None
+    return found
+
+
+def colour_limits(tables: dict[Choice, np.ndarray], shared: bool) -> dict[Choice, tuple[float, float]]:
+    """What the ends of each model's colour scale mean: nearly its smallest and its largest value, or those of all.
+    Entries that are no numbers are left out; a table of nothing else is drawn from 0 to 1."""
+    known = {choice: table[np.isfinite(table)] for choice, table in tables.items()}
+    ends = {
+        choice: (float(np.percentile(values, 1)), float(values.max())) if len(values) else (0.0, 1.0)
+        for choice, values in known.items()
+    }
+    lows, highs = zip(*ends.values(), strict=True)
+    return dict.fromkeys(ends, (min(lows), max(highs))) if shared else ends
+
+
+def legend(limits: tuple[float, float], what: str) -> None:
+    st.html(image_grid.colour_bar(f"{limits[0]:.2f}", f"{limits[1]:.2f}", what))
+
+
+def class_labels(model: Shown, probe: Probe | None) -> list[str]:
+    """Class names of the matrix's images, or nothing where they have none."""
+    labels = files.matrix(model.choice.run.array("similarity-labels"), (None,))
+    if labels is None or labels.min() < 0 or len(labels) <= model.rows.max():
+        return []
+    labels = np.asarray(labels[model.rows])
+    names = probe.info().get("classes") if probe else None
+    known = max(int(labels.max()) + 1, len(names) if isinstance(names, list) else 0)
+    return [files.class_names(names, known)[int(label)] for label in labels]
+
+
+def image_names(model: Shown, probe: Probe | None) -> list[str]:
+    """The matrix's images by sample id and class, as far as they are known."""
+    ids, labels = model.choice.run.array("similarity-ids"), class_labels(model, probe)
+    if ids is None or ids.ndim != 1 or len(ids) <= model.rows.max():
+        names = [f"row {row}" for row in model.rows]
+    else:
+        names = [f"image {ids[row]}" for row in model.rows]
+    return [f"{name}, {label}" for name, label in zip(names, labels, strict=True)] if labels else names
+
+
+def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
+    """The large matrices, one per model."""
+    if chosen_images.images():
+        parts = {len(model.rows) for model in models if len(model.rows) < len(matrix(model.choice, model.space))}
+        found = " / ".join(f"{part:,}" for part in sorted(parts))
+        page.note(
+            f"{found} of the selected images were compared, and are shown; clear the selection above to see all."
+            if parts
+            else "Fewer than two of the selected images were compared, so all are shown."
+        )
+    if shared:
+        legend(models[0].limits, "cosine similarity")
+    for place, model in zip(page.columns_of(len(models)), models, strict=True):
+        with place:
+            page.name(model.choice.label, model.choice.colour)
+            options, key = usable_spaces(model.choice), f"space-{model.choice.index}"
+            st.selectbox("Space", options, options.index(model.space), key=key, label_visibility="collapsed")
+            if not shared:
+                legend(model.limits, "cosine")
+            low, high = model.limits
+            height = page.side_of(len(models)) + 15
+            labels, names = class_labels(model, probe), image_names(model, probe)
+            figure = similarity(model.matrix, labels, low=low, high=high, names=names, height=height)
+            alt = f"cosine similarity in {model.choice.label}, {model.space}"
+            page.chart(figure, f"similarity-{model.choice.index}", alt)
+            told = model.choice.run.evaluation("similarity").get("spaces")
+            numbers = told.get(model.space) if isinstance(told, dict) else None
+            if isinstance(numbers, dict):
+                page.note(summary(numbers))
+    choices = [model.choice for model in models]
+    page.note(page.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class"))
+
+
+def summary(numbers: dict[str, Any]) -> str:
+    """Diagonal against the rest, in words."""
+    texts = {
+        "diagonal": "same image {:.2f}",
+        "off_diagonal": "other images {:.2f}",
+        "matching": "{:.0f} % find their own second view first",
+    }
+    values = {key: finite_number(numbers.get(key)) for key in texts}
+    return " · ".join(texts[key].format(value) for key, value in values.items() if value is not None)
+
+
+def corners(models: Sequence[Shown], probe: Probe | None) -> None:
+    """Ten images, spread over the classes, with printed values."""
+    ten = "Ten" if any(len(model.rows) >= CORNER for model in models) else "Each"
+    st.subheader(f"{ten} of them, with their values", anchor=False)
+    for place, model in zip(page.columns_of(len(models)), models, strict=True):
+        keep = thin(len(model.matrix), CORNER)
+        with place:
+            page.name(model.choice.label, model.choice.colour, model.space)
+            low, high = model.limits
+            values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), page.side_of(len(models)) + 20
+            shown = thumbnails(model.choice, probe, model.rows[keep])
+            names = image_names(model, probe)
+            names = [names[row] for row in keep]
+            figure = corner(values, shown, names=names, low=low, high=high, height=height)
+            alt = f"cosine similarity of ten images in {model.choice.label}, {model.space}"
+            page.chart(figure, f"corner-{model.choice.index}", alt)
+    page.note(
+        "ten images spread over the classes, the same for every model · thumbnails before augmentation · "
+        "view A down, view B across · colours as above"
+    )
+
+
+def thumbnails(choice: Choice, probe: Probe | None, keep: np.ndarray) -> np.ndarray | None:
+    """The probe images of rows ``keep`` of a matrix, uint8 (n, H, W, C), or None where they are not known."""
+    ids, known = choice.run.array("similarity-ids"), probe.ids() if probe else None
+    images = files.pictures(probe.images()) if probe else None
+    if ids is None or known is None or images is None or len(ids) <= keep.max():
+        return None
+    place = {int(image): index for index, image in enumerate(known)}
+    wanted = [place[int(ids[index])] for index in keep if int(ids[index]) in place]
+    return np.asarray(images[wanted]) if len(wanted) == len(keep) else None
+
+
+def classes(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
+    """Mean similarity between classes."""
+    tables = {}
+    for model in models:
+        table = files.square(model.choice.run.array(f"class-similarity-{model.space}"))
+        if table is not None:
+            tables[model.choice] = table
+    if not tables:
+        return
+    limits, spaces = colour_limits(tables, shared), {model.choice: model.space for model in models}
+    st.subheader("Between classes", anchor=False)
+    if shared:
+        legend(next(iter(limits.values())), "mean cosine similarity")
+    for place, (choice, table) in zip(page.columns_of(len(tables)), tables.items(), strict=True):
+        names = files.class_names(probe.info().get("classes") if probe else None, len(table))
+        low, high = limits[choice]
+        digits = decimals((high - low) / 20) if len(names) <= 10 else None
+        height = page.side_of(len(tables))
+        with place:
+            page.name(choice.label, choice.colour, spaces[choice])
+            if not shared:
+                legend(limits[choice], "mean cosine")
+            figure = heat_map(table, rows=names, columns=names, low=low, high=high, decimals=digits, height=height)
+            alt = f"mean cosine similarity of classes in {choice.label}, {spaces[choice]}"
+            page.chart(figure, f"classes-{choice.index}", alt)
+    empty = " · empty: no pair of different images" if any(np.isnan(table).any() for table in tables.values()) else ""
+    page.note("mean cosine between the images of two classes, view A against view B" + empty)

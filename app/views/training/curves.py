@@ -1,0 +1,191 @@
+"""Curves: is it learning?"""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import theme
+from app.figures.lines import Curve, above_zero, curves
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs
+from app.widgets import page
+
+TITLE = "Is it learning?"
+X_AXES = {"step": "step", "images": "images seen", "seconds": "time"}
+SMALL = {
+    "lr": "learning rate",
+    "images_per_second": "images per second",
+    "grad_norm": "gradient norm",
+    "grad_norm/first": "gradient norm, first block",
+    "grad_norm/last": "gradient norm, last block",
+    "memory_mb": "memory, MB",
+}
+
+
+def render() -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+        st.segmented_control(
+            "x axis",
+            list(X_AXES),
+            format_func=X_AXES.__getitem__,
+            default="step",
+            required=True,
+            key="x",
+            bind="query-params",
+        )
+        st.slider("Smoothing", 0.0, 0.98, 0.6, 0.02, key="smoothing", bind="query-params", width=220)
+        st.toggle("Logarithmic loss", key="log", bind="query-params")
+        st.button(
+            "Whole training",
+            icon=":material/zoom_out_map:",
+            key="whole",
+            on_click=keep_zoom,
+            args=(None,),
+            disabled=not zoom(),
+        )
+    live = any(choice.status == "running" for choice in chosen_runs.choices())
+    st.fragment(figures, run_every=3 if live else None)()
+
+
+def zoom() -> tuple[float, float] | None:
+    """The part of training that was dragged open, in units of the x axis as recorded; it stands in the URL."""
+    text = st.query_params.get("zoom", st.session_state.get("zoom", ""))
+    match = re.fullmatch(r"(\w+):(\d{1,15}(?:\.\d+)?)-(\d{1,15}(?:\.\d+)?)", text, re.ASCII)
+    if match is None or match[1] != (st.session_state.get("x") or "step"):
+        return None
+    keep_zoom(text)
+    return float(match[2]), float(match[3])
+
+
+def keep_zoom(text: str | None) -> None:
+    """Keep it in the URL and over a change of page."""
+    st.session_state["zoom"] = text or ""
+    if text:
+        st.query_params["zoom"] = text
+    elif "zoom" in st.query_params:
+        del st.query_params["zoom"]
+
+
+def dragged(key: str, x: str, scale: float) -> None:
+    """Open the part of training that was dragged over in one of the figures, in all of them."""
+    boxes = st.session_state[key]["selection"]["box"]
+    if boxes:
+        start, stop = sorted(max(0.0, value) * scale for value in boxes[-1]["x"][:2])
+        keep_zoom(f"{x}:{start:.2f}-{stop:.2f}")
+        st.session_state["dragged"] = True
+
+
+def curve(choice: Choice, columns: dict[str, np.ndarray], key: str, x: str, scale: float) -> Curve | None:
+    """One quantity of one run; None where the run did not record it."""
+    if not {x, key} <= columns.keys():
+        return None
+    known = ~np.isnan(columns[x]) & ~np.isnan(columns[key])
+    if not known.any():
+        return None
+    return Curve(choice.label, choice.colour, columns[x][known] / scale, columns[key][known])
+
+
+def axis(x: str, metrics: dict[str, dict[str, np.ndarray]]) -> tuple[float, str]:
+    """Divisor and title of the x axis, in a unit that suits the longest run."""
+    longest = max((np.nanmax(columns[x]) for columns in metrics.values() if x in columns), default=0.0)
+    units = {
+        "step": [(1.0, "step")],
+        "images": [(1e6, "million images seen"), (1e3, "thousand images seen"), (1.0, "images seen")],
+        "seconds": [(3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")],
+    }[x]
+    return next(((size, title) for size, title in units if longest >= 2 * size), units[-1])
+
+
+def figures() -> None:
+    if st.session_state.pop("dragged", False):  # a fragment alone would leave the button behind
+        st.rerun()
+    chosen, state = chosen_runs.choices(), st.session_state
+    x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
+    columns = files.columns_of([choice.run for choice in chosen])
+    metrics = {choice.run.id: found for choice, found in zip(chosen, columns, strict=True)}
+    scale, x_title = axis(x, metrics)
+    opened = zoom()
+    window = (opened[0] / scale, opened[1] / scale) if opened else None
+
+    def draw(found: Sequence[Curve], title: str, key: str, **options: Any) -> None:
+        # Streamlit rebuilds a figure whose data change, so the zoom is kept here and not in the browser.
+        figure = curves(found, y_title=title, x_title=x_title, zoom=window, **options)
+        select = partial(dragged, key, x, scale)
+        page.chart(figure, key, title, on_select=select, selection_mode="box")
+        if options.get("log") and not above_zero(found, window):
+            page.note("nothing here is above zero, so the axis is linear")
+
+    def lines(key: str, among: Sequence[Choice] = chosen) -> list[Curve]:
+        found = [curve(choice, metrics[choice.run.id], key, x, scale) for choice in among]
+        return [line for line in found if line is not None]
+
+    if not any(metrics.values()):
+        page.empty(
+            "No metrics yet",
+            "The first row is written after the first steps of training; this page shows it by itself.",
+        )
+    monitored = lines("knn")
+    if monitored:
+        st.subheader("kNN accuracy of the features", anchor=False)
+        draw(monitored, "top-1, %", "knn-curve", references=pixels(chosen), height=380)
+        page.note(
+            "weighted kNN monitor · validation split (pixels: test split, a guide only) · not smoothed · 1 seed per run"
+        )
+    methods = list(dict.fromkeys(str(choice.summary.get("method")) for choice in chosen))
+    losses = {
+        method: lines("loss", [choice for choice in chosen if str(choice.summary.get("method")) == method])
+        for method in methods
+    }
+    losses = {method: found for method, found in losses.items() if found}
+    if losses:
+        st.subheader("Loss", anchor=False)
+        for place, (method, found) in zip(page.columns_of(len(losses)), losses.items(), strict=True):
+            with place:
+                page.name(method, found[0].colour if len(found) == 1 else "")
+                options = {"smoothing": smoothing, "log": log, "labels": len(found) > 1}
+                draw(found, f"{method} loss", f"loss-{method}", height=270, **options)
+        page.note(
+            f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because "
+            "losses of different methods have different units"
+        )
+    small = {key: lines(key) for key in SMALL}
+    small = {key: found for key, found in small.items() if found}
+    if small:
+        st.subheader("How the optimiser and the machine are doing", anchor=False)
+        places = [place for _ in range(-(-len(small) // 3)) for place in st.columns(3, gap="medium")]
+        for place, (key, found) in zip(places, small.items(), strict=False):
+            with place:
+                smoothed = 0.0 if key == "lr" else smoothing
+                # Gradient norms of different methods lie orders of magnitude apart.
+                norm = key.startswith("grad_norm")
+                draw(found, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
+        page.note(
+            "colours as above · hover for names and values · drag sideways to open a part of training in every figure"
+        )
+    for choice in chosen:
+        told(choice, bool(metrics[choice.run.id]))
+
+
+def told(choice: Choice, has_metrics: bool) -> None:
+    """What the curves of an unusual run mean."""
+    if choice.status == "failed":
+        reason = choice.run.info().get("error") or "The reason was not recorded."
+        st.markdown(f":red[●] **{theme.literal(choice.label)}** failed. {reason}")
+    elif choice.status == "running":
+        page.note(f"{choice.label} is training: this page follows it every three seconds and keeps your zoom.")
+    elif not has_metrics:
+        page.note(f"{choice.label}: no metrics were recorded ({choice.status}).")
+
+
+def pixels(chosen: Sequence[Choice]) -> dict[str, float]:
+    """kNN on raw pixels, where an evaluation has measured it: once for each data set."""
+    found: dict[str, tuple[str, float]] = {}
+    for choice in chosen:
+        for row in files.rows(choice.run.evaluation("knn"), model="pixels"):
+            found.setdefault(files.fingerprint(choice.run), (choice.label, row["value"]))
+    return {"pixels" if len(found) == 1 else f"pixels of {label}'s data": value for label, value in found.values()}

@@ -1,0 +1,285 @@
+"""Stability: why did it dip? Spikes of the gradient, dips of the kNN curve, and the health of the features."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from app import theme
+from app.figures import gradient_map, image_grid
+from app.figures import lines as charts
+from app.reading import training_health
+from app.reading.choice import Choice
+from app.reading.training_health import HEALTH, Batch, Diagnosis, Series, diagnose, sentence
+from app.state import chosen_runs
+from app.widgets import page
+from workbench.metrics.stability import Spike
+
+TITLE = "Why did it dip?"
+WHOLE = "the whole training"
+Window = tuple[float, float] | None
+Found = dict[Choice, Diagnosis]
+
+
+def render() -> None:
+    live = any(choice.status == "running" for choice in chosen_runs.choices())
+    st.fragment(figures, run_every=3 if live else None)()
+
+
+def figures() -> None:
+    found = {choice: diagnose(choice.run) for choice in chosen_runs.choices()}
+    window = opened(found)
+    knn(found, window)
+    gradients(found, window)
+    maps(found, window)
+    words(found)
+    batches(found)
+    health(found, window)
+    lacking(found)
+
+
+def opened(found: Found) -> Window:
+    """The part of training that is looked at: all of it, or the steps around a dip."""
+    around: dict[str, Window] = {WHOLE: None}
+    for choice, one in found.items():
+        for dip in one.dips:
+            every = max(dip.start - dip.before, 1)
+            end = (dip.recovered or dip.step) + 2 * every
+            around[f"{choice.label}: the dip at step {dip.step:,}"] = (max(0.0, dip.before - 3.0 * every), float(end))
+    if len(around) == 1:
+        return None
+    return around[st.selectbox("Look at", list(around), key="around", width=360) or WHOLE]
+
+
+def line(choice: Choice, series: Series | None) -> charts.Curve | None:
+    if series is None or not np.isfinite(series.values).any():
+        return None
+    known = np.isfinite(series.values)
+    return charts.Curve(choice.label, choice.colour, series.steps[known].astype(float), series.values[known])
+
+
+def draw(lines: Sequence[charts.Curve], title: str, window: Window, **options: Any) -> go.Figure:
+    return charts.curves(lines, y_title=title, x_title="step", zoom=window, **options)
+
+
+def value_at(series: Series, step: int) -> float:
+    """The value of the last row up to a step."""
+    return float(series.values[max(int(np.searchsorted(series.steps, step, "right")) - 1, 0)])
+
+
+def knn(found: Found, window: Window) -> None:
+    lines = [curve for choice, one in found.items() if (curve := line(choice, one.knn))]
+    if not lines:
+        return
+    st.subheader("kNN accuracy, its dips marked", anchor=False)
+    figure = draw(lines, "top-1, %", window, height=340)
+    for choice, one in found.items():
+        if one.knn is not None:
+            dips = [
+                (dip.step, value_at(one.knn, dip.step), f"{choice.label}: {dip.depth:.1f} points below its best")
+                for dip in one.dips
+            ]
+            gradient_map.mark(figure, dips, choice.colour, gradient_map.DIP, window)
+            gradient_map.mark(figure, collapsed(choice, one, one.knn), choice.colour, gradient_map.COLLAPSE, window)
+    page.chart(figure, "stability-knn", "kNN accuracy with its dips")
+    page.note(
+        "weighted kNN monitor · validation split · ▼ dip: below the highest reading so far by more than three standard "
+        "deviations of the difference (binomial) · ✕ collapse"
+    )
+
+
+def collapsed(choice: Choice, one: Diagnosis, series: Series) -> list[tuple[float, float, str]]:
+    return [(c.step, value_at(series, c.step), f"{choice.label}: {c.reason}") for c in one.collapses]
+
+
+def gradients(found: Found, window: Window) -> None:
+    parts = {"total": "gradient norm", "first": "gradient norm, first layer"}
+    drawn = {
+        part: {
+            choice: curve
+            for choice, one in found.items()
+            if one.gradients is not None
+            and (curve := line(choice, Series(one.gradients.steps, getattr(one.gradients, part))))
+        }
+        for part in parts
+    }
+    if not drawn["total"]:
+        return
+    st.subheader("Gradient norms, their spikes marked", anchor=False)
+    for place, (part, curves) in zip(st.columns(2, gap="medium"), drawn.items(), strict=True):
+        if not curves:
+            continue
+        lines = [gradient_map.highest(curve, window) for curve in curves.values()]
+        figure = draw(lines, parts[part], window, log=True, height=290, labels=False)
+        for choice in curves:
+            one, curve = found[choice], curves[choice]
+            series = Series(curve.x, curve.y)
+            own = one.first_spikes if part == "first" else [spike for spike in one.spikes if spike.of == "total"]
+            heights = [peak_near(series, spike.start, spike.end) for spike in own]
+            marks = [(s.step, height, spike_words(choice, s)) for s, height in zip(own, heights, strict=True)]
+            gradient_map.mark(figure, marks, choice.colour, gradient_map.SPIKE, window)
+        with place:
+            page.chart(figure, f"stability-{part}", parts[part])
+    page.note(
+        "before clipping, the highest since the row before (of runs from before this was kept, of that step alone) · "
+        "▲ spike of that norm: more than four robust deviations above the median of the 50 rows before (15 at least), "
+        "and twice it · colours as above"
+    )
+
+
+def peak_near(series: Series, start: int, end: int) -> float:
+    inside = (series.steps >= start) & (series.steps <= end)
+    return float(series.values[inside].max()) if inside.any() else value_at(series, end)
+
+
+def spike_words(choice: Choice, spike: Spike) -> str:
+    return f"{choice.label}: {training_health.height(spike)} at step {spike.step:,}{first_in(spike)}"
+
+
+def first_in(spike: Spike) -> str:
+    return f", first in {spike.layer}" if spike.layer else ""
+
+
+def maps(found: Found, window: Window) -> None:
+    """One map per run with norms by layer."""
+    drawn = {
+        choice: (figure, one)
+        for choice, one in found.items()
+        if (figure := gradient_map.gradient_map(one, choice.colour, window)) is not None
+    }
+    if not drawn:
+        return
+    st.subheader("Gradient norm of every layer", anchor=False)
+    across = min(len(drawn), 2)
+    places = [place for _ in range(-(-len(drawn) // across)) for place in st.columns(across, gap="medium")]
+    for place, (choice, (figure, one)) in zip(places, drawn.items(), strict=False):
+        assert one.gradients is not None
+        low, high = gradient_map.scale(gradient_map.binned(one.gradients, window)[1])
+        with place:
+            page.name(choice.label, choice.colour, f"first trained layer: {one.gradients.name}")
+            st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
+            page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
+    page.note(
+        "layers from the image down to the output · the highest norm in each stretch of steps · shaded: dips, dotted "
+        "lines: spikes · each run has its own colour scale, since norms of methods lie orders of magnitude apart"
+    )
+
+
+def words(found: Found) -> None:
+    """Each dip with the spike before it, and each collapse."""
+    st.subheader("What happened", anchor=False)
+    for choice, one in found.items():
+        told = []
+        if one.knn is not None:
+            first = one.gradients.name if one.gradients is not None else ""
+            told += [(dip.step, sentence(dip, first, one.knn, one.gradients is not None)) for dip in one.dips]
+        for collapse in one.collapses:
+            over = f"; over at step {collapse.until:,}" if collapse.until is not None else ""
+            told.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
+        linked = [spike for dip in one.dips for spike in dip.near]
+        if rest := sum(spike not in linked for spike in one.spikes):
+            after = " without a dip after" if one.knn is not None else "; no kNN was followed, so dips are not known"
+            told.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
+        page.name(choice.label, choice.colour, "" if told else nothing_in(one))
+        if told:
+            st.markdown("\n".join(f"- {theme.literal(text)}" for _, text in sorted(told)))
+
+
+def nothing_in(one: Diagnosis) -> str:
+    """What was looked for in vain, and what was not recorded."""
+    looked = {"spike": one.gradients, "dip": one.knn, "collapse": one.health.get("normalised_std")}
+    missing = {"spike": "gradients", "dip": "kNN accuracy", "collapse": "health of the features"}
+    seen = ", ".join(f"no {what}" for what, series in looked.items() if series is not None)
+    unseen = " and ".join(missing[what] for what, series in looked.items() if series is None)
+    return "; ".join(filter(None, (seen, unseen and f"not recorded: {unseen}")))
+
+
+def batches(found: Found) -> None:
+    """The images of the steps at which the gradient was unusual."""
+    kept = {text: batch for choice, one in found.items() for text, batch in unusual(choice, one)}
+    if not kept:
+        return
+    st.subheader("Which images were in the batch?", anchor=False)
+    batch = kept[st.selectbox("Step", list(kept), key="batch", width=760) or next(iter(kept))]
+    if batch.images is not None:
+        page.thumbnails(batch.images, [str(number) for number in batch.ids[: len(batch.images)]])
+    with st.expander(f"Ids of all {len(batch.ids):,} images"):
+        st.code(", ".join(map(str, batch.ids)), language=None, wrap_lines=True)
+    page.note(
+        "training images of the step, as they are stored, in the batch's order, with their sample ids · recorded "
+        "where a row's highest norm, of the whole gradient or the first layer, is a spike · all of them made this "
+        "gradient, and which of them most is not known"
+    )
+
+
+def unusual(choice: Choice, one: Diagnosis) -> list[tuple[str, Batch]]:
+    """The batches of a run that were kept, each with its step in words."""
+    kept, told = training_health.batches(choice.run), []
+    for spike in one.spikes:
+        for step in sorted({spike.start, spike.step} & kept.keys()):
+            part = "beginning" if step == spike.start else "height"
+            which = f"of a spike to {training_health.height(spike)}{first_in(spike)}"
+            told.append((f"{choice.label}: step {step:,}, {part} {which}", kept[step]))
+    for batch in kept.values():
+        if batch.of in ("loss", "gradient"):
+            told.append((f"{choice.label}: step {batch.step:,}, whose {batch.of} was not finite", batch))
+    return told
+
+
+def health(found: Found, window: Window) -> None:
+    shown = {
+        key: {choice: curve for choice, one in found.items() if (curve := line(choice, one.health.get(key)))}
+        for key in HEALTH
+    }
+    shown = {key: curves for key, curves in shown.items() if curves}
+    if not shown:
+        return
+    st.subheader("Health of the features", anchor=False)
+    places = [place for _ in range(-(-len(shown) // 3)) for place in st.columns(3, gap="medium")]
+    for place, (key, curves) in zip(places, shown.items(), strict=False):
+        figure = draw(list(curves.values()), HEALTH[key], window, height=230, labels=False)
+        for choice in curves:
+            one = found[choice]
+            marks = collapsed(choice, one, one.health[key])
+            gradient_map.mark(figure, marks, choice.colour, gradient_map.COLLAPSE, window)
+        with place:
+            page.chart(figure, f"stability-{key}", HEALTH[key])
+    page.note(
+        "of up to 1,000 validation images, default feature, 1 seed per run · linear probe: ridge on frozen features, "
+        "chooses nothing · effective rank: RankMe · std: of normalised features, 1 where they fill the sphere, 0 where "
+        "all are one · uniformity and alignment: Wang and Isola, lower is more even and more alike · ✕ collapse · "
+        "colours as above"
+    )
+
+
+def lacking(found: Found) -> None:
+    """Runs without norms by layer or readings of the features, and how to get them."""
+    bare = [choice for choice, one in found.items() if one.gradients is None or not one.gradients.layers]
+    blind = [choice for choice, one in found.items() if not one.health]
+    unread = [choice for choice in bare if choice.status == "unreadable"]
+    for choice in unread:
+        page.note(f"{choice.label}: its run.json is missing or damaged, so nothing is known about it.")
+    missing = [choice for choice in found if choice in (*bare, *blind) and choice not in unread]
+    for choice in missing:
+        if choice.status == "failed":
+            page.note(f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}")
+        elif choice.status == "running":
+            page.note(f"{choice.label} is training: what it records is shown after its first rows.")
+    missing = [choice for choice in missing if choice.status != "running"]
+    if missing:
+        names = ", ".join(choice.label for choice in missing)
+        what = " and ".join(
+            part
+            for part, those in (("gradient norms by layer", bare), ("readings of the features' health", blind))
+            if any(choice in those for choice in missing)
+        )
+        configs = [shlex.quote(str(choice.run.path / "config.yaml")) for choice in missing]
+        page.empty(
+            f"{names}: no {what}",
+            "They are recorded while a model trains (--monitor-every 1 reads the features). Train it again, or let "
+            "`workbench resume` go on with one that is not complete, which then records them.",
+            *(f"workbench train --config {config}" for config in configs),
+        )

@@ -1,0 +1,170 @@
+"""Beside the chips: how many images are selected, and a box to select some by words or by a confusion matrix's cell."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from app import theme
+from app.reading import files, predictions
+from app.reading.choice import Choice
+from app.state import chosen_images, chosen_runs, image_query
+from workbench.errors import WorkbenchError
+from workbench.format import finite_number
+
+CELL = ("cell-model", "cell-true", "cell-told")
+CLICKABLE = 40  # classes; cells of more are too small to hit
+
+
+def chip(chosen: Sequence[Choice]) -> None:
+    """The number of selected images with a way to clear, and the box to select others."""
+    text, images = chosen_images.images_text(), chosen_images.images()
+    if text:
+        label = (
+            f"{len(images):,} image{'s' * (len(images) != 1)} selected" if images else "images of other data selected"
+        )
+        st.button(
+            label,
+            key="chip_images",
+            type="primary",
+            icon=":material/close:",
+            icon_position="right",
+            help="Clear the selection",
+            on_click=clear,
+        )
+    sets = chosen_runs.probes(chosen)
+    if sets:
+        with st.popover("Select images", icon=":material/search:"):
+            known = image_query.table(sets[0], chosen)
+            if known is not None:
+                box(known)
+
+
+def clear() -> None:
+    """Select no image."""
+    for key in ("image-search", *CELL):
+        st.session_state.pop(key, None)
+    chosen_images.select_images([])
+
+
+def box(known: image_query.Table) -> None:
+    """The text box, and the cell of a confusion matrix."""
+    st.text_input(
+        "Images with",
+        key="image-search",
+        placeholder=example(known),
+        on_change=searched,
+        args=(known,),
+        help="All words must hold. class:ring,bar · id:10..90 · size>0.5 · and by the linear probe of a chosen model: "
+        "its name:class for what it takes an image for, its name:wrong for its errors.",
+    )
+    problem = st.session_state.pop("image-problem", "")
+    if problem:
+        st.caption(f":red[{theme.literal(problem)}]")
+    else:
+        st.caption("known: " + theme.literal(", ".join(known.columns)))
+    if known.models and known.classes:
+        st.caption("or a cell of a confusion matrix")
+        model, true, told = (st.session_state.get(key) for key in CELL)
+        labels = ("Model", "is a", "taken for a")
+        classes = range(len(known.classes))  # by index, since names may not be unique
+        for key, label, options, now in zip(
+            CELL, labels, (known.models, classes, classes), (model, true, told), strict=True
+        ):
+            st.selectbox(
+                label,
+                options,
+                index=next((place for place, one in enumerate(options) if one == now), None),
+                format_func=lambda one: known.classes[one] if isinstance(one, int) else one,
+                key=key,
+                on_change=celled,
+                args=(known,),
+            )
+
+
+def example(known: image_query.Table) -> str:
+    """A question that has an answer here."""
+    words = [f"class:{known.classes[0]}"] if known.classes else [f"id:{int(known.ids[0])}"]
+    factor = next((name for name in known.columns if name not in ("id", "class", *known.models)), None)
+    if factor is not None:
+        words.append(f"{factor}>{float(np.median(known.columns[factor])):.3g}")
+    return " ".join(words)
+
+
+def searched(known: image_query.Table) -> None:
+    """Select what the words in the box describe."""
+    try:
+        found = image_query.find(st.session_state["image-search"], known)
+    except WorkbenchError as error:
+        st.session_state["image-problem"] = str(error)
+        return
+    if st.session_state["image-search"].strip():
+        take(found)
+    else:
+        chosen_images.select_images([])
+
+
+def take(found: np.ndarray) -> None:
+    """Select the images that were found, or say that there are none."""
+    if len(found):
+        chosen_images.select_images(found)
+    else:
+        st.session_state["image-problem"] = "No image of the probe set is like that."
+
+
+def celled(known: image_query.Table) -> None:
+    """Select the images of a confusion matrix's cell, once it is complete."""
+    model, true, told = (st.session_state.get(key) for key in CELL)
+    if isinstance(model, str) and model in known.models and true is not None and told is not None:
+        st.session_state["image-search"] = ""
+        take(image_query.cell(known, model, true, told))
+
+
+def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Let the cells of a confusion matrix be clicked, which selects their images.
+
+    Args:
+        figure: the heat map, onto which invisible points are put, since only points can be selected.
+        key: of the chart.
+        share: (n, n) in %, rows are true classes.
+
+    Returns:
+        further options of ``pieces.chart``.
+    """
+    n = len(classes)
+    if n > CLICKABLE:
+        return {}
+    true, told = (part.ravel() for part in np.mgrid[:n, :n])
+    unseen = {"marker": {"opacity": 0}}
+    figure.add_scatter(
+        x=told,
+        y=true,
+        mode="markers",
+        marker={"symbol": "square", "size": max(6, 260 // n), "opacity": 0},
+        selected=unseen,
+        unselected=unseen,
+        showlegend=False,
+        text=[f"{classes[i]} → {classes[j]}<br><b>{share[i, j]:.3g}</b> %" for i, j in zip(true, told, strict=True)],
+        hovertemplate="%{text}<extra></extra>",
+    )
+    return {"on_select": partial(clicked, choice, key), "selection_mode": "points"}
+
+
+def clicked(choice: Choice, key: str) -> None:
+    """Select the probe images of the cell that was clicked."""
+    points = st.session_state[key]["selection"]["points"]
+    cell = [finite_number(points[0].get(axis)) for axis in ("y", "x")] if points else []
+    probe = files.probe(choice.run)
+    ids = np.asarray(probe.ids()) if probe is not None else None
+    labels = files.matrix(probe.labels(), (len(ids),)) if probe is not None and ids is not None else None
+    told = predictions.predicted(choice.run, ids) if ids is not None else None
+    if None in cell or not cell or ids is None or labels is None or told is None:
+        return
+    found = ids[(labels == cell[0]) & (told == cell[1])]
+    if len(found):
+        chosen_images.select_images(found)
+    else:
+        st.toast("No image of the probe set is in this cell; its images are others of the test split.")

@@ -1,0 +1,274 @@
+"""Notes, tags, names, the archive and the trash of the chosen runs, on the page Runs."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from app.reading import files
+from app.reading.choice import Choice
+from app.state import chosen_runs, run_folder
+from app.widgets import job_panel, page
+from workbench import annotations, jobs
+from workbench.errors import WorkbenchError
+from workbench.run import Run
+
+HINT = "started as `workbench app --allow-actions`, the app lets you write notes and tags, archive, delete and evaluate"
+
+
+def render() -> None:
+    """What there is to read and to do for the chosen runs."""
+    chosen = chosen_runs.choices()
+    if not job_panel.allowed():
+        read_only(chosen)
+        return
+    if chosen:
+        st.subheader("The chosen runs", anchor=False)
+        commands(chosen)
+        form(picked(chosen))
+    trash()
+
+
+def read_only(chosen: Sequence[Choice]) -> None:
+    """Notes and tags as text, and how to be allowed to change them."""
+    for choice in chosen:
+        try:
+            note, _ = annotations.note(choice.run)
+        except WorkbenchError as error:
+            note = str(error)
+        tags = choice.summary.get("tags", [])
+        if note.strip() or tags:
+            page.name(choice.label, choice.colour, " · ".join(tags))
+            if note.strip():
+                st.text(note.strip()[:2000])
+    st.caption(f"Read only: {HINT}.")
+
+
+def commands(chosen: Sequence[Choice]) -> None:
+    """The commands that suit the chosen runs; those whose weights were deleted have none."""
+    gone = [choice for choice in chosen if choice.run.checkpoint() is None and choice.run.had_checkpoint()]
+    chosen = [choice for choice in chosen if choice not in gone]
+    ids = [choice.run.id for choice in chosen if choice.status in ("finished", "interrupted")]
+    with st.container(horizontal=True, gap="small"):
+        if ids:
+            number = f"{len(ids)} run{'s' * (len(ids) > 1)}"
+            job_panel.button(f"Evaluate {number}", job_panel.command("evaluate", ids), "bar_chart")
+            job_panel.button(
+                f"Evaluate {number} thoroughly", job_panel.command("evaluate", ids, "--thorough"), "science"
+            )
+        drawing = [one.run.id for one in chosen if one.run.id in ids and "samples" in files.capabilities(one.run)]
+        if drawing:
+            text = job_panel.command("evaluate", drawing, "--only", "samples")
+            job_panel.button(f"Draw samples of {len(drawing)} run{'s' * (len(drawing) > 1)}", text, "brush")
+        for choice in chosen:
+            if choice.status in ("interrupted", "stalled", "failed"):
+                job_panel.button(f"Resume {choice.label}", job_panel.command("resume", [choice.run.id]), "resume")
+    if gone:
+        names = ", ".join(choice.label for choice in gone)
+        page.note(f"{names}: the weights are not there any more, so nothing new can be evaluated.")
+
+
+def picked(chosen: Sequence[Choice]) -> Choice:
+    """The one of the chosen runs whose note is open."""
+    labels = {choice.run.id: choice.label for choice in chosen}
+    if len(chosen) == 1:
+        return chosen[0]
+    if st.session_state.get("noted") not in labels:
+        st.session_state["noted"] = chosen[0].run.id
+    run_id = st.segmented_control(
+        "Run", list(labels), format_func=labels.__getitem__, key="noted", required=True, label_visibility="collapsed"
+    )
+    return next((choice for choice in chosen if choice.run.id == run_id), chosen[0])
+
+
+def form(choice: Choice) -> None:
+    """Note, name and tags of a run, each saved by itself."""
+    run, run_id, state = choice.run, choice.run.id, st.session_state
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        note(choice)
+    with right:
+        name = choice.summary.get("name") or ""
+        known = sorted({tag for one in run_folder.summaries(run_folder.runs_folder()) for tag in one.get("tags", [])})
+        marked = state.get("marked", 0)
+        name_key = f"name {run_id} {name} {marked}"
+        st.text_input(
+            "Name", name, key=name_key, on_change=lambda: mark(lambda: annotations.rename(run, state[name_key]))
+        )
+        tags = choice.summary.get("tags", [])
+        tags_key = f"tags {run_id} {','.join(tags)} {marked}"
+        st.multiselect(
+            "Tags",
+            known,
+            tags,
+            key=tags_key,
+            accept_new_options=True,
+            placeholder="Choose or type a tag",
+            on_change=lambda: mark(lambda: tag(run, tags, state[tags_key])),
+        )
+        with st.container(horizontal=True, gap="small"):
+            away = choice.summary.get("archived") is True
+            st.button(
+                "Show in the list again" if away else "Archive",
+                icon=":material/unarchive:" if away else ":material/archive:",
+                help="An archived run stays where it is and is hidden from the list",
+                on_click=act,
+                args=(lambda: annotations.archive(run, not away), "" if away else f"{choice.label} is archived."),
+            )
+            st.button(
+                "Move to the trash",
+                icon=":material/delete:",
+                help="It can be restored until the trash is emptied",
+                on_click=delete,
+                args=(choice,),
+            )
+
+
+def mark(change: Callable[[], object]) -> None:
+    """Change the name or the tags; the fields then show what is stored, also where the change was refused."""
+    act(change)
+    st.session_state["marked"] = st.session_state.get("marked", 0) + 1  # in their keys, so they start anew
+
+
+def tag(run: Run, shown: Sequence[str], wanted: Sequence[str]) -> None:
+    """Change the tags that were shown into others; what somebody else has changed meanwhile stays."""
+    added = [name for name in wanted if name not in shown]
+    annotations.change_tags(run, added, [name for name in shown if name not in wanted])
+
+
+def note(choice: Choice) -> None:
+    """The note as an editor. Its version stands in the session, so that a change by somebody else is noticed."""
+    run, state = choice.run, st.session_state
+    base_key, draft_key = f"note-base {run.id}", f"note-draft {run.id}"
+    try:
+        text, version = annotations.note(run)
+    except WorkbenchError as error:
+        st.warning(str(error))
+        return
+    if draft_key not in state:
+        state[base_key] = text, version
+    shown = state.get(draft_key, text)
+    if state.get(editor(run), shown) != shown:
+        state[f"note-turn {run.id}"] = state.get(f"note-turn {run.id}", 0) + 1
+    st.text_area(
+        "Note",
+        shown,  # not set in the session, from where a browser that comes back to the page may miss it
+        key=editor(run),
+        height=150,
+        placeholder="What was tried, what came out, what is next",
+        on_change=keep,
+        args=(run,),
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        # Never disabled: the click that takes the focus from the text is the one that is to save it.
+        st.button("Save the note", icon=":material/save:", on_click=save, args=(choice,))
+        if draft_key in state:
+            st.caption("Not saved yet.")
+        if state[base_key][1] != version:
+            st.caption("Somebody else has changed this note meanwhile.")
+    if theirs := state.get(f"conflict {run.id}"):
+        st.warning("Somebody else changed this note while you wrote. Nothing is lost: yours is above, theirs is here.")
+        st.code(theirs[0] or "(they removed the note)", language=None, wrap_lines=True)
+        with st.container(horizontal=True, gap="small"):
+            st.button("Put both together", on_click=settle, args=(choice, True))
+            st.button("Save mine instead", on_click=settle, args=(choice, False))
+
+
+def editor(run: Run) -> str:
+    """The key of the editor of a run's note; another one once it is to show another text than was typed into it."""
+    return f"note {run.id} {st.session_state.get(f'note-turn {run.id}', 0)}"
+
+
+def keep(run: Run, text: str | None = None) -> None:
+    """Keep what is not saved, or ``text`` in its place: Streamlit forgets a widget's text once it is not drawn."""
+    state = st.session_state
+    text = state[editor(run)] if text is None else text
+    if text == state[f"note-base {run.id}"][0]:
+        state.pop(f"note-draft {run.id}", None)
+    else:
+        state[f"note-draft {run.id}"] = text
+
+
+def save(choice: Choice) -> None:
+    """Save the note if it was changed here, unless somebody else has changed it meanwhile."""
+    run, state = choice.run, st.session_state
+    text, (before, version) = state[editor(run)], state[f"note-base {run.id}"]
+    if text == before:
+        return
+    try:
+        annotations.write_note(run, text, version)
+        state[f"note-base {run.id}"] = annotations.note(run)
+        state.pop(f"note-draft {run.id}", None)
+        state.pop(f"conflict {run.id}", None)
+        job_panel.tell("The note is saved.")
+    except annotations.NoteConflict as conflict:
+        state[f"conflict {run.id}"] = (conflict.theirs, conflict.version)
+    except WorkbenchError as error:
+        job_panel.tell(str(error), "error")
+
+
+def settle(choice: Choice, both: bool) -> None:
+    """After a conflict: continue on top of the other text, or replace it."""
+    run, state = choice.run, st.session_state
+    theirs, version = state.pop(f"conflict {run.id}")
+    state[f"note-base {run.id}"] = (theirs, version)
+    if both:
+        keep(run, f"{theirs.rstrip()}\n\n{state[editor(run)].lstrip()}")
+    else:
+        save(choice)
+
+
+def delete(choice: Choice) -> None:
+    """Move a run to the trash, unless a background command works on it."""
+    job = jobs.using(run_folder.runs_folder(), choice.run.id)
+    if job is not None:
+        job_panel.tell(f"{choice.label} is in use by `{job_panel.title(job)}`; cancel that first.", "error")
+        return
+    rest = [other.run.id for other in chosen_runs.choices() if other.run.id != choice.run.id]
+    if attempt(lambda: annotations.delete(choice.run)):
+        chosen_runs.choose(rest)
+        job_panel.tell(f"{choice.label} is in the trash.")
+
+
+def trash() -> None:
+    """What was deleted, to be brought back or deleted for good."""
+    folder = run_folder.runs_folder()
+    found = annotations.in_trash(folder)
+    if not found:
+        return
+    with st.expander(f"Trash: {len(found)} run{'s' * (len(found) > 1)}", icon=":material/delete:"):
+        for run in found[:50]:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.button(
+                    "Restore",
+                    key=f"restore {run.id}",
+                    icon=":material/restore_from_trash:",
+                    on_click=act,
+                    args=(lambda run=run: annotations.restore(run.id, folder), f"{run.id} is back."),
+                )
+                st.markdown(f"{run.summary().get('name') or ''} :gray[{run.id}]")
+        with st.popover("Empty the trash", icon=":material/delete_forever:"):
+            st.markdown("What is in the trash is then gone for good.")
+            st.button(
+                f"Delete {len(found)} for good",
+                type="primary",
+                on_click=act,
+                args=(lambda: annotations.empty_trash(folder, found),),
+            )
+
+
+def act(change: Callable[[], object], told: str = "") -> None:
+    """Change something and say so, or say why it was not possible."""
+    if attempt(change) and told:
+        job_panel.tell(told)
+
+
+def attempt(change: Callable[[], object]) -> bool:
+    """Change something; say why where that is not possible. Returns whether it was."""
+    try:
+        change()
+    except WorkbenchError as error:
+        job_panel.tell(str(error), "error")
+        return False
+    finally:
+        run_folder.summaries.clear()
+    return True

@@ -1,0 +1,241 @@
+"""Linked maps as a person meets them: circled in one, lit in all, selected on every page and in a fresh browser."""
+
+import csv
+import io
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.state import chosen_images
+from tests.app.browser import chromium, needs_chromium, opened, served, sync_api
+from workbench.store import Probe, Run, probe_of, write_array, write_json
+
+pytestmark = needs_chromium
+
+MANY = 6000
+LIT = """() => Number([...document.querySelectorAll('*')].map((node) => node.shadowRoot).filter(Boolean)
+  .map((root) => root.querySelector('.stage')).find(Boolean)?.dataset.lit ?? -1)"""
+
+
+@pytest.fixture
+def runs_folder(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """The invented runs with a probe set of thousands, the maps a grid with each class in its own rows."""
+    folder, ids = runs_folder
+    shutil.copytree(folder / ".probes", tmp_path / ".probes")
+    probe = probe_of(tmp_path, "fixture01")
+    arrays = {"images": probe.images(), "labels": probe.labels(), "factors": probe.factors()}
+    labels = np.sort(np.resize(np.arange(6), MANY))
+    for name, array in arrays.items():
+        assert array is not None
+        write_array(
+            probe.path / f"{name}.npy", labels if name == "labels" else np.resize(array, (MANY, *array.shape[1:]))
+        )
+    write_array(probe.path / "ids.npy", np.arange(MANY) * 7 + 3)
+    write_json(probe.path / "probe.json", probe.info() | {"n": MANY})
+    place = np.stack([np.arange(MANY) % 80, np.arange(MANY) // 80], 1).astype(np.float32)
+    Probe(probe.path / "baselines").write_array("tsne-pixels", place[::-1])
+    for role in ("mocov3", "vae"):
+        run = Run(shutil.copytree(folder / ids[role], tmp_path / ids[role]))
+        for space in run.evaluation("projection")["spaces"]:
+            run.write_array(f"tsne-{space}", place)
+    return tmp_path, ids
+
+
+@pytest.fixture
+def address(runs_folder: tuple[Path, dict[str, str]]) -> Iterator[str]:
+    with served(runs_folder[0]) as found:
+        yield found
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+def maps(browser: Any, address: str, ids: dict[str, str], more: str = "") -> Any:
+    """The page Embeddings, once its maps are drawn."""
+    page = opened(
+        browser, f"{address}/how-it-sees?how-it-sees-tab=Embeddings&runs={ids['mocov3']}:0,{ids['vae']}:1{more}"
+    )
+    page.locator(".stage[data-lit]").wait_for()
+    sync_api.expect(page.locator(".wait:visible")).to_have_count(0, timeout=60_000)
+    before = 0
+    for _ in range(240):  # points have been drawn, if only a few in full colour, and have slid to their places
+        page.wait_for_timeout(500)
+        now = _colours(page, 0)
+        if now > 20 and now == before:
+            break
+        before = now
+    return page
+
+
+def circle(page: Any, x: float, y: float, radius: float) -> None:
+    """A lasso around a point of the first map, in parts of its width."""
+    box = page.locator(".plot").first.bounding_box()
+    x, y, radius = box["x"] + x * box["width"], box["y"] + y * box["height"], radius * box["width"]
+    page.mouse.move(x + radius, y)
+    page.mouse.down()
+    for part in range(1, 25):
+        page.mouse.move(x + radius * math.cos(part / 24 * 6.28), y + radius * math.sin(part / 24 * 6.28))
+    page.mouse.up()
+
+
+def chip(page: Any, count: int) -> Any:
+    return page.get_by_role("button", name=f"{count:,} images selected")
+
+
+def token(page: Any) -> str:
+    return parse_qs(urlparse(page.url).query)["images"][0]
+
+
+def colours(page: Any, plot: int) -> int:
+    """How many pixels of a map are of a strong colour, as unselected points are not; once it has been drawn."""
+    counts = [-1, -2]
+    while counts[-1] != counts[-2] and len(counts) < 60:
+        page.wait_for_timeout(500)
+        counts.append(_colours(page, plot))
+    return counts[-1]
+
+
+def _colours(page: Any, plot: int, part: float = 1) -> int:
+    """Those in the upper left part of a map, at this moment."""
+    script = """([plot, part]) => {
+      const stage = [...document.querySelectorAll('*')].map((n) => n.shadowRoot).filter(Boolean)
+        .map((r) => r.querySelector('.stage')).find(Boolean);
+      const canvas = stage.querySelectorAll('.plot')[plot].querySelector('canvas');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, part * canvas.width, part * canvas.height);
+      let strong = 0;
+      for (let at = 0; at < data.length; at += 4)
+        strong += Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]) > 60;
+      return strong;
+    }"""
+    return page.evaluate(script, [plot, part])
+
+
+def test_a_lasso_lights_up_in_every_map_and_is_carried_over_four_pages_and_into_a_fresh_browser(
+    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
+) -> None:
+    ids = runs_folder[1]
+    page = maps(browser, address, ids)
+    assert all(colours(page, plot) > 1000 and _colours(page, plot, 0.15) > 100 for plot in range(3))
+    circle(page, 0.5, 0.5, 0.4)
+    page.wait_for_function(f"() => ({LIT})() > 0")
+    count = page.evaluate(LIT)
+    assert 2000 < count < MANY
+    chip(page, count).wait_for()
+    after = [colours(page, plot) for plot in range(3)]
+    assert all(_colours(page, plot, 0.15) == 0 for plot in range(3))  # outside the lasso every map is dimmed
+    assert after[0] > 1000 and abs(after[0] - after[1]) < 0.02 * after[0]  # the same images, on two equal maps
+    known = np.arange(MANY) * 7 + 3
+    chosen = chosen_images.read_images(token(page), [known])
+    assert len(chosen) == count and len(token(page)) < 1100
+    place = np.array([[row % 80, row // 80] for row in range(MANY)])[(np.array(chosen) - 3) // 7]
+    assert place.min(0).tolist() > [2, 2] and place.max(0).tolist() < [77, 72]
+
+    for name in ("What it knows", "What it draws", "Training", "How it sees"):
+        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("heading", level=1).wait_for()
+        chip(page, count).wait_for()
+        assert page.locator("[data-testid=stException]").count() == 0
+    fresh = opened(browser, page.url)
+    chip(fresh, count).wait_for()
+    assert token(fresh) == token(page)
+
+
+def test_escape_clears_a_click_selects_and_the_legend_selects_a_class(
+    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
+) -> None:
+    page = maps(browser, address, runs_folder[1])
+    page.locator(".legend button", has_text="ring").click()
+    page.wait_for_function(f"() => ({LIT})() === {MANY // 6}")
+    chip(page, MANY // 6).wait_for()
+    page.locator(".legend button", has_text="bar").click(modifiers=["Shift"])
+    chip(page, MANY // 3).wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_function(f"() => ({LIT})() === 0")
+    page.wait_for_function("() => !location.search.includes('images=')")
+    box = page.locator(".plot").first.bounding_box()
+    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    page.get_by_role("button", name="1 image selected").wait_for()
+
+
+def test_the_chip_clears_what_the_maps_show(
+    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
+) -> None:
+    known = np.arange(MANY) * 7 + 3
+    text = chosen_images.write_images(known[:3000].tolist(), [known])
+    page = maps(browser, address, runs_folder[1], f"&images={text}")
+    assert page.evaluate(LIT) == 3000
+    chip(page, 3000).click()
+    page.wait_for_function(f"() => ({LIT})() === 0")
+    sync_api.expect(chip(page, 3000)).to_have_count(0)
+
+
+def test_hover_shows_the_image_whose_sheet_is_fetched_then(
+    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
+) -> None:
+    page = maps(browser, address, runs_folder[1])
+    files: list[str] = []
+    page.on("request", lambda request: files.append(request.url))
+    box = page.locator(".plot").first.bounding_box()
+    x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"]
+    page.mouse.move(x, y)
+    page.locator(".tooltip .thumbnail").first.wait_for()
+    assert page.locator(".tooltip b").inner_text() in ("circle", "square", "triangle", "cross", "ring", "bar")
+    for attempt in range(200):  # MANY images come as six sheets, on demand
+        page.wait_for_timeout(250)
+        page.mouse.move(x + 3 * (attempt % 2), y)
+        if any(url.endswith(".webp") for url in files):
+            break
+    assert any(url.endswith(".webp") for url in files)
+    assert page.locator(".tooltip .strip .thumbnail").count() == 6
+
+
+def test_maps_are_saved_as_png_svg_and_csv(
+    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    known = np.arange(MANY) * 7 + 3
+    text = chosen_images.write_images(known[:10].tolist(), [known])
+    page = maps(browser, address, runs_folder[1], f"&images={text}")
+    files = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        with page.expect_download() as download:
+            page.locator(f"[data-save={kind}]").click()
+        files[kind] = tmp_path / download.value.suggested_filename
+        download.value.save_as(files[kind])
+    assert [path.name for path in files.values()] == ["maps.png", "maps.svg", "maps.csv"]
+    picture = Image.open(files["PNG"])
+    assert picture.width > 1000 and len(picture.convert("RGB").quantize(32).getcolors() or []) > 4
+    drawing = ElementTree.parse(files["SVG"]).getroot()
+    circles = list(drawing.iter("{http://www.w3.org/2000/svg}circle"))
+    assert len(circles) > 0.95 * 3 * MANY
+    assert sum(float(circle.get("fill-opacity", "1")) > 0.5 for circle in circles) == 30
+    rows = list(csv.DictReader(io.StringIO(files["CSV"].read_text())))
+    assert len(rows) == 3 * MANY and {row["map"] for row in rows} >= {"mocov3", "vae", "pixels"}
+    assert [int(row["image"]) for row in rows[:MANY]] == known.tolist()
+    assert sum(row["selected"] == "1" for row in rows) == 30 and rows[0]["class"] == "circle"
+    x, y = np.array([(float(row["x"]), float(row["y"])) for row in rows[:MANY]]).T
+    grid = np.stack([np.arange(MANY) % 80, np.arange(MANY) // 80])
+    assert np.corrcoef(x, grid[0])[0, 1] > 0.999 and np.corrcoef(y, grid[1])[0, 1] > 0.999
+
+
+def test_zoom_and_pan_move_one_map_alone(browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]) -> None:
+    page = maps(browser, address, runs_folder[1])
+    before = [colours(page, plot) for plot in range(2)]
+    box = page.locator(".plot").first.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.wheel(0, -900)
+    page.wait_for_timeout(800)
+    assert colours(page, 0) != before[0] and colours(page, 1) == before[1]
+    page.mouse.dblclick(box["x"] + 3, box["y"] + 3)
+    page.wait_for_timeout(800)
+    assert colours(page, 0) == before[0]

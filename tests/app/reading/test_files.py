@@ -1,0 +1,51 @@
+"""Evaluations are parsed once, and no page changes what it was handed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.reading import files
+from tests.app.conftest import THREE
+from tests.app.views.test_views import Folder, Show
+from tests.app.widgets.test_job_panel import VIEWS
+from workbench.store import Run, read_json
+
+
+def test_evaluations_are_parsed_again_only_where_they_have_changed(
+    show: Show, copied: tuple[Path, list[Run]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, runs = copied
+    parsed: list[str] = []
+
+    def noted(path: Path) -> dict[str, Any]:
+        parsed.append(f"{path.parent.parent.name}/{path.name}")
+        return read_json(path)
+
+    monkeypatch.setattr(files, "read_json", noted)
+    app = show(folder, "agreement", [run.id for run in runs])
+    assert len(parsed) == len(set(parsed)) and f"{runs[0].id}/agreement.json" in parsed
+    parsed.clear()
+    app.run()
+    assert parsed == []
+    runs[1].write_evaluation("agreement", runs[1].evaluation("agreement") | {"rows": []})
+    app.run()
+    assert parsed == [f"{runs[1].id}/agreement.json"] and not app.exception
+
+
+def test_who_changes_an_evaluation_changes_it_for_nobody_else(copied: tuple[Path, list[Run]]) -> None:
+    run = files.ReadOnce(copied[1][0].path)
+    run.evaluation("linear")["rows"] = []
+    assert run.evaluation("linear") == Run(run.path).evaluation("linear")
+    assert run.evaluation("nothing") == {}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_page_changes_what_others_read(show: Show, runs_folder: Folder, view: str) -> None:
+    folder, ids = runs_folder
+    app = show(folder, view, [ids[role] for role in THREE])
+    assert not app.exception
+    for role in THREE:
+        run = Run(folder / ids[role])
+        for name, content in run.evaluations().items():
+            assert files.ReadOnce(run.path).evaluation(name) == content

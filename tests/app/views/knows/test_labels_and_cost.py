@@ -1,0 +1,162 @@
+"""The page "Labels and price", the figures on it, and the common decoder among the reconstructions."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.figures import accuracy_cost
+from app.figures.accuracy_cost import Line, Point
+from tests.app.views.test_views import Folder, Show, figures, text
+from workbench.store import Run
+
+LABELS = ((0.01, 30, 20.0), (0.1, 300, 40.0), (1.0, 3000, 70.0))
+
+
+def point(label: str, x: float, value: float) -> Point:
+    return Point(label, "#000000", x, value, value - 2, value + 3)
+
+
+def test_the_front_holds_what_nothing_cheaper_beats() -> None:
+    points = [point("dear", 100, 70), point("cheap", 1, 40), point("worse", 10, 30), point("as dear", 100, 60)]
+    assert [one.label for one in accuracy_cost.pareto(points)] == ["cheap", "dear"]
+    assert accuracy_cost.pareto([]) == []
+
+
+def test_intervals_of_a_price_reach_from_low_to_high() -> None:
+    drawn = accuracy_cost.by_price([point("a", 10, 50), point("b", 1000, 60)], [], {"pixels": 30}, "parameters")
+    figure = drawn.to_dict()
+    bars = [trace["error_y"] for trace in figure["data"] if trace["mode"] == "markers"]
+    assert [(bar["array"][0], bar["arrayminus"][0]) for bar in bars] == [(3, 2), (3, 2)]
+    assert figure["layout"]["xaxis"]["type"] == "log"
+    low, high = figure["layout"]["xaxis"]["range"]
+    assert low < 1 and high > 3
+    assert figure["layout"]["yaxis"]["range"][0] < 30  # the reference line is seen
+
+
+def test_an_unknown_interval_is_none_and_not_of_no_width() -> None:
+    alone = Point("a", "#000000", 10, 50, None, None)
+    line = Line("a", "#000000", [alone])
+    for figure in (accuracy_cost.by_price([alone], [], {}, "parameters"), accuracy_cost.by_labels([line], {})):
+        bars = [trace["error_y"] for trace in figure.to_dict()["data"] if "error_y" in trace]
+        assert [(list(bar["array"]), list(bar["arrayminus"])) for bar in bars] == [([None], [None])]
+
+
+def test_curves_of_labels_keep_their_order_on_a_log_axis() -> None:
+    lines = [
+        Line(name, "#000000", [point(name, n, v) for _, n, v in LABELS], name == "pixels") for name in ("a", "pixels")
+    ]
+    figure = accuracy_cost.by_labels(lines, {30: "30", 3000: "3,000"}).to_dict()
+    for trace in figure["data"]:
+        np.testing.assert_allclose(trace["x"], [30, 300, 3000], rtol=0.02)
+        assert list(trace["y"]) == [20, 40, 70]
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["<b>a</b>", "pixels"]
+
+
+@pytest.fixture
+def measured(runs_folder: Folder, tmp_path: Path) -> Folder:
+    """Two runs with label curves, prices, fine-tuning and a common decoder; the third without."""
+    folder, ids = runs_folder
+    shutil.copytree(folder / ".probes", tmp_path / ".probes")
+    for method in ("mocov3", "vae", "ddpm"):
+        shutil.copytree(folder / ids[method], tmp_path / ids[method])
+    for method in ("mocov3", "vae"):
+        write(Run(tmp_path / ids[method]), method)
+    return tmp_path, ids
+
+
+def write(run: Run, method: str) -> None:
+    envelope = {"n": 1000, "split": "test", "protocol": "as agreed", "default": "a"}
+    models = (("run", "a", 0.0), (f"untrained:{method}", "a", -15.0), ("pixels", "pixels", -10.0))
+
+    def interval(value: float) -> dict:
+        return {"metric": "top1", "value": value, "low": value - 2, "high": value + 2}
+
+    rows = [
+        {"model": model, "space": space, "labels": share, "n_labels": n} | interval(value + shift)
+        for model, space, shift in models
+        for share, n, value in LABELS
+    ]
+    run.write_evaluation("few_labels", envelope | {"rows": rows})
+    tuned = [
+        {"model": model, "space": "a"} | interval(value) for model, value in (("run", 81.25), ("random init", 63.0))
+    ]
+    gain = {"p_value": 0.0001, "difference": {"value": 18.2, "low": 15.0, "high": 21.0}}
+    run.write_evaluation("finetune", envelope | gain | {"rows": tuned})
+    rows = [
+        {"model": model, "space": space, "target": "digits"} | interval(93 + shift) for model, space, shift in models
+    ]
+    run.write_evaluation("transfer", envelope | {"rows": rows})
+    images = np.full((24, 32, 32, 3), 100, np.uint8)
+    ids = run.array("reconstruction-ids")
+    run.write_array("decoded-ids", np.arange(240)[::10] * 7 + 3 if ids is None else ids)
+    decoded = [
+        {"model": model, "variant": "", "width": 32} | interval(20.0) | {"metric": "psnr"}
+        for model in ("run", "pca-32")
+    ]
+    for row in decoded:
+        run.write_array(f"decoded-{row['model']}-", images)
+        run.write_array(f"decoded-error-{row['model']}-", np.full(24, 0.01))
+    run.write_evaluation("decoder", envelope | {"rows": decoded, "default": ""})
+
+
+def test_labels_prices_and_what_takes_training(show: Show, measured: Folder) -> None:
+    folder, ids = measured
+    app = show(folder, "labels_and_cost", [ids["mocov3"], ids["vae"], ids["ddpm"]])
+    assert not app.exception
+    assert [title.value for title in app.title] == ["At what price?"]
+    labels, price = figures(app)
+    curves = [trace for trace in labels["data"] if trace["mode"] == "lines+markers"]
+    assert len(curves) == 5  # two models, the untrained network of each, pixels once
+    assert {"<b>mocov3</b>", "<b>vae</b>", "pixels"} <= {note["text"] for note in labels["layout"]["annotations"]}
+    assert sum(note["text"].startswith("<b>") for note in price["layout"]["annotations"]) == 3
+    (table,) = app.dataframe
+    assert table.value.set_index("model").loc["mocov3", "fine-tuned"] == "81 [79, 83]"
+    assert table.value.set_index("model").loc["untrained mocov3", "fine-tuned"] == "63 [61, 65]"
+    assert table.value.set_index("model").loc["pixels", "transfer to digits"] == "83 [81, 85]"
+    said = text(app)
+    assert "does better than from random ones" in said and "p < 0.001" in said
+    assert f"workbench evaluate {ids['ddpm']}" in said
+    assert "--only linear_sgd --only finetune --only transfer" in said
+
+
+def test_a_price_is_switched(show: Show, measured: Folder) -> None:
+    folder, ids = measured
+    app = show(folder, "labels_and_cost", [ids["mocov3"], ids["vae"]], price="time")
+    assert not app.exception
+    seconds = Run(folder / ids["vae"]).info()["cost"]["seconds"]
+    xs = [trace["x"][0] for trace in figures(app)[1]["data"] if trace["mode"] == "markers"]
+    assert any(x == pytest.approx(seconds / 60) for x in xs)
+    assert "minutes" in json.dumps(figures(app)[1]["layout"]["xaxis"])
+    app = show(folder, "labels_and_cost", [ids["mocov3"], ids["vae"]], price="memory")
+    assert len(figures(app)) == 1 and "does not say" in text(app)
+
+
+def test_the_page_survives_torn_and_foreign_files(show: Show, measured: Folder) -> None:
+    folder, ids = measured
+    run = Run(folder / ids["vae"])
+    for foreign in ({"rows": "none"}, {"rows": [{"model": "run", "value": 3.0, "metric": "top1", "n_labels": "x"}, 4]}):
+        for name in ("few_labels", "linear", "linear_sgd", "finetune", "transfer", "decoder"):
+            run.write_evaluation(name, foreign | {"difference": [], "p_value": 0.5})
+        run.update_info(cost=[])
+        assert not show(folder, "labels_and_cost", [run.id]).exception
+        assert not show(folder, "reconstructions", [run.id], decoder="common decoder (frozen encoder)").exception
+    for name in ("few_labels", "finetune", "transfer"):
+        (run.path / "evaluations" / f"{name}.json").write_text('{"rows": [')
+    assert not show(folder, "labels_and_cost", [run.id]).exception
+
+
+def test_the_common_decoder_draws_what_an_encoder_kept(show: Show, measured: Folder) -> None:
+    folder, ids = measured
+    own = show(folder, "reconstructions", [ids["mocov3"], ids["vae"]])
+    assert not own.exception
+    assert "choose the common decoder" in text(own) and "32 numbers" not in text(own)
+    common = show(
+        folder, "reconstructions", [ids["mocov3"], ids["vae"], ids["ddpm"]], decoder="common decoder (frozen encoder)"
+    )
+    assert not common.exception
+    said = text(common)
+    assert "cannot draw" not in said and "32 numbers" in said and "pca-32" in said
+    assert f"workbench evaluate {ids['ddpm']}" in said and "--only decoder" in said

@@ -1,0 +1,298 @@
+"""The page Stability: spikes, dips and collapse of runs that recorded them, and what it says of those that did not."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.figures import gradient_map, lines
+from app.reading.choice import Choice
+from app.reading.training_health import Series, batches, diagnose, layer_name, sentence
+from app.views.training import stability
+from tests.app.app_fixture import make_run, make_runs, set_status
+from workbench.run import BATCHES, GRADIENTS
+from workbench.store import Run
+
+LAYERS = ["backbone.cls_token", "backbone.patch_embed", *(f"backbone.blocks.{k}" for k in range(12))]
+LAYERS += ["backbone.norm", "projector", "predictor"]
+Show = Callable[..., AppTest]
+
+
+def unstable(
+    runs: Path, method: str = "mocov3", name: str = "unstable", collapsing: bool = False, seed: int = 0
+) -> Run:
+    """A run of 4,000 steps with spikes at 1,503 and 2,803 that start in patch_embed, each before a dip of the kNN."""
+    run = make_run(runs, method, lr=1e-3, name=name, seed=seed)
+    set_status(run, "finished")
+    rng, rows, gradients = np.random.default_rng(3 + seed), [], []
+    shared = rng.normal(0, 0.1, 400)
+    for index in range(400):
+        step = 10 * (index + 1)
+        norms = np.linspace(2, 0.5, len(LAYERS)) * np.exp(-step / 4000 + shared[index])
+        norms = norms * np.exp(rng.normal(0, 0.1, len(LAYERS)))
+        ago = rng.integers(0, 10, len(LAYERS) + 2)
+        for place in (150, 280):
+            ago[:2] = 7 if index == place else ago[:2]
+            for k in range(len(LAYERS)):
+                if 0 <= index - place - k // 5 < 3:
+                    norms[k] *= 9
+                    ago[k + 2] = 7 if k == 1 else 4
+        total, first = float(np.hypot.reduce(norms)), float(norms[1])
+        common = {"step": step, "epoch": step / 100, "images": step * 128, "seconds": step / 3}
+        rows.append(common | {"loss": 1 + np.exp(-step / 900), "grad_norm": total, "grad_norm/first": first})
+        gradients.append({"step": step, "norm": norms.tolist(), "max": [total, first, *norms], "ago": ago.tolist()})
+        if step % 100 == 0:
+            knn = 70 - 40 * np.exp(-step / 900) + rng.normal(0, 0.4)
+            knn -= sum(18 * np.exp(-(step - dip) / 200) for dip in (1600, 2900) if dip <= step < dip + 500)
+            flat = collapsing and step >= 3500
+            spread = 1e-4 if flat else 0.7 - 0.3 * np.exp(-step / 700)
+            rows.append(
+                common
+                | {"knn": 10.0 if flat else knn, "linear_monitor": knn + 4, "effective_rank": 1.0 if flat else 60.0}
+                | {"normalised_std": spread, "uniformity": -3 * spread, "alignment": 0.4}
+            )
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in gradients))
+    run.update_info(gradients={"layers": LAYERS, "first": "backbone.patch_embed"})
+    return run
+
+
+def keep_batches(run: Run, steps: tuple[int, ...] = (1503, 2803), of: str = "total") -> None:
+    """What training keeps of the batches of spikes: 128 ids, and 32 images of each."""
+    for step in steps:
+        ids = np.random.default_rng(step).choice(10_000, 128, replace=False)
+        run.log({"step": -(-step // 10) * 10, "at": step, "of": of, "ids": ids}, BATCHES)
+        images = np.random.default_rng(step).integers(0, 255, (32, 8, 8, 3), np.uint8)
+        run.write_array(f"batch-{step:08d}", images)
+
+
+def text(app: AppTest) -> str:
+    kinds = (app.markdown, app.caption, app.code, app.get("html"))
+    return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
+
+
+def figures(app: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+
+
+def test_dips_are_told_with_the_spike_before_them(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    found = diagnose(run)
+    assert [dip.start for dip in found.dips] == [1600, 2900]
+    assert [spike.start for spike in found.spikes] == [1503, 2803]
+    assert [spike.layer for spike in found.spikes] == ["patch embed", "patch embed"]
+    assert found.dips[0].spike == found.spikes[0] and found.collapses == []
+    app = show(tmp_path, "stability", [run.id])
+    assert not app.exception
+    said = text(app)
+    assert "Step 1,600: kNN fell by 1" in said and "back at step 1,800" in said
+    assert "first in patch embed, the first trained layer, from step 1,503 (97 steps before)" in said
+    # kNN, two norms, the map of the layers, five readings.
+    assert len(figures(app)) == 9 and "workbench train" not in said
+    (chosen,) = app.selectbox
+    assert chosen.options == ["the whole training", *(f"unstable: the dip at step {at}" for at in ("1,600", "2,900"))]
+    chosen.select(chosen.options[1]).run()
+    assert not app.exception
+    low, high = figures(app)[0]["layout"]["xaxis"]["range"]
+    assert 1000 < low < 1503 and 1900 < high < 2900
+
+
+def test_a_collapse_is_marked_and_told(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path, collapsing=True)
+    app = show(tmp_path, "stability", [run.id])
+    assert not app.exception
+    assert "Step 3,600: collapse, the features of all images are nearly the same" in text(app)
+    crosses = [trace for trace in figures(app)[0]["data"] if trace.get("marker", {}).get("symbol") == "x"]
+    assert len(crosses) == 1
+
+
+def test_the_batch_of_a_spike_is_shown_with_its_ids(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    keep_batches(run)
+    keep_batches(run, (3990,), "loss")
+    kept = batches(run)
+    app = show(tmp_path, "stability", [run.id])
+    assert not app.exception
+    chosen = app.selectbox(key="batch")
+    first, second, third = chosen.options
+    assert first.startswith("unstable: step 1,503, beginning of a spike to ") and first.endswith("in patch embed")
+    assert "step 2,803" in second
+    assert third == "unstable: step 3,990, whose loss was not finite"
+    assert f"<figcaption>{kept[1503].ids[31]}</figcaption>" in text(app)
+    assert str(kept[1503].ids)[1:-1] in text(app) and len(kept[1503].ids) == 128
+    chosen.select(second).run()
+    assert not app.exception and f"<figcaption>{kept[2803].ids[0]}</figcaption>" in text(app)
+
+
+def test_a_spike_has_the_batches_of_its_beginning_and_its_height(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    found = diagnose(run)
+    spike = replace(found.spikes[0], step=1523, height=9.0)
+    keep_batches(run, (1503, 1510, 1523))
+    told = stability.unusual(Choice(run, 0, "#0072B2", "unstable", {}), replace(found, spikes=[spike]))
+    assert [batch.step for _, batch in told] == [1503, 1523]
+    assert told[1][0] == "unstable: step 1,523, height of a spike to 9 times the usual, first in patch embed"
+
+
+def test_spikes_are_marked_on_the_curve_that_they_are_of(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = [json.loads(line) for line in (run.path / GRADIENTS).read_text().splitlines()]
+    rows[220]["max"][1] *= 6  # the first layer alone, which hardly shows in the whole gradient
+    (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = diagnose(run)
+    alone = found.spikes[1]
+    assert [spike.of for spike in found.spikes] == ["total", "first", "total"] and alone.layer == "patch embed"
+    assert alone.end == 2210 and [spike.of for spike in found.first_spikes] == ["first"] * 3
+    app = show(tmp_path, "stability", [run.id])
+    assert not app.exception
+    for figure, spikes in zip(figures(app)[1:3], ((0, 2), (0, 1, 2)), strict=True):
+        (marks,) = [one for one in figure["data"] if one.get("marker", {}).get("symbol") == gradient_map.SPIKE]
+        assert len(marks["text"]) == len(spikes)
+        of_first = ["norm of the first layer" in words for words in marks["text"]]
+        assert of_first == [len(spikes) == 3] * len(spikes)
+    first = figures(app)[2]["data"][-1]["text"]
+    assert f"{alone.height:.3g} times the usual norm of the first layer at step {alone.step:,}" in first[1]
+    assert "1 spike without a dip after" in text(app)
+
+
+def test_every_spike_of_a_dip_has_a_dip_after(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = [json.loads(line) for line in (run.path / GRADIENTS).read_text().splitlines()]
+    for value in (0, *range(2, len(LAYERS) + 2)):
+        rows[157]["max"][value] *= 9  # a second one before the same dip
+    (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = diagnose(run)
+    assert len(found.spikes) == 3 and found.dips[0].near == tuple(found.spikes[:2])
+    assert "without a dip after" not in text(show(tmp_path, "stability", [run.id]))
+
+
+def test_damaged_batches_are_left_out(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    keep_batches(run)
+    whole = (run.path / BATCHES).read_text()
+    for content in ("", whole[:40], '{"step": 5, "at": "x", "ids": [1]}\n{"step": 6, "at": 6, "ids": "many"}\n'):
+        (run.path / BATCHES).write_text(content)
+        assert batches(run) == {} and not show(tmp_path, "stability", [run.id]).exception
+    (run.path / BATCHES).write_text(whole)
+    (run.path / "arrays" / "batch-00001503.npy").write_bytes(b"no array")
+    assert batches(run)[1503].images is None and not show(tmp_path, "stability", [run.id]).exception
+
+
+def test_a_long_curve_is_drawn_with_its_spikes() -> None:
+    steps, values = np.arange(10_000.0), np.ones(10_000)
+    values[[1234, 8765]] = 50
+    curve = lines.Curve("run", "#0072B2", steps, values)
+    for window, marks in ((None, [1234, 8765]), ((1000.0, 9999.0), [1234, 8765]), ((8000.0, 9000.0), [8765])):
+        figure: Any = lines.curves([gradient_map.highest(curve, window)], y_title="", x_title="", zoom=window)
+        drawn = figure.data[0]
+        assert len(drawn.x) <= lines.POINTS + 2
+        assert np.flatnonzero(np.asarray(drawn.y) > 1).size == len(marks)
+        assert [x for x, y in zip(drawn.x, drawn.y, strict=True) if y > 1] == marks
+
+
+def test_the_curve_above_a_map_fits_what_is_shown(tmp_path: Path) -> None:
+    figure: Any = gradient_map.gradient_map(diagnose(unstable(tmp_path)), "#0072B2", (1400.0, 2000.0))
+    assert min(figure.data[0].x) == 1400 and max(figure.data[0].x) == 2000
+
+
+def test_collapse_to_nothing_at_all_needs_no_rank(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = [row | {"normalised_std": 0.0, "effective_rank": None} for row in run.metrics() if "knn" in row]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (collapse,) = diagnose(run).collapses
+    assert "complete" in collapse.reason
+
+
+def test_rows_that_were_written_twice_count_once(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    rows = (run.path / "metrics.jsonl").read_text()
+    (run.path / "metrics.jsonl").write_text(rows + rows)
+    knn = diagnose(run).knn
+    assert knn is not None and len(knn.steps) == 40 and (np.diff(knn.steps) > 0).all()
+
+
+def test_words_for_what_was_not_followed_and_for_a_spike_after_the_fall_began(tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    found = diagnose(run)
+    assert stability.nothing_in(found) == "no spike, no dip, no collapse"
+    bare = replace(found, knn=None, health={})
+    assert stability.nothing_in(bare) == "no spike; not recorded: kNN accuracy and health of the features"
+    assert found.knn is not None
+    dip = replace(found.dips[0], start=1500, recovered=None)
+    said = sentence(dip, "patch embed", Series(found.knn.steps, found.knn.values))
+    assert "On the way down a spike: first in patch embed" in said and "not back since" in said
+
+
+def test_a_map_shows_the_highest_norm_of_each_stretch(tmp_path: Path) -> None:
+    found = diagnose(unstable(tmp_path))
+    assert found.gradients is not None
+    edges, values = gradient_map.binned(found.gradients, None)
+    assert values.shape == (len(LAYERS), gradient_map.COLUMNS) and len(edges) == gradient_map.COLUMNS + 1
+    np.testing.assert_allclose(values.max(axis=1), [norms.max() for norms in found.gradients.layers.values()])
+    figure: Any = gradient_map.gradient_map(found, "#0072B2", (1400.0, 2000.0))
+    assert figure.layout.yaxis2.ticktext[1:3] == ("patch embed", "block 1")
+    assert sum(shape.type == "line" for shape in figure.layout.shapes) == 2
+    assert gradient_map.gradient_map(found, "#0072B2", (9000.0, 9100.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("backbone.blocks.0", "block 1"),
+        ("unet.down_blocks.1", "down 1"),
+        ("unet.up_blocks.-1", "up -1"),
+        ("unet.mid_block", "middle"),
+        ("encoder.2", "encoder.2"),
+        ("backbone.cls_token", "class token"),
+    ],
+)
+def test_layers_have_names_for_people(path: str, name: str) -> None:
+    assert layer_name(path) == name
+
+
+def test_a_run_from_before_layers_were_kept_says_how_to_get_them(show: Show, tmp_path: Path) -> None:
+    run = make_run(tmp_path, "mocov3", lr=1e-3)
+    set_status(run, "finished")
+    app = show(tmp_path, "stability", [run.id])
+    assert not app.exception
+    said = text(app)
+    assert "mocov3: no gradient norms by layer and readings of the features" in said
+    assert f"workbench train --config {run.path / 'config.yaml'}" in said
+    assert len(figures(app)) == 3  # kNN and the two norms of metrics.jsonl
+
+
+def test_torn_and_foreign_files_are_survived(show: Show, tmp_path: Path) -> None:
+    run = unstable(tmp_path)
+    whole = (run.path / GRADIENTS).read_text()
+    rows = whole.splitlines()
+    rows[5:8] = ["[1, 2]", '{"step": 60, "max": [1], "ago": [0]}', '{"step": 70, "max": "many"}']
+    rows[9] = json.dumps(json.loads(rows[9]) | {"max": [None] * (len(LAYERS) + 2)})
+    (run.path / GRADIENTS).write_text("\n".join(rows) + '\n{"step": 4010, "no')
+    assert [spike.start for spike in diagnose(run).spikes] == [1503, 2803]
+    assert not show(tmp_path, "stability", [run.id]).exception
+    for content in ("", "\x00\x00", "[]\n{}\n", whole[:300]):
+        (run.path / GRADIENTS).write_text(content)
+        assert not show(tmp_path, "stability", [run.id]).exception
+    (run.path / GRADIENTS).write_text(whole)
+    for foreign in ("text", {"layers": 5}, {"layers": [1, 2]}, {"layers": LAYERS[:3], "first": ["x"]}):
+        run.update_info(gradients=foreign)
+        assert not show(tmp_path, "stability", [run.id]).exception
+    metrics = (run.path / "metrics.jsonl").read_text()
+    for content in ("", metrics[:500], metrics.replace('"effective_rank": 60.0', '"effective_rank": "many"')):
+        (run.path / "metrics.jsonl").write_text(content)
+        assert not show(tmp_path, "stability", [run.id]).exception
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    for role, run_id in make_runs(folder).items():
+        print(f"{role}\t{run_id}")
+    shaky = unstable(folder)
+    keep_batches(shaky)
+    print("unstable", shaky.id, "collapsing", unstable(folder, name="collapsing", collapsing=True, seed=2).id)

@@ -1,0 +1,125 @@
+"""Maps of the probe set: distances kept, turned alike, and through training."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from workbench.evaluation.geometry import projection
+from workbench.model import TrainedModel
+from workbench.store import Probe
+from workbench.training import checkpoint
+
+
+def distances(points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points[:, None] - points[None], axis=-1)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_alignment_finds_a_turn_and_a_mirroring_exactly(mirrored: bool) -> None:
+    reference = np.random.default_rng(0).normal(size=(50, 2))
+    turn = np.array([[np.cos(2.0), -np.sin(2.0)], [np.sin(2.0), np.cos(2.0)]])
+    points = (reference * (1, -1 if mirrored else 1)) @ turn + 3
+    found = projection.aligned(points, reference)
+    np.testing.assert_allclose(found, reference - reference.mean(0), atol=1e-5)
+
+
+def test_alignment_never_stretches() -> None:
+    rng = np.random.default_rng(1)
+    points, reference = rng.normal(size=(40, 2)), 100 * rng.normal(size=(40, 2))
+    found = projection.aligned(points, reference)
+    np.testing.assert_allclose(distances(found), distances(points), atol=1e-5)
+    centred = reference - reference.mean(0)
+    angles = np.linspace(0, 2 * np.pi, 721)
+    rotations = np.stack([np.cos(angles), -np.sin(angles), np.sin(angles), np.cos(angles)], 1).reshape(-1, 2, 2)
+    turned = [(points - points.mean(0)) @ (flip @ turn) for turn in rotations for flip in (np.eye(2), np.diag([1, -1]))]
+    best = min(np.sum((one - centred) ** 2) for one in turned)
+    assert np.sum((found - centred) ** 2) <= best * (1 + 1e-6)
+
+
+def test_maps_of_turned_features_lie_alike() -> None:
+    """Features that differ by a rotation give one map, whatever signs the decomposition chose."""
+    rng = np.random.default_rng(2)
+    first = rng.normal(size=(60, 2)) * (5, 1)
+    reference, explained = projection.maps(first, 10.0)
+    again, _ = projection.maps(first[:, ::-1] * (1, -1), 10.0, reference)
+    np.testing.assert_allclose(again["pca"], reference["pca"], atol=1e-4)
+    assert sum(explained) == pytest.approx(1)
+    exact = PCA(2).fit_transform(StandardScaler().fit_transform(first))
+    np.testing.assert_allclose(distances(reference["pca"]), distances(exact), atol=1e-4)
+
+
+def test_maps_of_runs_are_turned_to_those_of_pixels(make_context) -> None:
+    context = make_context()
+    projection.evaluate(context)
+    written = context.run.evaluation("projection")
+    assert written["snapshots"] == [] and "Procrustes" in written["protocol"]
+    kept = Probe(context.probe.path / "baselines")
+    for kind in ("tsne", "pca"):
+        reference, points = kept.array(f"{kind}-pixels"), context.run.array(f"{kind}-quarters")
+        assert reference is not None and points is not None
+        np.testing.assert_allclose(projection.aligned(points, reference), points, atol=1e-4 * np.abs(points).max())
+
+
+@pytest.fixture
+def snapshots(make_context, tmp_path, monkeypatch):
+    """A context whose run has three snapshots, of which the last is the end and one is torn; features grow."""
+    context = make_context()
+    context.model.checkpoint = "last, step 40"
+    files = [(0, tmp_path / "a"), (10, tmp_path / "b"), (20, tmp_path / "torn"), (40, tmp_path / "end")]
+    monkeypatch.setattr(projection, "snapshots", lambda run: files)
+
+    def load(run, file, device):
+        if file.name == "torn":
+            raise projection.WorkbenchError("torn")
+        return context.model.method
+
+    monkeypatch.setattr(projection, "load_snapshot", load)
+    return context
+
+
+def test_snapshots_have_maps_that_end_at_the_run_s_own(snapshots) -> None:
+    projection.evaluate(snapshots)
+    told = snapshots.run.evaluation("projection")["snapshots"]
+    assert told == [{"step": 0, "share": 0.0}, {"step": 10, "share": 0.25}, {"step": 40, "share": 1.0}]
+    for kind in ("tsne", "pca"):
+        final = snapshots.run.array(f"{kind}-quarters")
+        np.testing.assert_array_equal(snapshots.run.array(f"{kind}-quarters-step-40"), final)
+        for step in (0, 10):
+            then = snapshots.run.array(f"{kind}-quarters-step-{step}")
+            assert then.shape == final.shape and np.isfinite(then).all()
+            if kind == "pca":  # the same weights
+                np.testing.assert_allclose(then, final, atol=1e-4)
+    assert snapshots.run.array("tsne-quarters-step-20") is None
+
+
+def test_umap_is_one_more_kind_where_it_is_installed(make_context, monkeypatch) -> None:
+    class Shifted:
+        def __init__(self, *, init, n_neighbors, **options):
+            self.init, self.neighbours = init, n_neighbors
+
+        def fit_transform(self, features):
+            assert self.init.shape == (len(features), 2) and np.abs(self.init).max() == pytest.approx(10)
+            assert self.neighbours < len(features)
+            return self.init + 5
+
+    monkeypatch.setattr(projection, "UMAP", Shifted)
+    context = make_context()
+    projection.evaluate(context)
+    points = context.run.array("umap-quarters")
+    assert points.shape == (60, 2) and np.abs(points.mean(0)).max() < 1e-3
+    assert "UMAP" in context.run.evaluation("projection")["protocol"]
+    assert Probe(context.probe.path / "baselines").array("umap-pixels") is not None
+
+
+def test_a_snapshot_loads_as_a_model(make_context) -> None:
+    context = make_context()
+    method = context.model.method
+    (context.run.path / "checkpoints").mkdir(exist_ok=True)
+    checkpoint.save_snapshot(context.run, 5, method)
+    ((step, file),) = checkpoint.snapshots(context.run)
+    assert step == 5
+    checkpoint.load_weights(method, file, torch.device("cpu"))
+    then = TrainedModel(context.run, method, context.model.config, context.model.images, "step 5", context.model.device)
+    assert np.isfinite(then.encode(context.material.probe.images)["quarters"]).all()

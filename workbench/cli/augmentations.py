@@ -1,0 +1,135 @@
+"""``workbench augmentations``: SimCLR's study of augmentations, a run for each cell of a matrix."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from workbench.cli.options import RUNS
+from workbench.config import read_yaml
+from workbench.errors import WorkbenchError, unknown
+from workbench.format import format_duration
+from workbench.methods import METHODS
+
+if TYPE_CHECKING:
+    from workbench.studies.augmentations import Cell, Study
+
+
+def augmentations(
+    method: Annotated[str, Parameter(help="A method that compares two views, such as mocov3.")],
+    /,
+    *,
+    config: Annotated[Path | None, Parameter(help="YAML file of settings for every cell.")] = None,
+    transformations: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Rows and columns: crop, cutout, colour, sobel, noise, blur, rotation; by default all.",
+            negative="",
+            consume_multiple=True,
+        ),
+    ] = (),
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            help="Folder of the study; by default compositions/<name of the file> in the folder of the runs.",
+        ),
+    ] = None,
+    runs: Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs; by default runs.")] = None,
+    verbose: Annotated[bool, Parameter(help="Show how each cell trains, too.", negative="")] = False,
+) -> int:
+    """Train a run for every pair of augmentations and compare their linear probes.
+
+    One view of each image is transformed, the other stays plain: on the diagonal by one transformation, elsewhere by
+    the row's and then the column's (SimCLR's figure 5). Cells that are finished are not trained again.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    where = str(config or "")
+    settings = read_yaml(config) if config else {}
+    named = settings.pop("method", method)
+    if named != method:
+        raise WorkbenchError(f'{where} is for the method "{named}", not "{method}"; correct the one or the other.')
+    folder = output or (runs or Path(settings.get("runs") or RUNS)) / "compositions" / (
+        config.stem if config else method
+    )
+    from workbench.studies.augmentations import TRANSFORMATIONS, Study
+
+    study = Study(method, settings, where, folder, transformations or TRANSFORMATIONS)
+    failures = _work_off(study, verbose)
+    _print(study)
+    print(f"{folder / 'composition.svg'} shows it; `workbench app --runs {folder / 'runs'}` shows the runs.")
+    for cell, reason in failures.items():
+        print(f"error: The cell {', '.join(cell)} failed: {reason}", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _work_off(study: "Study", verbose: bool) -> "dict[Cell, str]":
+    """Train and measure cell after cell; returns why some failed, after which the others went on."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    failures: dict[Cell, str] = {}
+    left = [cell for cell in study.cells if study.row(cell) is None]
+    if len(left) < len(study.cells):
+        console.print(f"{len(study.cells) - len(left)} of {len(study.cells)} cells were there already.")
+    began = time.monotonic()
+    for done, cell in enumerate(left):
+        number, start = study.cells.index(cell) + 1, time.monotonic()
+        name = f"cell {number} of {len(study.cells)}  {', '.join(cell)}"
+        try:
+            with training_output(verbose):
+                study.train(cell)
+            row = study.measure(cell)
+        except KeyboardInterrupt:
+            console.print(f"Stopped in {name}; the same command goes on from there.")
+            raise
+        except WorkbenchError as error:
+            if not study.rows:  # the first one: it is the settings that are wrong
+                raise
+            failures[cell] = str(error)
+            console.print(f"{name}  failed: {error}")
+            continue
+        pace = (time.monotonic() - began) / (done + 1)
+        console.print(
+            f"{name}  {row['value']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]  "
+            f"{format_duration(time.monotonic() - start)}, {format_duration(pace * (len(left) - done - 1))} left"
+        )
+    study.write()
+    return failures
+
+
+@contextmanager
+def training_output(shown: bool) -> Iterator[None]:
+    """Context in which training says nothing, unless it is to be shown."""
+    from workbench.training.progress import console
+
+    former, console.quiet = console.quiet, not shown
+    try:
+        yield
+    finally:
+        console.quiet = former
+
+
+def _print(study: "Study") -> None:
+    """The matrix with its means, and the baselines beneath."""
+    record = study.record()
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("first \\ second")
+    for name in (*study.names, "mean"):
+        table.add_column(name, justify="right")
+    means = {(row.get("first"), row.get("second")): f"{row['value']:.1f}" for row in study.means(study.names)}
+    for first in study.names:
+        cells = (study.row((first,) if first == second else (first, second)) for second in study.names)
+        values = [f"{row['value']:.1f}" if row else "" for row in cells]
+        table.add_row(first, *values, means.get((first, None), ""))
+    table.add_row("mean", *(means.get((None, name), "") for name in study.names))
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    for row in record["rows"]:
+        if row["model"] != "run":
+            print(f"{row['model']} {row['value']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]")
+    print(f"Top-1 in %. {record['protocol']} n = {record['n']:,}, seed {study.config.seed}.")

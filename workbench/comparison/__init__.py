@@ -1,0 +1,1 @@
+"""Runs and groups of seeds side by side; no torch."""

@@ -1,0 +1,1 @@
+"""What a model draws: reconstructions, samples, likelihood."""

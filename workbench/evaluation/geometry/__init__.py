@@ -1,0 +1,1 @@
+"""How features lie: similarity, agreement, neighbours, invariance, maps."""

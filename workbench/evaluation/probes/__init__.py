@@ -1,0 +1,1 @@
+"""What features know: probes, fine-tuning and transfer."""

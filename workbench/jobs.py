@@ -1,0 +1,231 @@
+"""Background commands: ``workbench …`` processes that the dashboard starts, follows and cancels.
+
+A job is a folder ``runs/.jobs/<id>/``: ``job.json`` (what was asked), ``state.json`` (how it goes), ``log`` (what the
+command said) and ``cancel`` (there once somebody wants it to stop). A keeper, ``python -m app.jobs FOLDER`` in a
+session of its own, waits for its turn, runs the command and writes its state. So a job outlives browser and app.
+"""
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.store import owner as this_user
+from workbench.store import read_json, storage_error, write_json
+
+COMMANDS = ("evaluate", "resume", "sample", "reconstruct", "embed", "report")
+BEAT = 5.0  # seconds between signs of life
+LOST = 60.0  # seconds without one after which a job counts as lost
+PATIENCE = 20.0  # seconds that a cancelled command has to stop by itself
+KEPT = 30  # finished jobs that stay listed
+TAIL = 4096
+
+
+@dataclass(frozen=True)
+class Job:
+    """A background command as it stands on the disk.
+
+    Attributes:
+        folder: ``runs/.jobs/<id>``.
+        asked: ``job.json``: ``command`` (list of words), ``owner``, ``host``, ``created`` (seconds since 1970).
+        state: ``state.json``: ``status``, ``started``, ``finished``, ``alive`` (seconds since 1970), ``code``.
+    """
+
+    folder: Path
+    asked: dict[str, Any]
+    state: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def words(self) -> list[str]:
+        """The command, word by word, beginning with ``workbench``."""
+        return [str(word) for word in self.asked.get("command", [])]
+
+    @property
+    def status(self) -> str:
+        """queued, running, cancelling, done, failed, cancelled or lost."""
+        status = str(self.state.get("status", "queued"))
+        if status in ("done", "failed", "cancelled"):
+            return status
+        alive = self.state.get("alive", self.asked.get("created", 0.0))
+        if not isinstance(alive, int | float) or time.time() - alive > LOST:
+            return "lost"
+        return "cancelling" if (self.folder / "cancel").exists() else status
+
+    @property
+    def live(self) -> bool:
+        """Whether it waits or runs."""
+        return self.status in ("queued", "running", "cancelling")
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, or ran."""
+        start = self.state.get("started", self.asked.get("created", time.time()))
+        return max(0.0, self.state.get("finished", time.time()) - start)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The last lines of the log, without colours and without what a progress bar has overwritten."""
+        try:
+            with open(self.folder / "log", "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return []
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+        return [line.rstrip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+
+    def cancel(self) -> None:
+        """Ask the keeper to stop the command: SIGINT, and SIGTERM if it has not stopped after :data:`PATIENCE`."""
+        try:
+            (self.folder / "cancel").touch()
+        except OSError as error:
+            raise storage_error(error, self.folder / "cancel") from error
+
+
+def parse(command: str) -> list[str]:
+    """The words of a command as a page shows it; no shell ever sees them.
+
+    Raises:
+        WorkbenchError: it is none of :data:`COMMANDS`.
+    """
+    words = shlex.split(command)
+    if len(words) < 2 or words[0] != "workbench" or words[1] not in COMMANDS:
+        raise WorkbenchError(f"`{command}` cannot run in the background; there are: {', '.join(COMMANDS)}.")
+    return words
+
+
+def start(runs: Path, command: Sequence[str], at_once: int = 1) -> Job:
+    """Start a command in the background, or put it into the queue.
+
+    Args:
+        runs: the folder of the runs.
+        command: the words, beginning with ``workbench``.
+        at_once: how many jobs may run at the same time on this host.
+
+    Raises:
+        WorkbenchError: the folder cannot be written, or the same command waits or runs already.
+    """
+    words = parse(shlex.join(command))
+    runs = Path(runs).absolute()
+    if any(job.words == words and job.live for job in jobs(runs)):
+        raise WorkbenchError(f"`{shlex.join(words)}` is on its way already.")
+    folder = runs / ".jobs" / f"{time.time_ns()}-{secrets.token_hex(2)}"
+    asked = {"command": words, "owner": this_user(), "host": socket.gethostname(), "created": time.time()}
+    write_json(folder / "job.json", asked | {"at_once": at_once})
+    tidy(runs)
+    argv, nowhere = [sys.executable, "-m", "workbench.jobs", str(folder)], subprocess.DEVNULL
+    keeper = subprocess.Popen(argv, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+    threading.Thread(target=keeper.wait, daemon=True).start()  # so that it leaves no zombie
+    return Job(folder, asked, {})
+
+
+def jobs(runs: Path) -> list[Job]:
+    """All jobs of a folder, newest first."""
+    try:
+        names = sorted((name for name in os.listdir(Path(runs) / ".jobs") if name[:1].isdigit()), reverse=True)
+    except OSError:
+        return []
+    folders = [Path(runs) / ".jobs" / name for name in names]
+    found = [Job(folder, read_json(folder / "job.json"), read_json(folder / "state.json")) for folder in folders]
+    return [job for job in found if job.words]
+
+
+def using(runs: Path, run_id: str) -> Job | None:
+    """A job that waits or runs and whose command names the run."""
+    return next((job for job in jobs(runs) if run_id in job.words and job.live), None)
+
+
+def tidy(runs: Path) -> None:
+    """Forget the oldest finished jobs."""
+    for job in [job for job in jobs(runs) if not job.live][KEPT:]:
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+
+class Keeper:
+    """The process that waits for a job's turn, runs it and writes how it goes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked = read_json(folder / "job.json")
+        self.state: dict[str, Any] = {"status": "queued"}
+        self.beaten = 0.0
+        signal.signal(signal.SIGTERM, lambda *_: (folder / "cancel").touch())
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # the command inherits it even where the app was started with nohup
+
+    def run(self) -> None:
+        """Wait, run, write the end."""
+        while not self.cancelled() and not self.turn():
+            self.beat()
+            time.sleep(0.3)
+        if self.cancelled():
+            self.write(status="cancelled", finished=time.time())
+            return
+        words = [str(word) for word in self.asked["command"]]
+        environment = os.environ | {"WORKBENCH_JOB": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
+        with open(self.folder / "log", "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=environment,
+            )
+        self.write(status="running", started=time.time(), pid=process.pid)
+        self.follow(process)
+        status = "cancelled" if self.cancelled() else "done" if process.returncode == 0 else "failed"
+        self.write(status=status, finished=time.time(), code=process.returncode)
+
+    def follow(self, process: subprocess.Popen) -> None:
+        """Wait for the command's end; stop it when that is wanted, each time more firmly."""
+        firmly = iter((signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
+        next_signal = 0.0
+        while process.poll() is None:
+            if self.cancelled() and time.monotonic() >= next_signal:
+                next_signal = time.monotonic() + PATIENCE
+                os.killpg(process.pid, next(firmly, signal.SIGKILL))
+            self.beat()
+            time.sleep(0.2)
+
+    def turn(self) -> bool:
+        """Whether few enough older jobs of this host wait or run."""
+        mine = [job for job in jobs(self.folder.parent.parent) if job.asked.get("host") == self.asked.get("host")]
+        return sum(job.id < self.folder.name and job.live for job in mine) < self.asked.get("at_once", 1)
+
+    def cancelled(self) -> bool:
+        return (self.folder / "cancel").exists()
+
+    def beat(self) -> None:
+        """A sign of life, now and then."""
+        if time.monotonic() - self.beaten > BEAT:
+            self.write()
+
+    def write(self, **changes: Any) -> None:
+        self.state |= changes | {"alive": time.time()}
+        self.beaten = time.monotonic()
+        with suppress(WorkbenchError):  # a full disk; the command goes on, and the next beat tries again
+            write_json(self.folder / "state.json", self.state)
+
+
+if __name__ == "__main__":
+    Keeper(Path(sys.argv[1])).run()

@@ -1,0 +1,1 @@
+"""Diffusion processes, observation models, latent variables and the solvers that sample them."""

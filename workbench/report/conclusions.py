@@ -1,0 +1,182 @@
+"""What a report says, gathered from the runs in an order in which it can be read."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench import __version__
+from workbench.comparison import differences
+from workbench.comparison.seeds import Group, group_runs
+from workbench.comparison.table import AGREE, Row, comparison_table, different_images, mapping_of, rows_of
+from workbench.config import read_yaml
+from workbench.errors import WorkbenchError
+from workbench.report import figures, sections
+from workbench.report.document import Block, Code, Document, Figure, Heading, Paragraph, Points, Table
+from workbench.store import Run, now
+
+THOROUGH = ("linear_sgd", "finetune", "decoder")  # evaluations that are not made unless asked for
+PRIVATE = ("runs", "name", "seed")  # settings that are no part of the experiment, or told elsewhere
+
+
+def gather(runs: Sequence[Run]) -> Document:
+    """The report of runs."""
+    groups = group_runs(runs)
+    data = dict.fromkeys(str(mapping_of(run, "data").get("name") or "unknown data") for run in runs)
+    labels = [group.label for group in groups]
+    title = (" and ".join(labels) if len(labels) < 3 else f"{', '.join(labels[:-1])} and {labels[-1]}") + (
+        " on " + " and ".join(data)
+    )
+    counted = f"{len(runs)} run{'s' * (len(runs) > 1)}" + (
+        f" in {len(groups)} groups" if len(groups) < len(runs) else ""
+    )
+    blocks = [
+        *conclusions(groups),
+        Paragraph(intervals(groups), small=True),
+        *sections.all_of(groups),
+        *compared(groups),
+        *settings(groups),
+        *versions(runs),
+        *again(groups),
+    ]
+    return Document(title, f"{counted}, written {now()[:10]} by representation-workbench {__version__}", blocks)
+
+
+def conclusions(groups: Sequence[Group]) -> list[Block]:
+    """What may be said of every pair, what could not be tested, and what stands in the way of comparing."""
+    blocks: list[Block] = [Heading("What can be concluded")]
+    try:
+        pairs, missing = differences.group_differences(groups), differences.left_out(groups)
+    except WorkbenchError as error:
+        pairs, missing = [], [f"No differences were tested: {error}"]
+    if pairs:
+        blocks += tested(groups, pairs)
+    elif not missing:
+        blocks.append(Paragraph("No differences were tested: there is but one model."))
+    table = comparison_table([run for group in groups for run in group.runs])
+    warnings = [*(row["warning"] for row in table if row["warning"]), *different_images(table)]
+    return [*blocks, *map(Paragraph, (*missing, *warnings))]
+
+
+def tested(groups: Sequence[Group], pairs: Sequence[differences.Difference]) -> list[Block]:
+    """Every pair in a sentence, then as a picture."""
+    first = {group.runs[0].id: index for index, group in enumerate(groups)}
+    lines = [
+        figures.Dot(
+            f"{_short(pair.label)} \N{MINUS SIGN} {_short(pair.other)}",
+            *pair.difference,
+            figures.colour_of(first.get(pair.run) if pair.real else None),
+            f"{pair.difference.value:+.1f} [{pair.difference.low:+.1f}, {pair.difference.high:+.1f}]",
+            hollow=not pair.real,
+        )
+        for pair in pairs
+    ]
+    caption = f"Linear probes on the same {pairs[0].n:,} test images; filled: significant at 5 % after correction."
+    return [
+        Points([(str(pair), pair.real) for pair in pairs]),
+        Figure(figures.dots(lines, "difference in top-1, points", zero=True), caption),
+        Paragraph(differences.caveat(pairs), small=True),
+    ]
+
+
+def _short(label: str) -> str:
+    """A model's label without space and number of seeds, which the sentences tell."""
+    return label.partition(" (")[0]
+
+
+def intervals(groups: Sequence[Group]) -> str:
+    """What the intervals of the tables are."""
+    single = (
+        "95 % bootstrap intervals over test images (for retrieval over queries), which cannot tell what another seed "
+        "would give"
+    )
+    if all(len(group) == 1 for group in groups):
+        return f"In brackets below: {single}."
+    return (
+        "Runs that differ in nothing but their seed form a group. In brackets below: of groups and their "
+        f"untrained networks, the mean and its 95 % interval over seeds (Student's t); of everything else, {single}. "
+        f"{AGREE}"
+    )
+
+
+def compared(groups: Sequence[Group]) -> list[Block]:
+    """The runs, one by one."""
+    rows = []
+    for group in groups:
+        for run in group.runs:
+            data, info = mapping_of(run, "data"), run.info()
+            size = f" ({data['train']:,})" if isinstance(data.get("train"), int) else ""
+            images = f"{data.get('name')}{size}"
+            checkpoints = dict.fromkeys(str(c["checkpoint"]) for c in run.evaluations().values() if c.get("checkpoint"))
+            told = [group.label, run.id, info.get("seed"), images, info.get("status"), "; ".join(checkpoints)]
+            rows.append(["" if cell is None else str(cell) for cell in told])
+    headings = ["model", "run", "seed", "data", "status", "checkpoint evaluated"]
+    note = "In brackets behind the data: training images."
+    return [Heading("What was compared"), Table("Runs", headings, rows, words=6, note=note)]
+
+
+def settings(groups: Sequence[Group]) -> list[Block]:
+    """The settings that are not the same for all, and every setting of each group."""
+    configs = {group.label: config for group in groups if (config := _config(group.runs[0]))}
+    if not configs:
+        return []
+    keys = dict.fromkeys(key for config in configs.values() for key in config if key not in PRIVATE)
+    told = {key: [str(config.get(key, "\N{EM DASH}")) for config in configs.values()] for key in keys}
+    shared = [key for key in keys if sum(key in config for config in configs.values()) > 1]
+    rows = [[key, *told[key]] for key in shared if len(set(told[key])) > 1 and key != "method"]
+    blocks: list[Block] = [Heading("Settings")]
+    if rows:
+        note = "\N{EM DASH}: the method has no such setting."
+        table = Table("Settings that differ", ["setting", *configs], rows, words=1 + len(configs), note=note)
+        blocks.append(table)
+    for label, config in configs.items():
+        text = "\n".join(f"{key}: {value}" for key, value in config.items() if key not in PRIVATE)
+        blocks.append(Code(text, f"All settings of {label}"))
+    return blocks
+
+
+def _config(run: Run) -> Row:
+    try:
+        return read_yaml(run.path / "config.yaml")
+    except WorkbenchError:
+        return {}
+
+
+def versions(runs: Sequence[Run]) -> list[Block]:
+    """What the runs were trained with: one column where all agree."""
+    told = {run.id: mapping_of(run, "versions") for run in runs}
+    kinds: dict[tuple, list[str]] = {}
+    for run_id, found in told.items():
+        kinds.setdefault(tuple(sorted((str(k), str(v)) for k, v in found.items())), []).append(run_id)
+    kinds.pop((), None)
+    if not kinds:
+        return []
+    names = dict.fromkeys(name for kind in kinds for name, _ in kind)
+    heads = ["version"] if len(kinds) == 1 else [", ".join(run_id[-4:] for run_id in ids) for ids in kinds.values()]
+    rows = [[name, *(dict(kind).get(name, "") for kind in kinds)] for name in names]
+    return [Heading("Versions"), Table("Software", ["package", *heads], rows, words=1 + len(kinds))]
+
+
+def again(groups: Sequence[Group]) -> list[Block]:
+    """The commands that make it all again."""
+    lines = []
+    for group in groups:
+        for run, seed in zip(group.runs, group.seeds, strict=True):
+            more = "" if seed is None else f" --seed {seed}"
+            method = run.info().get("method") or "METHOD"
+            config = shlex.quote(f"{_place(run)}/config.yaml")
+            lines.append(f"workbench train {method} --config {config}{more}")
+    runs = [run for group in groups for run in group.runs]
+    places = " ".join(shlex.quote(_place(run)) for run in runs)
+    thorough = " --thorough" if any(rows_of(run, name) for run in runs for name in THOROUGH) else ""
+    targets = dict.fromkeys(str(row.get("target")) for run in runs for row in rows_of(run, "transfer"))
+    lines.append(f"workbench evaluate {places}{thorough}")
+    lines += [f"workbench evaluate {places} --transfer-to {shlex.quote(target)}" for target in targets]
+    lines.append(f"workbench report {places} --output report.html")
+    said = "The configurations are those above; new runs get new ids, to be put in place of these."
+    return [Heading("How to make it again"), Code("\n".join(lines)), Paragraph(said, small=True)]
+
+
+def _place(run: Run) -> str:
+    """A run's folder, as it is typed where the report is written."""
+    path, here = run.path.absolute(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,32 @@
+"""All numbers as one long table: a row per run and measurement."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from workbench.comparison.table import rows_of
+from workbench.store import Run
+
+COLUMNS = ("run", "seed", "evaluation", "model", "space", "metric", "value", "low", "high", "n", "detail")
+KNOWN = {*COLUMNS, "created"}
+
+
+def write(runs: Sequence[Run]) -> str:
+    """CSV with the columns :data:`COLUMNS`; ``detail`` holds what else tells rows apart, such as ``factor=hue``."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in runs:
+        seed = run.info().get("seed")
+        for evaluation in run.evaluations():
+            n = run.evaluation(evaluation).get("n")
+            for row in rows_of(run, evaluation):
+                told = [row.get(key) for key in ("model", "space", "metric", "value", "low", "high")]
+                rest = {key: value for key, value in row.items() if key not in KNOWN}
+                detail = "; ".join(f"{key}={value}" for key, value in rest.items() if _short(value))
+                writer.writerow([run.id, seed, evaluation, *told, row.get("n", n), detail])
+    return text.getvalue()
+
+
+def _short(value: object) -> bool:
+    return isinstance(value, str | int | float) and value != ""

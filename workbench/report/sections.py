@@ -1,0 +1,247 @@
+"""A report's measurements: per evaluation a table, and a figure where one says more."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from workbench.comparison.seeds import Group
+from workbench.comparison.table import COSTS, Row, comparison_table, cost_text, mapping_of, rows_of
+from workbench.format import is_number
+from workbench.report import figures, generation
+from workbench.report.document import Block, Figure, Heading, Table
+from workbench.report.entries import Entry, default_of, entries
+from workbench.report.tables import pivot, protocol, section
+from workbench.store import Run
+
+
+def all_of(groups: Sequence[Group]) -> list[Block]:
+    """Every section for which there are numbers."""
+    makers: tuple[Callable[[Sequence[Group]], list[Block]], ...] = (
+        *(probes, few_labels, layers, factors, invariance, similarity, retrieval, agreement),
+        *(generation.reconstruction, generation.decoder, generation.likelihood, transfer, cost),
+    )
+    return [block for make in makers for block in make(groups)]
+
+
+def probes(groups: Sequence[Group]) -> list[Block]:
+    """Linear probe, kNN and the thorough probes, a row per model and space."""
+    names = {"linear": "linear probe", "linear_sgd": "linear probe, SGD", "knn": "kNN", "finetune": "fine-tuned"}
+    found = {name: entries(groups, name, "space") for name in names}
+    main = found["linear"] or found["knn"]
+    blocks = section(
+        "What it knows", groups, found, names, ("model", "space"), caption="Linear probe and kNN, top-1 in %"
+    )
+    if blocks and main:
+        blocks.insert(1, _dots(_defaults(groups, main), "linear probe, top-1 in %" if found["linear"] else "kNN, %"))
+    return blocks
+
+
+def few_labels(groups: Sequence[Group]) -> list[Block]:
+    """Accuracy by share of the labels."""
+    found = entries(groups, "few_labels", "space", "labels")
+    return pivot(
+        "How many labels it needs", found, lambda e: f"{100 * float(e.row.get('labels') or 0):g} % of the labels",
+        note=protocol(groups, "few_labels", "Top-1 in %."),
+    )  # fmt: skip
+
+
+def layers(groups: Sequence[Group]) -> list[Block]:
+    """The best layer by validation at full and at equal widths."""
+
+    chosen = {run.id: _best_layers(run) for group in groups for run in group.runs}
+
+    def spaces(entry: Entry) -> str:
+        width = entry.row.get("width")
+        return "all features" if width == "full" else f"{width} features"
+
+    def best(run: Run, row: Row) -> bool:
+        return chosen[run.id].get((str(row.get("model")), str(row.get("width")))) == row.get("space")
+
+    found = entries(groups, "layers", "width", keep=best)
+    note = protocol(
+        groups, "layers", "Top-1 in % of the layer that validation prefers, which may differ between widths."
+    )
+    return pivot("Where it is", found, spaces, by_space=False, caption="The best layer at equal width", note=note)
+
+
+def _best_layers(run: Run) -> dict[tuple[str, str], str]:
+    """By model and width, the space that validation prefers; of the run, as the evaluation chose it."""
+    best: dict[tuple[str, str], Row] = {}
+    for row in rows_of(run, "layers"):
+        key = str(row.get("model")), str(row.get("width"))
+        score = row["validation"] if is_number(row.get("validation")) else -1.0
+        if key not in best or score > best[key]["score"]:
+            best[key] = row | {"score": score}
+    found = {key: str(row.get("space")) for key, row in best.items()}
+    own = run.evaluation("layers").get("best")
+    return found | ({("run", str(width)): str(space) for width, space in own.items()} if isinstance(own, dict) else {})
+
+
+def factors(groups: Sequence[Group]) -> list[Block]:
+    """How well each factor is read: models across, the projector beside the default space."""
+
+    found = entries(groups, "factors", "space", "factor", keep=_main_spaces(groups, "factors"))
+    if not found:
+        return []
+    several = {e.model for e in found if e.kind == "run" and e.row.get("space") == "projector"}
+    columns: dict[str, dict[str, Entry]] = {}
+    for entry in found:
+        place = "projector" if entry.row.get("space") == "projector" else "backbone"
+        name = entry.model
+        if name in several and entry.group is not None:
+            label = groups[entry.group].label
+            name = f"{label} {place}{name.removeprefix(label)}"
+        columns.setdefault(name, {})[str(entry.row.get("factor"))] = entry
+    names = list(dict.fromkeys(str(entry.row.get("factor")) for entry in found))
+    metric = {str(entry.row.get("factor")): str(entry.row.get("metric")) for entry in found}
+    digits = {name: 0 if metric[name] == "accuracy" else 2 for name in names}
+    rows = [f"{name}, {'%' if metric[name] == 'accuracy' else 'R²'}" for name in names]
+    table = [
+        [model, *(column[name].printed(digits[name]) if name in column else "" for name in names)]
+        for model, column in columns.items()
+    ]
+    grey = [index for index, column in enumerate(columns.values()) if next(iter(column.values())).grey]
+    values = np.array([[_share(column.get(name)) for column in columns.values()] for name in names])
+    text = [
+        [f"{column[name].interval.value:.{digits[name]}f}" if name in column else "" for column in columns.values()]
+        for name in names
+    ]
+    caption = "Colour: from chance (dark) to perfect (bright); numbers: accuracy in % or R²."
+    note = protocol(groups, "factors")
+    return [
+        Heading("What is kept"),
+        Figure(figures.heat_map(values, text, rows, list(columns)), caption),
+        Table("How well each factor is read", ["model", *rows], table, grey=grey, note=note),
+    ]
+
+
+def _main_spaces(groups: Sequence[Group], evaluation: str) -> Callable[[Run, Row], bool]:
+    """Keeps the rows of default spaces, of a run's projector, and of what all share."""
+    defaults = {run.id: default_of(run, evaluation) for group in groups for run in group.runs}
+
+    def keep(run: Run, row: Row) -> bool:
+        own = row.get("model") == "run"
+        shared = not own and not str(row.get("model")).startswith("untrained")
+        return shared or row.get("space") == defaults[run.id] or (own and row.get("space") == "projector")
+
+    return keep
+
+
+def _share(entry: Entry | None) -> float:
+    """How far a probe comes from chance (0) to perfect (1)."""
+    if entry is None:
+        return np.nan
+    top = 100.0 if entry.row.get("metric") == "accuracy" else 1.0
+    chance = entry.row.get("chance")
+    low = min(float(chance), 0.999 * top) if isinstance(chance, int | float) else 0.0
+    return (entry.interval.value - low) / (top - low)
+
+
+def invariance(groups: Sequence[Group]) -> list[Block]:
+    """What is kept of a feature under each transformation at its greatest strength."""
+    keep = _main_spaces(groups, "invariance")
+    found = entries(groups, "invariance", "space", "transform", "strength", keep=keep)
+    found = [entry for entry in found if is_number(entry.row.get("strength"))]
+    strongest: dict[str, float] = {}
+    for entry in found:
+        name = str(entry.row.get("transform"))
+        strongest[name] = max(strongest.get(name, 0.0), entry.row["strength"])
+    found = [entry for entry in found if entry.row["strength"] == strongest[str(entry.row.get("transform"))]]
+    note = protocol(groups, "invariance", "1: the feature stays as it is; 0: as far as that of another image.")
+    return pivot(
+        "What it does not mind", found, lambda e: f"{e.row.get('transform')} {e.row['strength']:g}", digits=2, note=note
+    )
+
+
+def similarity(groups: Sequence[Group]) -> list[Block]:
+    names = {"similarity": "own view found, %"}
+    found = {"similarity": entries(groups, "similarity", "space")}
+    caption = "Images whose own second view is the most similar one"
+    return section("What looks alike", groups, found, names, ("model", "space"), caption=caption)
+
+
+def retrieval(groups: Sequence[Group]) -> list[Block]:
+    found = {"retrieval": entries(groups, "retrieval", "space")}
+    caption = "Retrieval: mean average precision of the ten nearest images"
+    names = {"retrieval": "mAP@10, %"}
+    return section("What it retrieves", groups, found, names, ("model", "space"), caption=caption)
+
+
+def agreement(groups: Sequence[Group]) -> list[Block]:
+    """Likeness of default spaces to one another and to baselines, beside what chance would give; means over seeds."""
+    runs = [run for group in groups for run in group.runs]
+    name = "agreement" if any(rows_of(run, "agreement") for run in runs) else "cka"
+    titles = {run.id: group.title for group in groups for run in group.runs}
+    defaults = {run.id: default_of(run) for run in runs}
+    pairs: dict[tuple[str, str, str], list[Row]] = {}
+    for run in runs:
+        for row in rows_of(run, name):
+            other, space = str(row.get("other")), row.get("space")
+            wanted = defaults.get(other, "pixels" if other == "pixels" else space)
+            if space != defaults[run.id] or row.get("other_space") != wanted or not _known(other, titles):
+                continue
+            key = titles[run.id], titles.get(other, other.replace(":", " ")), str(row.get("metric"))
+            mirrored = key[1], key[0], key[2]
+            pairs.setdefault(mirrored if mirrored in pairs else key, []).append(row)
+    if not pairs:
+        return []
+    rows = []
+    for key, found in pairs.items():
+        mean, expected = (
+            float(np.mean(known)) if (known := [row[part] for row in found if is_number(row.get(part))]) else None
+            for part in ("value", "expected")
+        )
+        p_value = max((row["p_value"] for row in found if is_number(row.get("p_value"))), default=None)
+        told = [f"{mean:.2f}", "" if expected is None else f"{expected:.2f}"]
+        rows.append([*key, *told, "" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"])
+    headings = ["model", "other", "metric", "likeness", "by chance", "largest p"]
+    used = [index for index in range(6) if index < 4 or any(row[index] for row in rows)]
+    cells = [[row[index] for index in used] for row in rows]
+    note = protocol(groups, name)
+    table = Table("Likeness of default spaces", [headings[i] for i in used], cells, words=3, note=note)
+    return [Heading("Whether models see alike"), table]
+
+
+def _known(other: str, titles: Mapping[str, str]) -> bool:
+    """Whether what a run was compared with is part of the report."""
+    return other in titles or other == "pixels" or other.startswith("untrained")
+
+
+def transfer(groups: Sequence[Group]) -> list[Block]:
+    found = {name: entries(groups, name, "target", "space") for name in ("transfer", "transfer_finetune")}
+    names = {"transfer": "linear probe, %", "transfer_finetune": "fine-tuned, %"}
+    columns = ("model", "target", "space")
+    return section("On other data", groups, found, names, columns, caption="Top-1 on other data")
+
+
+def cost(groups: Sequence[Group]) -> list[Block]:
+    """What training took."""
+    table = [row for row in comparison_table([r for g in groups for r in g.runs]) if row["kind"] == "run"]
+    devices = [", ".join(sorted({str(mapping_of(r, "hardware").get("name") or "") for r in g.runs})) for g in groups]
+    rows = [
+        [group.title, *(cost_text(key, row[key]) for key in COSTS), device]
+        for group, row, device in zip(groups, table, devices, strict=True)
+    ]
+    note = "Means over seeds. FLOPs of one image through the encoder; memory is the peak while training."
+    return [Heading("At what price"), Table("Cost of training", ["model", *COSTS.values(), "device"], rows, note=note)]
+
+
+def _defaults(groups: Sequence[Group], found: Sequence[Entry]) -> list[Entry]:
+    """Of each model, the entry of the default space, or its first."""
+    spaces = [default_of(group.runs[0]) for group in groups]
+    chosen: dict[str, Entry] = {}
+    for entry in found:
+        default = None if entry.group is None else spaces[entry.group]
+        if entry.model not in chosen or entry.row.get("space") == default:
+            chosen[entry.model] = entry
+    return list(chosen.values())
+
+
+def _dots(found: Sequence[Entry], title: str) -> Figure:
+    lines = []
+    for entry in found:
+        space = str(entry.row.get("space") or "")
+        label = f"{entry.model} · {space}" if space and space != entry.model and not entry.grey else entry.model
+        colour = figures.colour_of(None if entry.grey else entry.group)
+        lines.append(figures.Dot(label, *entry.interval, colour, entry.printed()))
+    return Figure(figures.dots(lines, title), "Default spaces, with their 95 % intervals; grey: baselines.")

@@ -1,0 +1,78 @@
+"""Entries as tables: a column per evaluation, or per whatever tells the rows of one evaluation apart."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from workbench.comparison.seeds import Group
+from workbench.report.document import Block, Heading, Table
+from workbench.report.entries import Entry
+
+
+def section(
+    title: str,
+    groups: Sequence[Group],
+    found: dict[str, list[Entry]],
+    names: dict[str, str],
+    columns: tuple[str, ...],
+    *,
+    caption: str = "",
+    digits: int = 1,
+) -> list[Block]:
+    """A table with a row per model and whatever else the first columns tell, a column per evaluation."""
+    found = {name: listed for name, listed in found.items() if listed}
+    if not found:
+        return []
+    cells: dict[tuple[str, ...], dict[str, Entry]] = {}
+    for name, listed in found.items():
+        for entry in listed:
+            key = entry.model, *(str(entry.row.get(column) or "") for column in columns[1:])
+            cells.setdefault(key, {})[name] = entry
+    ordered = sorted(cells.items(), key=lambda item: next(iter(item[1].values())).grey)
+    kept = [i for i in range(len(columns)) if i == 0 or any(key[i] for key, _ in ordered)]
+    rows = [
+        [*(key[i] for i in kept), *(own[name].printed(digits) if name in own else "" for name in found)]
+        for key, own in ordered
+    ]
+    grey = [index for index, (_, own) in enumerate(ordered) if next(iter(own.values())).grey]
+    notes = " ".join(protocol(groups, name, f"{names[name]}:" if len(found) > 1 else "") for name in found)
+    headings = [*(columns[i] for i in kept), *(names[name] for name in found)]
+    return [Heading(title), Table(caption or title, headings, rows, words=len(kept), grey=grey, note=notes)]
+
+
+def pivot(
+    title: str,
+    found: Sequence[Entry],
+    column: Callable[[Entry], str],
+    *,
+    digits: int = 1,
+    by_space: bool = True,
+    caption: str = "",
+    note: str = "",
+) -> list[Block]:
+    """A table with a row per model, and per space where it has several, and a column per whatever ``column`` says."""
+    if not found:
+        return []
+    names = list(dict.fromkeys(column(entry) for entry in found))
+    cells: dict[tuple[str, str], dict[str, Entry]] = {}
+    for entry in found:
+        many = len({str(other.row.get("space")) for other in found if other.model == entry.model}) > 1
+        key = entry.model, str(entry.row.get("space") or "") if many and by_space else ""
+        cells.setdefault(key, {})[column(entry)] = entry
+    rows: list[list[Any]] = [
+        [
+            ", ".join(part for part in key if part),
+            *(own[n].printed(digits) if n in own else "" for n in names),
+        ]
+        for key, own in cells.items()
+    ]
+    grey = [index for index, own in enumerate(cells.values()) if next(iter(own.values())).grey]
+    return [Heading(title), Table(caption or title, ["model", *names], rows, grey=grey, note=note)]
+
+
+def protocol(groups: Sequence[Group], name: str, before: str = "") -> str:
+    """Protocol, split and n of an evaluation; what several runs say alike is said once."""
+    found = [content for group in groups for run in group.runs if (content := run.evaluation(name)).get("protocol")]
+    clauses = dict.fromkeys(part for content in found for part in str(content["protocol"]).rstrip(".").split("; "))
+    where = dict.fromkeys(f"{c.get('split')} images, n = {c['n']:,}" for c in found if isinstance(c.get("n"), int))
+    told = "; ".join((*clauses, *where))
+    return " ".join(part for part in (before, told and f"{told}.") if part)

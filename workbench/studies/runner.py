@@ -1,0 +1,280 @@
+"""A sweep: a run per cell and seed of a recipe, each evaluated, and one table and figure of them all.
+
+A sweep is a folder: ``runs/`` holds ordinary runs, beside it stand ``sweep.json``, ``sweep.csv``, ``sweep.md`` and
+``sweep.svg``, rewritten after every run. What is there already is not done again. Several GPUs each work off one run at
+a time, in a process of their own.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from workbench.config import TrainConfig
+from workbench.data.datasets import Dataset
+from workbench.errors import WorkbenchError, unknown
+from workbench.evaluation import runner
+from workbench.evaluation.probes import transfer
+from workbench.methods import load_method
+from workbench.methods.base import ImageSpec
+from workbench.run import Run
+from workbench.studies import cells
+from workbench.studies import results as sweep_results
+from workbench.studies.recipe import TRANSFERS, Recipe, matching
+from workbench.training.hardware import memory_to_spare
+from workbench.training.loop import resolve
+from workbench.training.progress import console
+from workbench.training.trainer import Trainer
+
+TIMED_IMAGES = 64  # of a step whose time is measured on a CPU
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep, told so completely that another process can make it.
+
+    Attributes:
+        run: its directory, where it was begun already.
+        steps: of a whole training.
+        measures: evaluations that are wanted.
+        transfer_to: the data set of those among them that need another.
+        target: its name in their rows.
+    """
+
+    cell: str
+    seed: int
+    method: str
+    config: TrainConfig
+    steps: int
+    run: Path | None
+    measures: tuple[str, ...]
+    transfer_to: str | None
+    target: str | None
+
+    def missing(self) -> list[str]:
+        """What has not been measured on the trained run."""
+        if self.run is None:
+            return list(self.measures)
+        return [name for name in self.measures if not cells.is_measured(Run(self.run), name, self.steps, self.target)]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all has been measured; the weights are not needed any more."""
+        return not self.missing()
+
+    def work(self) -> Path:
+        """Train and evaluate, as far as that is not done; returns the run's directory.
+
+        Raises:
+            WorkbenchError: as training and evaluation do.
+            KeyboardInterrupt: it was asked to stop, and has saved.
+        """
+        begun = Run(self.run) if self.run else None
+        if begun is not None and begun.checkpoint() is None and begun.had_checkpoint():
+            begun = None  # its weights were deleted before all was measured
+        run = cells.train(self.method, self.config, begun, self.steps)
+        here = replace(self, run=run.path)
+        if missing := here.missing():
+            device: Any = self.config.device
+            target = self.transfer_to if set(TRANSFERS) & set(missing) else None
+            with memory_to_spare("take smaller images, or a smaller network"):
+                runner.evaluate([run], only=missing, transfer_to=target, device=device, quiet=True)
+        return run.path
+
+
+class Sweep:
+    """The cells of a recipe, the runs that are there, and what is left to do.
+
+    Args:
+        recipe: what to train.
+        folder: of the sweep.
+        seeds: per cell, counted from 0.
+
+    Raises:
+        WorkbenchError: data that are missing, unlabelled or not the same for all cells; sizes that do not fit.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, seeds: int = 1) -> None:
+        self.recipe, self.folder, self.seeds = recipe, folder, range(seeds)
+        self.configs: dict[str, TrainConfig] = {}
+        self.datasets: dict[str, Dataset] = {}
+        self.failures: dict[tuple[str, int], str] = {}
+        for cell in recipe.cells:
+            settings = {**cell.settings, "runs": str(folder / "runs"), "name": cell.name}
+            config, dataset = resolve(cell.method, settings, recipe.where)
+            self.configs[cell.name], self.datasets[cell.name] = config, dataset
+            _check(cell.name, cell.method, config, dataset)
+        self.methods = {cell.name: cell.method for cell in recipe.cells}
+        self.dataset = self.datasets[recipe.cells[0].name]
+        if len({dataset.fingerprint for dataset in self.datasets.values()}) > 1:
+            raise WorkbenchError(
+                f"The cells of {recipe.where} are of different images, which cannot be compared; "
+                "leave data and data.image_size the same for all."
+            )
+        self.target: str | None = None
+        if recipe.transfer_to is not None:
+            self.target = transfer.check_target(
+                self.configs[recipe.cells[0].name], self.dataset.fingerprint, recipe.transfer_to
+            )
+        self.runs = self._find()
+
+    def jobs(self, only: Sequence[str] = ()) -> list[Job]:
+        """A job per seed and cell, in this order, so that a sweep that is stopped has whole rounds.
+
+        Args:
+            only: names of cells; by default all.
+
+        Raises:
+            WorkbenchError: an unknown cell.
+        """
+        chosen = {matching(name, self.configs) for name in only}
+        for name in chosen - self.configs.keys():
+            raise unknown("cell", name, self.configs, self.recipe.where)
+        names = [name for name in self.configs if not only or name in chosen]
+        return [self._job(name, seed) for seed in self.seeds for name in names]
+
+    def work_off(self, jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator[tuple[Job, str | None]]:
+        """Do jobs; yields each with why it failed, or None, as it ends. All that is told is written after each.
+
+        Args:
+            jobs: what to do.
+            places: as of :func:`places`; with one, the work is done in this process.
+        """
+        results = ((job, _outcome(job)) for job in jobs) if len(places) == 1 else _in_processes(jobs, places)
+        for job, outcome in results:
+            failed = outcome if isinstance(outcome, str) else None
+            if failed is None:
+                self.failures.pop((job.cell, job.seed), None)
+            else:
+                self.failures[job.cell, job.seed] = failed
+            self.write()
+            yield job, failed
+
+    def seconds(self, name: str) -> float:
+        """About how long a cell trains, measured on two steps of which nothing is kept."""
+        config, dataset = self.configs[name], self.datasets[name]
+        timed = config
+        if config.device == "cpu":
+            timed = replace(config, batch_size=min(config.batch_size, TIMED_IMAGES), accumulate=1)
+        trainer, rounds = Trainer(self.methods[name], timed, dataset), []
+        for step, images in zip(range(3), trainer.loader.epoch(0), strict=False):
+            began = time.perf_counter()
+            float(trainer.step(images, 0, step).loss.detach())
+            rounds.append(time.perf_counter() - began)
+        return min(rounds) * config.batch_size / timed.batch_size * cells.steps_of(config, dataset)
+
+    def write(self) -> None:
+        """Write table and figure of all runs that are there by now, those of another process among them."""
+        self.runs = self._find()
+        sweep_results.write(self.folder, self.record())
+
+    def record(self) -> dict[str, Any]:
+        """What ``sweep.json`` holds; see docs/run-format.md."""
+        done = {key: run for key, run in self.runs.items() if self._job(*key).is_done}
+        settings = {name: cells.settings_of(config) for name, config in self.configs.items()}
+        infos = {key: run.info() for key, run in self.runs.items()}
+        failures = {key: str(info.get("error")) for key, info in infos.items() if info.get("status") == "failed"}
+        failures = {key: why for key, why in (failures | self.failures).items() if key not in done}
+        return sweep_results.record(self.recipe, self.dataset, settings, done, failures, self.target)
+
+    def _job(self, name: str, seed: int) -> Job:
+        config, run = replace(self.configs[name], seed=seed), self.runs.get((name, seed))
+        steps = cells.steps_of(config, self.datasets[name])
+        measures, target = self.recipe.measures + self.recipe.tables, self.recipe.transfer_to
+        return Job(
+            name, seed, self.methods[name], config, steps, run.path if run else None, measures, target, self.target
+        )
+
+    def _find(self) -> dict[tuple[str, int], Run]:
+        wanted = {name: (self.methods[name], config) for name, config in self.configs.items()}
+        return cells.find(self.folder / "runs", wanted, self.dataset.fingerprint)
+
+
+def places(device: str) -> list[str | None]:
+    """Where jobs are done at the same time: the visible GPUs as CUDA_VISIBLE_DEVICES names them, or once None."""
+    if device != "cuda":
+        return [None]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return list(visible.split(",") if visible else map(str, range(torch.cuda.device_count())))
+
+
+def _check(name: str, method: str, config: TrainConfig, dataset: Dataset) -> None:
+    """Raise a WorkbenchError where a cell could not be trained or measured."""
+    if any(split.labels is None for split in (dataset.train, dataset.val, dataset.test)):
+        raise WorkbenchError(f"{dataset.name} has images without labels, which the linear probe needs.")
+    if cells.steps_of(config, dataset) < 1:
+        raise WorkbenchError(
+            f'The cell "{name}" has a batch of {config.batch_size:,} images, more than the {len(dataset.train):,} to '
+            "train on; lower batch_size."
+        )
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said again when it is trained
+        load_method(method)[0](config, ImageSpec.of(dataset))
+
+
+def _outcome(job: Job) -> Path | str:
+    """The run's directory, or why there is none."""
+    try:
+        return job.work()
+    except WorkbenchError as error:
+        return str(error)
+
+
+def _in_processes(jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator[tuple[Job, Path | str]]:
+    """Jobs with their outcomes, one process per place at work. When it is interrupted, each of them saves first."""
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    free = context.Queue()
+    for place in places:
+        free.put(place)
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    pool = ProcessPoolExecutor(len(places), context, _settle, (free, os.getpid()))
+    futures: dict[Future, Job] = {pool.submit(_outcome, job): job for job in jobs}
+    try:
+        for future in as_completed(futures):
+            try:
+                outcome = future.result()
+            except BrokenProcessPool:
+                outcome = (
+                    "Its process, or one beside it, was killed, mostly for want of memory; the same command goes on."
+                )
+            yield futures[future], outcome
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        for child in multiprocessing.active_children():
+            with suppress(ProcessLookupError):
+                os.kill(child.pid or 0, signal.SIGTERM)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        signal.signal(signal.SIGTERM, former)
+
+
+def _settle(free: Any, parent: int) -> None:
+    """What a process does before its first job: take a GPU, and leave Ctrl-C to the one that started it."""
+    if (place := free.get()) is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = place
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command in the background may have been told to ignore it
+    console.quiet = True
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    """End this process, after a checkpoint, where the one that started it was killed and cannot ask for it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
