@@ -25,16 +25,15 @@ def format_count(value: float | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """A duration to two units: 42 s, 3 min 20 s, 2 h 5 min, 3 d 4 h; nothing where it is not known."""
+    """A duration to two units: 42 s, 3 min 20 s, 2 h 5 min, 3 d; nothing where it is not known."""
     if seconds is None:
         return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    rest = round(seconds)
+    for large, small, size, part in (("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
+        if rest >= (172800 if large == "d" else size):
+            number = rest % size // part
+            return f"{rest // size} {large}" + (f" {number} {small}" if number else "")
+    return f"{rest} s"
 
 
 def format_megabytes(value: float) -> str:
