@@ -106,7 +106,7 @@ def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys
     json.dumps(table)
     print_table(table)
     printed = capsys.readouterr().out
-    for text in ("mine", "1.2M", "1 min", "pca-30", "60 test images"):
+    for text in ("mine", "1.23M", "1 min", "pca-30", "60 test images"):
         assert text in printed
 
 
