@@ -13,7 +13,8 @@ from workbench.data.augment import plain
 from workbench.data.datasets import Dataset, Split
 from workbench.evaluation.context import Context
 from workbench.evaluation.features import Limits, Material
-from workbench.methods.base import ImageSpec, Likelihood, Method, Reconstructs, Samples, Step
+from workbench.methods.base import ImageSpec, Method, Step
+from workbench.methods.capabilities import Likelihood, Reconstructs, Samples
 from workbench.model import TrainedModel
 
 SIDE, CLASSES = 8, ["dark blue", "grey", "bright yellow"]

@@ -14,16 +14,8 @@ from torch import Tensor
 from workbench.config import TrainConfig, flatten, replace_flat
 from workbench.data import keyed
 from workbench.methods import METHODS, load_method
-from workbench.methods.base import (
-    Batch,
-    Conditional,
-    ImageSpec,
-    Likelihood,
-    Method,
-    Reconstructs,
-    Samples,
-    evaluation_mode,
-)
+from workbench.methods.base import Batch, ImageSpec, Method, evaluation_mode
+from workbench.methods.capabilities import Conditional, Likelihood, Reconstructs, Samples
 
 CLASSES = 5
 SMALL: dict[str, dict[str, Any]] = {

@@ -3,7 +3,8 @@ import pytest
 
 from workbench.data.decode import Form, decoded
 from workbench.errors import WorkbenchError
-from workbench.methods.base import ImageSpec, Method, Reconstructs, Step
+from workbench.methods.base import ImageSpec, Method, Step
+from workbench.methods.capabilities import Reconstructs
 from workbench.model import load, prepare
 
 RNG = np.random.default_rng(0)

@@ -15,17 +15,8 @@ from workbench.data import keyed
 from workbench.data.augment import to_float
 from workbench.data.decode import Form, decoded
 from workbench.errors import WorkbenchError
-from workbench.methods.base import (
-    Conditional,
-    ImageSpec,
-    Latent,
-    Layer,
-    Likelihood,
-    Method,
-    Reconstructs,
-    Samples,
-    evaluation_mode,
-)
+from workbench.methods.base import ImageSpec, Layer, Method, evaluation_mode
+from workbench.methods.capabilities import Conditional, Latent, Likelihood, Reconstructs, Samples
 from workbench.store import Run, find_run
 from workbench.training.checkpoint import build_untrained, load_method_from
 from workbench.training.hardware import pick_device

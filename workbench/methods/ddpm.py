@@ -34,18 +34,8 @@ from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import (
-    Batch,
-    Conditional,
-    Denoises,
-    ImageSpec,
-    Layer,
-    Likelihood,
-    ReadsAtLevels,
-    Reconstructs,
-    Samples,
-    Step,
-)
+from workbench.methods.base import Batch, ImageSpec, Layer, Step
+from workbench.methods.capabilities import Conditional, Denoises, Likelihood, ReadsAtNoiseLevels, Reconstructs, Samples
 from workbench.networks.dit import Conditioning, DiT
 from workbench.networks.encoder import fitting_patch
 from workbench.networks.momentum import MomentumCopy
@@ -183,7 +173,7 @@ class Said(NamedTuple):
     fraction: Tensor
 
 
-class DDPM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood, Conditional):
+class DDPM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood, Conditional):
     """Network, noise schedule and averaged weights.
 
     Pixels are scaled to [-1, 1]; the likelihood is that of their discrete levels, without dequantisation.

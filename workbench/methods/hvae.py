@@ -25,18 +25,8 @@ from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError
-from workbench.methods.base import (
-    Batch,
-    ImageSpec,
-    Latent,
-    Layer,
-    Likelihood,
-    Method,
-    Reconstructs,
-    Samples,
-    Step,
-    check_one_pass,
-)
+from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
+from workbench.methods.capabilities import Latent, Likelihood, Reconstructs, Samples, check_one_pass
 from workbench.networks.autoencoder import Residual, checked_width
 from workbench.probability.latent import active_units, free_kl, gaussian_kls, importance_weighted_nats, kl_weight
 from workbench.probability.observation import ObservationName, full, observation

@@ -20,7 +20,8 @@ from workbench.config import Probability, Range
 from workbench.data.augment import Augmentation, View
 from workbench.data.composition import TwoViewConfig, two_views
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, Couples, ImageSpec, Layer, Method, Step
+from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
+from workbench.methods.capabilities import Couples
 from workbench.networks.encoder import EncoderOptions, encoder, features, fitting_patch, normalisation, places
 from workbench.networks.heads import mlp_head
 from workbench.networks.momentum import MomentumCopy

@@ -31,17 +31,8 @@ from workbench.config import Range
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import (
-    Batch,
-    Denoises,
-    ImageSpec,
-    Layer,
-    Likelihood,
-    ReadsAtLevels,
-    Reconstructs,
-    Samples,
-    Step,
-)
+from workbench.methods.base import Batch, ImageSpec, Layer, Step
+from workbench.methods.capabilities import Denoises, Likelihood, ReadsAtNoiseLevels, Reconstructs, Samples
 from workbench.networks.denoiser import (
     LAYER_STEPS,
     AveragedCopy,
@@ -203,7 +194,7 @@ def solve(
     return integrate(slope, x, start, end, tolerance)
 
 
-class Score(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
+class Score(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
     """Denoising U-Net, noising process and averaged weights.
 
     Pixels are scaled to y = 2 (k + u) / L - 1 for level k of L: u is uniform in [0, 1) in training and in the

@@ -23,19 +23,8 @@ from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError
-from workbench.methods.base import (
-    Batch,
-    Conditional,
-    ImageSpec,
-    Latent,
-    Layer,
-    Likelihood,
-    Method,
-    Reconstructs,
-    Samples,
-    Step,
-    check_one_pass,
-)
+from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
+from workbench.methods.capabilities import Conditional, Latent, Likelihood, Reconstructs, Samples, check_one_pass
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
 from workbench.networks.encoder import fitting_patch
 from workbench.networks.vit_autoencoder import ViTDecoder, ViTEncoder

@@ -25,17 +25,8 @@ from workbench.config import Range
 from workbench.data import keyed
 from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import (
-    Batch,
-    Denoises,
-    ImageSpec,
-    Layer,
-    Likelihood,
-    ReadsAtLevels,
-    Reconstructs,
-    Samples,
-    Step,
-)
+from workbench.methods.base import Batch, ImageSpec, Layer, Step
+from workbench.methods.capabilities import Denoises, Likelihood, ReadsAtNoiseLevels, Reconstructs, Samples
 from workbench.networks.denoiser import (
     LAYER_STEPS,
     AveragedCopy,
@@ -83,7 +74,7 @@ class VDMConfig(DenoiserConfig):
         return {"cpu": presets["cpu"] | cpu, "published": presets["published"] | published}
 
 
-class VDM(ReadsAtLevels, Reconstructs, Samples, Denoises, Likelihood):
+class VDM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
     """Denoising U-Net, noise schedule and averaged weights of the U-Net.
 
     Pixels are scaled to x = 2 (k + 1/2) / L - 1 for level k of L, without dequantisation: each level gets a mass.

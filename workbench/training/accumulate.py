@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, Couples, Method, Step
+from workbench.methods.base import Batch, Method, Step
+from workbench.methods.capabilities import Couples
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:

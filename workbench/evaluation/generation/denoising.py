@@ -14,7 +14,8 @@ from torch import Tensor
 from workbench.data import keyed
 from workbench.data.augment import to_float
 from workbench.evaluation.context import Context, Row
-from workbench.methods.base import Denoises, evaluation_mode
+from workbench.methods.base import evaluation_mode
+from workbench.methods.capabilities import Denoises
 from workbench.metrics.intervals import bootstrap_mean
 from workbench.model import prepare, to_uint8
 from workbench.probability.diffusion import (

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.evaluation.context import Context
-from workbench.methods.base import Latent
+from workbench.methods.capabilities import Latent
 
 PAIRS, STEPS = 6, 9  # pairs of images, and images on the way from one to the other, both ends included
 VARIABLES = 10  # latent variables that are walked along, those with the largest KL

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.evaluation.context import Context, Row
-from workbench.methods.base import Latent, Likelihood
+from workbench.methods.capabilities import Latent, Likelihood
 from workbench.metrics.intervals import bootstrap_mean
 from workbench.probability.latent import ACTIVE, collapse, usage
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.evaluation.context import Context, Row
-from workbench.methods.base import Reconstructs
+from workbench.methods.capabilities import Reconstructs
 from workbench.metrics.image import mse, pca_reconstruct, psnr
 from workbench.metrics.intervals import bootstrap_mean
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from workbench.config import flatten
 from workbench.evaluation.context import Context, Row
-from workbench.methods.base import Samples
+from workbench.methods.capabilities import Samples
 from workbench.store import replacing
 
 SEED = 0

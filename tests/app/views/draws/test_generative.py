@@ -16,7 +16,7 @@ from app.widgets import page, protocol_line
 from tests.app.generative_fixture import COLLAPSE, TERMS
 from tests.app.views.test_views import Folder, Show, figures, numbers, text
 from workbench.methods import METHODS, load_method
-from workbench.methods.base import Denoises, Latent
+from workbench.methods.capabilities import Denoises, Latent
 from workbench.store import Run, probe_of
 
 
