@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.lines import GRID, REFERENCE, spread
+from app.figures.lines import GRID, REFERENCE, separate
 from workbench import palette
 from workbench.format import format_count, format_interval
 
@@ -27,7 +27,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class LabelCurve:
     """A model's points in the order of ``x``; baselines are drawn thin and dashed."""
 
     label: str
@@ -36,7 +36,7 @@ class Line:
     baseline: bool = False
 
 
-def by_labels(lines: Sequence[Line], shares: Mapping[float, str]) -> go.Figure:
+def accuracy_by_labels(lines: Sequence[LabelCurve], shares: Mapping[float, str]) -> go.Figure:
     """Accuracy against the number of labels on a logarithmic axis, each model's name at its curve's end.
 
     Args:
@@ -65,7 +65,7 @@ def by_labels(lines: Sequence[Line], shares: Mapping[float, str]) -> go.Figure:
         )
     ends = [line.points[-1].value for line in lines]
     low, high = _reach([point for line in lines for point in line.points])
-    for line, place in zip(lines, spread(ends, (high - low) * 17 / (HEIGHT - 70)), strict=True):
+    for line, place in zip(lines, separate(ends, (high - low) * 17 / (HEIGHT - 70)), strict=True):
         figure.add_annotation(
             x=1,
             xref="paper",
@@ -81,7 +81,7 @@ def by_labels(lines: Sequence[Line], shares: Mapping[float, str]) -> go.Figure:
     return figure
 
 
-def by_price(
+def accuracy_by_cost(
     points: Sequence[Point],
     untrained: Sequence[Point],
     references: Mapping[str, float],

@@ -26,7 +26,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Panel:
+class DotPanel:
     """A column of :func:`by_model`.
 
     Attributes:
@@ -40,7 +40,7 @@ class Panel:
     ticks: Mapping[str, float]
 
 
-def by_model(panels: Sequence[Panel], order: Sequence[str], row_height: int = 74) -> go.Figure:
+def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int = 74) -> go.Figure:
     """Models down, measurements across: a dot with its 95 % interval, beside it what is better than nothing."""
     figure = make_subplots(1, len(panels), shared_yaxes=True, horizontal_spacing=0.05)
     place = {label: len(order) - 1 - index for index, label in enumerate(order)}

@@ -9,6 +9,7 @@ from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
 from app.figures import lines
+from app.reading.curve import Curve
 from app.reading.training_health import Diagnosis, Gradients, Series
 from workbench import palette
 
@@ -32,7 +33,7 @@ def binned(gradients: Gradients, window: tuple[float, float] | None) -> tuple[np
     return edges, np.where(np.isfinite(highest), highest, np.nan)
 
 
-def highest(curve: lines.Curve, window: tuple[float, float] | None) -> lines.Curve:
+def envelope(curve: Curve, window: tuple[float, float] | None) -> Curve:
     """The highest value of each stretch of what is shown of a curve, so that no spike is left out of the picture."""
     low, high = window or (-np.inf, np.inf)
     inside = np.flatnonzero((curve.x >= low) & (curve.x <= high))
@@ -43,7 +44,7 @@ def highest(curve: lines.Curve, window: tuple[float, float] | None) -> lines.Cur
     return replace(curve, x=curve.x[rows], y=curve.y[rows])
 
 
-def scale(values: np.ndarray) -> tuple[float, float]:
+def norm_limits(values: np.ndarray) -> tuple[float, float]:
     """Ends of a logarithmic colour scale (log10), from the 2nd percentile to the highest."""
     known = np.log10(values[np.isfinite(values)])
     if not len(known):
@@ -74,7 +75,7 @@ def gradient_map(found: Diagnosis, colour: str, window: tuple[float, float] | No
     )
     if found.knn is not None:
         _knn(figure, found.knn, colour, window)
-    start, end = scale(values)
+    start, end = norm_limits(values)
     digits = np.vectorize(lambda value: "" if np.isnan(value) else f"{value:.3g}")(values)
     figure.add_heatmap(
         x=edges,
@@ -140,7 +141,7 @@ def _knn(figure: go.Figure, knn: Series, colour: str, window: tuple[float, float
     )
 
 
-def mark(
+def add_marks(
     figure: go.Figure,
     places: Sequence[tuple[float, float, str]],
     colour: str,

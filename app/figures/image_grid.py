@@ -73,7 +73,7 @@ def error_map(original: np.ndarray, drawn: np.ndarray, highest: float) -> np.nda
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageRow:
     """A row of images under one another's columns.
 
     Attributes:
@@ -97,7 +97,7 @@ def tracks(n: int, side: int, before: str = "") -> str:
     return f"grid-template-columns: {before} repeat({n}, minmax({round(SMALLEST * side)}px, {side}px))"
 
 
-def sheet(rows: Sequence[Row], side: int = SIDE) -> str:
+def sheet(rows: Sequence[ImageRow], side: int = SIDE) -> str:
     """Rows of images as one HTML grid; the same column is the same image in every row."""
     width = max(len(row.images) for row in rows)
     cells = []
@@ -116,7 +116,7 @@ def sheet(rows: Sequence[Row], side: int = SIDE) -> str:
     return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
 
 
-def lines_under(
+def captioned_sheet(
     images: np.ndarray, captions: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], side: int = SIDE
 ) -> str:
     """Images uint8 (n, H, W, C) with captions, and under them lines of text, one cell an image.
@@ -135,13 +135,13 @@ def lines_under(
     return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
 
 
-def grid(images: np.ndarray, columns: int, side: int = SIDE) -> str:
+def tile_grid(images: np.ndarray, columns: int, side: int = SIDE) -> str:
     """Images uint8 (n, H, W, C) side by side in a fixed number of columns."""
     cells = "".join(f"<figure>{tag(image, side)}</figure>" for image in images)
     return f'<div class="wb-sheet"><div class="wb-grid" style="{tracks(columns, side)}; gap: 4px">{cells}</div></div>'
 
 
-def strip(images: np.ndarray, captions: Sequence[str], side: int = SIDE) -> str:
+def wrapped_tiles(images: np.ndarray, captions: Sequence[str], side: int = SIDE) -> str:
     """Images uint8 (n, H, W, C) with captions, wrapping at the page's edge."""
     cells = [
         f"<figure>{tag(image, side)}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -16,7 +16,7 @@ GAP = 0.25  # of a column
 RING = (("#16191c", 6), ("#ffffff", 2.5))  # dark around bright, to be seen on every colour and theme
 
 
-class Grid(NamedTuple):
+class LayerGrid(NamedTuple):
     """The cells of one run's map.
 
     Attributes:
@@ -30,7 +30,7 @@ class Grid(NamedTuple):
     cells: dict[tuple[str, str], Row]
 
 
-def grid(trained: Sequence[Row], untrained: Sequence[Row], pixels: Row | None) -> Grid:
+def layer_grid(trained: Sequence[Row], untrained: Sequence[Row], pixels: Row | None) -> LayerGrid:
     """A run's rows of one width as a map: layers down, noise levels or other readings across.
 
     Args:
@@ -49,7 +49,7 @@ def grid(trained: Sequence[Row], untrained: Sequence[Row], pixels: Row | None) -
     if pixels is not None:
         rows = [PIXELS, *rows]
         cells[PIXELS, UNTRAINED] = pixels
-    return Grid(rows, [*columns, UNTRAINED], cells)
+    return LayerGrid(rows, [*columns, UNTRAINED], cells)
 
 
 def _column(row: Row, tokens: bool) -> str:
@@ -69,12 +69,12 @@ def validation(row: Row) -> float:
     return -1.0 if found is None else found
 
 
-def best(rows: Sequence[Row]) -> Row | None:
+def best_row(rows: Sequence[Row]) -> Row | None:
     """The row that does best on the validation images, the first among equals."""
     return max(rows, key=validation, default=None)
 
 
-def layer_map(shown: Grid, ringed: Row | None, low: float, high: float) -> go.Figure:
+def layer_map(shown: LayerGrid, ringed: Row | None, low: float, high: float) -> go.Figure:
     """Layers down, readings across, accuracy as colour and in print; beside a gap what is not trained.
 
     Args:

@@ -1,26 +1,16 @@
 """Curves: data -> plotly figure. Dots are in ``app.figures.dots``, matrices and maps in ``app.figures.matrices``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
+from app.reading.curve import Curve
 from workbench import palette
 
 GRID = "rgba(139,146,154,.18)"
 REFERENCE = {"color": palette.GREY, "width": 1.5, "dash": "dot"}
 POINTS = 800  # of a curve; more cannot be seen
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A quantity over training: ``x`` and ``y`` (n,)."""
-
-    label: str
-    colour: str
-    x: np.ndarray
-    y: np.ndarray
 
 
 def smooth(values: np.ndarray, weight: float) -> np.ndarray:
@@ -32,7 +22,7 @@ def smooth(values: np.ndarray, weight: float) -> np.ndarray:
     return result
 
 
-def spread(places: Sequence[float], gap: float) -> list[float]:
+def separate(places: Sequence[float], gap: float) -> list[float]:
     """Move labels apart until neighbours are ``gap`` away, as little as possible and in the same order."""
     order = np.argsort(places, kind="stable")
     moved = np.asarray(places, float)[order]
@@ -157,7 +147,7 @@ def place_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float, float]
     if log:
         values, ends = np.log10(values[values > 0]), [(*end[:3], float(np.log10(end[3]))) for end in ends if end[3] > 0]
     span = float(np.ptp(values)) * 1.1 if len(values) else 1.0
-    apart = spread([end[3] for end in ends], (span or 1.0) * 17 / (height - 56))
+    apart = separate([end[3] for end in ends], (span or 1.0) * 17 / (height - 56))
     for (label, colour, _, _), place in zip(ends, apart, strict=True):
         figure.add_annotation(
             x=1,

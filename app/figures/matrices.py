@@ -94,7 +94,7 @@ def heat_map(
     return figure
 
 
-def similarity(
+def similarity_map(
     matrix: np.ndarray,
     labels: Sequence[str],
     *,
@@ -137,7 +137,7 @@ def similarity(
     return figure
 
 
-def corner(
+def image_map(
     matrix: np.ndarray,
     images: np.ndarray | None,
     *,

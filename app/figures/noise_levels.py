@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.figures.lines import GRID, place_labels
-from app.reading.denoising import Line
+from app.reading.curve import Curve
 from workbench import palette
 
 
@@ -15,8 +15,8 @@ def shaded(colour: str) -> str:
     return "rgba({}, {}, {}, .18)".format(*(int(colour[at : at + 2], 16) for at in (1, 3, 5)))
 
 
-def by_level(
-    lines: Sequence[Line],
+def level_curves(
+    lines: Sequence[Curve],
     x_title: str,
     y_title: str,
     *,
@@ -67,6 +67,6 @@ def by_level(
     return figure
 
 
-def reference(label: str, x: np.ndarray, y: np.ndarray) -> Line:
+def reference_curve(label: str, x: np.ndarray, y: np.ndarray) -> Curve:
     """What stands beside the models, in grey."""
-    return Line(label, palette.GREY, x, y, dash="dot")
+    return Curve(label, palette.GREY, x, y, dash="dot")

@@ -43,7 +43,7 @@ def options(probe: Probe, predicted: bool) -> list[str]:
     return names + [ERROR] * (predicted and labels)
 
 
-def of(probe: Probe, name: str, n: int) -> Colouring:
+def colouring(probe: Probe, name: str, n: int) -> Colouring:
     """The colouring of a probe set of ``n`` images by label, factor or error; grey where it is not known."""
     labels, factors = files.matrix(probe.labels(), (n,)), files.matrix(probe.factors(), (n, None))
     if name == "label" and labels is not None:
@@ -59,7 +59,7 @@ def of(probe: Probe, name: str, n: int) -> Colouring:
             values = np.asarray(factors[:, index])
             if factor.get("kind") == "categorical" and np.isfinite(values).all() and values.min() >= 0:
                 return categories(name, values, None)
-            return scale(name, values, factor.get("kind") == "circular")
+            return colour_scale(name, values, factor.get("kind") == "circular")
     return Colouring("", np.zeros(n, np.uint16), [{"colour": palette.GREY}])
 
 
@@ -84,7 +84,7 @@ def categories(name: str, labels: np.ndarray, classes: Any) -> Colouring:
     return Colouring(name, codes, styles)
 
 
-def scale(name: str, values: np.ndarray, circular: bool) -> Colouring:
+def colour_scale(name: str, values: np.ndarray, circular: bool) -> Colouring:
     """A magnitude or an angle in steps; what is no number is grey."""
     known = np.isfinite(values)
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 1.0)

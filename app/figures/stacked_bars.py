@@ -14,7 +14,7 @@ ROW = 62  # height of a model in pixels
 
 
 @dataclass(frozen=True)
-class Part:
+class Term:
     """A term of a sum; below zero it lies left of zero."""
 
     name: str
@@ -34,7 +34,7 @@ class Stack:
 
     label: str
     colour: str
-    parts: Sequence[Part]
+    terms: Sequence[Term]
     value: float
     low: float | None = None
     high: float | None = None
@@ -43,19 +43,19 @@ class Stack:
     tighter: Mapping[str, float] = field(default_factory=dict)
 
 
-def bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
+def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
     """Models down, terms side by side in shades of the model's colour, the sum as a dot with its interval.
 
-    A model without parts is one faint bar.
+    A model without terms is one faint bar.
     """
     figure = go.Figure()
     place = {one.label: len(stacks) - 1 - index for index, one in enumerate(stacks)}
-    rights = [sum(max(part.value, 0.0) for part in one.parts) for one in stacks]
+    rights = [sum(max(part.value, 0.0) for part in one.terms) for one in stacks]
     reach = max([1e-9, *rights, *(one.value if one.high is None else one.high for one in stacks)])
     for one in stacks:
         at = place[one.label]
-        for index, part in enumerate(one.parts or [Part("", one.value)]):
-            shade = SHADES[min(index, len(SHADES) - 1)] if one.parts else 0.3
+        for index, part in enumerate(one.terms or [Term("", one.value)]):
+            shade = SHADES[min(index, len(SHADES) - 1)] if one.terms else 0.3
             roomy = abs(part.value) > 0.012 * reach * (len(part.name) + 1)
             figure.add_bar(
                 x=[part.value],
@@ -98,15 +98,15 @@ def bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
                 hovertemplate=f"<b>{one.label}</b>, {name}: %{{x:.4~g}}<extra></extra>",
             )
         figure.add_annotation(
-            x=one.value if one.parts else 0,
+            x=one.value if one.terms else 0,
             y=at + 0.27,
-            xanchor="right" if one.parts and one.value > 0.8 * reach else "left",
+            xanchor="right" if one.terms and one.value > 0.8 * reach else "left",
             yanchor="bottom",
             text=f"<b>{text}</b>  {one.kind}",
             showarrow=False,
             font={"color": one.colour, "size": 13},
         )
-    names = [coloured(one.label, one.colour) if one.parts else one.label for one in stacks]
+    names = [coloured(one.label, one.colour) if one.terms else one.label for one in stacks]
     figure.update_xaxes(title=x_title, showgrid=True, gridcolor=GRID, zeroline=True, zerolinecolor=GRID)
     figure.update_yaxes(
         tickmode="array",
@@ -117,7 +117,7 @@ def bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
         zeroline=False,
         range=[-0.6, len(stacks) - 0.25],
     )
-    lefts = [sum(min(part.value, 0.0) for part in one.parts) for one in stacks]
+    lefts = [sum(min(part.value, 0.0) for part in one.terms) for one in stacks]
     lowest = min([0.0, *lefts, *(one.value if one.low is None else one.low for one in stacks)])
     figure.update_xaxes(range=[1.06 * lowest, 1.16 * reach])
     figure.update_layout(barmode="relative", height=ROW * len(stacks) + 70, margin={"l": 20, "r": 20, "t": 8, "b": 48})

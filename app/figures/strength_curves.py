@@ -29,7 +29,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Panel:
+class ChangePanel:
     """A change.
 
     Attributes:
@@ -45,7 +45,7 @@ class Panel:
     images: np.ndarray | None = None
 
 
-def profiles(panels: Sequence[Panel], key: Mapping[str, tuple[str, str]]) -> go.Figure:
+def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, str]]) -> go.Figure:
     """Small multiples with shared axes; strengths stand at equal distances, above their images.
 
     Args:
@@ -72,7 +72,7 @@ def profiles(panels: Sequence[Panel], key: Mapping[str, tuple[str, str]]) -> go.
     return figure
 
 
-def _draw(figure: go.Figure, panel: Panel, row: int, column: int, height: int) -> None:
+def _draw(figure: go.Figure, panel: ChangePanel, row: int, column: int, height: int) -> None:
     n = len(panel.ticks)
     names = ["0" if panel.ordered else "", *panel.ticks]
     zero = {"line": REFERENCE, "name": "as unlike as any other image"}

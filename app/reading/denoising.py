@@ -8,35 +8,19 @@ import numpy as np
 
 from app.reading import files
 from app.reading.choice import Choice
+from app.reading.curve import Curve
 from workbench.format import finite_number
 
 TASK = "denoising"
 
 
-def written(log_snr: float) -> str:
+def format_log_snr(log_snr: float) -> str:
     """ln SNR with one digit and a proper minus; nothing is minus zero."""
     return f"{round(log_snr, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True)
-class Line:
-    """A quantity over noise levels: ``x``, ``y`` and the ends of its interval ``low`` and ``high`` (n,), or None.
-
-    Attributes:
-        dash: plotly's name of a dash; a reference is ``dot``.
-    """
-
-    label: str
-    colour: str
-    x: np.ndarray
-    y: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    dash: str = "solid"
-
-
-@dataclass(frozen=True)
-class Strip:
+class FilmStrip:
     """A run's pictures: uint8 (images, levels, H, W, C), of ids (images,), at times and ln SNR (levels,)."""
 
     choice: Choice
@@ -58,7 +42,7 @@ def levels(evaluation: dict[str, Any]) -> np.ndarray | None:
     return files.matrix(places, (None, 2)) if places and all(None not in place for place in places) else None
 
 
-def strip(choice: Choice) -> Strip | None:
+def film_strip(choice: Choice) -> FilmStrip | None:
     """The film strip of a run, or None where it is missing or torn."""
     places = levels(choice.run.evaluation(TASK))
     ids = files.matrix(choice.run.array("denoising-ids"), (None,))
@@ -69,10 +53,10 @@ def strip(choice: Choice) -> Strip | None:
     estimate = files.pictures(choice.run.array("denoising-estimate"), shape)
     if noised is None or estimate is None or noised.shape != estimate.shape:
         return None
-    return Strip(choice, ids, noised, estimate, places[:, 0], places[:, 1])
+    return FilmStrip(choice, ids, noised, estimate, places[:, 0], places[:, 1])
 
 
-def views(choice: Choice, found: Strip) -> tuple[list[str], np.ndarray, np.ndarray] | None:
+def parametrisations(choice: Choice, found: FilmStrip) -> tuple[list[str], np.ndarray, np.ndarray] | None:
     """Names of the readings, and what the network says and what is true, (readings, images, levels, H, W, C) each."""
     names = choice.run.evaluation(TASK).get("views")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -85,14 +69,14 @@ def views(choice: Choice, found: Strip) -> tuple[list[str], np.ndarray, np.ndarr
     return names, said, truth
 
 
-def by_level(choice: Choice, metric: str, x: str = "log_snr", y: str = "value") -> Line | None:
+def metric_curve(choice: Choice, metric: str, x: str = "log_snr", y: str = "value") -> Curve | None:
     """A metric of a run over ``log_snr`` or ``t``, with its interval where the value itself is asked for."""
     wanted = (x, y, "low", "high") if y == "value" else (x, y)
     found = files.rows(choice.run.evaluation(TASK), model="run", metric=metric)
     return _line(choice, [[finite_number(row.get(key)) for key in wanted] for row in found])
 
 
-def agreement(choice: Choice, precision: str) -> Line | None:
+def agreement_curve(choice: Choice, precision: str) -> Curve | None:
     """The largest relative difference between the four readings, over ln SNR."""
     found = choice.run.evaluation(TASK).get("agreement")
     rows = [row for row in (found if isinstance(found, list) else []) if isinstance(row, dict)]
@@ -100,12 +84,12 @@ def agreement(choice: Choice, precision: str) -> Line | None:
     return line if line is not None and (line.y > 0).all() else None
 
 
-def _line(choice: Choice, rows: Sequence[Sequence[float | None]]) -> Line | None:
+def _line(choice: Choice, rows: Sequence[Sequence[float | None]]) -> Curve | None:
     table = files.matrix([row for row in rows if None not in row] or None, (None, None))
     if table is None or len(table) < 2:
         return None
     x, y, *ends = table[np.argsort(table[:, 0])].T
-    return Line(choice.label, choice.colour, x, y, *ends)
+    return Curve(choice.label, choice.colour, x, y, *ends)
 
 
 def schedule(entry: Any) -> tuple[np.ndarray, np.ndarray] | None:

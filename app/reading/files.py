@@ -14,7 +14,7 @@ from workbench.format import finite_number
 from workbench.store import Probe, Run, probe_of, read_json
 
 
-def evaluated(run: Run) -> int:
+def evaluation_time(run: Run) -> int:
     """When the run's evaluations last changed, in nanoseconds since 1970; 0 where it has none."""
     try:
         return (run.path / "evaluations").stat().st_mtime_ns
@@ -32,7 +32,7 @@ def metrics(run: Run) -> dict[str, np.ndarray]:
     return _columns(run.path, stat.st_size, stat.st_mtime_ns)
 
 
-def columns_of(runs: Sequence[Run]) -> list[dict[str, np.ndarray]]:
+def metrics_of(runs: Sequence[Run]) -> list[dict[str, np.ndarray]]:
     """The :func:`metrics` of several runs, read at the same time."""
     with ThreadPoolExecutor(4) as readers:
         return list(readers.map(metrics, runs))
@@ -129,7 +129,7 @@ def default_row(evaluation: dict[str, Any], model: str = "run") -> dict[str, Any
     return next((row for row in found if row.get("space") == evaluation.get("default")), found[0] if found else None)
 
 
-def untrained(evaluation: dict[str, Any]) -> dict[str, Any] | None:
+def untrained_row(evaluation: dict[str, Any]) -> dict[str, Any] | None:
     """The row of the same network with random weights: the best of its spaces."""
     found = [row for row in rows(evaluation) if row["model"].startswith("untrained")]
     default = [row for row in found if row.get("space") == evaluation.get("default")]

@@ -11,7 +11,7 @@ from workbench import palette
 from workbench.store import Probe
 
 
-class Shown(NamedTuple):
+class ProbeImages(NamedTuple):
     """A probe set that is shown.
 
     Attributes:
@@ -46,7 +46,7 @@ class Retriever(NamedTuple):
     predicted: np.ndarray | None = None
 
 
-def shown(probe: Probe | None) -> Shown | None:
+def probe_images(probe: Probe | None) -> ProbeImages | None:
     """A probe set, or None where its ids and images are not all there."""
     ids = files.matrix(probe.ids(), (None,)) if probe else None
     images = files.pictures(probe.images()) if probe else None
@@ -56,10 +56,10 @@ def shown(probe: Probe | None) -> Shown | None:
     labels = None if labels is None or labels.min() < 0 else labels.astype(np.int64)
     known: Any = probe.info().get("classes")
     n = max(len(known) if isinstance(known, list) else 0, int(labels.max()) + 1 if labels is not None else 0)
-    return Shown(ids, images, labels, files.class_names(known, n))
+    return ProbeImages(ids, images, labels, files.class_names(known, n))
 
 
-def rows_of(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:
+def probe_rows(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:
     """Neighbours' ids (n, k) as rows of ``ids`` (n,), or None where they are of other images."""
     found = files.matrix(neighbours, (len(ids), None))
     if found is None:
@@ -69,22 +69,22 @@ def rows_of(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:
     return rows if np.array_equal(ids[rows], found) else None
 
 
-def of_run(choice: Choice, space: str | None, ids: np.ndarray) -> Retriever:
+def run_retriever(choice: Choice, space: str | None, ids: np.ndarray) -> Retriever:
     """A run in one of its spaces."""
     space = str(space)
-    nearest = rows_of(choice.run.array(f"neighbours-{space}"), ids)
-    return Retriever(choice.label, space, choice.colour, nearest, predictions.predicted(choice.run, ids, space))
+    nearest = probe_rows(choice.run.array(f"neighbours-{space}"), ids)
+    return Retriever(choice.label, space, choice.colour, nearest, predictions.of_run(choice.run, ids, space))
 
 
-def of_untrained(choice: Choice, space: str | None, ids: np.ndarray) -> Retriever:
+def untrained_retriever(choice: Choice, space: str | None, ids: np.ndarray) -> Retriever:
     """The same network with random weights."""
     run, space = choice.run, str(space)
-    nearest = rows_of(run.array(f"untrained-neighbours-{space}"), ids)
-    told = predictions.by_row(ids, run.array(f"untrained-predicted-{space}"), run.array("predicted-ids"))
+    nearest = probe_rows(run.array(f"untrained-neighbours-{space}"), ids)
+    told = predictions.align(ids, run.array(f"untrained-predicted-{space}"), run.array("predicted-ids"))
     return Retriever(f"untrained {choice.summary.get('method')}", space, palette.GREY, nearest, told)
 
 
-def of_pixels(probe: Probe, ids: np.ndarray, chosen: Sequence[Choice]) -> Retriever:
+def pixels_retriever(probe: Probe, ids: np.ndarray, chosen: Sequence[Choice]) -> Retriever:
     """Raw pixels."""
-    nearest = rows_of(files.baselines(probe).array("neighbours-pixels"), ids)
-    return Retriever("pixels", "", palette.GREY, nearest, predictions.predicted_from_pixels(ids, chosen))
+    nearest = probe_rows(files.baselines(probe).array("neighbours-pixels"), ids)
+    return Retriever("pixels", "", palette.GREY, nearest, predictions.of_pixels(ids, chosen))

@@ -12,18 +12,18 @@ from workbench.store import Run
 UNKNOWN = -1
 
 
-def by_row(ids: np.ndarray, told: np.ndarray | None, told_ids: np.ndarray | None) -> np.ndarray | None:
+def align(ids: np.ndarray, predicted: np.ndarray | None, predicted_ids: np.ndarray | None) -> np.ndarray | None:
     """Predictions in the order of ``ids``.
 
     Args:
         ids: (n,) sample ids.
-        told, told_ids: predicted classes and the ids they are of, (m,) each, from a file.
+        predicted, predicted_ids: predicted classes and the ids they are of, (m,) each, from a file.
 
     Returns:
         (n,) class indices, -1 where an image was not predicted, or None where no image was.
     """
-    known = files.matrix(told_ids, (None,))
-    values = files.matrix(told, (len(known),)) if known is not None else None
+    known = files.matrix(predicted_ids, (None,))
+    values = files.matrix(predicted, (len(known),)) if known is not None else None
     if known is None or values is None:
         return None
     order = np.argsort(known, kind="stable")
@@ -32,17 +32,17 @@ def by_row(ids: np.ndarray, told: np.ndarray | None, told_ids: np.ndarray | None
     return np.where(found, values[order][place], UNKNOWN).astype(np.int64) if found.any() else None
 
 
-def predicted(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray | None:
-    """A run's predictions (n,) from a space, by default the default one, for images given by id; see :func:`by_row`."""
+def of_run(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray | None:
+    """A run's predictions (n,) from a space, by default the default one, for images given by id; see :func:`align`."""
     row = files.default_row(run.evaluation("linear")) or {}
     space = str(row.get("space", "")) if space is None else space
-    return by_row(ids, run.array(f"predicted-{space}"), run.array("predicted-ids"))
+    return align(ids, run.array(f"predicted-{space}"), run.array("predicted-ids"))
 
 
-def predicted_from_pixels(ids: np.ndarray, chosen: Sequence[Choice]) -> np.ndarray | None:
+def of_pixels(ids: np.ndarray, chosen: Sequence[Choice]) -> np.ndarray | None:
     """The predictions (n,) from pixels, of the probe that the first run was evaluated beside which tells of them."""
     for choice in chosen:
-        found = by_row(ids, differences.from_pixels(choice.run), choice.run.array("predicted-ids"))
+        found = align(ids, differences.from_pixels(choice.run), choice.run.array("predicted-ids"))
         if found is not None:
             return found
     return None

@@ -17,7 +17,7 @@ OPEN, CLOSED = "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK RIGHT-POINTING TRIA
 
 
 @dataclass(frozen=True)
-class Line:
+class TableRow:
     """A row of the table: a run, or a group of runs.
 
     Attributes:
@@ -45,9 +45,9 @@ def matches(summary: Summary, text: str) -> bool:
     return all(word in row.lower() for word in text.lower().split())
 
 
-def lines(
+def table_rows(
     summaries: Sequence[Summary], grouping: str, opened: Iterable[str], seed_group: Callable[[Summary], str]
-) -> list[Line]:
+) -> list[TableRow]:
     """The rows in order: each group's head, beneath it its runs where it is open.
 
     Args:
@@ -56,24 +56,24 @@ def lines(
         seed_group: what runs have in common that differ by their seed alone; empty where it is not known.
     """
     if grouping not in GROUPINGS or not grouping:
-        return [Line(name(summary), (summary,)) for summary in summaries]
+        return [TableRow(run_title(summary), (summary,)) for summary in summaries]
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
         key = _seed_key(summary, seed_group) if grouping == "seeds" else str(summary.get(grouping) or "unknown")
         groups.setdefault(f"{grouping}:{key}", []).append(summary)
-    found: list[Line] = []
+    found: list[TableRow] = []
     for key, members in groups.items():
         if grouping == "seeds" and len(members) == 1:
-            found.append(Line(name(members[0]), (members[0],), key))
+            found.append(TableRow(run_title(members[0]), (members[0],), key))
             continue
         what = str(members[0].get("method") or "unknown") if grouping == "seeds" else key.partition(":")[2]
-        names = {name(member) for member in members}
+        names = {run_title(member) for member in members}
         what = names.pop() if grouping == "seeds" and len(names) == 1 else what
         unit = "seeds" if grouping == "seeds" else "run" if len(members) == 1 else "runs"
-        found.append(Line(f"{what} \N{MIDDLE DOT} {len(members)} {unit}", tuple(members), key, heads=True))
+        found.append(TableRow(f"{what} \N{MIDDLE DOT} {len(members)} {unit}", tuple(members), key, heads=True))
         if key in set(opened):
-            called = _seed_name if grouping == "seeds" else name
-            found += [Line(called(member), (member,), key) for member in members]
+            called = _seed_name if grouping == "seeds" else run_title
+            found += [TableRow(called(member), (member,), key) for member in members]
     return found
 
 
@@ -82,7 +82,7 @@ def _seed_key(summary: Summary, seed_group: Callable[[Summary], str]) -> str:
     return f"{summary.get('method')} {group} {summary.get('steps')}" if group else summary["id"]
 
 
-def name(summary: Summary) -> str:
+def run_title(summary: Summary) -> str:
     """A run's name; without one its id, less the method and data that have columns of their own."""
     if summary.get("name"):
         return str(summary["name"])
@@ -95,13 +95,13 @@ def _seed_name(summary: Summary) -> str:
     return f"seed {summary.get('seed', '?')} \N{MIDDLE DOT} {summary['id'][-4:]}"
 
 
-def ticked(shown: Sequence[Line], chosen: Iterable[str]) -> list[int]:
+def ticked(shown: Sequence[TableRow], chosen: Iterable[str]) -> list[int]:
     """The rows that carry a tick: all of their runs are chosen."""
     chosen = set(chosen)
     return [index for index, line in enumerate(shown) if chosen.issuperset(line.ids)]
 
 
-def choose(shown: Sequence[Line], chosen: Sequence[str], ticks: Iterable[int]) -> list[str]:
+def choice_after(shown: Sequence[TableRow], chosen: Sequence[str], ticks: Iterable[int]) -> list[str]:
     """The chosen runs after the ticks have changed to ``ticks``; runs that the filter hides stay chosen."""
     before, now = set(ticked(shown, chosen)), {index for index in ticks if index < len(shown)}
     gone = {run_id for index in before - now for run_id in shown[index].ids}
@@ -109,22 +109,22 @@ def choose(shown: Sequence[Line], chosen: Sequence[str], ticks: Iterable[int]) -
     return list(dict.fromkeys([run_id for run_id in chosen if run_id not in gone] + come))
 
 
-def frame(shown: Sequence[Line], colours: Mapping[str, str], opened: Iterable[str]) -> pd.DataFrame:
+def frame(shown: Sequence[TableRow], colours: Mapping[str, str], opened: Iterable[str]) -> pd.DataFrame:
     """The table's content, a row per line; a column that nothing fills is left out."""
     opened = set(opened)
     grouped = any(line.heads for line in shown)
     spread = any(line.heads and line.group.startswith("seeds:") for line in shown)
     columns: dict[str, list[Any]] = {
         "open": [(OPEN if line.group in opened else CLOSED) if line.heads else None for line in shown],
-        "colour": [dot(*dict.fromkeys(colours[one] for one in line.ids if one in colours)) for line in shown],
+        "colour": [colour_dots(*dict.fromkeys(colours[one] for one in line.ids if one in colours)) for line in shown],
         "name": [f"{'    ' * (line.group in opened and not line.heads)}{line.label}" for line in shown],
         "tags": [_common(line, lambda one: one.get("tags", [])) for line in shown],
         "method": [_words(line, "method") for line in shown],
         "data": [_words(line, "data") for line in shown],
         "owner": [_words(line, "owner") for line in shown],
         "status": [list(dict.fromkeys(str(one["status"]) for one in line.members)) for line in shown],
-        "sparkline": [sparkline(settled(line)) for line in shown],
-        "monitor": [_mean(settled(line), lambda one: one.get("knn_monitor")) for line in shown],
+        "sparkline": [sparkline(finished(line)) for line in shown],
+        "monitor": [_mean(finished(line), lambda one: one.get("knn_monitor")) for line in shown],
         "knn": [_score(line, "knn", spread) for line in shown],
         "linear": [_score(line, "linear", spread) for line in shown],
         "seed": [_words(line, "seed") for line in shown],
@@ -141,7 +141,7 @@ def frame(shown: Sequence[Line], colours: Mapping[str, str], opened: Iterable[st
     return pd.DataFrame(columns)
 
 
-def dot(*colours: str) -> str | None:
+def colour_dots(*colours: str) -> str | None:
     """Runs' colours as a picture for a table cell, at most four beside one another."""
     if not colours:
         return None
@@ -154,7 +154,7 @@ def dot(*colours: str) -> str | None:
     return f"data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='32' height='32'>{circles}</svg>"
 
 
-def settled(line: Line) -> Line:
+def finished(line: TableRow) -> TableRow:
     """The line without its unfinished runs, where some are finished: means are over what can be compared."""
     done = tuple(one for one in line.members if one["status"] == "finished")
     return replace(line, members=done) if done else line
@@ -166,7 +166,7 @@ def progress(summary: Summary) -> float | None:
     return None if summary["status"] == "finished" or not step or not steps else min(1.0, step / steps)
 
 
-def sparkline(line: Line) -> list[float]:
+def sparkline(line: TableRow) -> list[float]:
     """The monitor's curve; of a group the mean curve, where its runs have as many points."""
     curves = [one.get("sparkline") for one in line.members]
     known = [[v for v in curve if finite_number(v) is not None] for curve in curves if isinstance(curve, list)]
@@ -178,7 +178,7 @@ def sparkline(line: Line) -> list[float]:
     return [round(fmean(values), 3) for values in zip(*known, strict=True)]
 
 
-def time_of(line: Line) -> str:
+def time_of(line: TableRow) -> str:
     """How long a run took, a group's runs together; how far an unfinished one came, and what it still takes."""
     lefts = [finite_number(one.get("eta_seconds")) for one in line.members if one["status"] == "running"]
     left = max((value for value in lefts if value), default=None)
@@ -189,18 +189,18 @@ def time_of(line: Line) -> str:
     return ", ".join(filter(None, [part, time]))
 
 
-def _values(line: Line, value: Callable[[Summary], Any]) -> list[float]:
+def _values(line: TableRow, value: Callable[[Summary], Any]) -> list[float]:
     return [found for one in line.members if (found := finite_number(value(one))) is not None]
 
 
-def _mean(line: Line, value: Callable[[Summary], Any]) -> float | None:
+def _mean(line: TableRow, value: Callable[[Summary], Any]) -> float | None:
     found = _values(line, value)
     return fmean(found) if found else None
 
 
-def _score(line: Line, key: str, spread: bool) -> float | str | None:
+def _score(line: TableRow, key: str, spread: bool) -> float | str | None:
     """A score; where groups of seeds are shown, as text with the standard deviation over seeds."""
-    found = _values(settled(line), lambda one: one.get(key))
+    found = _values(finished(line), lambda one: one.get(key))
     if not spread:
         return fmean(found) if found else None
     if not found:
@@ -208,12 +208,12 @@ def _score(line: Line, key: str, spread: bool) -> float | str | None:
     return f"{fmean(found):.1f}" + (f" \N{PLUS-MINUS SIGN} {stdev(found):.1f}" if len(found) > 1 else "")
 
 
-def _words(line: Line, key: str) -> str:
+def _words(line: TableRow, key: str) -> str:
     found = sorted({str(one[key]) for one in line.members if one.get(key) is not None}, key=lambda w: (len(w), w))
     return ", ".join(found[:5]) + (" \N{HORIZONTAL ELLIPSIS}" if len(found) > 5 else "")
 
 
-def _common(line: Line, value: Callable[[Summary], list[str]]) -> list[str]:
+def _common(line: TableRow, value: Callable[[Summary], list[str]]) -> list[str]:
     """What all members have."""
     first, *others = (value(one) for one in line.members)
     return [item for item in first if all(item in other for other in others)]

@@ -185,7 +185,7 @@ def _spikes(gradients: Gradients) -> tuple[list[Spike], list[Spike]]:
     return sorted([*whole, *alone], key=lambda one: one.start), first
 
 
-def height(spike: Spike) -> str:
+def spike_height(spike: Spike) -> str:
     """How high a spike is, in words."""
     norm = " norm of the first layer" if spike.of == "first" else ""
     return f"{spike.height:.3g} times the usual{norm}"
@@ -211,7 +211,7 @@ def layer_name(path: str) -> str:
     return path.replace("cls_token", "class token").replace("_", " ").replace("<", " ")
 
 
-def sentence(dip: Dip, first: str, knn: Series, near: bool = True) -> str:
+def dip_sentence(dip: Dip, first: str, knn: Series, near: bool = True) -> str:
     """What happened at a dip, and the spike before it.
 
     Args:
@@ -235,4 +235,4 @@ def sentence(dip: Dip, first: str, knn: Series, near: bool = True) -> str:
     else:
         where = f"first in {spike.layer}"
     place = "Before it" if spike.start <= dip.start else "On the way down"
-    return text + f"{place} a spike: {where}, from step {spike.start:,} ({before}), {height(spike)}."
+    return text + f"{place} a spike: {where}, from step {spike.start:,} ({before}), {spike_height(spike)}."

@@ -81,16 +81,16 @@ def images_text() -> str:
     return text
 
 
-def images() -> list[int]:
+def selected_ids() -> list[int]:
     """Ids of the selected images, of any number; of the same probe set on every page."""
     text = images_text()
     return read_images(text, _probe_ids() if "~" in text else ())
 
 
-def rows(ids: np.ndarray) -> np.ndarray | None:
+def selected_rows(ids: np.ndarray) -> np.ndarray | None:
     """Where the selected images are in an array of ids: positions (m,) in its order, or None where no image is
     selected. Empty where images are selected and none of them is there."""
-    selected = images()
+    selected = selected_ids()
     return np.flatnonzero(np.isin(ids, selected)) if selected else None
 
 

@@ -11,7 +11,7 @@ from workbench.format import finite_number
 READINGS = {"default": "default space", "best": "best space of the linear probe"}
 
 
-def asked(**others: str) -> str:
+def space_switch(**others: str) -> str:
     """The switch between the readings, and further ones by name; one choice for all pages."""
     named = READINGS | others
     found = st.segmented_control(

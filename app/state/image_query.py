@@ -20,7 +20,7 @@ COMPARE = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_
 
 
 @dataclass(frozen=True)
-class Table:
+class ImageTable:
     """What is known of a probe set's images.
 
     Attributes:
@@ -37,7 +37,7 @@ class Table:
     models: Sequence[str] = field(default_factory=tuple)
 
 
-def table(probe: Probe, chosen: Sequence[Choice]) -> Table | None:
+def image_table(probe: Probe, chosen: Sequence[Choice]) -> ImageTable | None:
     """The table of a probe set and of what the chosen runs' linear probes say, or None where the set is unreadable."""
     ids = files.matrix(probe.ids(), (None,))
     if ids is None:
@@ -54,16 +54,16 @@ def table(probe: Probe, chosen: Sequence[Choice]) -> Table | None:
         if factors is not None and index < factors.shape[1] and isinstance(factor, dict) and "name" in factor:
             columns.setdefault(str(factor["name"]), factors[:, index])
     taken = {"label", *(name.lower() for name in columns)}
-    told = {choice.label: predictions.predicted(choice.run, ids) for choice in chosen_runs.of_probe(chosen, probe)}
+    told = {choice.label: predictions.of_run(choice.run, ids) for choice in chosen_runs.of_probe(chosen, probe)}
     models = {
         f"{label} (model)" if label.lower() in taken else label: values
         for label, values in told.items()
         if values is not None and labels is not None
     }
-    return Table(ids, columns | models, classes, tuple(models))
+    return ImageTable(ids, columns | models, classes, tuple(models))
 
 
-def find(text: str, known: Table) -> np.ndarray:
+def matching_ids(text: str, known: ImageTable) -> np.ndarray:
     """Ids of the images for which every word of a text holds.
 
     Args:
@@ -84,7 +84,7 @@ def find(text: str, known: Table) -> np.ndarray:
     return known.ids[keep]
 
 
-def _holds(word: str, known: Table) -> np.ndarray:
+def _holds(word: str, known: ImageTable) -> np.ndarray:
     name, parts = _split(word, known)
     column, value = known.columns[name], parts["value"]
     if parts["sign"] in COMPARE:
@@ -104,7 +104,7 @@ def _holds(word: str, known: Table) -> np.ndarray:
     return np.any(np.abs(column[:, None] - np.array(numbers)) < 1e-6, axis=1)
 
 
-def _split(word: str, known: Table) -> tuple[str, re.Match[str]]:
+def _split(word: str, known: ImageTable) -> tuple[str, re.Match[str]]:
     """The column that a word begins with, and its parts; names may have signs in them, so the longest one counts."""
     for name in sorted(known.columns, key=lambda name: (len(name), word.startswith(name)), reverse=True):
         parts = re.match(rf"\s*{re.escape(name)}\s*{SIGN}", word, re.IGNORECASE)
@@ -118,7 +118,7 @@ def _split(word: str, known: Table) -> tuple[str, re.Match[str]]:
     raise WorkbenchError(f'There is no "{parts["key"]}" here; known: {", ".join(known.columns)}.')
 
 
-def cell(known: Table, model: str, true: int, told: int) -> np.ndarray:
+def cell_ids(known: ImageTable, model: str, true: int, told: int) -> np.ndarray:
     """Ids of the images of a class, by index, that a model takes for another."""
     return known.ids[(known.columns["class"] == true) & (known.columns[model] == told)]
 

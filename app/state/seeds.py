@@ -18,7 +18,7 @@ MOST = 200
 
 
 @dataclass(frozen=True)
-class Grouped:
+class SeedGroup:
     """A group of seeds, in the colour of its first chosen run."""
 
     group: Group
@@ -31,7 +31,7 @@ def _traits(path: Path, evaluated: str | None) -> dict[str, Any] | None:
     return traits_of(Run(path))
 
 
-def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[Grouped]:
+def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[SeedGroup]:
     """The groups of the chosen runs, in their order.
 
     Args:
@@ -53,10 +53,10 @@ def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[Grouped]:
         for run, _ in pairs
     ]
     found = group_runs([run for run, _ in pairs], names, [trait for _, trait in pairs])
-    return [Grouped(group, next(ids[run.id].colour for run in group.runs if run.id in ids)) for group in found]
+    return [SeedGroup(group, next(ids[run.id].colour for run in group.runs if run.id in ids)) for group in found]
 
 
-def switch(chosen: Sequence[Choice], task: str) -> list[Grouped]:
+def seed_groups(chosen: Sequence[Choice], task: str) -> list[SeedGroup]:
     """The groups of the chosen runs, and, where there are other seeds of them, a switch that takes these in."""
     own, whole = groups(chosen, task, False), groups(chosen, task, True)
     more = sum(len(one.group) for one in whole) - sum(len(one.group) for one in own)

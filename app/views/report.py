@@ -11,7 +11,7 @@ from app import theme
 from app.figures.dots import Dot, forest
 from app.reading import files
 from app.state import chosen_runs
-from app.state.seeds import Grouped, switch
+from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import job_panel, page
 from workbench import palette, report
 from workbench.comparison import differences
@@ -36,7 +36,7 @@ def render() -> None:
     )
     if chosen:
         comparable, _ = page.same_probe(chosen)
-        found = switch(comparable, "linear")
+        found = seed_groups(comparable, "linear")
         conclusions(found)
         table([one.group for one in found])
         downloads([run for one in found for run in one.group.runs])
@@ -51,7 +51,7 @@ def measured(members: Members, evaluated: tuple[str | None, ...]) -> tuple[list[
     return differences.group_differences(groups), differences.left_out(groups)
 
 
-def conclusions(found: Sequence[Grouped]) -> None:
+def conclusions(found: Sequence[SeedGroup]) -> None:
     """Every comparison in a sentence, then as a picture."""
     members = tuple((g.label, tuple(run.path for run in g.runs), g.seeds) for g in (one.group for one in found))
     evaluated = tuple(run.evaluation("linear").get("created") for one in found for run in one.group.runs)

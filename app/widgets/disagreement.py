@@ -7,9 +7,16 @@ import numpy as np
 import streamlit as st
 
 from app.figures import image_grid
-from app.figures.image_grid import Row
+from app.figures.image_grid import ImageRow
 from app.reading.choice import Choice
-from app.reading.neighbours import Retriever, Shown, of_pixels, of_run, of_untrained, shown
+from app.reading.neighbours import (
+    ProbeImages,
+    Retriever,
+    pixels_retriever,
+    probe_images,
+    run_retriever,
+    untrained_retriever,
+)
 from app.state import chosen_images, feature_space
 from app.widgets import page
 from workbench.store import Probe
@@ -19,7 +26,7 @@ ACROSS, DEEP = 10, 3  # images across, neighbours of each down
 
 def show(one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe | None, how: str) -> None:
     """Both sections for a pair of models, as far as what they need is stored."""
-    known = shown(probe)
+    known = probe_images(probe)
     if known is None or probe is None:
         return
     sides = [side(one, how, known), baseline(one, other, chosen, probe, how, known)]
@@ -35,19 +42,19 @@ def show(one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Prob
     verdicts(sides[0], sides[1], known)
 
 
-def side(choice: Choice, how: str, known: Shown) -> Retriever:
-    return of_run(choice, feature_space.space_of(choice, choice.run.evaluation("agreement"), how), known.ids)
+def side(choice: Choice, how: str, known: ProbeImages) -> Retriever:
+    return run_retriever(choice, feature_space.space_of(choice, choice.run.evaluation("agreement"), how), known.ids)
 
 
 def baseline(
-    one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe, how: str, known: Shown
+    one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe, how: str, known: ProbeImages
 ) -> Retriever:
     """The other side of the pair: a run, the first one's untrained network, or pixels."""
     if isinstance(other, Choice):
         return side(other, how, known)
     if other == "pixels":
-        return of_pixels(probe, known.ids, chosen)
-    return of_untrained(one, feature_space.space_of(one, one.run.evaluation("agreement"), how), known.ids)
+        return pixels_retriever(probe, known.ids, chosen)
+    return untrained_retriever(one, feature_space.space_of(one, one.run.evaluation("agreement"), how), known.ids)
 
 
 def overlap(nearest: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -56,20 +63,20 @@ def overlap(nearest: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (nearest[:, :k, None] == other[:, None, :k]).any(axis=2).sum(axis=1)
 
 
-def share(model: Retriever, known: Shown) -> np.ndarray:
+def share(model: Retriever, known: ProbeImages) -> np.ndarray:
     """Part (n,) of each image's neighbours that are of its class; zero where nothing is known of either."""
     if model.nearest is None or known.labels is None:
         return np.zeros(len(known.ids))
     return (known.labels[model.nearest] == known.labels[:, None]).mean(axis=1)
 
 
-def candidates(known: Shown) -> np.ndarray:
+def candidates(known: ProbeImages) -> np.ndarray:
     """Rows of the selected images, or of all."""
-    rows = chosen_images.rows(known.ids)
+    rows = chosen_images.selected_rows(known.ids)
     return rows if rows is not None and len(rows) else np.arange(len(known.ids))
 
 
-def neighbours(one: Retriever, other: Retriever, known: Shown) -> None:
+def neighbours(one: Retriever, other: Retriever, known: ProbeImages) -> None:
     """The images whose neighbours have least in common, and these neighbours."""
     assert one.nearest is not None and other.nearest is not None
     common, k = overlap(one.nearest, other.nearest), min(one.nearest.shape[1], other.nearest.shape[1])
@@ -78,14 +85,16 @@ def neighbours(one: Retriever, other: Retriever, known: Shown) -> None:
     rows = rows[np.lexsort((-apart[rows], common[rows]))]
     keep = rows[:ACROSS]
     captions = [f"{common[row]} of {k}" for row in keep]
-    sheet = [Row("image", known.images[keep], f"neighbours in common, of {k}", captions)]
+    sheet = [ImageRow("image", known.images[keep], f"neighbours in common, of {k}", captions)]
     for model in (one, other):
         assert model.nearest is not None
         for rank in range(min(DEEP, k)):
             found = model.nearest[keep, rank]
             label, small = (model.label, model.small) if rank == 0 else ("", "")
             told = [verdict(int(found[i]), int(row), known) for i, row in enumerate(keep)]
-            sheet.append(Row(label, known.images[found], small, told, model.colour if rank == 0 else "", gap=rank == 0))
+            sheet.append(
+                ImageRow(label, known.images[found], small, told, model.colour if rank == 0 else "", gap=rank == 0)
+            )
     st.html(image_grid.sheet(sheet))
     order = ", those first whose classes differ most" if known.labels is not None else ""
     none = f" · {int((common[rows] == 0).sum()):,} of {len(rows):,} images have none in common"
@@ -93,7 +102,7 @@ def neighbours(one: Retriever, other: Retriever, known: Shown) -> None:
     take("Select these images", keep, known, "take-neighbours")
 
 
-def verdict(found: int, query: int, known: Shown) -> str:
+def verdict(found: int, query: int, known: ProbeImages) -> str:
     """Whether a neighbour is of the image's class, and which it is of."""
     if known.labels is None:
         return ""
@@ -101,7 +110,7 @@ def verdict(found: int, query: int, known: Shown) -> str:
     return f"{mark} {known.label(found)}"
 
 
-def verdicts(one: Retriever, other: Retriever, known: Shown) -> None:
+def verdicts(one: Retriever, other: Retriever, known: ProbeImages) -> None:
     """The images that one model's linear probe gets right and the other's wrong, the clearest first."""
     if known.labels is None or one.predicted is None or other.predicted is None:
         return
@@ -110,7 +119,7 @@ def verdicts(one: Retriever, other: Retriever, known: Shown) -> None:
     right, other_right = (told[rows] == known.labels[rows] for told in (one.predicted, other.predicted))
     clear = share(one, known) - share(other, known)
     st.subheader("Right in one, wrong in the other", anchor=False)
-    sheet: list[Row] = []
+    sheet: list[ImageRow] = []
     for model, against, only, sign in ((one, other, right & ~other_right, 1), (other, one, other_right & ~right, -1)):
         found = rows[both & only]
         keep = found[np.argsort(-sign * clear[found], kind="stable")][:ACROSS]
@@ -118,7 +127,7 @@ def verdicts(one: Retriever, other: Retriever, known: Shown) -> None:
             assert against.predicted is not None
             captions = [f"{known.label(row)}, not {name(against.predicted, row, known)}" for row in keep]
             small = f"right where {against.label} errs: {len(found)} images"
-            sheet.append(Row(model.label, known.images[keep], small, captions, model.colour, gap=bool(sheet)))
+            sheet.append(ImageRow(model.label, known.images[keep], small, captions, model.colour, gap=bool(sheet)))
     if not sheet:
         return page.note("There is no such image: both linear probes err on the same ones.")
     st.html(image_grid.sheet(sheet))
@@ -133,12 +142,12 @@ def of(model: Retriever) -> str:
     return f" ({model.small})" if model.small else ""
 
 
-def name(predicted: Any, row: int, known: Shown) -> str:
+def name(predicted: Any, row: int, known: ProbeImages) -> str:
     index = int(predicted[row])
     return known.names[index] if index < len(known.names) else str(index)
 
 
-def take(label: str, rows: np.ndarray, known: Shown, key: str) -> None:
+def take(label: str, rows: np.ndarray, known: ProbeImages, key: str) -> None:
     """A button that selects images, so that every page shows them."""
     ids = [int(image) for image in known.ids[rows]]
     st.button(label, icon=":material/ads_click:", on_click=chosen_images.select_images, args=(ids,), key=key)

@@ -21,7 +21,7 @@ CLICKABLE = 40  # classes; cells of more are too small to hit
 
 def chip(chosen: Sequence[Choice]) -> None:
     """The number of selected images with a way to clear, and the box to select others."""
-    text, images = chosen_images.images_text(), chosen_images.images()
+    text, images = chosen_images.images_text(), chosen_images.selected_ids()
     if text:
         label = (
             f"{len(images):,} image{'s' * (len(images) != 1)} selected" if images else "images of other data selected"
@@ -38,7 +38,7 @@ def chip(chosen: Sequence[Choice]) -> None:
     sets = chosen_runs.probes(chosen)
     if sets:
         with st.popover("Select images", icon=":material/search:"):
-            known = image_query.table(sets[0], chosen)
+            known = image_query.image_table(sets[0], chosen)
             if known is not None:
                 box(known)
 
@@ -50,7 +50,7 @@ def clear() -> None:
     chosen_images.select_images([])
 
 
-def box(known: image_query.Table) -> None:
+def box(known: image_query.ImageTable) -> None:
     """The text box, and the cell of a confusion matrix."""
     st.text_input(
         "Images with",
@@ -85,7 +85,7 @@ def box(known: image_query.Table) -> None:
             )
 
 
-def example(known: image_query.Table) -> str:
+def example(known: image_query.ImageTable) -> str:
     """A question that has an answer here."""
     words = [f"class:{known.classes[0]}"] if known.classes else [f"id:{int(known.ids[0])}"]
     factor = next((name for name in known.columns if name not in ("id", "class", *known.models)), None)
@@ -94,10 +94,10 @@ def example(known: image_query.Table) -> str:
     return " ".join(words)
 
 
-def searched(known: image_query.Table) -> None:
+def searched(known: image_query.ImageTable) -> None:
     """Select what the words in the box describe."""
     try:
-        found = image_query.find(st.session_state["image-search"], known)
+        found = image_query.matching_ids(st.session_state["image-search"], known)
     except WorkbenchError as error:
         st.session_state["image-problem"] = str(error)
         return
@@ -115,12 +115,12 @@ def take(found: np.ndarray) -> None:
         st.session_state["image-problem"] = "No image of the probe set is like that."
 
 
-def celled(known: image_query.Table) -> None:
+def celled(known: image_query.ImageTable) -> None:
     """Select the images of a confusion matrix's cell, once it is complete."""
     model, true, told = (st.session_state.get(key) for key in CELL)
     if isinstance(model, str) and model in known.models and true is not None and told is not None:
         st.session_state["image-search"] = ""
-        take(image_query.cell(known, model, true, told))
+        take(image_query.cell_ids(known, model, true, told))
 
 
 def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def clicked(choice: Choice, key: str) -> None:
     probe = files.probe(choice.run)
     ids = np.asarray(probe.ids()) if probe is not None else None
     labels = files.matrix(probe.labels(), (len(ids),)) if probe is not None and ids is not None else None
-    told = predictions.predicted(choice.run, ids) if ids is not None else None
+    told = predictions.of_run(choice.run, ids) if ids is not None else None
     if None in cell or not cell or ids is None or labels is None or told is None:
         return
     found = ids[(labels == cell[0]) & (told == cell[1])]

@@ -107,7 +107,7 @@ def panel() -> None:
 def state(found: Sequence[Job]) -> tuple[dict[str, str], list[int]]:
     """What a page depends on that changes by itself: how the jobs stand, and when the chosen runs were evaluated."""
     runs = [choice.run for choice in chosen_runs.choices()]
-    return {job.id: job.status for job in found}, [files.evaluated(run) for run in runs]
+    return {job.id: job.status for job in found}, [files.evaluation_time(run) for run in runs]
 
 
 def pulse() -> None:

@@ -235,7 +235,7 @@ def side_of(n: int) -> int:
 
 def thumbnails(images: np.ndarray, captions: Sequence[str]) -> None:
     """Images in a row that wraps."""
-    st.html(image_grid.strip(images, captions))
+    st.html(image_grid.wrapped_tiles(images, captions))
 
 
 def chips() -> None:

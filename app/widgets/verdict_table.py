@@ -22,11 +22,11 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     st.subheader("The selected images", anchor=False)
     probe = next(iter(chosen_runs.probes(chosen)), None)
     ids = files.matrix(probe.ids(), (None,)) if probe is not None else None
-    rows = chosen_images.rows(ids) if ids is not None else None
+    rows = chosen_images.selected_rows(ids) if ids is not None else None
     if probe is None or ids is None or rows is None or not len(rows):
         return page.note("The selected images are not in this probe set.")
     images, labels = files.pictures(probe.images()), files.matrix(probe.labels(), (len(ids),))
-    told = {choice: predictions.predicted(choice.run, ids) for choice in chosen_runs.of_probe(chosen, probe)}
+    told = {choice: predictions.of_run(choice.run, ids) for choice in chosen_runs.of_probe(chosen, probe)}
     told = {choice: values for choice, values in told.items() if values is not None}
     if images is None or len(images) != len(ids) or labels is None or not told:
         return page.note("No prediction of the selected images is stored.")
@@ -36,7 +36,7 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     shown = disputed_first(rows, labels, list(told.values()))[:ACROSS]
     lines = [line(choice, [said(values[row], labels[row], names) for row in shown]) for choice, values in told.items()]
     truth = [escape(names[int(labels[row])]) for row in shown]
-    st.html(image_grid.lines_under(np.asarray(images[shown]), truth, lines))
+    st.html(image_grid.captioned_sheet(np.asarray(images[shown]), truth, lines))
     scores = {choice.label: right(values, labels, rows) for choice, values in told.items()}
     shares = [f"{label} {share:.0f} %" for label, share in scores.items() if share is not None]
     first = f"{len(shown)} of them, those first that most models get wrong" if len(rows) > len(shown) else ""

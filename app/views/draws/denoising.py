@@ -7,9 +7,9 @@ import streamlit as st
 
 from app import theme
 from app.figures import image_grid, noise_levels
-from app.figures.image_grid import Row
+from app.figures.image_grid import ImageRow
 from app.reading import denoising, files
-from app.reading.denoising import Strip
+from app.reading.denoising import FilmStrip
 from app.state import chosen_runs
 from app.widgets import page
 
@@ -18,9 +18,9 @@ TITLE = "How does it get there?"
 
 def render() -> None:
     comparable, probe = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, denoising.TASK, lambda choice, _: denoising.strip(choice))
+    chosen, missing = page.having(comparable, denoising.TASK, lambda choice, _: denoising.film_strip(choice))
     if chosen:
-        strips = [found for choice in chosen if (found := denoising.strip(choice)) is not None]
+        strips = [found for choice in chosen if (found := denoising.film_strip(choice)) is not None]
         ids, images = (probe.ids(), files.pictures(probe.images())) if probe is not None else (None, None)
         originals: dict[int, np.ndarray] = {}
         if ids is not None and images is not None:
@@ -34,16 +34,16 @@ def render() -> None:
     page.lacking(missing, denoising.TASK)
 
 
-def captions(one: Strip) -> list[str]:
+def captions(one: FilmStrip) -> list[str]:
     """The columns' noise, in words."""
     wide = "\N{NO-BREAK SPACE}"
     return [
-        f"ln{wide}SNR{wide}{denoising.written(value)}, t{wide}={wide}{t:.2f}"
+        f"ln{wide}SNR{wide}{denoising.format_log_snr(value)}, t{wide}={wide}{t:.2f}"
         for value, t in zip(one.log_snr, one.t, strict=True)
     ]
 
 
-def film(strips: Sequence[Strip], originals: dict[int, np.ndarray]) -> None:
+def film(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> None:
     """One image at every level, noise falling from left to right: what goes in above what the model makes of it."""
     n = len(strips[0].ids)
     at = st.slider("Image", 1, n, 1, key="film-image", bind="query-params", width=260) - 1 if n > 1 else 0
@@ -51,12 +51,12 @@ def film(strips: Sequence[Strip], originals: dict[int, np.ndarray]) -> None:
     for one in strips:
         colour, label = one.choice.colour, one.choice.label
         rows.append(
-            Row(label, one.noised[at, ::-1], "x_t: the image under noise", captions(one)[::-1], colour, bool(rows))
+            ImageRow(label, one.noised[at, ::-1], "x_t: the image under noise", captions(one)[::-1], colour, bool(rows))
         )
-        rows.append(Row(label, one.estimate[at, ::-1], "its estimate of x0", colour=colour))
+        rows.append(ImageRow(label, one.estimate[at, ::-1], "its estimate of x0", colour=colour))
     original = originals.get(int(strips[0].ids[at]))
     if original is not None:
-        rows.append(Row("original", original[None].repeat(len(strips[0].t), 0), "a test image", gap=True))
+        rows.append(ImageRow("original", original[None].repeat(len(strips[0].t), 0), "a test image", gap=True))
     st.html(image_grid.sheet(rows))
     page.note(
         page.protocol(
@@ -68,41 +68,41 @@ def film(strips: Sequence[Strip], originals: dict[int, np.ndarray]) -> None:
     )
 
 
-def one_level(strips: Sequence[Strip], originals: dict[int, np.ndarray]) -> None:
+def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> None:
     """All images at one level."""
     st.subheader("Other images at one noise level", anchor=False)
     levels = strips[0].log_snr
     middle = len(levels) // 2
     asked = st.select_slider(
         "ln SNR",
-        [denoising.written(value) for value in levels[::-1]],
-        denoising.written(levels[middle]),
+        [denoising.format_log_snr(value) for value in levels[::-1]],
+        denoising.format_log_snr(levels[middle]),
         key="film-level",
         bind="query-params",
         width=420,
     )
-    level = next((at for at, value in enumerate(levels) if denoising.written(value) == asked), middle)
+    level = next((at for at, value in enumerate(levels) if denoising.format_log_snr(value) == asked), middle)
     rows = []
     found = [originals.get(int(one)) for one in strips[0].ids]
     if all(image is not None for image in found):
-        rows.append(Row("original", np.stack([image for image in found if image is not None]), "test images"))
+        rows.append(ImageRow("original", np.stack([image for image in found if image is not None]), "test images"))
     for one in strips:
         at = int(np.argmin(np.abs(one.log_snr - levels[level])))
         small = captions(one)[at]
         rows.append(
-            Row(one.choice.label, one.noised[:, at], f"x_t at {small}", colour=one.choice.colour, gap=bool(rows))
+            ImageRow(one.choice.label, one.noised[:, at], f"x_t at {small}", colour=one.choice.colour, gap=bool(rows))
         )
-        rows.append(Row(one.choice.label, one.estimate[:, at], "its estimate of x0", colour=one.choice.colour))
+        rows.append(ImageRow(one.choice.label, one.estimate[:, at], "its estimate of x0", colour=one.choice.colour))
     st.html(image_grid.sheet(rows))
     page.note("noise from the image's id: the same column has the same noise in every model")
 
 
-def errors(strips: Sequence[Strip]) -> None:
+def errors(strips: Sequence[FilmStrip]) -> None:
     """Mean squared errors over the noise level, of the noise and of the image."""
     st.subheader("How far it is off", anchor=False)
     places = st.columns(2, gap="medium")
     for place, metric, title in ((places[0], "mse_eps", "the noise eps"), (places[1], "mse_x0", "the image x0")):
-        lines = [line for one in strips if (line := denoising.by_level(one.choice, metric)) is not None]
+        lines = [line for one in strips if (line := denoising.metric_curve(one.choice, metric)) is not None]
         if not lines:
             continue
         ends = np.array([min(line.x.min() for line in lines), max(line.x.max() for line in lines)])
@@ -114,10 +114,12 @@ def errors(strips: Sequence[Strip]) -> None:
         }
         name, value = ("guess 0", 1.0) if metric == "mse_eps" else ("mean image", max(guess, default=None))
         if value is not None:
-            lines.append(noise_levels.reference(name, ends, np.full(2, value)))
+            lines.append(noise_levels.reference_curve(name, ends, np.full(2, value)))
         with place:
             page.name(title)
-            figure = noise_levels.by_level(lines, "ln SNR (less noise to the right)", "mean squared error", log=True)
+            figure = noise_levels.level_curves(
+                lines, "ln SNR (less noise to the right)", "mean squared error", log=True
+            )
             page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
     page.note(
         page.protocol(

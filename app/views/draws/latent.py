@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from app.figures import image_grid, noise_levels
-from app.figures.image_grid import Row
+from app.figures.image_grid import ImageRow
 from app.reading import files
 from app.reading.choice import Choice
-from app.reading.denoising import Line
+from app.reading.curve import Curve
 from app.state import chosen_runs
 from app.widgets import page
 from workbench.format import finite_number
@@ -61,10 +61,10 @@ def usage(chosen: Sequence[Choice]) -> None:
         kl = files.matrix(page.latents(choice).get("kl"), (None,))
         if kl is not None and len(kl) > 1:
             ordered = np.sort(np.maximum(kl, 1e-5))[::-1]
-            lines.append(Line(choice.label, choice.colour, np.arange(1, len(kl) + 1), ordered))
+            lines.append(Curve(choice.label, choice.colour, np.arange(1, len(kl) + 1), ordered))
     if lines:
         st.subheader("How much does each tell?", anchor=False)
-        figure = noise_levels.by_level(
+        figure = noise_levels.level_curves(
             lines, "latent variables, the most telling first", "KL to the prior in nats", log=True
         )
         page.chart(figure, "latent-kl", "KL of every latent variable, sorted")
@@ -100,7 +100,7 @@ def walks(chosen: Sequence[Choice]) -> None:
         for index, (name, images) in enumerate(zip(names, drawn, strict=True)):
             label, _, kl = name.partition("|")
             captions = [f"{value:+.0f}" for value in values] if not index else ()
-            rows.append(Row(label, images, kl, captions))
+            rows.append(ImageRow(label, images, kl, captions))
         with place:
             page.name(choice.label, choice.colour)
             st.html(image_grid.sheet(rows, side=64))
@@ -117,7 +117,7 @@ def ways(chosen: Sequence[Choice]) -> None:
     for choice in chosen:
         drawn = files.pictures(choice.run.array("latent-interpolation"), (None, None))
         for index, images in enumerate(drawn if drawn is not None else []):
-            rows.append(Row(choice.label, images, f"pair {index + 1}", colour=choice.colour, gap=not index))
+            rows.append(ImageRow(choice.label, images, f"pair {index + 1}", colour=choice.colour, gap=not index))
     if rows:
         st.subheader("From one image to another", anchor=False)
         pairs = sorted({row.small for row in rows})

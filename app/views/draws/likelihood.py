@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from app.figures import stacked_bars
-from app.figures.dots import Dot, Panel, by_model
-from app.figures.stacked_bars import Part, Stack
+from app.figures.dots import Dot, DotPanel, by_model
+from app.figures.stacked_bars import Stack, Term
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
@@ -76,7 +76,7 @@ def stack(choice: Choice) -> Stack:
     return Stack(
         choice.label,
         choice.colour,
-        [Part(row["term"].replace("_", " "), row["value"]) for row in terms(choice) if kind(row) == kind(main)],
+        [Term(row["term"].replace("_", " "), row["value"]) for row in terms(choice) if kind(row) == kind(main)],
         main["value"],
         finite_number(main.get("low")),
         finite_number(main.get("high")),
@@ -94,7 +94,7 @@ def bars(chosen: Sequence[Choice]) -> None:
         ends = finite_number(row.get("low")), finite_number(row.get("high"))
         found.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *ends, "exact"))
     page.chart(
-        stacked_bars.bars(found, "bits per dimension (fewer is better)"),
+        stacked_bars.stacked_bars(found, "bits per dimension (fewer is better)"),
         "likelihood-bars",
         "bits per dimension by model, stacked by term",
     )
@@ -153,7 +153,7 @@ def classification(chosen: Sequence[Choice]) -> None:
         return
     st.subheader("Does the likelihood know the class?", anchor=False)
     beside = references(chosen)
-    panel = Panel("top-1 in %", dots, beside, {})
+    panel = DotPanel("top-1 in %", dots, beside, {})
     order = list(dict.fromkeys(dot.label for dot in dots))
     page.chart(by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
     told = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import streamlit as st
 
 from app.figures import image_grid, noise_levels
-from app.figures.image_grid import Row
+from app.figures.image_grid import ImageRow
 from app.reading import denoising
 from app.reading.choice import Choice
 from app.state import chosen_runs
@@ -23,8 +23,8 @@ MEANING = {
 
 
 def usable(choice: Choice) -> bool:
-    found = denoising.strip(choice)
-    return found is not None and denoising.views(choice, found) is not None
+    found = denoising.film_strip(choice)
+    return found is not None and denoising.parametrisations(choice, found) is not None
 
 
 def render() -> None:
@@ -38,7 +38,7 @@ def render() -> None:
 
 def sheets(chosen: Sequence[Choice]) -> None:
     """A model's output on one image at all levels, read in four ways, each above what is true."""
-    first = denoising.strip(chosen[0])
+    first = denoising.film_strip(chosen[0])
     assert first is not None
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         labels, picked = [choice.label for choice in chosen], None
@@ -48,20 +48,20 @@ def sheets(chosen: Sequence[Choice]) -> None:
         image = st.slider("Image", 1, n, 1, key="views-image", bind="query-params", width=260) - 1 if n > 1 else 0
         truth = st.toggle("What is true, below each", value=True, key="views-truth", bind="query-params")
     for choice in [choice for choice in chosen if picked in (None, choice.label)]:
-        found = denoising.strip(choice)
-        drawn = denoising.views(choice, found) if found is not None else None
+        found = denoising.film_strip(choice)
+        drawn = denoising.parametrisations(choice, found) if found is not None else None
         if found is None or drawn is None:
             continue
         names, said, true = drawn
         known = str(choice.run.evaluation(denoising.TASK).get("prediction", ""))
         at = min(image, len(found.ids) - 1)
-        columns = [f"ln SNR {denoising.written(value)}" for value in found.log_snr]
-        rows = [Row("x_t", found.noised[at, ::-1], "what the network is shown", columns[::-1])]
+        columns = [f"ln SNR {denoising.format_log_snr(value)}" for value in found.log_snr]
+        rows = [ImageRow("x_t", found.noised[at, ::-1], "what the network is shown", columns[::-1])]
         for place, name in enumerate(names):
             small = MEANING.get(name, "") + (", what it was trained to say" if name == known else ", computed from it")
-            rows.append(Row(name, said[place, at, ::-1], small, colour=choice.colour, gap=True))
+            rows.append(ImageRow(name, said[place, at, ::-1], small, colour=choice.colour, gap=True))
             if truth:
-                rows.append(Row(f"true {name}", true[place, at, ::-1]))
+                rows.append(ImageRow(f"true {name}", true[place, at, ::-1]))
         page.name(choice.label, choice.colour, f"predicts {known}")
         st.html(image_grid.sheet(rows))
     reach = finite_number(chosen[0].run.evaluation(denoising.TASK).get("reach")) or 3.0
@@ -77,14 +77,16 @@ def agreement(chosen: Sequence[Choice]) -> None:
     lines = []
     for precision, dash in (("double", "solid"), ("single", "dash")):
         for choice in chosen:
-            line = denoising.agreement(choice, precision)
+            line = denoising.agreement_curve(choice, precision)
             if line is not None:
                 lines.append(replace(line, label=f"{line.label}, {precision}", dash=dash))
     if not lines:
         return
     st.subheader("Do the four agree?", anchor=False)
     worst = max((float(line.y.max()) for line in lines if line.dash == "solid"), default=None)
-    figure = noise_levels.by_level(lines, "ln SNR (less noise to the right)", "largest relative difference", log=True)
+    figure = noise_levels.level_curves(
+        lines, "ln SNR (less noise to the right)", "largest relative difference", log=True
+    )
     page.chart(figure, "four-agreement", "relative difference of one KL through four readings, by ln SNR")
     told = f"at most {worst:.0e} in double precision" if worst is not None else ""
     page.note(

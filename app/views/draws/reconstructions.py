@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import theme
 from app.figures import image_grid
-from app.figures.image_grid import Row
+from app.figures.image_grid import ImageRow
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs
@@ -134,7 +134,7 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
                 else options[0]
             )
     drawn = gather(picked, task)
-    selected = chosen_images.rows(ids)
+    selected = chosen_images.selected_rows(ids)
     if selected is not None and len(selected):
         pieces.note(
             f"{len(selected)} of the selected images were drawn, and are shown; clear the selection above to see all."
@@ -220,20 +220,20 @@ def largest_error(drawn: Sequence[Drawn], images: np.ndarray) -> float:
     return float(max(1.0, np.percentile(np.concatenate(errors), 99)))
 
 
-def rows(drawn: Sequence[Drawn], images: np.ndarray, keep: np.ndarray) -> list[Row]:
+def rows(drawn: Sequence[Drawn], images: np.ndarray, keep: np.ndarray) -> list[ImageRow]:
     """Original, what the models drew, and where they erred."""
     highest = largest_error(drawn, images)
-    found = [Row("original", images[keep], "held-out images")]
+    found = [ImageRow("original", images[keep], "held-out images")]
     for index, one in enumerate(drawn):
         baseline = index and not one.colour and drawn[index - 1].colour
         captions = [psnr(float(value)) for value in one.mse[keep]]
         found.append(
-            Row(one.label, one.images[keep], one.small, captions, one.colour or palette.GREY, gap=bool(baseline))
+            ImageRow(one.label, one.images[keep], one.small, captions, one.colour or palette.GREY, gap=bool(baseline))
         )
     for index, one in enumerate(drawn):
         maps = image_grid.error_map(images[keep], one.images[keep], highest)
         found.append(
-            Row(one.label, maps, f"{one.small} error".strip(), colour=one.colour or palette.GREY, gap=not index)
+            ImageRow(one.label, maps, f"{one.small} error".strip(), colour=one.colour or palette.GREY, gap=not index)
         )
     return found
 

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from app.figures import image_grid
-from app.figures.image_grid import Row
+from app.figures.image_grid import ImageRow
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
@@ -70,7 +70,7 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
             classes = "every class · " if probe and probe.labels() is not None else ""
             st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
             st.html(
-                image_grid.grid(
+                image_grid.tile_grid(
                     np.asarray(real[np.linspace(0, len(real) - 1, min(shown, len(real))).astype(int)]), across
                 )
             )
@@ -85,7 +85,7 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
                 key=f"sampler-{choice.index}",
                 label_visibility="collapsed",
             )
-            st.html(image_grid.grid(np.asarray(found[index or 0][1][:shown]), across))
+            st.html(image_grid.tile_grid(np.asarray(found[index or 0][1][:shown]), across))
     page.note(
         page.protocol(
             chosen,
@@ -105,7 +105,7 @@ def strips(chosen: Sequence[Choice]) -> None:
             small = f"{describe(variant)}, {cost(variant, len(images))}" + (
                 f", seed {seed}" if seed is not None else ""
             )
-            rows.append(Row(choice.label, np.asarray(images[:STRIP]), small, colour=choice.colour, gap=not index))
+            rows.append(ImageRow(choice.label, np.asarray(images[:STRIP]), small, colour=choice.colour, gap=not index))
     st.subheader("Sampler by sampler", anchor=False)
     st.html(image_grid.sheet(rows))
     page.note(

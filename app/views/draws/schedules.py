@@ -7,7 +7,7 @@ import streamlit as st
 from app.figures import noise_levels
 from app.reading import denoising
 from app.reading.choice import Choice
-from app.reading.denoising import Line
+from app.reading.curve import Curve
 from app.state import chosen_runs
 from app.widgets import page
 
@@ -29,7 +29,7 @@ def render() -> None:
 
 def curves(chosen: Sequence[Choice]) -> None:
     """ln SNR over the process's time, beside schedules that nobody learned."""
-    lines: dict[str, Line] = {}
+    lines: dict[str, Curve] = {}
     for choice in chosen:
         evaluation = choice.run.evaluation(denoising.TASK)
         found = evaluation.get("references")
@@ -37,15 +37,15 @@ def curves(chosen: Sequence[Choice]) -> None:
             curve = denoising.schedule(entry)
             if curve is not None:
                 name = str(entry.get("name", ""))
-                lines[name] = noise_levels.reference(name, *curve)
+                lines[name] = noise_levels.reference_curve(name, *curve)
     own = []
     for choice in chosen:
         evaluation = choice.run.evaluation(denoising.TASK)
         curve = denoising.schedule(evaluation.get("schedule"))
         if curve is not None:
             learned = ", learned" if evaluation.get("learned") is True else ""
-            own.append(Line(choice.label + learned, choice.colour, *curve))
-    figure = noise_levels.by_level([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
+            own.append(Curve(choice.label + learned, choice.colour, *curve))
+    figure = noise_levels.level_curves([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
     page.chart(figure, "schedules", "ln SNR by time of the noising process")
     page.note(
         "ln SNR = ln (a\N{SUPERSCRIPT TWO} / s\N{SUPERSCRIPT TWO}) of x_t = a x0 + s eps; 0 where image and noise are "
@@ -63,13 +63,13 @@ def shares(chosen: Sequence[Choice]) -> None:
         (places[1], "std", "standard deviation over images", "bits per dimension and unit of t"),
     )
     for place, entry, name, unit in shown:
-        lines = [line for choice in chosen if (line := denoising.by_level(choice, "bound", "t", entry)) is not None]
+        lines = [line for choice in chosen if (line := denoising.metric_curve(choice, "bound", "t", entry)) is not None]
         if not lines:
             continue
         with place:
             page.name(name)
             log = all((line.y > 0).all() for line in lines)
-            figure = noise_levels.by_level(lines, "time t of the process", unit, log=log)
+            figure = noise_levels.level_curves(lines, "time t of the process", unit, log=log)
             page.chart(figure, f"shares-{entry}", f"{name} by time")
     page.note(
         page.protocol(

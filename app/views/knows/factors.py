@@ -9,7 +9,7 @@ from app.figures import image_grid, matrices
 from app.figures.dots import Dot, small_multiples
 from app.reading import files
 from app.state import chosen_runs
-from app.state.seeds import Grouped, switch
+from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import page
 from workbench import palette
 from workbench.comparison import seeds as groups
@@ -62,7 +62,7 @@ def _mean(rows: Sequence[dict], model: str) -> dict:
     return rows[0] | groups.over_seeds(values, rows[0].get("metric"))._asdict() | {"space": spaces, "seeds": len(rows)}
 
 
-def columns_for(found: Sequence[Grouped], space: str) -> Columns:
+def columns_for(found: Sequence[SeedGroup], space: str) -> Columns:
     """Colour and rows by factor of every column: the models, pixels, and each model's untrained networks.
 
     A model whose projector can be read beside its default space has a column for both.
@@ -96,12 +96,12 @@ def render() -> None:
             key="factor-space",
             bind="query-params",
         )
-        found = switch(chosen, "factors")
+        found = seed_groups(chosen, "factors")
         columns = columns_for(found, space or "default")
         first = {name: row for _, rows in reversed(columns.values()) for name, row in rows.items()}
         names = list(dict.fromkeys(name for _, rows in columns.values() for name in rows))
         units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}
-        heat_map(columns, units)
+        factor_map(columns, units)
         sizes = "/".join(dict.fromkeys(str(len(one.group)) for one in found))
         told = page.protocol(chosen, "factors", "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect")
         page.note(told if sizes == "1" else told.replace(" · 1 seed ·", f" · means over {sizes} seeds ·"))
@@ -118,7 +118,7 @@ def render() -> None:
     page.lacking(missing, "factors")
 
 
-def heat_map(columns: Columns, units: Mapping[str, str]) -> None:
+def factor_map(columns: Columns, units: Mapping[str, str]) -> None:
     """Factors down, models across; of several seeds the mean."""
     names = list(units)
     rows = [found for _, found in columns.values()]

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from app.figures import strength_curves
-from app.figures.strength_curves import Panel, Profile
+from app.figures.strength_curves import ChangePanel, Profile
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs, feature_space
@@ -43,11 +43,11 @@ def render() -> None:
                 strengths += [row["strength"]] * (row["strength"] not in strengths)
         steps = {transform: sorted(strengths) for transform, strengths in steps.items()}
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-            how = feature_space.asked()
+            how = feature_space.space_switch()
             image = example(chosen, probe, steps)
         lines, key = drawn(chosen, how)
         panels = [
-            Panel(
+            ChangePanel(
                 UNITS.get(transform, (transform, ""))[0],
                 [tick(transform, strength) for strength in strengths],
                 [profile for line in lines if (profile := line_in(line, transform, strengths)) is not None],
@@ -57,7 +57,9 @@ def render() -> None:
             for transform, strengths in steps.items()
         ]
         page.chart(
-            strength_curves.profiles(panels, key), "invariance", "similarity kept under seven changes of an image"
+            strength_curves.strength_curves(panels, key),
+            "invariance",
+            "similarity kept under seven changes of an image",
         )
         page.note(
             "1: the features do not change · 0, dotted: the changed image is as unlike itself as any other · what lies "

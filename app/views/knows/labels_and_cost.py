@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import theme
 from app.figures import accuracy_cost
-from app.figures.accuracy_cost import Line, Point
+from app.figures.accuracy_cost import LabelCurve, Point
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
@@ -57,16 +57,18 @@ def labels(chosen: Sequence[Choice]) -> None:
     if found:
         lines, shares = [], {}
         for choice in found:
-            lines.append(Line(choice.label, choice.colour, label_points(choice, "run", choice.label, choice.colour)))
+            lines.append(
+                LabelCurve(choice.label, choice.colour, label_points(choice, "run", choice.label, choice.colour))
+            )
             rows = label_rows(choice.run.evaluation("few_labels"), "run")
             shares |= {row["n_labels"]: f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %" for row in rows}
-        grey: dict[str, Line] = {}
+        grey: dict[str, LabelCurve] = {}
         for choice in found:
             for model, label in (("untrained", untrained_name(choice, chosen)), ("pixels", "pixels")):
                 points = label_points(choice, model, label, palette.GREY)
                 if points and label not in grey:
-                    grey[label] = Line(label, palette.GREY, points, baseline=True)
-        figure = accuracy_cost.by_labels(lines + list(grey.values()), shares)
+                    grey[label] = LabelCurve(label, palette.GREY, points, baseline=True)
+        figure = accuracy_cost.accuracy_by_labels(lines + list(grey.values()), shares)
         page.chart(figure, "label-curves", "accuracy against the number of labels, with intervals")
         page.note(page.protocol(found, "few_labels", "default space of each model"))
     page.lacking(missing, "few_labels")
@@ -118,7 +120,7 @@ def prices(chosen: Sequence[Choice]) -> None:
         points, untrained, pixels = [], [], []
         for choice in found:
             evaluation, cost = choice.run.evaluation("linear"), cost_of(choice, price)
-            row, random = files.default_row(evaluation), files.untrained(evaluation)
+            row, random = files.default_row(evaluation), files.untrained_row(evaluation)
             pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
             if row is None or cost is None:
                 page.note(f"{choice.label}: its run.json does not say how many {PRICES[price][0]} it took.")
@@ -128,7 +130,7 @@ def prices(chosen: Sequence[Choice]) -> None:
                 untrained.append(point(choice.label, palette.GREY, cost / unit, random))
         if points:
             references = {"pixels": max(pixels)} if pixels else {}
-            figure = accuracy_cost.by_price(points, untrained, references, title, suffix)
+            figure = accuracy_cost.accuracy_by_cost(points, untrained, references, title, suffix)
             page.chart(figure, "price-front", f"linear probe accuracy against {title}")
             machines = dict.fromkeys(filter(None, (machine(choice) for choice in found)))
             where = "measured on " + " / ".join(machines) if machines and price in ("seconds", "peak_memory_mb") else ""

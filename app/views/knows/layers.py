@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from app.figures import image_grid
-from app.figures.dots import Dot, Panel, by_model
-from app.figures.layer_map import Grid, Row, best, grid, layer_map, validation
+from app.figures.dots import Dot, DotPanel, by_model
+from app.figures.layer_map import LayerGrid, Row, best_row, layer_grid, layer_map, validation
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
@@ -51,11 +51,11 @@ def layers(choice: Choice, width: str, model: str = "run") -> list[Row]:
 
 def draw_maps(chosen: Sequence[Choice], width: str) -> None:
     """One map per model, on one colour scale."""
-    grids: dict[Choice, tuple[Grid, Row]] = {}
+    grids: dict[Choice, tuple[LayerGrid, Row]] = {}
     for choice in chosen:
         trained, pixels = layers(choice, width), layers(choice, width, "pixels")
-        if (ringed := best(trained)) is not None:
-            shown = grid(trained, layers(choice, width, "untrained"), pixels[0] if pixels else None)
+        if (ringed := best_row(trained)) is not None:
+            shown = layer_grid(trained, layers(choice, width, "untrained"), pixels[0] if pixels else None)
             grids[choice] = shown, ringed
     values = [row["value"] for shown, _ in grids.values() for row in shown.cells.values()]
     if grids:
@@ -79,7 +79,7 @@ def draw_best(chosen: Sequence[Choice]) -> None:
     """The best layer of every model at each width."""
     st.subheader("Each model's best layer", anchor=False)
     panels = [panel for width in WIDTHS if (panel := best_panel(chosen, width)).dots]
-    scores = {choice: best(layers(choice, "full")) for choice in chosen}
+    scores = {choice: best_row(layers(choice, "full")) for choice in chosen}
     order = sorted(chosen, key=lambda choice: -float((scores[choice] or {"value": 0})["value"]))
     page.chart(by_model(panels, [choice.label for choice in order]), "best-layers", "best layer at each width")
     page.note(
@@ -89,18 +89,18 @@ def draw_best(chosen: Sequence[Choice]) -> None:
     )
 
 
-def best_panel(chosen: Sequence[Choice], width: str) -> Panel:
+def best_panel(chosen: Sequence[Choice], width: str) -> DotPanel:
     dots, ticks, pixels = [], {}, []
     for choice in chosen:
         found = layers(choice, width)
-        main = best(found)
+        main = best_row(found)
         for row in found:
             bounds = (finite_number(row.get("low")), finite_number(row.get("high"))) if row is main else (None, None)
             dots.append(Dot(choice.label, choice.colour, row["value"], *bounds, row["space"], row is main))
-        if untrained := best(layers(choice, width, "untrained")):
+        if untrained := best_row(layers(choice, width, "untrained")):
             ticks[choice.label] = untrained["value"]
         pixels += [row["value"] for row in layers(choice, width, "pixels")]
-    return Panel(f"top-1 {SHORT[width]}, %", dots, {"pixels": max(pixels)} if pixels else {}, ticks)
+    return DotPanel(f"top-1 {SHORT[width]}, %", dots, {"pixels": max(pixels)} if pixels else {}, ticks)
 
 
 def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def score(choice: Choice) -> float:
     return row["value"] if row else 0.0
 
 
-def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
+def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.DotPanel:
     """The dots of one evaluation."""
     dots, ticks, pixels = [], {}, []
     for choice in chosen:
@@ -69,11 +69,11 @@ def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.Panel:
                     choice.label, choice.colour, row["value"], *interval, str(row.get("space", "")), row is main
                 )
             )
-        untrained = files.untrained(evaluation)
+        untrained = files.untrained_row(evaluation)
         if untrained:
             ticks[choice.label] = untrained["value"]
         pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
-    return intervals.Panel(title, dots, {"pixels": max(pixels)} if pixels else {}, ticks)
+    return intervals.DotPanel(title, dots, {"pixels": max(pixels)} if pixels else {}, ticks)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

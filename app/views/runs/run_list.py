@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import theme
 from app.reading import run_table
-from app.reading.run_table import GROUPINGS, Line
+from app.reading.run_table import GROUPINGS, TableRow
 from app.state import chosen_runs, run_folder
 from app.widgets import page, run_editor
 from workbench.format import finite_number
@@ -78,7 +78,7 @@ def _read_seed_group(folder: Path) -> str:
     return Run(folder).seed_group()
 
 
-def table_key(shown: list[Line], chosen: list[str]) -> str:
+def table_key(shown: list[TableRow], chosen: list[str]) -> str:
     """The table's key: the same while the person ticks, so that it keeps its sorting; another one when runs were chosen
     elsewhere, so that it shows their ticks."""
     content = hash(tuple((line.ids, line.heads) for line in shown))
@@ -102,7 +102,7 @@ def table() -> None:
         st.caption(f"None of the {len(everything)} runs {why}.")
         return
     opened = st.session_state.setdefault("opened", set())
-    shown = run_table.lines(kept, st.session_state.get("groups") or "", opened, seed_group)
+    shown = run_table.table_rows(kept, st.session_state.get("groups") or "", opened, seed_group)
     chosen = chosen_runs.choices()
     chosen_ids = [choice.run.id for choice in chosen]
     key = table_key(shown, chosen_ids)
@@ -129,7 +129,7 @@ def table() -> None:
         trouble(summary)
 
 
-def columns(shown: list[Line]) -> dict[str, Any]:
+def columns(shown: list[TableRow]) -> dict[str, Any]:
     """Head and width of every column; together they fit on 1,280 pixels, with tags or unfinished runs on 1,500."""
     column = st.column_config
     knn, linear = "Weighted kNN on test images", "Linear probe on test images"
@@ -172,16 +172,16 @@ def columns(shown: list[Line]) -> dict[str, Any]:
     }
 
 
-def ticked(key: str, shown: list[Line], chosen: list[str]) -> None:
+def ticked(key: str, shown: list[TableRow], chosen: list[str]) -> None:
     """Choose the ticked rows, besides chosen runs that the filter hides."""
-    wanted = run_table.choose(shown, chosen, st.session_state[key]["selection"]["rows"])
+    wanted = run_table.choice_after(shown, chosen, st.session_state[key]["selection"]["rows"])
     if len(wanted) > chosen_runs.MOST:
         st.toast(f"Eight runs at most: {chosen_runs.MOST} colours can be told apart.")
     chosen_runs.choose(wanted[: chosen_runs.MOST])
     st.session_state["ticked"] = True
 
 
-def fold(shown: list[Line]) -> None:
+def fold(shown: list[TableRow]) -> None:
     """Open a group, or close it."""
     row = st.session_state["fold"].row
     if row < len(shown):

@@ -51,7 +51,7 @@ def render() -> None:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = switch("Measure", MEASURES, "measure")
             shown = switch("Shown", SHOWN, "agreement-shown")
-            how = feature_space.asked(**{ALIKE: "the most alike of all"})
+            how = feature_space.space_switch(**{ALIKE: "the most alike of all"})
         st.html(image_grid.colour_bar(*legend(metric, shown)))
         left, right = st.columns([1.15, 1], gap="large")
         known = {choice: measured(choice.run.evaluation("agreement"), metric) for choice in chosen}

@@ -60,7 +60,7 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
     """The controls, the maps of at most four models and of pixels, and the selected images."""
     ids = np.asarray(probe.ids())
     shown = chosen[:MOST]
-    told = {choice.run.id: predictions.predicted(choice.run, ids) for choice in shown}
+    told = {choice.run.id: predictions.of_run(choice.run, ids) for choice in shown}
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         st.segmented_control(
             "Map",
@@ -83,7 +83,7 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
             pixels = pixels if st.toggle("Raw pixels, too", value=few, key=key, bind="query-params") else None
     if not chosen:
         return
-    colours = point_colours.of(probe, by or "", len(ids))
+    colours = point_colours.colouring(probe, by or "", len(ids))
     panes = [pane(choice, kind, probe, colours) for choice in shown]
     if pixels is not None:
         panes.append(pixel_pane(pixels, kind, probe, colours, shown))
@@ -112,7 +112,7 @@ def pane(choice: Choice, kind: str, probe: Probe, colours: Colouring) -> dict[st
         name = f"{choice.index}-{space}"
         entry: dict[str, Any] = {"name": space, "points": component.file(component.positions(points), f"{kind}-{name}")}
         entry["note"] = explained(evaluation, kind, space)
-        entry |= own_codes(colours, probe, predictions.predicted(choice.run, ids, space), name)
+        entry |= own_codes(colours, probe, predictions.of_run(choice.run, ids, space), name)
         near = neighbour_rows(choice.run, space, ids)
         if near is not None:
             entry["neighbours"] = component.file(near.astype("<u4").tobytes(), f"neighbours-{name}")
@@ -136,7 +136,7 @@ def pixel_pane(
     ids, evaluation = np.asarray(probe.ids()), files.baselines(probe).evaluation("projection")
     entry = {"name": "no network", "points": component.file(component.positions(points), f"{kind}-pixels")}
     entry["note"] = explained(evaluation, kind, "pixels")
-    entry |= own_codes(colours, probe, predictions.predicted_from_pixels(ids, chosen), "pixels")
+    entry |= own_codes(colours, probe, predictions.of_pixels(ids, chosen), "pixels")
     near = neighbour_rows(files.baselines(probe), "pixels", ids)
     if near is not None:
         entry["neighbours"] = component.file(near.astype("<u4").tobytes(), "neighbours-pixels")
@@ -195,7 +195,7 @@ def payload(probe: Probe, panes: list[dict[str, Any]], colours: Colouring) -> di
         "codes": shared,
         "shared": colours.codes is not None,
         "tiles": sheets(probe),
-        "selected": component.bitmap(chosen_images.rows(ids), len(ids)),
+        "selected": component.bitmap(chosen_images.selected_rows(ids), len(ids)),
         "columns": max(width, 2),
         "panes": panes,
     }
@@ -258,7 +258,7 @@ def asked_for_sheet() -> None:
 def images(probe: Probe) -> None:
     """The selected images below the maps."""
     thumbnails, ids, labels = probe.images(), np.asarray(probe.ids()), probe.labels()
-    rows = chosen_images.rows(ids)
+    rows = chosen_images.selected_rows(ids)
     if rows is None or thumbnails is None:
         return
     if not len(rows):

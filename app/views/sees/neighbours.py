@@ -10,10 +10,10 @@ import streamlit as st
 
 from app import component
 from app.figures import image_grid
-from app.figures.dots import Dot, Panel, by_model
+from app.figures.dots import Dot, DotPanel, by_model
 from app.reading import files, neighbours
 from app.reading.choice import Choice
-from app.reading.neighbours import Retriever, Shown
+from app.reading.neighbours import ProbeImages, Retriever
 from app.state import chosen_images, chosen_runs, feature_space
 from app.widgets import page
 from workbench import palette
@@ -39,11 +39,11 @@ STYLE = """<style>
 
 def render() -> None:
     comparable, probe = page.same_probe(chosen_runs.choices())
-    known = neighbours.shown(probe)
+    known = neighbours.probe_images(probe)
     chosen, missing = page.having(comparable, "retrieval", lambda choice, _: known and stored(choice, known))
     if chosen and known and probe:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-            how = feature_space.asked()
+            how = feature_space.space_switch()
             rows = asked(known)
             untrained = st.toggle("Untrained networks", value=True, key="untrained-rows", bind="query-params")
         models = retrievers(chosen, probe, known.ids, how, untrained)
@@ -57,23 +57,23 @@ def render() -> None:
     page.lacking(missing, "retrieval")
 
 
-def stored(choice: Choice, known: Shown) -> bool:
+def stored(choice: Choice, known: ProbeImages) -> bool:
     """Whether the run's neighbours are there, in its default space at least."""
     space = feature_space.space_of(choice, choice.run.evaluation("retrieval"), "default")
-    return neighbours.of_run(choice, space, known.ids).nearest is not None
+    return neighbours.run_retriever(choice, space, known.ids).nearest is not None
 
 
 def retrievers(chosen: Sequence[Choice], probe: Probe, ids: np.ndarray, how: str, untrained: bool) -> list[Retriever]:
     """The models, then pixels and the untrained networks, as far as their neighbours are stored."""
     read = [(choice, feature_space.space_of(choice, choice.run.evaluation("retrieval"), how)) for choice in chosen]
-    found = [neighbours.of_run(choice, space, ids) for choice, space in read]
-    found.append(neighbours.of_pixels(probe, ids, chosen))
+    found = [neighbours.run_retriever(choice, space, ids) for choice, space in read]
+    found.append(neighbours.pixels_retriever(probe, ids, chosen))
     if untrained:
-        found += [neighbours.of_untrained(choice, space, ids) for choice, space in read]
+        found += [neighbours.untrained_retriever(choice, space, ids) for choice, space in read]
     return [one for one in found if one.nearest is not None]
 
 
-def asked(known: Shown) -> list[int]:
+def asked(known: ProbeImages) -> list[int]:
     """Rows of the queries: the one that was clicked or typed, the selected images, or some at random."""
     query = st.text_input("Query", key="query", placeholder="id of an image", bind="query-params", width=160)
     found = np.flatnonzero(known.ids.astype(str) == (query.split() or [""])[0])  # links had the class after the id
@@ -82,7 +82,7 @@ def asked(known: Shown) -> list[int]:
         return [int(found[0])]
     if query:
         st.caption("There is no such image here.")
-    chosen = chosen_images.rows(known.ids)
+    chosen = chosen_images.selected_rows(known.ids)
     if chosen is not None and len(chosen):
         return [int(row) for row in chosen[:QUERIES]]
     st.button("Others", icon=":material/casino:", on_click=draw_others, help="Draw other random images")
@@ -106,17 +106,17 @@ def draw_others() -> None:
     st.session_state["neighbours-draw"] = st.session_state.get("neighbours-draw", 0) + 1
 
 
-def told(row: int, known: Shown) -> str:
+def told(row: int, known: ProbeImages) -> str:
     """An image in words."""
     return f"{known.ids[row]} {known.label(row)}".strip()
 
 
-def link(row: int, known: Shown) -> str:
+def link(row: int, known: ProbeImages) -> str:
     """The address of this page with an image as the query."""
     return "?" + urlencode(st.query_params.to_dict() | {"query": str(known.ids[row])})
 
 
-def block(query: int, models: Sequence[Retriever], known: Shown) -> str:
+def block(query: int, models: Sequence[Retriever], known: ProbeImages) -> str:
     """A query on the left, a row of neighbours per model."""
     name = escape(known.label(query))
     image = image_grid.tag(known.images[query], image_grid.SIDE, f"image {known.ids[query]}")
@@ -138,7 +138,7 @@ def block(query: int, models: Sequence[Retriever], known: Shown) -> str:
     return f'<div class="wb-sheet"><div class="wb-query" style="{columns}">{"".join(cells)}</div></div>'
 
 
-def neighbour(row: int, query: int, known: Shown, side: int) -> str:
+def neighbour(row: int, query: int, known: ProbeImages, side: int) -> str:
     """A retrieved image, framed and marked by whether it is of the query's class."""
     kind = caption = ""
     if known.labels is not None:
@@ -151,7 +151,7 @@ def neighbour(row: int, query: int, known: Shown, side: int) -> str:
     return f'<figure class="{kind}">{link_to}<figcaption>{caption}</figcaption></figure>'
 
 
-def share(nearest: np.ndarray, query: int, known: Shown) -> str:
+def share(nearest: np.ndarray, query: int, known: ProbeImages) -> str:
     """How many of the neighbours are of the query's class, in words."""
     if known.labels is None:
         return ""
@@ -178,7 +178,7 @@ def precision(chosen: Sequence[Choice], how: str) -> None:
             pixels["pixels"] = row["value"]
     best = {dot.label: dot.value for dot in dots if dot.main}
     order = sorted(dict.fromkeys(dot.label for dot in dots), key=lambda label: -best.get(label, 0.0))
-    panel = Panel(f"mAP@{K} in %", dots, pixels, ticks)
+    panel = DotPanel(f"mAP@{K} in %", dots, pixels, ticks)
     page.chart(by_model([panel], order), "retrieval-dots", "mean average precision by model with intervals")
     page.note(
         "large dot: the space shown above, with its 95 % interval · small dots: the model's other spaces · "

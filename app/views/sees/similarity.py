@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from app.figures import image_grid
-from app.figures.matrices import corner, heat_map, similarity, thin
+from app.figures.matrices import heat_map, image_map, similarity_map, thin
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs
@@ -61,7 +61,7 @@ def usable_spaces(choice: Choice) -> list[str]:
 def kept_rows(choice: Choice, n: int) -> np.ndarray:
     """The rows of the selected images where at least two of them are among the ``n`` compared ones, else all."""
     ids = files.matrix(choice.run.array("similarity-ids"), (n,))
-    rows = chosen_images.rows(ids) if ids is not None else None
+    rows = chosen_images.selected_rows(ids) if ids is not None else None
     return rows if rows is not None and len(rows) > 1 else np.arange(n)
 
 
@@ -116,7 +116,7 @@ def image_names(model: Shown, probe: Probe | None) -> list[str]:
 
 def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
     """The large matrices, one per model."""
-    if chosen_images.images():
+    if chosen_images.selected_ids():
         parts = {len(model.rows) for model in models if len(model.rows) < len(matrix(model.choice, model.space))}
         found = " / ".join(f"{part:,}" for part in sorted(parts))
         page.note(
@@ -136,7 +136,7 @@ def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> Non
             low, high = model.limits
             height = page.side_of(len(models)) + 15
             labels, names = class_labels(model, probe), image_names(model, probe)
-            figure = similarity(model.matrix, labels, low=low, high=high, names=names, height=height)
+            figure = similarity_map(model.matrix, labels, low=low, high=high, names=names, height=height)
             alt = f"cosine similarity in {model.choice.label}, {model.space}"
             page.chart(figure, f"similarity-{model.choice.index}", alt)
             told = model.choice.run.evaluation("similarity").get("spaces")
@@ -171,7 +171,7 @@ def corners(models: Sequence[Shown], probe: Probe | None) -> None:
             shown = thumbnails(model.choice, probe, model.rows[keep])
             names = image_names(model, probe)
             names = [names[row] for row in keep]
-            figure = corner(values, shown, names=names, low=low, high=high, height=height)
+            figure = image_map(values, shown, names=names, low=low, high=high, height=height)
             alt = f"cosine similarity of ten images in {model.choice.label}, {model.space}"
             page.chart(figure, f"corner-{model.choice.index}", alt)
     page.note(

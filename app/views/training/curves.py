@@ -9,9 +9,10 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.figures.lines import Curve, above_zero, curves
+from app.figures.lines import above_zero, curves
 from app.reading import files
 from app.reading.choice import Choice
+from app.reading.curve import Curve
 from app.state import chosen_runs
 from app.widgets import page
 
@@ -106,7 +107,7 @@ def figures() -> None:
         st.rerun()
     chosen, state = chosen_runs.choices(), st.session_state
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
-    columns = files.columns_of([choice.run for choice in chosen])
+    columns = files.metrics_of([choice.run for choice in chosen])
     metrics = {choice.run.id: found for choice, found in zip(chosen, columns, strict=True)}
     scale, x_title = axis(x, metrics)
     opened = zoom()

@@ -13,7 +13,8 @@ from app.figures import gradient_map, image_grid
 from app.figures import lines as charts
 from app.reading import training_health
 from app.reading.choice import Choice
-from app.reading.training_health import HEALTH, Batch, Diagnosis, Series, diagnose, sentence
+from app.reading.curve import Curve
+from app.reading.training_health import HEALTH, Batch, Diagnosis, Series, diagnose, dip_sentence
 from app.state import chosen_runs
 from app.widgets import page
 from workbench.metrics.stability import Spike
@@ -54,14 +55,14 @@ def opened(found: Found) -> Window:
     return around[st.selectbox("Look at", list(around), key="around", width=360) or WHOLE]
 
 
-def line(choice: Choice, series: Series | None) -> charts.Curve | None:
+def line(choice: Choice, series: Series | None) -> Curve | None:
     if series is None or not np.isfinite(series.values).any():
         return None
     known = np.isfinite(series.values)
-    return charts.Curve(choice.label, choice.colour, series.steps[known].astype(float), series.values[known])
+    return Curve(choice.label, choice.colour, series.steps[known].astype(float), series.values[known])
 
 
-def draw(lines: Sequence[charts.Curve], title: str, window: Window, **options: Any) -> go.Figure:
+def draw(lines: Sequence[Curve], title: str, window: Window, **options: Any) -> go.Figure:
     return charts.curves(lines, y_title=title, x_title="step", zoom=window, **options)
 
 
@@ -82,8 +83,10 @@ def knn(found: Found, window: Window) -> None:
                 (dip.step, value_at(one.knn, dip.step), f"{choice.label}: {dip.depth:.1f} points below its best")
                 for dip in one.dips
             ]
-            gradient_map.mark(figure, dips, choice.colour, gradient_map.DIP, window)
-            gradient_map.mark(figure, collapsed(choice, one, one.knn), choice.colour, gradient_map.COLLAPSE, window)
+            gradient_map.add_marks(figure, dips, choice.colour, gradient_map.DIP, window)
+            gradient_map.add_marks(
+                figure, collapsed(choice, one, one.knn), choice.colour, gradient_map.COLLAPSE, window
+            )
     page.chart(figure, "stability-knn", "kNN accuracy with its dips")
     page.note(
         "weighted kNN monitor · validation split · ▼ dip: below the highest reading so far by more than three standard "
@@ -112,7 +115,7 @@ def gradients(found: Found, window: Window) -> None:
     for place, (part, curves) in zip(st.columns(2, gap="medium"), drawn.items(), strict=True):
         if not curves:
             continue
-        lines = [gradient_map.highest(curve, window) for curve in curves.values()]
+        lines = [gradient_map.envelope(curve, window) for curve in curves.values()]
         figure = draw(lines, parts[part], window, log=True, height=290, labels=False)
         for choice in curves:
             one, curve = found[choice], curves[choice]
@@ -120,7 +123,7 @@ def gradients(found: Found, window: Window) -> None:
             own = one.first_spikes if part == "first" else [spike for spike in one.spikes if spike.of == "total"]
             heights = [peak_near(series, spike.start, spike.end) for spike in own]
             marks = [(s.step, height, spike_words(choice, s)) for s, height in zip(own, heights, strict=True)]
-            gradient_map.mark(figure, marks, choice.colour, gradient_map.SPIKE, window)
+            gradient_map.add_marks(figure, marks, choice.colour, gradient_map.SPIKE, window)
         with place:
             page.chart(figure, f"stability-{part}", parts[part])
     page.note(
@@ -136,7 +139,7 @@ def peak_near(series: Series, start: int, end: int) -> float:
 
 
 def spike_words(choice: Choice, spike: Spike) -> str:
-    return f"{choice.label}: {training_health.height(spike)} at step {spike.step:,}{first_in(spike)}"
+    return f"{choice.label}: {training_health.spike_height(spike)} at step {spike.step:,}{first_in(spike)}"
 
 
 def first_in(spike: Spike) -> str:
@@ -157,7 +160,7 @@ def maps(found: Found, window: Window) -> None:
     places = [place for _ in range(-(-len(drawn) // across)) for place in st.columns(across, gap="medium")]
     for place, (choice, (figure, one)) in zip(places, drawn.items(), strict=False):
         assert one.gradients is not None
-        low, high = gradient_map.scale(gradient_map.binned(one.gradients, window)[1])
+        low, high = gradient_map.norm_limits(gradient_map.binned(one.gradients, window)[1])
         with place:
             page.name(choice.label, choice.colour, f"first trained layer: {one.gradients.name}")
             st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
@@ -175,7 +178,7 @@ def words(found: Found) -> None:
         told = []
         if one.knn is not None:
             first = one.gradients.name if one.gradients is not None else ""
-            told += [(dip.step, sentence(dip, first, one.knn, one.gradients is not None)) for dip in one.dips]
+            told += [(dip.step, dip_sentence(dip, first, one.knn, one.gradients is not None)) for dip in one.dips]
         for collapse in one.collapses:
             over = f"; over at step {collapse.until:,}" if collapse.until is not None else ""
             told.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
@@ -221,7 +224,7 @@ def unusual(choice: Choice, one: Diagnosis) -> list[tuple[str, Batch]]:
     for spike in one.spikes:
         for step in sorted({spike.start, spike.step} & kept.keys()):
             part = "beginning" if step == spike.start else "height"
-            which = f"of a spike to {training_health.height(spike)}{first_in(spike)}"
+            which = f"of a spike to {training_health.spike_height(spike)}{first_in(spike)}"
             told.append((f"{choice.label}: step {step:,}, {part} {which}", kept[step]))
     for batch in kept.values():
         if batch.of in ("loss", "gradient"):
@@ -244,7 +247,7 @@ def health(found: Found, window: Window) -> None:
         for choice in curves:
             one = found[choice]
             marks = collapsed(choice, one, one.health[key])
-            gradient_map.mark(figure, marks, choice.colour, gradient_map.COLLAPSE, window)
+            gradient_map.add_marks(figure, marks, choice.colour, gradient_map.COLLAPSE, window)
         with place:
             page.chart(figure, f"stability-{key}", HEALTH[key])
     page.note(

@@ -11,8 +11,9 @@ from PIL import Image
 from app import theme
 from app.figures import image_grid, matrices
 from app.figures import lines as charts
-from app.figures.dots import Dot, Panel, by_model, per_class
+from app.figures.dots import Dot, DotPanel, by_model, per_class
 from app.reading import files
+from app.reading.curve import Curve
 from app.state import chosen_runs
 from app.views.draws import reconstructions
 from app.views.knows import factors
@@ -27,14 +28,14 @@ def test_smoothing_keeps_a_constant_and_starts_unbiased() -> None:
 
 
 def test_labels_are_moved_apart_in_order() -> None:
-    moved = charts.spread([1.0, 1.01, 5.0, 0.99], 0.5)
+    moved = charts.separate([1.0, 1.01, 5.0, 0.99], 0.5)
     assert moved[3] < moved[0] < moved[1] < moved[2]
     assert np.diff(np.sort(moved)).min() == pytest.approx(0.5, rel=0.01)
-    assert charts.spread([1.0, 4.0], 0.5) == [1.0, 4.0]
+    assert charts.separate([1.0, 4.0], 0.5) == [1.0, 4.0]
 
 
 def test_an_opened_part_of_training_fits_its_values() -> None:
-    line = charts.Curve("a", "#0072B2", np.arange(100.0), np.arange(100.0) ** 2)
+    line = Curve("a", "#0072B2", np.arange(100.0), np.arange(100.0) ** 2)
     figure: Any = charts.curves([line], y_title="loss", x_title="step", zoom=(10.5, 20.5))
     assert figure.layout.xaxis.range == (10.5, 20.5)
     assert 0 < figure.layout.yaxis.range[0] < 11**2 and 20**2 < figure.layout.yaxis.range[1] < 21**2
@@ -44,25 +45,25 @@ def test_an_opened_part_of_training_fits_its_values() -> None:
 @pytest.mark.parametrize("zoom", [None, (2.0, 6.0)])
 def test_a_logarithmic_axis_of_nothing_above_zero_is_linear(zoom: tuple[float, float] | None) -> None:
     x = np.arange(10.0)
-    line = charts.Curve("a", "#0072B2", x, -1 - x)
+    line = Curve("a", "#0072B2", x, -1 - x)
     figure: Any = charts.curves([line], y_title="loss", x_title="step", smoothing=0.5, log=True, zoom=zoom)
     assert figure.layout.yaxis.type == "linear"
     assert not charts.above_zero([line], zoom)
-    mixed = charts.Curve("b", "#0072B2", x, 5 - x)
+    mixed = Curve("b", "#0072B2", x, 5 - x)
     assert charts.above_zero([mixed], zoom) and not charts.above_zero([mixed], (6.0, 8.0))
     figure = charts.curves([mixed], y_title="loss", x_title="step", log=True, zoom=zoom)
     assert figure.layout.yaxis.type == "log"
 
 
 def test_the_name_of_a_constant_stands_at_its_value() -> None:
-    line = charts.Curve("a", "#0072B2", np.arange(5.0), np.full(5, 1000.0))
+    line = Curve("a", "#0072B2", np.arange(5.0), np.full(5, 1000.0))
     figure: Any = charts.curves([line], y_title="loss", x_title="step", log=True)
     assert figure.layout.yaxis.type == "linear" and figure.layout.annotations[0].y == 1000
 
 
 def test_curves_carry_their_names() -> None:
     x = np.arange(5000.0)
-    lines = [charts.Curve("a", "#0072B2", x, x), charts.Curve("b", "#D55E00", x[:10], -x[:10])]
+    lines = [Curve("a", "#0072B2", x, x), Curve("b", "#D55E00", x[:10], -x[:10])]
     figure: Any = charts.curves(lines, y_title="top-1, %", x_title="step", smoothing=0.5, references={"pixels": 7.0})
     assert max(len(trace.x) for trace in figure.data) <= charts.POINTS
     assert {annotation.text for annotation in figure.layout.annotations} == {"a", "b", "pixels"}
@@ -72,7 +73,7 @@ def test_curves_carry_their_names() -> None:
 
 def test_dots_show_interval_and_what_is_better_than_nothing() -> None:
     dots = [Dot("a", "#0072B2", 71.0, 69.0, 73.5), Dot("b", "#D55E00", 40.0)]
-    figure: Any = by_model([Panel("top-1", dots, {"pixels": 33.0}, {"a": 25.0})], ["a", "b"])
+    figure: Any = by_model([DotPanel("top-1", dots, {"pixels": 33.0}, {"a": 25.0})], ["a", "b"])
     of_a = next(trace for trace in figure.data if trace.marker.color == "#0072B2")
     assert of_a.error_x.array == (2.5,) and of_a.error_x.arrayminus == (2.0,)
     assert figure.layout.xaxis.range[0] == 0 and figure.layout.xaxis.range[1] > 73.5
@@ -103,7 +104,7 @@ def test_heat_map_prints_every_value_once_and_in_a_colour_that_can_be_read() -> 
 
 def test_a_large_similarity_matrix_is_thinned_and_keeps_its_diagonal() -> None:
     matrix = np.eye(1000, dtype=np.float32)
-    figure: Any = matrices.similarity(matrix, ["a"] * 500 + ["b"] * 500, low=0, high=1, most=100)
+    figure: Any = matrices.similarity_map(matrix, ["a"] * 500 + ["b"] * 500, low=0, high=1, most=100)
     drawn = np.array(figure.data[0].z)
     np.testing.assert_array_equal(drawn, np.eye(100))
     assert figure.layout.xaxis.ticktext == ("a", "b")
@@ -136,7 +137,7 @@ def test_error_maps_share_their_scale() -> None:
 
 
 def test_names_cannot_bring_html_into_the_page() -> None:
-    row = image_grid.Row("<script>x</script>", np.zeros((1, 4, 4, 1), np.uint8))
+    row = image_grid.ImageRow("<script>x</script>", np.zeros((1, 4, 4, 1), np.uint8))
     assert "<script>" not in image_grid.sheet([row])
     assert "<" not in chosen_runs.labels([{"id": "a", "name": "<b>bold"}])[0]
 
@@ -157,7 +158,7 @@ def test_names_cannot_bring_markdown_into_the_page(name: str, written: str) -> N
 
 
 def test_sheets_of_images_shrink_to_the_page() -> None:
-    row = image_grid.Row("a", np.zeros((10, 4, 4, 1), np.uint8))
+    row = image_grid.ImageRow("a", np.zeros((10, 4, 4, 1), np.uint8))
     assert "repeat(10, minmax(48px, 96px))" in image_grid.sheet([row])
 
 

@@ -61,7 +61,7 @@ def test_a_torn_bitmap_selects_nothing(text: str) -> None:
 
 
 @pytest.fixture
-def known() -> image_query.Table:
+def known() -> image_query.ImageTable:
     n = 60
     labels = np.arange(n) % 3
     columns = {
@@ -71,7 +71,7 @@ def known() -> image_query.Table:
         "shape": labels.astype(np.float32),
         "vae · seed 1": np.where(np.arange(n) < 30, labels, predictions.UNKNOWN) * np.where(np.arange(n) < 6, 0, 1),
     }
-    return image_query.Table(columns["id"], columns, ["ring", "bar", "hawk, eagle"], ("vae · seed 1",))
+    return image_query.ImageTable(columns["id"], columns, ["ring", "bar", "hawk, eagle"], ("vae · seed 1",))
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def known() -> image_query.Table:
         ("", lambda c: np.zeros(60, bool)),
     ],
 )
-def test_images_are_found_by_words(known: image_query.Table, text: str, expected: Callable) -> None:
-    np.testing.assert_array_equal(image_query.find(text, known), known.ids[expected(known.columns)])
+def test_images_are_found_by_words(known: image_query.ImageTable, text: str, expected: Callable) -> None:
+    np.testing.assert_array_equal(image_query.matching_ids(text, known), known.ids[expected(known.columns)])
 
 
 @pytest.mark.parametrize(
@@ -104,17 +104,17 @@ def test_images_are_found_by_words(known: image_query.Table, text: str, expected
         ("'class:ring", "quotation mark"),
     ],
 )
-def test_words_that_make_no_sense_are_explained(known: image_query.Table, text: str, said: str) -> None:
+def test_words_that_make_no_sense_are_explained(known: image_query.ImageTable, text: str, said: str) -> None:
     with pytest.raises(WorkbenchError, match=said):
-        image_query.find(text, known)
+        image_query.matching_ids(text, known)
 
 
 def test_predictions_are_joined_by_id_in_whatever_order() -> None:
-    told = predictions.by_row(np.array([5, 3, 9]), np.array([1, 2, 0]), np.array([9, 5, 4]))
+    told = predictions.align(np.array([5, 3, 9]), np.array([1, 2, 0]), np.array([9, 5, 4]))
     assert told is not None and told.tolist() == [2, predictions.UNKNOWN, 1]
-    assert predictions.by_row(np.array([5]), np.array([1]), np.array([6])) is None
-    assert predictions.by_row(np.array([5]), np.array([1, 2]), np.array([5])) is None
-    assert predictions.by_row(np.array([5]), None, np.array([5])) is None
+    assert predictions.align(np.array([5]), np.array([1]), np.array([6])) is None
+    assert predictions.align(np.array([5]), np.array([1, 2]), np.array([5])) is None
+    assert predictions.align(np.array([5]), None, np.array([5])) is None
 
 
 def html(app: AppTest) -> str:
@@ -160,7 +160,7 @@ def test_a_cell_of_a_confusion_matrix_selects_its_images(show: Show, runs_folder
     folder, ids = runs_folder
     probe_ids, labels = probe_of(folder, "fixture01").ids(), probe_of(folder, "fixture01").labels()
     assert probe_ids is not None and labels is not None
-    told = predictions.predicted(Run(folder / ids["vae"]), np.asarray(probe_ids))
+    told = predictions.of_run(Run(folder / ids["vae"]), np.asarray(probe_ids))
     assert told is not None
     true, taken = next((t, p) for t, p in zip(labels, told, strict=True) if p not in (t, predictions.UNKNOWN))
     expected = probe_ids[(labels == true) & (told == taken)]
@@ -180,7 +180,7 @@ def test_a_name_breaks_no_search(show: Show, copied: tuple[Path, list[Run]], nam
     probe = probe_of(folder, "fixture01")
     ids, labels = probe.ids(), probe.labels()
     assert ids is not None and labels is not None
-    told = predictions.predicted(runs[1], np.asarray(ids))
+    told = predictions.of_run(runs[1], np.asarray(ids))
     assert told is not None
     app = show(folder, "linear_probe", [run.id for run in runs])
     app.selectbox(key="cell-model").select_index(1)
@@ -201,7 +201,7 @@ def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pyt
     run, probe = Run(folder / ids["vae"]), probe_of(folder, "fixture01")
     labels, probe_ids = probe.labels(), probe.ids()
     assert labels is not None and probe_ids is not None
-    told = predictions.predicted(run, np.asarray(probe_ids))
+    told = predictions.of_run(run, np.asarray(probe_ids))
     assert told is not None
     true, taken = next((t, p) for t, p in zip(labels, told, strict=True) if p not in (t, predictions.UNKNOWN))
     choice, chosen, said = chosen_runs.Choice(run, 0, "#000000", "vae", run.summary()), [], []
@@ -233,7 +233,7 @@ def test_verdicts_of_the_selected_images_stand_beside_the_truth(show: Show, runs
     folder, ids = runs_folder
     probe_ids, labels = probe_of(folder, "fixture01").ids(), probe_of(folder, "fixture01").labels()
     assert probe_ids is not None and labels is not None
-    told = predictions.predicted(Run(folder / ids["vae"]), np.asarray(probe_ids))
+    told = predictions.of_run(Run(folder / ids["vae"]), np.asarray(probe_ids))
     assert told is not None and (told == predictions.UNKNOWN).any()
     wrong = np.flatnonzero((told != labels) & (told != predictions.UNKNOWN))[:3]
     untested = np.flatnonzero(told == predictions.UNKNOWN)[:1]

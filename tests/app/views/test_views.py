@@ -165,7 +165,7 @@ def test_runs_can_be_filtered_by_typing(show: Show, runs_folder: Folder) -> None
     everything = app.dataframe[0].value
     assert len(everything) == 9 and set(everything["status"].str[0]) >= {"running", "failed", "stalled", "unreadable"}
     app.text_input(key="filter").set_value("VAE failed").run()
-    assert list(app.dataframe[0].value["name"]) == [run_table.name({"id": ids["failed"]})]
+    assert list(app.dataframe[0].value["name"]) == [run_table.run_title({"id": ids["failed"]})]
     app.text_input(key="filter").set_value("no such run").run()
     assert not app.dataframe and "None of the 9 runs" in text(app)
     assert not app.exception
@@ -261,10 +261,10 @@ def test_readings_of_the_monitor_and_of_the_test_stand_apart(show: Show, runs_fo
     app = show(folder, "run_list")
     table = app.dataframe[0].value.set_index("name")
     summary = Run(folder / ids["vae"]).summary()
-    row = table.loc[run_table.name({"id": ids["vae"]})]
+    row = table.loc[run_table.run_title({"id": ids["vae"]})]
     assert row["monitor"] == summary["knn_monitor"] == row["sparkline"][-1]
     assert (row["knn"], row["linear"]) == (summary["knn"], summary["linear"]) != (row["monitor"], row["monitor"])
-    training = table.loc[run_table.name({"id": ids["running"]})]
+    training = table.loc[run_table.run_title({"id": ids["running"]})]
     assert training["monitor"] > 0 and np.isnan(training["knn"]) and np.isnan(training["linear"])
     columns = json.loads(app.dataframe[0].proto.columns)
     labels = {name: columns[name]["label"] for name in ("monitor", "knn", "linear")}

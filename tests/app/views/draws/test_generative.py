@@ -10,8 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.figures import noise_levels, stacked_bars
-from app.figures.stacked_bars import Part, Stack
-from app.reading.denoising import Line
+from app.figures.stacked_bars import Stack, Term
+from app.reading.curve import Curve
 from app.widgets import page, protocol_line
 from tests.app.generative_fixture import COLLAPSE, TERMS
 from tests.app.views.test_views import Folder, Show, figures, numbers, text
@@ -21,8 +21,10 @@ from workbench.store import Run, probe_of
 
 
 def test_parts_add_up_to_the_sum_and_negative_ones_lie_left_of_zero() -> None:
-    parts = [Part("prior", 2.0), Part("diffusion", -1.5), Part("dequantisation", 3.0)]
-    drawn = stacked_bars.bars([Stack("a", "#0072B2", parts, 3.5, 3.4, 3.6, "estimate", "\N{ALMOST EQUAL TO} ")], "bits")
+    parts = [Term("prior", 2.0), Term("diffusion", -1.5), Term("dequantisation", 3.0)]
+    drawn = stacked_bars.stacked_bars(
+        [Stack("a", "#0072B2", parts, 3.5, 3.4, 3.6, "estimate", "\N{ALMOST EQUAL TO} ")], "bits"
+    )
     figure = drawn.to_dict()
     assert figure["layout"]["barmode"] == "relative"
     heights = [trace["x"][0] for trace in figure["data"] if trace["type"] == "bar"]
@@ -35,7 +37,7 @@ def test_parts_add_up_to_the_sum_and_negative_ones_lie_left_of_zero() -> None:
 
 def test_bands_surround_their_curves() -> None:
     x, y = np.arange(3.0), np.array([1.0, 10.0, 100.0])
-    figure = noise_levels.by_level([Line("a", "#0072B2", x, y, y / 2, 2 * y)], "x", "y", log=True).to_dict()
+    figure = noise_levels.level_curves([Curve("a", "#0072B2", x, y, y / 2, 2 * y)], "x", "y", log=True).to_dict()
     band, line = figure["data"]
     np.testing.assert_allclose(band["y"], [2, 20, 200, 50, 5, 0.5])
     np.testing.assert_allclose(numbers(line["y"]), y)

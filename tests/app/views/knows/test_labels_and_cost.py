@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.figures import accuracy_cost
-from app.figures.accuracy_cost import Line, Point
+from app.figures.accuracy_cost import LabelCurve, Point
 from tests.app.views.test_views import Folder, Show, figures, text
 from workbench.store import Run
 
@@ -26,7 +26,7 @@ def test_the_front_holds_what_nothing_cheaper_beats() -> None:
 
 
 def test_intervals_of_a_price_reach_from_low_to_high() -> None:
-    drawn = accuracy_cost.by_price([point("a", 10, 50), point("b", 1000, 60)], [], {"pixels": 30}, "parameters")
+    drawn = accuracy_cost.accuracy_by_cost([point("a", 10, 50), point("b", 1000, 60)], [], {"pixels": 30}, "parameters")
     figure = drawn.to_dict()
     bars = [trace["error_y"] for trace in figure["data"] if trace["mode"] == "markers"]
     assert [(bar["array"][0], bar["arrayminus"][0]) for bar in bars] == [(3, 2), (3, 2)]
@@ -38,17 +38,21 @@ def test_intervals_of_a_price_reach_from_low_to_high() -> None:
 
 def test_an_unknown_interval_is_none_and_not_of_no_width() -> None:
     alone = Point("a", "#000000", 10, 50, None, None)
-    line = Line("a", "#000000", [alone])
-    for figure in (accuracy_cost.by_price([alone], [], {}, "parameters"), accuracy_cost.by_labels([line], {})):
+    line = LabelCurve("a", "#000000", [alone])
+    for figure in (
+        accuracy_cost.accuracy_by_cost([alone], [], {}, "parameters"),
+        accuracy_cost.accuracy_by_labels([line], {}),
+    ):
         bars = [trace["error_y"] for trace in figure.to_dict()["data"] if "error_y" in trace]
         assert [(list(bar["array"]), list(bar["arrayminus"])) for bar in bars] == [([None], [None])]
 
 
 def test_curves_of_labels_keep_their_order_on_a_log_axis() -> None:
     lines = [
-        Line(name, "#000000", [point(name, n, v) for _, n, v in LABELS], name == "pixels") for name in ("a", "pixels")
+        LabelCurve(name, "#000000", [point(name, n, v) for _, n, v in LABELS], name == "pixels")
+        for name in ("a", "pixels")
     ]
-    figure = accuracy_cost.by_labels(lines, {30: "30", 3000: "3,000"}).to_dict()
+    figure = accuracy_cost.accuracy_by_labels(lines, {30: "30", 3000: "3,000"}).to_dict()
     for trace in figure["data"]:
         np.testing.assert_allclose(trace["x"], [30, 300, 3000], rtol=0.02)
         assert list(trace["y"]) == [20, 40, 70]

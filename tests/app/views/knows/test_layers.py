@@ -128,12 +128,12 @@ def test_a_torn_file_is_a_missing_one(show: Show, folder) -> None:
 
 def test_the_best_cell_is_that_of_validation_the_first_among_equals() -> None:
     rows = [{"validation": 60, "value": 99}, {"validation": 70, "value": 1}, {"validation": 70, "value": 50}, {}]
-    assert layer_map.best(rows) is rows[1]
-    assert layer_map.best([]) is None
+    assert layer_map.best_row(rows) is rows[1]
+    assert layer_map.best_row([]) is None
 
 
 def test_the_untrained_reading_of_a_layer_is_its_best_by_validation() -> None:
     rows = rows_of("ddpm")
-    shown = layer_map.grid(rows[:8:2], rows[8:16:2], None)
+    shown = layer_map.layer_grid(rows[:8:2], rows[8:16:2], None)
     assert shown.rows == ["down_0", "middle"] and shown.columns == ["t = 10", "t = 100", "untrained"]
     assert shown.cells["middle", "untrained"]["t"] == 100  # with a validation accuracy one higher than at 10

@@ -21,8 +21,8 @@ def summary(run_id: str, **entries: Any) -> dict[str, Any]:
     return {"id": run_id, "status": "finished", "method": "vae", "data": "digits", "steps": 10} | entries
 
 
-def lines(summaries: list[dict[str, Any]], grouping: str, *opened: str) -> list[run_table.Line]:
-    return run_table.lines(summaries, grouping, opened, lambda one: one.get("group", ""))
+def lines(summaries: list[dict[str, Any]], grouping: str, *opened: str) -> list[run_table.TableRow]:
+    return run_table.table_rows(summaries, grouping, opened, lambda one: one.get("group", ""))
 
 
 SEEDS = [summary(f"r{seed}", seed=seed, group="g", linear=70.0 + seed, knn=60.0) for seed in (2, 0, 1)]
@@ -57,11 +57,11 @@ def test_an_unfinished_seed_does_not_enter_the_mean_of_finished_ones() -> None:
 def test_a_tick_on_a_group_chooses_its_runs_and_taking_it_away_leaves_the_rest() -> None:
     everything = [*SEEDS, summary("alone", group="h")]
     shown = lines(everything, "seeds", lines(everything, "seeds")[0].group)
-    chosen = run_table.choose(shown, ["hidden"], [0])
+    chosen = run_table.choice_after(shown, ["hidden"], [0])
     assert chosen == ["hidden", "r2", "r0", "r1"]
     assert run_table.ticked(shown, chosen) == [0, 1, 2, 3]
-    assert run_table.choose(shown, chosen, [0, 1, 3]) == ["hidden", "r2", "r1"]  # one of the seeds
-    assert run_table.choose(shown, chosen, [1, 2, 3]) == ["hidden"]  # the group
+    assert run_table.choice_after(shown, chosen, [0, 1, 3]) == ["hidden", "r2", "r1"]  # one of the seeds
+    assert run_table.choice_after(shown, chosen, [1, 2, 3]) == ["hidden"]  # the group
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,11 @@ def test_columns_that_say_nothing_are_left_out() -> None:
 
 
 def test_a_run_without_a_name_is_called_by_what_its_columns_do_not_say() -> None:
-    assert run_table.name({"id": "20260102-030405-vae-my-data-0a1b"}) == "20260102-030405 \N{HORIZONTAL ELLIPSIS} 0a1b"
-    assert run_table.name({"id": "somebody-elses"}) == "somebody-elses"
+    assert (
+        run_table.run_title({"id": "20260102-030405-vae-my-data-0a1b"})
+        == "20260102-030405 \N{HORIZONTAL ELLIPSIS} 0a1b"
+    )
+    assert run_table.run_title({"id": "somebody-elses"}) == "somebody-elses"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.reading.neighbours import rows_of
+from app.reading.neighbours import probe_rows
 from app.widgets.disagreement import overlap
 from tests.app.browser import chromium, needs_chromium, opened, served, settled
 from tests.app.conftest import THREE
@@ -143,8 +143,8 @@ def test_overlap_and_rows_of_ids() -> None:
     one, other = np.array([[1, 2, 3], [0, 2, 3]]), np.array([[3, 9, 1], [7, 8, 9]])
     assert overlap(one, other).tolist() == [2, 0]
     ids = np.array([30, 10, 20])
-    assert rows_of([[10, 20], [30, 20], [30, 10]], ids).tolist() == [[1, 2], [0, 2], [0, 1]]  # type: ignore[union-attr]
-    assert rows_of([[10, 21], [30, 20], [30, 10]], ids) is None and rows_of([[1, 2]], ids) is None
+    assert probe_rows([[10, 20], [30, 20], [30, 10]], ids).tolist() == [[1, 2], [0, 2], [0, 1]]  # type: ignore[union-attr]
+    assert probe_rows([[10, 21], [30, 20], [30, 10]], ids) is None and probe_rows([[1, 2]], ids) is None
 
 
 def test_every_baseline_can_be_the_other_side(show: Show, runs_folder: Folder) -> None:

@@ -158,7 +158,7 @@ def test_colours_by_factor_and_by_error(show: Show, runs_folder: Folder, by: str
         assert not data["shared"]
         for pane, role in zip(data["panes"], ("vae", "mocov3"), strict=False):
             for space in pane["spaces"]:
-                guess = predictions.predicted(Run(folder / ids[role]), np.asarray(probe_ids), space["name"])
+                guess = predictions.of_run(Run(folder / ids[role]), np.asarray(probe_ids), space["name"])
                 assert guess is not None
                 codes = np.frombuffer(files[space["codes"]], "<u2")
                 np.testing.assert_array_equal(codes == 1, (guess != labels) & (guess != predictions.UNKNOWN))
@@ -176,10 +176,10 @@ def test_colours_by_factor_and_by_error(show: Show, runs_folder: Folder, by: str
 
 
 def test_values_that_are_no_numbers_are_grey() -> None:
-    found = point_colours.scale("size", np.array([1.0, np.nan, 3.0]), circular=False)
+    found = point_colours.colour_scale("size", np.array([1.0, np.nan, 3.0]), circular=False)
     assert found.codes is not None and found.codes.tolist() == [0, 256, 255]
     assert found.styles[256]["colour"] == palette.GREY
-    assert point_colours.scale("size", np.full(3, np.nan), circular=False).codes is not None
+    assert point_colours.colour_scale("size", np.full(3, np.nan), circular=False).codes is not None
 
 
 def test_neighbours_are_rows_of_the_probe_set(

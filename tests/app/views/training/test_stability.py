@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.figures import gradient_map, lines
 from app.reading.choice import Choice
-from app.reading.training_health import Series, batches, diagnose, layer_name, sentence
+from app.reading.curve import Curve
+from app.reading.training_health import Series, batches, diagnose, dip_sentence, layer_name
 from app.views.training import stability
 from tests.app.app_fixture import make_run, make_runs, set_status
 from workbench.run import BATCHES, GRADIENTS
@@ -187,9 +188,9 @@ def test_damaged_batches_are_left_out(show: Show, tmp_path: Path) -> None:
 def test_a_long_curve_is_drawn_with_its_spikes() -> None:
     steps, values = np.arange(10_000.0), np.ones(10_000)
     values[[1234, 8765]] = 50
-    curve = lines.Curve("run", "#0072B2", steps, values)
+    curve = Curve("run", "#0072B2", steps, values)
     for window, marks in ((None, [1234, 8765]), ((1000.0, 9999.0), [1234, 8765]), ((8000.0, 9000.0), [8765])):
-        figure: Any = lines.curves([gradient_map.highest(curve, window)], y_title="", x_title="", zoom=window)
+        figure: Any = lines.curves([gradient_map.envelope(curve, window)], y_title="", x_title="", zoom=window)
         drawn = figure.data[0]
         assert len(drawn.x) <= lines.POINTS + 2
         assert np.flatnonzero(np.asarray(drawn.y) > 1).size == len(marks)
@@ -225,7 +226,7 @@ def test_words_for_what_was_not_followed_and_for_a_spike_after_the_fall_began(tm
     assert stability.nothing_in(bare) == "no spike; not recorded: kNN accuracy and health of the features"
     assert found.knn is not None
     dip = replace(found.dips[0], start=1500, recovered=None)
-    said = sentence(dip, "patch embed", Series(found.knn.steps, found.knn.values))
+    said = dip_sentence(dip, "patch embed", Series(found.knn.steps, found.knn.values))
     assert "On the way down a spike: first in patch embed" in said and "not back since" in said
 
 
