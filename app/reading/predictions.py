@@ -6,7 +6,7 @@ import numpy as np
 
 from app.reading import files
 from app.reading.choice import Choice
-from workbench.comparison import differences
+from workbench.comparison.predictions import pixel_predictions
 from workbench.store import Run
 
 UNKNOWN = -1
@@ -42,7 +42,7 @@ def of_run(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray | 
 def of_pixels(ids: np.ndarray, chosen: Sequence[Choice]) -> np.ndarray | None:
     """The predictions (n,) from pixels, of the probe that the first run was evaluated beside which tells of them."""
     for choice in chosen:
-        found = align(ids, differences.from_pixels(choice.run), choice.run.array("predicted-ids"))
+        found = align(ids, pixel_predictions(choice.run), choice.run.array("predicted-ids"))
         if found is not None:
             return found
     return None

@@ -10,7 +10,7 @@ from pyarrow import csv, parquet
 
 from workbench import training
 from workbench.cli import demo, main
-from workbench.comparison import table as comparison
+from workbench.comparison import printing
 from workbench.config import read_yaml, replace_flat
 from workbench.evaluation import runner
 from workbench.methods import load_method
@@ -98,7 +98,7 @@ def test_demo_trains_evaluates_and_compares(
 
     monkeypatch.setattr(training, "start", start)
     monkeypatch.setattr(runner, "evaluate", lambda runs, **options: calls.append(("evaluate", len(runs))))
-    monkeypatch.setattr(comparison, "print_table", lambda rows: calls.append(("compare", len(rows))))
+    monkeypatch.setattr(printing, "print_table", lambda rows: calls.append(("compare", len(rows))))
     assert main(["demo", "--data", "digits", "--runs", str(tmp_path), "--no-serve"]) == 0
     assert calls == [
         *(("train", method, "digits", str(tmp_path)) for method in demo.DEMO),

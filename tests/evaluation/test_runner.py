@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from workbench.comparison.table import comparison_table, print_table
+from workbench.comparison.printing import print_table
+from workbench.comparison.table import comparison_table
 from workbench.errors import WorkbenchError
 from workbench.evaluation import runner
 from workbench.evaluation.features import Limits, Material

@@ -37,7 +37,9 @@ def demo(
     given: dict[str, Any] = {"runs": str(runs)} | ({} if data is None else {"data": data})
     trained: list[Run] = []
     from workbench import training
-    from workbench.comparison import differences, table
+    from workbench.comparison import printing
+    from workbench.comparison.differences import differences
+    from workbench.comparison.table import comparison_table
     from workbench.evaluation import runner
 
     for number, method in enumerate(DEMO, start=1):
@@ -51,8 +53,8 @@ def demo(
     heading(f"{len(DEMO) + 1} of {len(DEMO) + 2}: evaluate")
     runner.evaluate(trained, only=(), device="auto", checkpoint="last")
     heading(f"{len(DEMO) + 2} of {len(DEMO) + 2}: compare")
-    table.print_table(table.comparison_table(trained))
-    table.print_differences(differences.differences(trained))
+    printing.print_table(comparison_table(trained))
+    printing.print_differences(differences(trained))
     heading("done")
     if serve_app:
         serve.app(runs=runs)

@@ -42,8 +42,9 @@ def compare(*references: References, as_json: AsJson = False, runs: RunsFolder =
     """Print runs side by side with their baselines, from what `workbench evaluate` has stored."""
     found = _find(references, runs)
     from workbench.comparison import differences
+    from workbench.comparison.printing import print_differences, print_table
     from workbench.comparison.seeds import group_runs
-    from workbench.comparison.table import comparison_table, print_differences, print_table
+    from workbench.comparison.table import comparison_table
 
     table = comparison_table(found)
     groups, note = group_runs(found), None

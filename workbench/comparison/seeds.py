@@ -1,7 +1,7 @@
 """Seeds as groups: runs that differ in nothing but their random seed are one method, measured several times. No torch.
 
 The bootstrap interval of one run says how far its number would move on other test images. It cannot say what another
-random initialisation and another order of images would give; that takes several seeds, whose spread is told here.
+random initialisation and another order of images would give; only the spread over several seeds shows that.
 """
 
 import re
@@ -22,7 +22,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "top1": (0, 100), "accuracy": (0, 100), "matching": (0, 100), "map@10": (0, 100),
     "r2": (-np.inf, 1), "kept": (-np.inf, 1),
 }  # fmt: skip
-"""What a metric can be, where it is bounded."""
+"""The range of a metric, where it is bounded."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Group:
     Attributes:
         label: what to call it, without the number of seeds; different for all groups made together.
         runs: in the order in which they were given.
-        seeds: of the runs, None where a run does not tell it.
+        seeds: of the runs, None where a run has none.
     """
 
     label: str
@@ -53,15 +53,15 @@ def group_runs(
 ) -> list[Group]:
     """The groups of seeds among runs, in the order of their first runs.
 
-    Runs are alike when their :func:`traits_of` are. A run that does not tell its seed or configuration, or repeats a
-    seed, is a group of its own.
+    Runs are alike when their :func:`traits_of` are. A run without seed or configuration, or with a seed that its
+    group has already, is a group of its own.
 
     Args:
-        names: what to call the runs; by default their names or methods. A group whose runs have different names is
-            called by its method.
-        traits: of the runs, where :func:`traits_of` is known already.
+        names: of the runs; by default those of :func:`name_of`. A group whose runs have different names is labelled
+            with its method.
+        traits: :func:`traits_of` each run, where they are known already.
     """
-    names = names or [str(run.summary().get("name") or run.summary().get("method") or run.id) for run in runs]
+    names = names or [name_of(run) for run in runs]
     traits = [traits_of(run) for run in runs] if traits is None else traits
     seeds = [seed if isinstance(seed := run.info().get("seed"), int) else None for run in runs]
     members: list[list[int]] = []  # indices of runs
@@ -85,11 +85,17 @@ def group_runs(
     ]
 
 
+def name_of(run: Run) -> str:
+    """A run's name, or else its method."""
+    summary = run.summary()
+    return str(summary.get("name") or summary.get("method") or run.id)
+
+
 def over_seeds(values: Iterable[float], metric: str | None = None) -> Interval:
     """Mean and 95 % interval over seeds, Student's t; the bounds are NaN for a single seed.
 
     Args:
-        metric: of the values; an interval that reaches beyond what the metric can be ends there.
+        metric: of the values; the interval is clipped to the range of the metric.
     """
     value, low, high = student(list(values))
     lowest, highest = LIMITS.get(metric or "", (-np.inf, np.inf))
@@ -99,8 +105,8 @@ def over_seeds(values: Iterable[float], metric: str | None = None) -> Interval:
 def traits_of(run: Run) -> Row | None:
     """What runs of a group have in common, by name; None where it is not known.
 
-    That is :func:`~workbench.run.recipe`, the data's fingerprint and the number of steps, as in the list of runs; the
-    epochs are in the steps. A run that was evaluated at another step than its last tells that step, too.
+    These are the settings of :func:`~workbench.run.recipe`, the data's fingerprint and the number of steps (which
+    includes the epochs), as in the list of runs; of a run evaluated at another step than its last, that step, too.
     """
     info = run.info()
     data, cost = (value if isinstance(value := info.get(key), dict) else {} for key in ("data", "cost"))
@@ -114,13 +120,13 @@ def traits_of(run: Run) -> Row | None:
 
 
 def _distinct(labels: Sequence[str], traits: Sequence[Row], ids: Sequence[str]) -> list[str]:
-    """Labels that are all different: where two are alike, with the settings that differ, or the end of the id."""
+    """Unique labels: where two are alike, with the settings that differ, or else with the end of the id."""
     result = []
     for label, own in zip(labels, traits, strict=True):
         alike = [other for other, name in zip(traits, labels, strict=True) if name == label]
         keys = [key for key in own if key != "data" and any(other.get(key) != own[key] for other in alike)]
-        told = ", ".join(f"{key}={own[key]}" for key in keys)
-        result.append(f"{label} {told}" if len(alike) > 1 and told and len(keys) <= 2 else label)
+        settings = ", ".join(f"{key}={own[key]}" for key in keys)
+        result.append(f"{label} {settings}" if len(alike) > 1 and settings and len(keys) <= 2 else label)
     return [
         f"{label} \N{MIDDLE DOT} {run_id[-4:]}" if result.count(label) > 1 else label
         for label, run_id in zip(result, ids, strict=True)

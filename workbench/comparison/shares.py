@@ -1,14 +1,13 @@
-"""Shares of variance and bounds of likelihoods, as tables and figures of studies write them."""
+"""Shares of variance and signs of likelihood bounds, as written in the tables and figures of studies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench.comparison.seeds import Row
 from workbench.format import is_number
 
-Row = dict[str, Any]
-
 SIGNS = {"lower bound": "≤ ", "estimate": "≈ "}
-"""What stands before a negative log-likelihood, by its kind."""
+"""The sign before a negative log-likelihood, by its kind."""
 
 
 def share_text(row: Mapping[str, Any]) -> str:
@@ -17,9 +16,9 @@ def share_text(row: Mapping[str, Any]) -> str:
     return f"{100 * row['value']:.0f}" + (f" [{100 * row['low']:.0f}, {100 * row['high']:.0f}]" if known else "")
 
 
-def by_quantity(found: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Shares by measure and quantity, four each."""
+def by_quantity(shares: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Shares by measure and quantity, a row for each of the four parts."""
     grouped: dict[tuple[str, str], list[Row]] = {}
-    for row in found:
+    for row in shares:
         grouped.setdefault((row["measure"], row["quantity"]), []).append(row)
     return grouped

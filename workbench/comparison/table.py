@@ -1,20 +1,15 @@
-"""``workbench compare``: runs, groups of seeds and baselines side by side, from what is stored. No torch."""
+"""The table of ``workbench compare``: runs, groups of seeds and baselines side by side, from what is stored."""
 
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from workbench.comparison import differences
-from workbench.comparison.seeds import Group, group_runs, over_seeds
+from workbench.comparison.seeds import Group, Row, group_runs, name_of, over_seeds
 from workbench.format import format_count, format_duration, format_interval, format_megabytes, is_number
 from workbench.store import Run
 
-Row = dict[str, Any]
 MEASURES = {"knn": "kNN", "linear": "linear probe", "retrieval": "retrieval", "reconstruction": "reconstruction"}
 HEADINGS = {"knn": "kNN %", "linear": "linear %", "retrieval": "mAP@10 %", "reconstruction": "reconstruction dB"}
 METRICS = {"knn": "top1", "linear": "top1", "retrieval": "map@10", "reconstruction": "psnr"}
@@ -50,24 +45,24 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
     for group in group_runs(runs):
         first = group.runs[0]
         data, cost = (mapping_of(first, key) for key in ("data", "cost"))
-        told = {"id": first.id if len(group) == 1 else None, "ids": [run.id for run in group.runs]}
-        told |= {"seeds": list(group.seeds), "data": data.get("name")}
-        trained = {key: _mean([mapping_of(run, "cost").get(key) for run in group.runs]) for key in COSTS}
+        identity = {"id": first.id if len(group) == 1 else None, "ids": [run.id for run in group.runs]}
+        identity |= {"seeds": list(group.seeds), "data": data.get("name")}
+        costs = {key: _mean([mapping_of(run, "cost").get(key) for run in group.runs]) for key in COSTS}
         default = next(filter(None, map(_default, group.runs)), None)
-        row = _row(group.runs, "run", default, group.label, "run") | told | trained
+        row = _row(group.runs, "run", default, group.label, "run") | identity | costs
         table.append(row | {"warning": " ".join(filter(None, map(_warning, group.runs))) or None})
         best = _best_space(group)
         if best not in (None, default):
-            found = _row(group.runs, "run", best, group.label, "best space") | told | trained
-            table.append(found | {"reconstruction": None})
-        named = [str(row.get("model")) for kind in MEASURES for run in group.runs for row in rows_of(run, kind)]
-        for model in dict.fromkeys(model for model in named if model != "run"):
-            # A random network's size tells those of two runs of one method apart.
+            row = _row(group.runs, "run", best, group.label, "best space") | identity | costs
+            table.append(row | {"reconstruction": None})
+        models = [str(row.get("model")) for kind in MEASURES for run in group.runs for row in rows_of(run, kind)]
+        for model in dict.fromkeys(model for model in models if model != "run"):
+            # Untrained networks of one method are told apart by their size.
             untrained = model.startswith("untrained:")
             own = cost.get("parameters") if untrained else None
             space = "pixels" if model == "pixels" else default if untrained else None
             row = _row(group.runs, model, space, model, "baseline")
-            row |= told | dict.fromkeys(COSTS) | {"id": None, "ids": [], "parameters": own}
+            row |= identity | dict.fromkeys(COSTS) | {"id": None, "ids": [], "parameters": own}
             row["seeds"] = row["seeds"] if untrained and any("values" in (row[key] or {}) for key in MEASURES) else []
             known = baselines.setdefault((model, data.get("fingerprint"), own), row)
             if not untrained:  # the first run may lack an evaluation
@@ -76,85 +71,50 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
     return table + order
 
 
-def print_table(rows: Sequence[Row]) -> None:
-    """Print a comparison; intervals are 95 %."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    measures = [key for key in HEADINGS if key != "retrieval" or any(row.get(key) for row in rows)]
-    costs = [key for key in COSTS if key in ("parameters", "seconds") or any(is_number(row.get(key)) for row in rows)]
-    for heading in ("model", "space", *(HEADINGS[key] for key in measures), *(COSTS[key] for key in costs)):
-        table.add_column(heading, justify="left" if heading in ("model", "space") else "right", overflow="fold")
-    several = len({row["data"] for row in rows}) > 1
-    for row in rows:
-        model = f"{row['model']} ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else row["model"]
-        model += f" on {row['data']}" if several else ""
-        table.add_row(
-            f"{model}, best space" if row["kind"] == "best space" else model,
-            str(row["space"] or ""),
-            *(interval_text(row.get(key)) for key in measures),
-            *(cost_text(key, row.get(key)) for key in costs),
-            style="dim" if row["kind"] == "baseline" else None,
-        )
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    console.print(table)
-    for note in notes(rows):
-        console.print(note, style="dim", soft_wrap=True)
-    for warning in [row["warning"] for row in rows if row["warning"]]:
-        console.print(warning, style="yellow", soft_wrap=True)
-
-
 def notes(rows: Sequence[Row]) -> list[str]:
-    """What the intervals of a comparison are, and what stands in the way of comparing, a sentence each."""
-    cells = {key: [row[key] for row in rows if row.get(key)] for key in MEASURES}
-    counts = {key: sorted({n for cell in found for n in cell["ns"]}) for key, found in cells.items()}
+    """What the intervals of a comparison are, and what makes it unfair, a sentence each."""
+    counts = image_counts(rows)
     over: dict[str, list[str]] = {}  # measures by what their intervals are over
     for key, ns in counts.items():
         if ns:
             over.setdefault(f"{' or '.join(f'{n:,}' for n in ns)} {SAMPLES[key]}", []).append(MEASURES[key])
-    if not any(cells.values()):
+    if not any(row.get(key) for row in rows for key in MEASURES):
         return ["Nothing has been measured yet; `workbench evaluate RUN...` does."]
-    said = []
+    sentences = []
     if over:
-        told = ", ".join(f"{what} ({', '.join(names)})" for what, names in over.items())
-        said.append(f"In brackets 95 % bootstrap intervals over {told}.")
+        samples = ", ".join(f"{what} ({', '.join(names)})" for what, names in over.items())
+        sentences.append(f"In brackets 95 % bootstrap intervals over {samples}.")
     several = [row for row in rows if len(row["seeds"]) > 1]
     if several:
-        said.append(
-            "Rows of several seeds: mean and 95 % interval over seeds (Student's t), which says what another seed "
-            "would give; a single run's bootstrap interval cannot."
+        sentences.append(
+            "Rows of several seeds: mean and 95 % interval over seeds (Student's t), which covers other seeds; a "
+            "single run's bootstrap interval does not."
         )
     if any(agree(row[key]) for row in several for key in MEASURES):
-        said.append(AGREE)
-    return said + different_images(rows)
+        sentences.append(AGREE)
+    return sentences + different_images(rows)
 
 
 def different_images(rows: Sequence[Row]) -> list[str]:
     """A sentence where cells of one measure are of different numbers of images."""
-    counts = {key: {n for row in rows if row.get(key) for n in row[key]["ns"]} for key in MEASURES}
-    told = [f"{MEASURES[key]} {' or '.join(f'{n:,}' for n in sorted(ns))}" for key, ns in counts.items() if len(ns) > 1]
-    if not told:
-        return []
-    return [
-        f"The runs were evaluated on different numbers of images ({', '.join(told)}); evaluate them again together."
+    differing = [
+        f"{MEASURES[key]} {' or '.join(f'{n:,}' for n in ns)}" for key, ns in image_counts(rows).items() if len(ns) > 1
     ]
+    if not differing:
+        return []
+    numbers = ", ".join(differing)
+    return [f"The runs were evaluated on different numbers of images ({numbers}); evaluate them again together."]
+
+
+def image_counts(rows: Sequence[Row]) -> dict[str, list[int]]:
+    """By measure, the numbers of images or queries that its cells are measured on, ascending."""
+    return {key: sorted({n for row in rows if row.get(key) for n in row[key]["ns"]}) for key in MEASURES}
 
 
 def agree(cell: Row | None) -> bool:
     """Whether a cell is of several seeds that all have one value."""
     values = (cell or {}).get("values", ())
     return len(values) > 1 and len(set(values)) == 1
-
-
-def print_differences(pairs: Sequence[differences.Difference], left_out: Sequence[str] = ()) -> None:
-    """Print which differences of linear probes are real, and what could not be tested, a sentence each."""
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    for sentence in left_out:
-        console.print(sentence, style="yellow", soft_wrap=True)
-    if not pairs:
-        return
-    console.print(f"\nLinear probes, {len(pairs)} comparisons on the same {pairs[0].n:,} test images:")
-    for pair in pairs:
-        console.print(f"{'*' if pair.real else '-'} {pair}", style=None if pair.real else "dim")
-    console.print(differences.caveat(pairs), style="dim")
 
 
 def _row(runs: Sequence[Run], model: str, space: str | None, name: str, kind: str) -> Row:
@@ -171,8 +131,8 @@ def _row(runs: Sequence[Run], model: str, space: str | None, name: str, kind: st
 
 
 def _default(run: Run) -> str | None:
-    found = [run.evaluation(name).get("default") for name in ("linear", "knn", "retrieval")]
-    return next((space for space in found if isinstance(space, str)), None)
+    spaces = (run.evaluation(name).get("default") for name in ("linear", "knn", "retrieval"))
+    return next((space for space in spaces if isinstance(space, str)), None)
 
 
 def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
@@ -181,16 +141,16 @@ def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
     own, untrained = where["model"] == "run", where["model"].startswith("untrained:")
     if not cells:
         return None
-    if not (own or untrained):  # what all runs share was measured once
+    if not (own or untrained):  # shared by all runs, measured once
         return cells[0] | {"of": 1}
     values = [cell["value"] for cell in cells]
     if len(values) == 1:
         return cells[0] | {"of": len(runs)}
-    if untrained and len(set(values)) == 1:  # all drawn from one seed
+    if untrained and len(set(values)) == 1:  # all initialised with the same seed
         return cells[0] | {"of": 1}
     shared = {key: cells[0][key] if len({cell[key] for cell in cells}) == 1 else None for key in ("n", "checkpoint")}
-    told = {"ns": list(dict.fromkeys(n for cell in cells for n in cell["ns"])), "of": len(runs), "values": values}
-    return over_seeds(values, METRICS.get(evaluation))._asdict() | shared | told
+    counts = {"ns": list(dict.fromkeys(n for cell in cells for n in cell["ns"])), "of": len(runs), "values": values}
+    return over_seeds(values, METRICS.get(evaluation))._asdict() | shared | counts
 
 
 def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
@@ -200,21 +160,21 @@ def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
             checkpoint = content.get("checkpoint") if where["model"] == "run" else None
             n = row.get("queries", content.get("n"))
             n = n if is_number(n) else None
-            told = {"n": n, "ns": [] if n is None else [n], "checkpoint": checkpoint}
-            return {key: row.get(key) for key in ("value", "low", "high")} | told
+            source = {"n": n, "ns": [] if n is None else [n], "checkpoint": checkpoint}
+            return {key: row.get(key) for key in ("value", "low", "high")} | source
     return None
 
 
 def _warning(run: Run) -> str | None:
-    """That a run's cells are of different checkpoints, or of an earlier one than the cost beside them."""
-    info, steps = run.info(), mapping_of(run, "cost").get("steps")
-    row = _row([run], "run", _default(run), str(info.get("name") or info.get("method") or run.id), "run")
+    """A sentence where a run's cells are of different checkpoints, or of an earlier one than the cost beside them."""
+    steps = mapping_of(run, "cost").get("steps")
+    row = _row([run], "run", _default(run), name_of(run), "run")
     cells = {name: row[key]["checkpoint"] for key, name in MEASURES.items() if row[key]}
     cells = {name: checkpoint for name, checkpoint in cells.items() if isinstance(checkpoint, str)}
     name, command = f"{row['model']} ({run.id})", f"`workbench evaluate {run.id}` measures the last one."
     if len(set(cells.values())) > 1:
-        told = "; ".join(f"{measure}: {checkpoint}" for measure, checkpoint in cells.items())
-        return f"The cells of {name} were measured on different checkpoints ({told}); {command}"
+        which = "; ".join(f"{measure}: {checkpoint}" for measure, checkpoint in cells.items())
+        return f"The cells of {name} were measured on different checkpoints ({which}); {command}"
     checkpoint = next(iter(cells.values()), "")
     step = re.search(r"\bstep (\d+)", checkpoint)
     if step and isinstance(steps, int | float) and int(step[1]) < steps:
@@ -229,13 +189,18 @@ def rows_of(run: Run, evaluation: str) -> list[Row]:
     return [row for row in rows if isinstance(row, dict) and is_number(row.get("value"))]
 
 
+def validation_scores(run: Run) -> dict[str, float]:
+    """Top-1 accuracy on the validation split by space, of the run's linear probe."""
+    rows = (row for row in rows_of(run, "linear") if row.get("model") == "run" and is_number(row.get("validation")))
+    return {str(row.get("space")): row["validation"] for row in rows}
+
+
 def _best_space(group: Group) -> str | None:
     """The space whose linear probe did best on the validation split, on average over seeds."""
     scores: dict[str, list[float]] = {}
     for run in group.runs:
-        for row in rows_of(run, "linear"):
-            if row.get("model") == "run" and is_number(row.get("validation")):
-                scores.setdefault(str(row.get("space")), []).append(row["validation"])
+        for space, score in validation_scores(run).items():
+            scores.setdefault(space, []).append(score)
     most = max(map(len, scores.values()), default=0)
     return max((name for name in scores if len(scores[name]) == most), key=lambda name: sum(scores[name]), default=None)
 
@@ -247,7 +212,7 @@ def mapping_of(run: Run, key: str) -> Row:
 
 
 def _mean(values: Sequence[Any]) -> float | None:
-    """The mean of the numbers; a common value stays as it is."""
+    """The mean of the numbers; a value common to all stays as it is."""
     known = [value for value in values if is_number(value)]
     return (known[0] if len(set(known)) == 1 else float(np.mean(known))) if known else None
 
@@ -258,14 +223,13 @@ def interval_text(cell: Row | None) -> str:
         return ""
     variant = f" {cell['variant']}" if "variant" in cell else ""
     seeds = len(cell["values"]) if "values" in cell else 1
-    return (
-        f"{format_interval(cell['value'], cell['low'], cell['high'], digits=1)}{variant}{of_seeds(seeds, cell['of'])}"
-    )
+    interval = format_interval(cell["value"], cell["low"], cell["high"], digits=1)
+    return f"{interval}{variant}{of_seeds(seeds, cell['of'])}"
 
 
-def of_seeds(found: int, seeds: int) -> str:
-    """What follows a number to which not all seeds of its row contribute."""
-    return f", {found} of {seeds} seeds" if found < seeds else ""
+def of_seeds(measured: int, seeds: int) -> str:
+    """The suffix of a number that not all seeds of its row contribute to."""
+    return f", {measured} of {seeds} seeds" if measured < seeds else ""
 
 
 def cost_text(key: str, value: Any) -> str:
