@@ -13,8 +13,7 @@ from app.views.knows import augmentations, factors, invariance, labels_and_cost,
 from app.views.runs import differences, run_list
 from app.views.sees import agreement, embeddings, neighbours, similarity
 from app.views.training import curves, stability
-from app.widgets import downloads, job_panel
-from app.widgets.page import chips, no_runs, none_chosen
+from app.widgets import chips, downloads, gaps, job_panel
 
 GROUPS: dict[str, tuple[str, dict[str, ModuleType]]] = {
     "Runs": ("table_rows", {"Runs": run_list, "Differences": differences}),
@@ -58,7 +57,7 @@ def slug(group: str) -> str:
 def show(group: str) -> None:
     """A page: the chips, then a tab per question; only the open tab is computed."""
     views = GROUPS[group][1]
-    chips()
+    chips.show()
     if len(views) == 1:
         view(next(iter(views.values())))
         return
@@ -72,7 +71,7 @@ def show(group: str) -> None:
 def view(module: ModuleType) -> None:
     st.title(module.TITLE, anchor=False)
     # Studies of augmentations may be all that a folder holds.
-    if module is augmentations or not (no_runs() or (module is not run_list and none_chosen())):
+    if module is augmentations or not (gaps.no_runs() or (module is not run_list and gaps.none_chosen())):
         module.render()
 
 

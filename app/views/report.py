@@ -12,7 +12,7 @@ from app.figures.dots import Dot, forest
 from app.reading import files
 from app.state import chosen_runs
 from app.state.seeds import SeedGroup, seed_groups
-from app.widgets import job_panel, page
+from app.widgets import gaps, job_panel, page
 from workbench import palette, report
 from workbench.comparison import differences
 from workbench.comparison import table as comparison
@@ -31,16 +31,16 @@ Members = tuple[tuple[str, tuple[Path, ...], tuple[int | None, ...]], ...]
 
 
 def render() -> None:
-    chosen, missing = page.having(
+    chosen, missing = gaps.split(
         chosen_runs.choices(), "linear", lambda _, evaluation: files.rows(evaluation, model="run")
     )
     if chosen:
-        comparable, _ = page.same_probe(chosen)
+        comparable, _ = gaps.comparable(chosen)
         found = seed_groups(comparable, "linear")
         conclusions(found)
         table([one.group for one in found])
         downloads([run for one in found for run in one.group.runs])
-    page.lacking(missing, "linear")
+    gaps.explain(missing, "linear")
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing every pair on the same images")

@@ -18,7 +18,7 @@ from app.reading.neighbours import (
     untrained_retriever,
 )
 from app.state import chosen_images, feature_space
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench.store import Probe
 
 ACROSS, DEEP = 10, 3  # images across, neighbours of each down
@@ -34,9 +34,9 @@ def show(one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Prob
     if any(model.nearest is None for model in sides):
         lacking = [c for c, model in zip((one, other), sides, strict=True) if model.nearest is None]
         runs = [choice for choice in lacking if isinstance(choice, Choice)] or [one]
-        if able := page.evaluable(runs, page.NAMES["retrieval"]):
-            command = page.evaluate_command(able) + " --only retrieval"
-            page.empty("Their neighbours are not known", "This command finds them:", command)
+        if able := gaps.evaluable(runs, gaps.NAMES["retrieval"]):
+            command = gaps.evaluate(able, "retrieval")
+            gaps.box("Their neighbours are not known", "This command finds them:", command)
     else:
         neighbours(sides[0], sides[1], known)
     verdicts(sides[0], sides[1], known)

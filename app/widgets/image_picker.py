@@ -132,7 +132,7 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
         share: (n, n) in %, rows are true classes.
 
     Returns:
-        further options of ``pieces.chart``.
+        further options of ``page.chart``.
     """
     n = len(classes)
     if n > CLICKABLE:

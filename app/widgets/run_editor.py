@@ -37,7 +37,7 @@ def read_only(chosen: Sequence[Choice]) -> None:
             note = str(error)
         tags = choice.summary.get("tags", [])
         if note.strip() or tags:
-            page.name(choice.label, choice.colour, " · ".join(tags))
+            page.heading(choice.label, choice.colour, " · ".join(tags))
             if note.strip():
                 st.text(note.strip()[:2000])
     st.caption(f"Read only: {HINT}.")

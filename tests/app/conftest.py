@@ -42,9 +42,9 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
         st.cache_resource.clear()
         lines = [
             "from app import main",
-            "from app.widgets import page",
+            "from app.widgets import chips",
             f"from {rooms[view]} import {view}",
-            "page.chips()",
+            "chips.show()",
             f"main.view({view})",
         ]
         app = AppTest.from_string("\n".join(lines), default_timeout=30)

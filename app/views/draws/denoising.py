@@ -11,14 +11,14 @@ from app.figures.image_grid import ImageRow
 from app.reading import denoising, files
 from app.reading.denoising import FilmStrip
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 
 TITLE = "How does it get there?"
 
 
 def render() -> None:
-    comparable, probe = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, denoising.TASK, lambda choice, _: denoising.film_strip(choice))
+    comparable, probe = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, denoising.TASK, lambda choice, _: denoising.film_strip(choice))
     if chosen:
         strips = [found for choice in chosen if (found := denoising.film_strip(choice)) is not None]
         ids, images = (probe.ids(), files.pictures(probe.images())) if probe is not None else (None, None)
@@ -31,7 +31,7 @@ def render() -> None:
         film(same, originals)
         one_level(same, originals)
         errors(same)
-    page.lacking(missing, denoising.TASK)
+    gaps.explain(missing, denoising.TASK)
 
 
 def captions(one: FilmStrip) -> list[str]:
@@ -58,13 +58,11 @@ def film(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> None:
     if original is not None:
         rows.append(ImageRow("original", original[None].repeat(len(strips[0].t), 0), "a test image", gap=True))
     st.html(image_grid.sheet(rows))
-    page.note(
-        page.protocol(
-            [one.choice for one in strips],
-            denoising.TASK,
-            "every column is one pass through the network, not a step of a sampler",
-            "the same column has about the same ln SNR in every model, as far as its schedule reaches",
-        )
+    page.protocol(
+        [one.choice for one in strips],
+        denoising.TASK,
+        "every column is one pass through the network, not a step of a sampler",
+        "the same column has about the same ln SNR in every model, as far as its schedule reaches",
     )
 
 
@@ -116,16 +114,14 @@ def errors(strips: Sequence[FilmStrip]) -> None:
         if value is not None:
             lines.append(noise_levels.reference_curve(name, ends, np.full(2, value)))
         with place:
-            page.name(title)
+            page.heading(title)
             figure = noise_levels.level_curves(
                 lines, "ln SNR (less noise to the right)", "mean squared error", log=True
             )
             page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
-    page.note(
-        page.protocol(
-            [one.choice for one in strips],
-            denoising.TASK,
-            "band: 95 % interval over images",
-            "dotted: the guess of no noise, and the training images' mean",
-        )
+    page.protocol(
+        [one.choice for one in strips],
+        denoising.TASK,
+        "band: 95 % interval over images",
+        "dotted: the guess of no noise, and the training images' mean",
     )

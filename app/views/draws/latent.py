@@ -12,7 +12,7 @@ from app.reading import files
 from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, latents, page
 from workbench.format import finite_number
 
 TITLE = "What do its latent variables do?"
@@ -44,21 +44,21 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
 
 
 def render() -> None:
-    comparable, _ = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "latent", lambda choice, _: traversal(choice))
+    comparable, _ = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "latent", lambda choice, _: traversal(choice))
     if chosen:
         usage(chosen)
         walks(chosen)
         ways(chosen)
-    page.lacking(missing, "latent")
+    gaps.explain(missing, "latent")
 
 
 def usage(chosen: Sequence[Choice]) -> None:
     """KL of every latent variable, the largest first, active units, and collapse in words."""
-    page.collapsed(chosen)
+    latents.warn_of_collapse(chosen)
     lines = []
     for choice in chosen:
-        kl = files.matrix(page.latents(choice).get("kl"), (None,))
+        kl = files.matrix(latents.of_run(choice).get("kl"), (None,))
         if kl is not None and len(kl) > 1:
             ordered = np.sort(np.maximum(kl, 1e-5))[::-1]
             lines.append(Curve(choice.label, choice.colour, np.arange(1, len(kl) + 1), ordered))
@@ -70,7 +70,7 @@ def usage(chosen: Sequence[Choice]) -> None:
         page.chart(figure, "latent-kl", "KL of every latent variable, sorted")
     table = []
     for choice in chosen:
-        groups = page.latents(choice).get("groups")
+        groups = latents.of_run(choice).get("groups")
         for group in groups if isinstance(groups, list) else []:
             if isinstance(group, dict):
                 kl = finite_number(group.get("kl"))
@@ -80,18 +80,18 @@ def usage(chosen: Sequence[Choice]) -> None:
                 )
     if table:
         st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
-    about = [choice for choice in chosen if page.latents(choice)]
-    found = [finite_number(page.latents(choice).get("threshold")) for choice in about]
+    about = [choice for choice in chosen if latents.of_run(choice)]
+    found = [finite_number(latents.of_run(choice).get("threshold")) for choice in about]
     thresholds = [value for value in found if value is not None]
     if about:
         active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
-        page.note(page.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image"))
+        page.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image")
 
 
 def walks(chosen: Sequence[Choice]) -> None:
     """What changes in an image with one latent variable."""
     st.subheader("One variable at a time", anchor=False)
-    for place, choice in zip(page.columns_of(len(chosen)), chosen, strict=True):
+    for place, choice in zip(page.columns(len(chosen)), chosen, strict=True):
         found = traversal(choice)
         if found is None:
             continue
@@ -102,12 +102,10 @@ def walks(chosen: Sequence[Choice]) -> None:
             captions = [f"{value:+.0f}" for value in values] if not index else ()
             rows.append(ImageRow(label, images, kl, captions))
         with place:
-            page.name(choice.label, choice.colour)
+            page.heading(choice.label, choice.colour)
             st.html(image_grid.sheet(rows, side=64))
-    page.note(
-        page.protocol(
-            chosen, "latent", "under the first row: the value in standard deviations of the prior; the same in all rows"
-        )
+    page.protocol(
+        chosen, "latent", "under the first row: the value in standard deviations of the prior; the same in all rows"
     )
 
 

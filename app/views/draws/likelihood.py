@@ -12,7 +12,7 @@ from app.figures.stacked_bars import Stack, Term
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, latents, page
 from workbench import palette
 from workbench.format import finite_number, format_interval
 
@@ -47,15 +47,15 @@ def total(choice: Choice) -> dict[str, Any] | None:
 
 
 def render() -> None:
-    comparable, _ = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "likelihood", lambda choice, _: total(choice))
+    comparable, _ = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "likelihood", lambda choice, _: total(choice))
     if chosen:
         bars(chosen)
         classification(chosen)
     boundless = [choice for choice in missing if whole(choice, model="run") or terms(choice)]
     for choice in boundless:
         page.note(f"{choice.label}: its likelihood was evaluated, but its sum is missing or no finite number.")
-    page.lacking([choice for choice in missing if choice not in boundless], "likelihood")
+    gaps.explain([choice for choice in missing if choice not in boundless], "likelihood")
 
 
 def terms(choice: Choice) -> list[dict[str, Any]]:
@@ -105,14 +105,14 @@ def bars(chosen: Sequence[Choice]) -> None:
         f"bits are at most this; {about} an estimate, off to either side · "
         "hollow: importance-weighted bounds, tighter with more samples · grey: every pixel by itself"
     )
-    page.note(page.protocol(chosen, "likelihood"))
+    page.protocol(chosen, "likelihood")
     levels = {choice.run.evaluation("likelihood").get("levels", 256) for choice in chosen}
     if len(levels) > 1:
         st.warning(
             "These runs were evaluated with different numbers of levels per pixel, so their bits do not compare; "
             "evaluate them again."
         )
-    page.collapsed(chosen)
+    latents.warn_of_collapse(chosen)
     with st.expander("All numbers"):
         st.dataframe(numbers(chosen), hide_index=True, height="content")
 
@@ -159,7 +159,7 @@ def classification(chosen: Sequence[Choice]) -> None:
     told = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]
     words = ["large dot: the label of the highest bound", "small dot: a linear probe of the same model's features"]
     page.note(" · ".join([*words, *(f"dotted, {name}: {REFERENCES[name]}" for name in beside)]))
-    page.note(page.protocol(told, "classify"))
+    page.protocol(told, "classify")
 
 
 def references(chosen: Sequence[Choice]) -> dict[str, float]:

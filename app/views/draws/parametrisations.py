@@ -10,7 +10,7 @@ from app.figures.image_grid import ImageRow
 from app.reading import denoising
 from app.reading.choice import Choice
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench.format import finite_number
 
 TITLE = "What does it predict?"
@@ -28,12 +28,12 @@ def usable(choice: Choice) -> bool:
 
 
 def render() -> None:
-    comparable, _ = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, denoising.TASK, lambda choice, _: usable(choice))
+    comparable, _ = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, denoising.TASK, lambda choice, _: usable(choice))
     if chosen:
         sheets(chosen)
         agreement(chosen)
-    page.lacking(missing, denoising.TASK)
+    gaps.explain(missing, denoising.TASK)
 
 
 def sheets(chosen: Sequence[Choice]) -> None:
@@ -62,7 +62,7 @@ def sheets(chosen: Sequence[Choice]) -> None:
             rows.append(ImageRow(name, said[place, at, ::-1], small, colour=choice.colour, gap=True))
             if truth:
                 rows.append(ImageRow(f"true {name}", true[place, at, ::-1]))
-        page.name(choice.label, choice.colour, f"predicts {known}")
+        page.heading(choice.label, choice.colour, f"predicts {known}")
         st.html(image_grid.sheet(rows))
     reach = finite_number(chosen[0].run.evaluation(denoising.TASK).get("reach")) or 3.0
     page.note(
@@ -89,8 +89,4 @@ def agreement(chosen: Sequence[Choice]) -> None:
     )
     page.chart(figure, "four-agreement", "relative difference of one KL through four readings, by ln SNR")
     told = f"at most {worst:.0e} in double precision" if worst is not None else ""
-    page.note(
-        page.protocol(
-            chosen, denoising.TASK, "KL of one step through eps, x0, v and score, each with its own weight", told
-        )
-    )
+    page.protocol(chosen, denoising.TASK, "KL of one step through eps, x0, v and score, each with its own weight", told)

@@ -13,7 +13,7 @@ from app.figures.image_grid import ImageRow
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs
-from app.widgets import page as pieces
+from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number, format_count, format_interval
 from workbench.store import Probe
@@ -80,7 +80,7 @@ def psnr(mse: float) -> str:
 
 
 def render() -> None:
-    comparable, probe = pieces.same_probe(chosen_runs.choices())
+    comparable, probe = gaps.comparable(chosen_runs.choices())
     task = (
         st.segmented_control(
             "Drawn by",
@@ -93,14 +93,14 @@ def render() -> None:
         )
         or "reconstruction"
     )
-    chosen, missing = pieces.having(
+    chosen, missing = gaps.split(
         comparable, task, lambda choice, _: variants(choice, task) and originals(choice, task, probe)
     )
     if chosen:
         show(chosen, task, probe)
-    pieces.lacking(missing, task)
+    gaps.explain(missing, task)
     if task == "reconstruction" and any(variants(choice, "decoder") for choice in missing):
-        pieces.note("What their features have kept can be seen all the same: choose the common decoder above.")
+        page.note("What their features have kept can be seen all the same: choose the common decoder above.")
 
 
 def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
@@ -136,25 +136,23 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     drawn = gather(picked, task)
     selected = chosen_images.selected_rows(ids)
     if selected is not None and len(selected):
-        pieces.note(
+        page.note(
             f"{len(selected)} of the selected images were drawn, and are shown; clear the selection above to see all."
         )
     elif selected is not None:
-        pieces.note("None of the selected images was drawn, so all are shown.")
+        page.note("None of the selected images was drawn, so all are shown.")
     sequence = selected if selected is not None and len(selected) else np.arange(len(ids))
     sequence = sequence[ranking(order, [one.mse[sequence] for one in drawn if one.colour])]
-    page = turn(-(-len(sequence) // ACROSS))
-    keep = sequence[page * ACROSS : (page + 1) * ACROSS]
+    sheet = turn(-(-len(sequence) // ACROSS))
+    keep = sequence[sheet * ACROSS : (sheet + 1) * ACROSS]
     st.html(image_grid.sheet(rows(drawn, images, keep)))
     highest = largest_error(drawn, images)
     st.html(image_grid.colour_bar("0", f"{highest:.0f} or more of 255", "absolute error, mean over channels"))
-    pieces.note(
-        pieces.protocol(
-            list(picked),
-            task,
-            "PSNR in dB under each image",
-            f"images {page * ACROSS + 1}\N{EN DASH}{page * ACROSS + len(keep)} of {len(sequence)}",
-        )
+    page.protocol(
+        list(picked),
+        task,
+        "PSNR in dB under each image",
+        f"images {sheet * ACROSS + 1}\N{EN DASH}{sheet * ACROSS + len(keep)} of {len(sequence)}",
     )
     table(chosen, task)
 

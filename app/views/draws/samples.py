@@ -11,7 +11,7 @@ from app.figures.image_grid import ImageRow
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number, format_duration
 from workbench.store import Probe
@@ -50,12 +50,12 @@ def cost(variant: dict[str, Any], n: int) -> str:
 
 
 def render() -> None:
-    comparable, probe = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "samples", lambda choice, _: variants(choice))
+    comparable, probe = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "samples", lambda choice, _: variants(choice))
     if chosen:
         grids(chosen, probe)
         strips(chosen)
-    page.lacking(missing, "samples")
+    gaps.explain(missing, "samples")
 
 
 def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
@@ -63,10 +63,10 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
     real = files.pictures(probe.images()) if probe else None
     across = {1: 6, 2: 4}.get(len(chosen), 3)
     shown = across * 4
-    places = page.columns_of(len(chosen) + (real is not None))
+    places = page.columns(len(chosen) + (real is not None))
     if real is not None:
         with places[0]:
-            page.name("real images", palette.GREY)
+            page.heading("real images", palette.GREY)
             classes = "every class · " if probe and probe.labels() is not None else ""
             st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
             st.html(
@@ -77,7 +77,7 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
     for place, choice in zip(places[real is not None :], chosen, strict=True):
         found = variants(choice)
         with place:
-            page.name(choice.label, choice.colour)
+            page.heading(choice.label, choice.colour)
             index = st.selectbox(
                 "Sampler",
                 range(len(found)),
@@ -86,13 +86,11 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
                 label_visibility="collapsed",
             )
             st.html(image_grid.tile_grid(np.asarray(found[index or 0][1][:shown]), across))
-    page.note(
-        page.protocol(
-            chosen,
-            "samples",
-            "not selected: the first images of the seed",
-            "the same seed and place for every sampler of a model",
-        )
+    page.protocol(
+        chosen,
+        "samples",
+        "not selected: the first images of the seed",
+        "the same seed and place for every sampler of a model",
     )
 
 

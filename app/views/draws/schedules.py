@@ -9,7 +9,7 @@ from app.reading import denoising
 from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 
 TITLE = "When does the noise go?"
 CONTINUOUS = "vdm"  # the method whose likelihood has the term in continuous time
@@ -17,14 +17,14 @@ OTHERWISE = {"ddpm": "ddpm, a sum over its steps", "score": "score, of the proba
 
 
 def render() -> None:
-    comparable, _ = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(
+    comparable, _ = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(
         comparable, denoising.TASK, lambda _, evaluation: denoising.schedule(evaluation.get("schedule"))
     )
     if chosen:
         curves(chosen)
         shares(chosen)
-    page.lacking(missing, denoising.TASK)
+    gaps.explain(missing, denoising.TASK)
 
 
 def curves(chosen: Sequence[Choice]) -> None:
@@ -67,20 +67,18 @@ def shares(chosen: Sequence[Choice]) -> None:
         if not lines:
             continue
         with place:
-            page.name(name)
+            page.heading(name)
             log = all((line.y > 0).all() for line in lines)
             figure = noise_levels.level_curves(lines, "time t of the process", unit, log=log)
             page.chart(figure, f"shares-{entry}", f"{name} by time")
-    page.note(
-        page.protocol(
-            chosen,
-            denoising.TASK,
-            *means(chosen),
-            "the first and last parts are coarse where ln SNR is steep there, as at the ends of a cosine or of a "
-            "learned schedule: one error stands for all of a part",
-            "a flat curve on the left makes the estimate from single times vary least, which VDM's learned schedule "
-            "aims at",
-        )
+    page.protocol(
+        chosen,
+        denoising.TASK,
+        *means(chosen),
+        "the first and last parts are coarse where ln SNR is steep there, as at the ends of a cosine or of a "
+        "learned schedule: one error stands for all of a part",
+        "a flat curve on the left makes the estimate from single times vary least, which VDM's learned schedule "
+        "aims at",
     )
 
 

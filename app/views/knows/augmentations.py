@@ -9,7 +9,7 @@ import streamlit as st
 from app.figures import image_grid, matrices
 from app.reading.files import rows
 from app.state import run_folder
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench.files import read_json
 from workbench.format import finite_number
 
@@ -65,7 +65,7 @@ def baseline(row: dict[str, Any]) -> str:
 def render() -> None:
     found = studies(run_folder.runs_folder())
     if not found:
-        page.empty(
+        gaps.box(
             "No study of augmentations yet",
             "This command trains a small network for each of 49 pairs:",
             "workbench augmentations mocov3 --config recipes/composition-shapes.yaml",

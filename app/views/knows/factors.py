@@ -10,7 +10,7 @@ from app.figures.dots import Dot, small_multiples
 from app.reading import files
 from app.state import chosen_runs
 from app.state.seeds import SeedGroup, seed_groups
-from app.widgets import page
+from app.widgets import gaps, page, protocol_line
 from workbench import palette
 from workbench.comparison import seeds as groups
 from workbench.format import finite_number
@@ -84,8 +84,8 @@ def columns_for(found: Sequence[SeedGroup], space: str) -> Columns:
 
 
 def render() -> None:
-    comparable, _ = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "factors", lambda _, evaluation: files.rows(evaluation, model="run"))
+    comparable, _ = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "factors", lambda _, evaluation: files.rows(evaluation, model="run"))
     if chosen:
         space = st.segmented_control(
             "Read from",
@@ -103,8 +103,9 @@ def render() -> None:
         units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}
         factor_map(columns, units)
         sizes = "/".join(dict.fromkeys(str(len(one.group)) for one in found))
-        told = page.protocol(chosen, "factors", "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect")
-        page.note(told if sizes == "1" else told.replace(" · 1 seed ·", f" · means over {sizes} seeds ·"))
+        entries = [(choice.label, choice.run.evaluation("factors")) for choice in chosen]
+        line = protocol_line.describe(entries, "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect")
+        page.note(line if sizes == "1" else line.replace(" · 1 seed ·", f" · means over {sizes} seeds ·"))
         if space == "best":
             page.note(
                 "The best space is picked on the split that is shown, so a model with more spaces has an advantage."
@@ -115,7 +116,7 @@ def render() -> None:
         several = [one.group.title for one in found if len(one.group) > 1]
         over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), else " * bool(several)
         page.note(f"probes as above · bars: 95 % interval, {over}over test images (bootstrap) · dotted line: chance")
-    page.lacking(missing, "factors")
+    gaps.explain(missing, "factors")
 
 
 def factor_map(columns: Columns, units: Mapping[str, str]) -> None:

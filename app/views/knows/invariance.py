@@ -12,7 +12,7 @@ from app.figures.strength_curves import ChangePanel, Profile
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs, feature_space
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number, format_interval
 from workbench.store import Probe
@@ -33,8 +33,8 @@ FLIPS = {1: "left-right", 2: "top-bottom"}
 
 
 def render() -> None:
-    comparable, probe = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "invariance", lambda _, evaluation: kept(evaluation, model="run"))
+    comparable, probe = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "invariance", lambda _, evaluation: kept(evaluation, model="run"))
     if chosen:
         steps = {}
         for choice in chosen:
@@ -65,10 +65,10 @@ def render() -> None:
             "1: the features do not change · 0, dotted: the changed image is as unlike itself as any other · what lies "
             "below leaves the picture · bands and bars: 95 % interval · unchanged image on the left of each strip"
         )
-        page.note(page.protocol(chosen, "invariance"))
+        page.protocol(chosen, "invariance")
         with st.expander("All numbers"):
             st.dataframe(numbers(chosen), hide_index=True)
-    page.lacking(missing, "invariance")
+    gaps.explain(missing, "invariance")
 
 
 def kept(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:

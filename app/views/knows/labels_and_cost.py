@@ -11,7 +11,7 @@ from app.figures.accuracy_cost import LabelCurve, Point
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number, format_interval
 
@@ -33,7 +33,7 @@ TRAINED = {
 
 
 def render() -> None:
-    chosen, _ = page.same_probe(chosen_runs.choices())
+    chosen, _ = gaps.comparable(chosen_runs.choices())
     labels(chosen)
     st.subheader("What did it cost?", anchor=False)
     prices(chosen)
@@ -53,7 +53,7 @@ def kind(row: dict) -> str:
 
 def labels(chosen: Sequence[Choice]) -> None:
     """Accuracy against the number of labelled images."""
-    found, missing = page.having(chosen, "few_labels", lambda _, evaluation: label_rows(evaluation, "run"))
+    found, missing = gaps.split(chosen, "few_labels", lambda _, evaluation: label_rows(evaluation, "run"))
     if found:
         lines, shares = [], {}
         for choice in found:
@@ -70,8 +70,8 @@ def labels(chosen: Sequence[Choice]) -> None:
                     grey[label] = LabelCurve(label, palette.GREY, points, baseline=True)
         figure = accuracy_cost.accuracy_by_labels(lines + list(grey.values()), shares)
         page.chart(figure, "label-curves", "accuracy against the number of labels, with intervals")
-        page.note(page.protocol(found, "few_labels", "default space of each model"))
-    page.lacking(missing, "few_labels")
+        page.protocol(found, "few_labels", "default space of each model")
+    gaps.explain(missing, "few_labels")
 
 
 def untrained_name(choice: Choice, chosen: Sequence[Choice]) -> str:
@@ -102,7 +102,7 @@ def label_points(choice: Choice, model: str, label: str, colour: str) -> list[Po
 
 def prices(chosen: Sequence[Choice]) -> None:
     """Accuracy of the linear probe against what training or encoding costs."""
-    found, missing = page.having(chosen, "linear", lambda _, evaluation: files.default_row(evaluation))
+    found, missing = gaps.split(chosen, "linear", lambda _, evaluation: files.default_row(evaluation))
     if found:
         price = (
             st.segmented_control(
@@ -138,8 +138,8 @@ def prices(chosen: Sequence[Choice]) -> None:
                 "grey line: Pareto front, nothing cheaper is as good · short grey line: the same network untrained · "
                 "dotted line: the same probe on raw pixels"
             )
-            page.note("Linear probe: " + page.protocol(found, "linear", "default space of each model", where))
-    page.lacking(missing, "linear")
+            page.protocol(found, "linear", "default space of each model", where, before="Linear probe: ")
+    gaps.explain(missing, "linear")
 
 
 def cost_of(choice: Choice, price: str) -> float | None:
@@ -169,7 +169,7 @@ def trained(chosen: Sequence[Choice]) -> None:
         for task in tasks:
             having = [choice for choice in chosen if files.rows(choice.run.evaluation(task))]
             if having:
-                page.note(f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: {page.protocol(having, task)}")
+                page.protocol(having, task, before=f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: ")
         for choice in chosen:
             sentence = gain(choice)
             if sentence:
@@ -188,11 +188,9 @@ def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
         if missing and choice.status in ("finished", "interrupted"):
             lacking.setdefault(missing, []).append(choice)
     for missing, choices in lacking.items():
-        what = " and ".join(", ".join(page.NAMES[task] for task in missing).rsplit(", ", 1))
-        if able := page.evaluable(choices, what):
-            names = ", ".join(choice.label for choice in able)
-            command = page.evaluate_command(able) + "".join(f" --only {task}" for task in missing)
-            page.empty(f"{names}: no {what} yet", "Takes minutes for each run:", command)
+        what = " and ".join(", ".join(gaps.NAMES[task] for task in missing).rsplit(", ", 1))
+        if able := gaps.evaluable(choices, what):
+            gaps.box(f"{page.names(able)}: no {what} yet", "Takes minutes for each run:", gaps.evaluate(able, *missing))
 
 
 def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:

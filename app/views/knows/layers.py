@@ -12,7 +12,7 @@ from app.figures.layer_map import LayerGrid, Row, best_row, layer_grid, layer_ma
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench.format import finite_number, format_interval
 
 TITLE = "Where is the information?"
@@ -21,8 +21,8 @@ SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimen
 
 
 def render() -> None:
-    comparable, _ = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "layers", lambda choice, _: layers(choice, "full"))
+    comparable, _ = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "layers", lambda choice, _: layers(choice, "full"))
     if chosen:
         width = st.segmented_control(
             "Width of the features",
@@ -35,10 +35,10 @@ def render() -> None:
         )
         draw_maps(chosen, width)
         draw_best(chosen)
-        page.note(page.protocol(chosen, "layers"))
+        page.protocol(chosen, "layers")
         with st.expander("All numbers"):
             st.dataframe(numbers(chosen), hide_index=True, height=420)
-    page.lacking(missing, "layers")
+    gaps.explain(missing, "layers")
 
 
 def layers(choice: Choice, width: str, model: str = "run") -> list[Row]:
@@ -61,9 +61,9 @@ def draw_maps(chosen: Sequence[Choice], width: str) -> None:
     if grids:
         low, high = min(values), max(values)
         st.html(image_grid.colour_bar(f"{low:.0f}", f"{high:.0f} %", "top-1 of a linear probe"))
-        for place, (choice, (shown, ringed)) in zip(page.columns_of(len(grids)), grids.items(), strict=True):
+        for place, (choice, (shown, ringed)) in zip(page.columns(len(grids)), grids.items(), strict=True):
             with place:
-                page.name(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
+                page.heading(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
                 figure = layer_map(shown, ringed, low, max(high, low + 1))
                 page.chart(figure, f"layers-{choice.index}", f"accuracy by layer of {choice.label}")
         page.note(

@@ -15,7 +15,7 @@ from app.figures import image_grid, matrices
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
-from app.widgets import image_picker, page, verdict_table
+from app.widgets import gaps, image_picker, page, verdict_table
 from workbench import palette
 from workbench.comparison import differences
 from workbench.comparison.seeds import group_runs
@@ -27,8 +27,8 @@ TITLE = "Who knows more?"
 
 
 def render() -> None:
-    comparable, _ = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "linear", lambda _, evaluation: files.rows(evaluation, model="run"))
+    comparable, _ = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "linear", lambda _, evaluation: files.rows(evaluation, model="run"))
     if chosen:
         order = [choice.label for choice in sorted(chosen, key=lambda choice: -score(choice))]
         panels = [panel("linear probe, top-1 in %", "linear", chosen)]
@@ -39,15 +39,15 @@ def render() -> None:
             "large dot: the model's default space, with its 95 % interval · small dots: its other spaces · "
             "short grey line: the same network untrained · dotted line: the same probe on raw pixels"
         )
-        page.note("Linear probe: " + page.protocol(chosen, "linear"))
+        page.protocol(chosen, "linear", before="Linear probe: ")
         if len(panels) > 1:
-            page.note("kNN: " + page.protocol(chosen, "knn"))
+            page.protocol(chosen, "knn", before="kNN: ")
         verdict_table.verdict_table(chosen)
         pairs(chosen)
         by_class(chosen)
         with st.expander("All numbers"):
             st.dataframe(numbers(chosen), hide_index=True, height="content")
-    page.lacking(missing, "linear")
+    gaps.explain(missing, "linear")
 
 
 def score(choice: Choice) -> float:
@@ -147,9 +147,9 @@ def by_class(chosen: Sequence[Choice]) -> None:
         return
     st.subheader("What is taken for what", anchor=False)
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
-    for place, (choice, table) in zip(page.columns_of(len(tables)), tables.items(), strict=True):
+    for place, (choice, table) in zip(page.columns(len(tables)), tables.items(), strict=True):
         with place:
-            page.name(choice.label, choice.colour, str(rows[choice.label].get("space", "")))
+            page.heading(choice.label, choice.colour, str(rows[choice.label].get("space", "")))
             total = table.sum(1, keepdims=True)
             share = 100 * table / np.where(total > 0, total, np.nan)
             figure = matrices.heat_map(
@@ -162,7 +162,7 @@ def by_class(chosen: Sequence[Choice]) -> None:
                 x_title="predicted",
                 y_title="true",
                 unit=" %",
-                height=page.side_of(len(tables)) + 20,
+                height=page.side(len(tables)) + 20,
             )
             key = f"confusion-{choice.index}"
             selecting = image_picker.cells(figure, choice, key, share, classes)

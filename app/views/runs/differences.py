@@ -88,14 +88,14 @@ def render() -> None:
         alone = {label: keys for label, keys in alone.items() if keys and len(readable) > 1}
         if alone:
             st.subheader("Settings that only one of them has", anchor=False)
-            for place, (label, keys) in zip(page.columns_of(len(alone)), alone.items(), strict=True):
+            for place, (label, keys) in zip(page.columns(len(alone)), alone.items(), strict=True):
                 with place:
                     st.html(table({label: readable[label]}, keys, colours))
     st.subheader("Train them again", anchor=False)
     folder = run_folder.runs_folder()
     for choice in chosen:
         if choice.label in readable:
-            page.name(choice.label, choice.colour, choice.run.id)
+            page.heading(choice.label, choice.colour, choice.run.id)
             config = shlex.quote(str(folder / choice.run.id / "config.yaml"))
             method = readable[choice.label].get("method", choice.summary.get("method"))
             st.code(f"workbench train {method} --config {config}", language="bash")

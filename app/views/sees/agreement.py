@@ -10,7 +10,7 @@ from app.figures import image_grid, matrices
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs, feature_space
-from app.widgets import disagreement, page
+from app.widgets import disagreement, gaps, page
 from workbench.format import finite_number
 
 TITLE = "Do models see alike?"
@@ -45,8 +45,8 @@ class Pair(NamedTuple):
 
 
 def render() -> None:
-    comparable, probe = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "agreement", lambda _, evaluation: measured(evaluation))
+    comparable, probe = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "agreement", lambda _, evaluation: measured(evaluation))
     if chosen:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = switch("Measure", MEASURES, "measure")
@@ -59,17 +59,16 @@ def render() -> None:
             matrix(known, metric, shown, how)
         with right:
             pair = layers(known, metric, shown)
-        few = " · pale, n.s.: no more alike than independent features, p > 0.05 after correction"
-        page.note(page.protocol(chosen, "agreement") + few)
+        page.protocol(
+            chosen, "agreement", "pale, n.s.: no more alike than independent features, p > 0.05 after correction"
+        )
         if pair:
             disagreement.show(pair.one, pair.other, chosen, probe, how if how != ALIKE else "default")
     outdated = [choice for choice in missing if choice.run.evaluation("cka") and not measured_any(choice)]
-    if able := page.evaluable(outdated, page.NAMES["agreement"]):
-        names = ", ".join(choice.label for choice in able)
-        command = page.evaluate_command(able) + " --only agreement"
+    if able := gaps.evaluable(outdated, gaps.NAMES["agreement"]):
         text = "It knew CKA alone, without what chance gives. This command measures anew:"
-        page.empty(f"{names}: compared by an earlier version", text, command)
-    page.lacking([choice for choice in missing if choice not in outdated], "agreement")
+        gaps.box(f"{page.names(able)}: compared by an earlier version", text, gaps.evaluate(able, "agreement"))
+    gaps.explain([choice for choice in missing if choice not in outdated], "agreement")
 
 
 def switch(label: str, options: dict[str, str], key: str) -> str:
@@ -161,22 +160,22 @@ def matrix(known: Rows, metric: str, shown: str, how: str) -> None:
     figure.update_xaxes(side="top", tickfont={"size": 13})
     figure.update_yaxes(tickfont={"size": 13})
     spaces_read = "" if how == ALIKE else ", ".join(map(str, read.values()))
-    page.name("Models", small=spaces_read)
+    page.heading("Models", small=spaces_read)
     alt = f"{measure(metric, shown)} between the models" + f", read from {spaces_read}" * bool(spaces_read)
     page.chart(figure, "agreement", alt)
-    gaps = [
+    uncompared = [
         Pair(one, other)
         for one, line in zip(chosen, cells, strict=True)
         for other, row in zip(others, line, strict=True)
         if row is None and other is not one
     ]
-    lacking = [choice for choice in chosen if any(choice in pair for pair in gaps)]
-    able = page.evaluable(lacking, "comparison with some of the others")
-    if any({pair.one, pair.other} <= {*able, *BASELINES} for pair in gaps):
-        page.empty(
+    lacking = [choice for choice in chosen if any(choice in pair for pair in uncompared)]
+    able = gaps.evaluable(lacking, "comparison with some of the others")
+    if any({pair.one, pair.other} <= {*able, *BASELINES} for pair in uncompared):
+        gaps.box(
             "Some pairs have not been compared",
             "A run is compared with those that are evaluated with it; this fills the gaps:",
-            page.evaluate_command(able) + " --only agreement",
+            gaps.evaluate(able, "agreement"),
         )
 
 

@@ -14,7 +14,7 @@ from app.figures.point_colours import Colouring
 from app.reading import files, predictions
 from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number
 from workbench.store import Probe, Run
@@ -46,14 +46,14 @@ def pixel_map(probe: Probe, kind: str) -> np.ndarray | None:
 
 
 def render() -> None:
-    comparable, probe = page.same_probe(chosen_runs.choices())
+    comparable, probe = gaps.comparable(chosen_runs.choices())
     kind = st.session_state.get("map") or "tsne"
-    chosen, missing = page.having(
+    chosen, missing = gaps.split(
         comparable, "projection", lambda choice, _: probe is not None and spaces_with(choice, kind)
     )
     if probe is not None and (chosen or kind != "tsne"):
         maps(chosen, comparable, kind, probe)
-    page.lacking(missing, "projection")
+    gaps.explain(missing, "projection")
 
 
 def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, probe: Probe) -> None:
@@ -90,13 +90,11 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
     component.show(payload(probe, panes, colours), KEY, partial(circled, probe), asked_for_sheet)
     if len(chosen) > MOST:
         page.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
-    page.note(
-        page.protocol(
-            chosen,
-            "projection",
-            "circle images or click one: they light up in every map and on every page · Shift adds, Escape clears · "
-            "wheel: zoom, right button: move",
-        )
+    page.protocol(
+        chosen,
+        "projection",
+        "circle images or click one: they light up in every map and on every page · Shift adds, Escape clears · "
+        "wheel: zoom, right button: move",
     )
     images(probe)
 
@@ -271,6 +269,6 @@ def images(probe: Probe) -> None:
         f"{names[int(labels[i])] if labels is not None and int(labels[i]) < len(names) else 'image'} · {int(ids[i])}"
         for i in found
     ]
-    page.thumbnails(np.asarray(thumbnails[found]), captions)
+    st.html(image_grid.wrapped_tiles(np.asarray(thumbnails[found]), captions))
     if len(rows) > SHOWN:
         page.note(f"{SHOWN} of {len(rows):,}, evenly spread over the classes")

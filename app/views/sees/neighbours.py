@@ -15,7 +15,7 @@ from app.reading import files, neighbours
 from app.reading.choice import Choice
 from app.reading.neighbours import ProbeImages, Retriever
 from app.state import chosen_images, chosen_runs, feature_space
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number, format_interval
 from workbench.store import Probe
@@ -38,9 +38,9 @@ STYLE = """<style>
 
 
 def render() -> None:
-    comparable, probe = page.same_probe(chosen_runs.choices())
+    comparable, probe = gaps.comparable(chosen_runs.choices())
     known = neighbours.probe_images(probe)
-    chosen, missing = page.having(comparable, "retrieval", lambda choice, _: known and stored(choice, known))
+    chosen, missing = gaps.split(comparable, "retrieval", lambda choice, _: known and stored(choice, known))
     if chosen and known and probe:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             how = feature_space.space_switch()
@@ -54,7 +54,7 @@ def render() -> None:
             marks += " · green frame and \N{CHECK MARK}: of the query's class, red and \N{MULTIPLICATION X}: of another"
         page.note(marks + " · click an image to make it the query")
         precision(chosen, how)
-    page.lacking(missing, "retrieval")
+    gaps.explain(missing, "retrieval")
 
 
 def stored(choice: Choice, known: ProbeImages) -> bool:
@@ -184,7 +184,7 @@ def precision(chosen: Sequence[Choice], how: str) -> None:
         "large dot: the space shown above, with its 95 % interval · small dots: the model's other spaces · "
         "short grey line: the same network untrained · dotted line: raw pixels"
     )
-    page.note(page.protocol(measured, "retrieval"))
+    page.protocol(measured, "retrieval")
     with st.expander("All numbers"):
         st.dataframe(numbers(measured), hide_index=True, height="content")
 

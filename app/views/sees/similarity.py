@@ -11,7 +11,7 @@ from app.figures.matrices import heat_map, image_map, similarity_map, thin
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench.format import decimals, finite_number
 from workbench.store import Probe
 
@@ -32,8 +32,8 @@ class Shown(NamedTuple):
 
 
 def render() -> None:
-    comparable, probe = page.same_probe(chosen_runs.choices())
-    chosen, missing = page.having(comparable, "similarity", lambda choice, _: usable_spaces(choice))
+    comparable, probe = gaps.comparable(chosen_runs.choices())
+    chosen, missing = gaps.split(comparable, "similarity", lambda choice, _: usable_spaces(choice))
     if chosen:
         scale = st.segmented_control(
             "Colour scale", SCALES, default=SCALES[0], required=True, key="scale", bind="query-params"
@@ -49,7 +49,7 @@ def render() -> None:
         instances(models, probe, shared)
         corners(models, probe)
         classes(models, probe, shared)
-    page.lacking(missing, "similarity")
+    gaps.explain(missing, "similarity")
 
 
 def usable_spaces(choice: Choice) -> list[str]:
@@ -126,15 +126,15 @@ def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> Non
         )
     if shared:
         legend(models[0].limits, "cosine similarity")
-    for place, model in zip(page.columns_of(len(models)), models, strict=True):
+    for place, model in zip(page.columns(len(models)), models, strict=True):
         with place:
-            page.name(model.choice.label, model.choice.colour)
+            page.heading(model.choice.label, model.choice.colour)
             options, key = usable_spaces(model.choice), f"space-{model.choice.index}"
             st.selectbox("Space", options, options.index(model.space), key=key, label_visibility="collapsed")
             if not shared:
                 legend(model.limits, "cosine")
             low, high = model.limits
-            height = page.side_of(len(models)) + 15
+            height = page.side(len(models)) + 15
             labels, names = class_labels(model, probe), image_names(model, probe)
             figure = similarity_map(model.matrix, labels, low=low, high=high, names=names, height=height)
             alt = f"cosine similarity in {model.choice.label}, {model.space}"
@@ -144,7 +144,7 @@ def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> Non
             if isinstance(numbers, dict):
                 page.note(summary(numbers))
     choices = [model.choice for model in models]
-    page.note(page.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class"))
+    page.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class")
 
 
 def summary(numbers: dict[str, Any]) -> str:
@@ -162,12 +162,12 @@ def corners(models: Sequence[Shown], probe: Probe | None) -> None:
     """Ten images, spread over the classes, with printed values."""
     ten = "Ten" if any(len(model.rows) >= CORNER for model in models) else "Each"
     st.subheader(f"{ten} of them, with their values", anchor=False)
-    for place, model in zip(page.columns_of(len(models)), models, strict=True):
+    for place, model in zip(page.columns(len(models)), models, strict=True):
         keep = thin(len(model.matrix), CORNER)
         with place:
-            page.name(model.choice.label, model.choice.colour, model.space)
+            page.heading(model.choice.label, model.choice.colour, model.space)
             low, high = model.limits
-            values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), page.side_of(len(models)) + 20
+            values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), page.side(len(models)) + 20
             shown = thumbnails(model.choice, probe, model.rows[keep])
             names = image_names(model, probe)
             names = [names[row] for row in keep]
@@ -204,13 +204,13 @@ def classes(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
     st.subheader("Between classes", anchor=False)
     if shared:
         legend(next(iter(limits.values())), "mean cosine similarity")
-    for place, (choice, table) in zip(page.columns_of(len(tables)), tables.items(), strict=True):
+    for place, (choice, table) in zip(page.columns(len(tables)), tables.items(), strict=True):
         names = files.class_names(probe.info().get("classes") if probe else None, len(table))
         low, high = limits[choice]
         digits = decimals((high - low) / 20) if len(names) <= 10 else None
-        height = page.side_of(len(tables))
+        height = page.side(len(tables))
         with place:
-            page.name(choice.label, choice.colour, spaces[choice])
+            page.heading(choice.label, choice.colour, spaces[choice])
             if not shared:
                 legend(limits[choice], "mean cosine")
             figure = heat_map(table, rows=names, columns=names, low=low, high=high, decimals=digits, height=height)

@@ -14,7 +14,7 @@ from app.reading import files
 from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 
 TITLE = "Is it learning?"
 X_AXES = {"step": "step", "images": "images seen", "seconds": "time"}
@@ -126,7 +126,7 @@ def figures() -> None:
         return [line for line in found if line is not None]
 
     if not any(metrics.values()):
-        page.empty(
+        gaps.box(
             "No metrics yet",
             "The first row is written after the first steps of training; this page shows it by itself.",
         )
@@ -145,9 +145,9 @@ def figures() -> None:
     losses = {method: found for method, found in losses.items() if found}
     if losses:
         st.subheader("Loss", anchor=False)
-        for place, (method, found) in zip(page.columns_of(len(losses)), losses.items(), strict=True):
+        for place, (method, found) in zip(page.columns(len(losses)), losses.items(), strict=True):
             with place:
-                page.name(method, found[0].colour if len(found) == 1 else "")
+                page.heading(method, found[0].colour if len(found) == 1 else "")
                 options = {"smoothing": smoothing, "log": log, "labels": len(found) > 1}
                 draw(found, f"{method} loss", f"loss-{method}", height=270, **options)
         page.note(

@@ -16,7 +16,7 @@ from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.reading.training_health import HEALTH, Batch, Diagnosis, Series, diagnose, dip_sentence
 from app.state import chosen_runs
-from app.widgets import page
+from app.widgets import gaps, page
 from workbench.metrics.stability import Spike
 
 TITLE = "Why did it dip?"
@@ -162,7 +162,7 @@ def maps(found: Found, window: Window) -> None:
         assert one.gradients is not None
         low, high = gradient_map.norm_limits(gradient_map.binned(one.gradients, window)[1])
         with place:
-            page.name(choice.label, choice.colour, f"first trained layer: {one.gradients.name}")
+            page.heading(choice.label, choice.colour, f"first trained layer: {one.gradients.name}")
             st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
             page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
     page.note(
@@ -186,7 +186,7 @@ def words(found: Found) -> None:
         if rest := sum(spike not in linked for spike in one.spikes):
             after = " without a dip after" if one.knn is not None else "; no kNN was followed, so dips are not known"
             told.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
-        page.name(choice.label, choice.colour, "" if told else nothing_in(one))
+        page.heading(choice.label, choice.colour, "" if told else nothing_in(one))
         if told:
             st.markdown("\n".join(f"- {theme.literal(text)}" for _, text in sorted(told)))
 
@@ -208,7 +208,7 @@ def batches(found: Found) -> None:
     st.subheader("Which images were in the batch?", anchor=False)
     batch = kept[st.selectbox("Step", list(kept), key="batch", width=760) or next(iter(kept))]
     if batch.images is not None:
-        page.thumbnails(batch.images, [str(number) for number in batch.ids[: len(batch.images)]])
+        st.html(image_grid.wrapped_tiles(batch.images, [str(number) for number in batch.ids[: len(batch.images)]]))
     with st.expander(f"Ids of all {len(batch.ids):,} images"):
         st.code(", ".join(map(str, batch.ids)), language=None, wrap_lines=True)
     page.note(
@@ -280,7 +280,7 @@ def lacking(found: Found) -> None:
             if any(choice in those for choice in missing)
         )
         configs = [shlex.quote(str(choice.run.path / "config.yaml")) for choice in missing]
-        page.empty(
+        gaps.box(
             f"{names}: no {what}",
             "They are recorded while a model trains (--monitor-every 1 reads the features). Train it again, or let "
             "`workbench resume` go on with one that is not complete, which then records them.",

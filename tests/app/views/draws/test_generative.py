@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.figures import noise_levels, stacked_bars
 from app.figures.stacked_bars import Stack, Term
 from app.reading.curve import Curve
-from app.widgets import page, protocol_line
+from app.widgets import gaps, protocol_line
 from tests.app.generative_fixture import COLLAPSE, TERMS
 from tests.app.views.test_views import Folder, Show, figures, numbers, text
 from workbench.methods import METHODS, load_method
@@ -181,7 +181,7 @@ def test_no_command_is_offered_for_what_a_method_cannot_have(
 
 @pytest.mark.parametrize(("task", "kind"), [("denoising", Denoises), ("latent", Latent)])
 def test_the_methods_of_an_evaluation_are_those_that_can(task: str, kind: type) -> None:
-    assert {name for name in METHODS if issubclass(load_method(name)[0], kind)} == set(page.ONLY[task][0])
+    assert {name for name in METHODS if issubclass(load_method(name)[0], kind)} == set(gaps.ONLY[task][0])
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int64, "five channels"])

@@ -129,13 +129,13 @@ def test_a_circled_selection_is_that_of_all_pages(show: Show, runs_folder: Folde
             "import streamlit as st",
             "from app.state import chosen_runs",
             "from app.views.sees import embeddings",
-            "from app.widgets import page",
+            "from app.widgets import chips",
             "probe = chosen_runs.probes()[0]",
             f"st.session_state['{'other'}'] = 1",
             "embeddings.KEY = 'told'",
             f"st.session_state['told'] = {{'selected': '{component.bitmap(np.arange(40, 90), 240)}'}}",
             "embeddings.circled(probe)",
-            "page.chips()",
+            "chips.show()",
         ]
     )
     after = AppTest.from_string(script, default_timeout=30)
