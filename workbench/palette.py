@@ -21,3 +21,9 @@ def run_colours(dark: bool = False) -> tuple[str, ...]:
 def run_colour(index: int | None) -> str:
     """The colour on white of a run, group of seeds or cell of a study by its index; grey for what is none of them."""
     return GREY if index is None else run_colours()[index % (len(OKABE_ITO) + 1)]
+
+
+def rgba(colour: str, opacity: float) -> str:
+    """A ``#rrggbb`` colour with an opacity in [0, 1], as CSS and plotly write it."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"

@@ -1,4 +1,4 @@
-"""Accuracy against what it took, labels or compute: data -> plotly figure."""
+"""Accuracy against its cost, in labels or compute: data -> plotly figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.lines import GRID, REFERENCE, separate
+from app.figures.style import LABEL_HEIGHT, VALUES, add_end_labels, add_reference, error_bars
 from workbench import palette
 from workbench.format import format_count, format_interval
 
@@ -15,7 +15,7 @@ HEIGHT = 440
 
 @dataclass(frozen=True)
 class Point:
-    """A model's accuracy in % with its interval, at a price ``x``."""
+    """A model's accuracy in % with its interval, at a cost ``x``."""
 
     label: str
     colour: str
@@ -56,26 +56,17 @@ def accuracy_by_labels(lines: Sequence[LabelCurve], shares: Mapping[float, str])
                 "dash": "dot" if line.baseline else None,
             },
             marker={"size": 6 if line.baseline else 10, "color": line.colour},
-            error_y=_bars(line.points, line.colour),
+            error_y=_intervals(line.points, line.colour),
             name=line.label,
             meta={"x": [point.x for point in line.points]},
             showlegend=False,
             text=[_hover(point) for point in line.points],
             hovertemplate="%{text}<extra></extra>",
         )
-    ends = [line.points[-1].value for line in lines]
     low, high = _reach([point for line in lines for point in line.points])
-    for line, place in zip(lines, separate(ends, (high - low) * 17 / (HEIGHT - 70)), strict=True):
-        figure.add_annotation(
-            x=1,
-            xref="paper",
-            xshift=8,
-            y=place,
-            text=line.label if line.baseline else f"<b>{line.label}</b>",
-            showarrow=False,
-            xanchor="left",
-            font={"color": line.colour, "size": 13},
-        )
+    names = [line.label if line.baseline else f"<b>{line.label}</b>" for line in lines]
+    ends = [(name, line.colour, line.points[-1].value) for name, line in zip(names, lines, strict=True)]
+    add_end_labels(figure, ends, (high - low) * LABEL_HEIGHT / (HEIGHT - 70), shift=8)
     _axes(figure, low, high, right=150)
     figure.update_xaxes(title="labelled images", tickvals=list(shares), ticktext=list(shares.values()), type="log")
     return figure
@@ -88,26 +79,16 @@ def accuracy_by_cost(
     title: str,
     suffix: str = "",
 ) -> go.Figure:
-    """Accuracy against a price on a logarithmic axis, and the Pareto front: nothing left of it is as good.
+    """Accuracy against a cost on a logarithmic axis, with the Pareto front.
 
     Args:
-        untrained: the same networks before training, drawn as short grey lines at their model's price.
+        untrained: the same networks before training, drawn as short grey lines at their model's cost.
         references: horizontal grey lines by name.
-        suffix: unit at the axis's numbers.
+        suffix: unit behind the numbers of the axis.
     """
     figure = go.Figure()
     for name, value in references.items():
-        figure.add_hline(y=value, line=REFERENCE, name=name)
-        figure.add_annotation(
-            x=0,
-            xref="paper",
-            y=value,
-            text=f"{name} {value:.0f}",
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-            font={"color": palette.GREY, "size": 12},
-        )
+        add_reference(figure, name, value, f"{name} {value:.0f}")
     front = pareto(points)
     figure.add_scatter(
         x=[point.x for point in front],
@@ -134,7 +115,7 @@ def accuracy_by_cost(
             y=[point.value],
             mode="markers",
             marker={"size": 15, "color": point.colour},
-            error_y=_bars([point], point.colour),
+            error_y=_intervals([point], point.colour),
             name=point.label,
             showlegend=False,
             text=[_hover(point)],
@@ -150,19 +131,15 @@ def accuracy_by_cost(
             yshift=11,
             font={"color": point.colour, "size": 13},
         )
-    shown = [point.value for point in untrained] + list(references.values())
-    low, high = _reach(points, shown)
+    low, high = _reach(points, [*(point.value for point in untrained), *references.values()])
     _axes(figure, low, high, right=20)
     logs = np.log10([point.x for point in points])
     span = max(float(np.ptp(logs)), 0.3)
     # The names stand to the right of their points, so there is more room on that side.
-    figure.update_xaxes(
-        title=title,
-        type="log",
-        range=[logs.min() - 0.12 * span, logs.max() + 0.3 * span],
-        tickvals=(ticks := _ticks(logs.min() - 0.12 * span, logs.max() + 0.3 * span)),
-        ticktext=[format_count(tick) + suffix for tick in ticks],
-    )
+    left, right = logs.min() - 0.12 * span, logs.max() + 0.3 * span
+    ticks = _ticks(left, right)
+    labels = [format_count(tick) + suffix for tick in ticks]
+    figure.update_xaxes(title=title, type="log", range=[left, right], tickvals=ticks, ticktext=labels)
     return figure
 
 
@@ -190,12 +167,9 @@ def _hover(point: Point) -> str:
     return f"<b>{point.label}</b> {point.detail}<br>{format_interval(point.value, point.low, point.high)} %"
 
 
-def _bars(points: Sequence[Point], colour: str) -> dict:
-    up = [None if point.high is None else point.high - point.value for point in points]
-    down = [None if point.low is None else point.value - point.low for point in points]
-    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "color": colour, "width": 0} | {
-        "thickness": 2
-    }
+def _intervals(points: Sequence[Point], colour: str) -> dict:
+    values, low, high = ([getattr(point, name) for point in points] for name in ("value", "low", "high"))
+    return error_bars(colour, values, low, high, thickness=2)
 
 
 def _reach(points: Sequence[Point], others: Sequence[float] = ()) -> tuple[float, float]:
@@ -209,7 +183,5 @@ def _reach(points: Sequence[Point], others: Sequence[float] = ()) -> tuple[float
 
 def _axes(figure: go.Figure, low: float, high: float, right: int) -> None:
     figure.update_layout(height=HEIGHT, margin={"l": 62, "r": right, "t": 12, "b": 58})
-    figure.update_xaxes(gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(
-        title="top-1 on test images, %", gridcolor=GRID, zeroline=False, range=[low, high], nticks=8, tickformat=".3~g"
-    )
+    figure.update_xaxes(**VALUES)
+    figure.update_yaxes(title="top-1 on test images, %", **VALUES, range=[low, high], nticks=8, tickformat=".3~g")

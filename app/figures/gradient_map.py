@@ -1,26 +1,26 @@
-"""Gradient norms by layer over training, below the kNN curve, and marks of spikes and dips: data -> figure."""
+"""Gradient norms by layer over training below the kNN curve, and marks of spikes and dips: data -> plotly figure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
 from app.figures import lines
+from app.figures.matrices import add_heat_map
+from app.figures.style import VALUES
 from app.reading.curve import Curve
 from app.reading.training_health import Diagnosis, Gradients, Series
 from workbench import palette
 
-COLUMNS = 300  # of a map; rows of metrics in between are one column, of which the highest is shown
+COLUMNS = 300  # of a map; each shows the highest norm of its rows of metrics
 ROW, CURVE, HEAD, FOOT = 19, 130, 14, 44  # px
 SPIKE, DIP, COLLAPSE = "triangle-up", "triangle-down", "x"
-INK = "#8b929a"
 
 
 def binned(gradients: Gradients, window: tuple[float, float] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (columns + 1,) in steps and norms (layers, columns), the highest in each."""
+    """Edges (columns + 1,) in steps, and the highest norm of each column (layers, columns)."""
     low, high = window or (0.0, np.inf)
     inside = np.flatnonzero((gradients.steps > low) & (gradients.steps <= high))
     values = np.array([gradients.layers[name][inside] for name in gradients.layers])
@@ -34,7 +34,7 @@ def binned(gradients: Gradients, window: tuple[float, float] | None) -> tuple[np
 
 
 def envelope(curve: Curve, window: tuple[float, float] | None) -> Curve:
-    """The highest value of each stretch of what is shown of a curve, so that no spike is left out of the picture."""
+    """The upper envelope of the visible part of a curve, so that thinning drops no spike."""
     low, high = window or (-np.inf, np.inf)
     inside = np.flatnonzero((curve.x >= low) & (curve.x <= high))
     if len(inside) <= lines.POINTS:
@@ -45,7 +45,7 @@ def envelope(curve: Curve, window: tuple[float, float] | None) -> Curve:
 
 
 def norm_limits(values: np.ndarray) -> tuple[float, float]:
-    """Ends of a logarithmic colour scale (log10), from the 2nd percentile to the highest."""
+    """Ends of a logarithmic colour scale (log10): the 2nd percentile and the highest value."""
     known = np.log10(values[np.isfinite(values)])
     if not len(known):
         return 0.0, 1.0
@@ -53,15 +53,15 @@ def norm_limits(values: np.ndarray) -> tuple[float, float]:
     return low, max(high, low + 0.1)
 
 
-def gradient_map(found: Diagnosis, colour: str, window: tuple[float, float] | None = None) -> go.Figure | None:
-    """The kNN curve above a map of layers (down, from the image on) and steps (across); None where there is nothing.
+def gradient_map(diagnosis: Diagnosis, colour: str, window: tuple[float, float] | None = None) -> go.Figure | None:
+    """The kNN curve above a map of layers (down, from the image on) and steps (across), or None without gradients.
 
     Dips are shaded, spikes are lines through both.
 
     Args:
-        window: the steps that are shown.
+        window: the visible steps; all by default.
     """
-    gradients = found.gradients
+    gradients = diagnosis.gradients
     if gradients is None or not gradients.layers:
         return None
     low, high = window or (-np.inf, np.inf)
@@ -73,41 +73,38 @@ def gradient_map(found: Diagnosis, colour: str, window: tuple[float, float] | No
     figure = make_subplots(
         2, 1, shared_xaxes=True, vertical_spacing=10 / plotted, row_heights=[CURVE, plotted - CURVE - 10]
     )
-    if found.knn is not None:
-        _knn(figure, found.knn, colour, window)
+    if diagnosis.knn is not None:
+        _knn(figure, diagnosis.knn, colour, window)
     start, end = norm_limits(values)
     digits = np.vectorize(lambda value: "" if np.isnan(value) else f"{value:.3g}")(values)
-    figure.add_heatmap(
+    add_heat_map(
+        figure,
+        np.log10(values),
+        start,
+        end,
         x=edges,
         y=list(range(len(names))),
-        z=np.log10(values).astype(np.float32),
-        zmin=start,
-        zmax=end,
-        colorscale=palette.MAGNITUDE,
-        showscale=False,
         text=digits,
         customdata=np.array([[name] * values.shape[1] for name in names]),
         hovertemplate="%{customdata}, step %{x:.0f}<br>gradient norm <b>%{text}</b><extra></extra>",
-        hoverongaps=False,
         meta={"x": np.round(edges[1:]).tolist(), "drawn": "log10 of the norm"},
         row=2,
         col=1,
     )
-    for dip in found.dips:
+    for dip in diagnosis.dips:
         after = dip.recovered if dip.recovered is not None else int(edges[-1])
-        tint = "rgba({},{},{},.18)".format(*hex_to_rgb(colour))
         place = {"x0": dip.before, "x1": after, "y0": 0, "y1": 1, "xref": "x", "yref": "y domain"}
-        figure.add_shape(type="rect", fillcolor=tint, line={"width": 0}, layer="below", **place)
-    for spike in found.spikes:
-        line = {"color": INK, "width": 1, "dash": "dot"}
+        figure.add_shape(type="rect", fillcolor=palette.rgba(colour, 0.18), line={"width": 0}, layer="below", **place)
+    for spike in diagnosis.spikes:
+        line = {"color": palette.GREY, "width": 1, "dash": "dot"}
         name = f"spike at step {spike.step}"
         figure.add_shape(
             type="line", x0=spike.step, x1=spike.step, y0=0, y1=1, xref="x", yref="paper", line=line, name=name
         )
-    left, right = window or (0.0, float(max(edges[-1], found.knn.steps[-1] if found.knn is not None else 0)))
+    left, right = window or (0.0, float(max(edges[-1], diagnosis.knn.steps[-1] if diagnosis.knn is not None else 0)))
     figure.update_xaxes(range=[left, right], showgrid=False, zeroline=False)
     figure.update_xaxes(title="step", row=2, col=1)
-    figure.update_yaxes(title="kNN, %", gridcolor=lines.GRID, zeroline=False, nticks=4, row=1, col=1)
+    figure.update_yaxes(title="kNN, %", **VALUES, nticks=4, row=1, col=1)
     figure.update_yaxes(
         tickvals=list(range(len(names))),
         ticktext=names,
@@ -148,18 +145,18 @@ def add_marks(
     symbol: str,
     window: tuple[float, float] | None,
 ) -> None:
-    """Marks at (step, value, words) of a figure of :func:`app.figures.lines.curves`."""
+    """Mark (step, value, hover text) in a figure of :func:`app.figures.lines.curves`."""
     low, high = window or (-np.inf, np.inf)
-    shown = [place for place in places if low <= place[0] <= high]
-    if not shown:
+    places = [place for place in places if low <= place[0] <= high]
+    if not places:
         return
-    x, y, words = zip(*shown, strict=True)
+    x, y, text = zip(*places, strict=True)
     figure.add_scatter(
         x=x,
         y=y,
         mode="markers",
-        marker={"color": colour, "size": 11, "symbol": symbol, "line": {"color": INK, "width": 1}},
-        text=words,
+        marker={"color": colour, "size": 11, "symbol": symbol, "line": {"color": palette.GREY, "width": 1}},
+        text=text,
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
         cliponaxis=False,

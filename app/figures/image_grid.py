@@ -1,4 +1,4 @@
-"""Images as HTML: nearest-neighbour, big enough to see, aligned in columns."""
+"""Images as HTML: enlarged without smoothing and aligned in columns."""
 
 import base64
 import io
@@ -12,11 +12,11 @@ from plotly.colors import sample_colorscale
 
 from workbench import palette
 
-SIDE = 96  # pixels on the screen
-SMALLEST = 0.5  # of its side, to which a tile of a sheet shrinks where there is little room
+SIDE = 96  # px
+SMALLEST = 0.5  # share of its side to which a tile shrinks on a narrow page
 
 
-def uri(image: np.ndarray) -> str:
+def data_uri(image: np.ndarray) -> str:
     """A uint8 image (H, W, C) with 1 or 3 channels as a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)).save(
@@ -25,12 +25,17 @@ def uri(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def sharp_uri(image: np.ndarray) -> str:
+    """A small image enlarged threefold, for figures: a browser blurs the pixels of an image in an SVG."""
+    return data_uri(np.kron(image, np.ones((3, 3, 1), np.uint8)) if image.shape[0] <= 64 else image)
+
+
 def tag(image: np.ndarray, side: int = SIDE, title: str = "") -> str:
     """An image element ``side`` pixels wide; pixels stay square where it is enlarged."""
     height, width = image.shape[:2]
     crisp = ' class="wb-px"' if width <= side else ""
     size = f'width="{side}" height="{round(side * height / width)}"'
-    return f'<img{crisp} src="{uri(image)}" {size} alt="{escape(title)}" title="{escape(title)}">'
+    return f'<img{crisp} src="{data_uri(image)}" {size} alt="{escape(title)}" title="{escape(title)}">'
 
 
 def tiles(images: np.ndarray, side: int, columns: int) -> bytes:
@@ -58,26 +63,26 @@ def ramp(steps: int = 256, scale: str = palette.MAGNITUDE) -> np.ndarray:
     return (np.array(colours) * 255).round().astype(np.uint8)
 
 
-def error_map(original: np.ndarray, drawn: np.ndarray, highest: float) -> np.ndarray:
+def error_map(original: np.ndarray, reconstruction: np.ndarray, highest: float) -> np.ndarray:
     """Absolute error of a uint8 image, mean over channels, in the colours of the magnitude scale.
 
     Args:
-        original, drawn: uint8 (..., H, W, C).
+        original, reconstruction: uint8 (..., H, W, C).
         highest: the error, in 0 … 255, that gets the brightest colour.
 
     Returns:
         uint8 (..., H, W, 3).
     """
-    error = np.abs(original.astype(np.float32) - drawn.astype(np.float32)).mean(-1)
+    error = np.abs(original.astype(np.float32) - reconstruction.astype(np.float32)).mean(-1)
     return ramp()[(error / max(highest, 1e-6) * 255).clip(0, 255).astype(np.uint8)]
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """A row of images under one another's columns.
+    """A row of a :func:`sheet`.
 
     Attributes:
-        label, small: what stands to the left, in two sizes.
+        label, small: text to the left, in two sizes.
         images: uint8 (n, H, W, C).
         captions: a line under each image.
         colour: of the dot before the label.
@@ -119,11 +124,11 @@ def sheet(rows: Sequence[ImageRow], side: int = SIDE) -> str:
 def captioned_sheet(
     images: np.ndarray, captions: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], side: int = SIDE
 ) -> str:
-    """Images uint8 (n, H, W, C) with captions, and under them lines of text, one cell an image.
+    """Images uint8 (n, H, W, C) with captions, and lines of text below them with one cell per image.
 
     Args:
         captions: (n,) HTML.
-        lines: what stands to the left, and (n,) cells, all HTML.
+        lines: a label to the left and (n,) cells, all HTML.
     """
     cells = ['<div class="wb-row">image<small>truth</small></div>']
     for image, caption in zip(images, captions, strict=True):
@@ -150,8 +155,8 @@ def wrapped_tiles(images: np.ndarray, captions: Sequence[str], side: int = SIDE)
     return f'<div class="wb-strip">{"".join(cells)}</div>'
 
 
-def colour_bar(low: str, high: str, what: str, scale: str = palette.MAGNITUDE) -> str:
+def colour_bar(low: str, high: str, quantity: str, scale: str = palette.MAGNITUDE) -> str:
     """A small legend of a colour scale."""
     stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in ramp(9, scale))
     bar = f'<i style="background: linear-gradient(90deg, {stops})"></i>'
-    return f'<div class="wb-ramp"><span>{escape(what)}</span> {escape(low)} {bar} {escape(high)}</div>'
+    return f'<div class="wb-ramp"><span>{escape(quantity)}</span> {escape(low)} {bar} {escape(high)}</div>'

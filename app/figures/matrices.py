@@ -1,4 +1,4 @@
-"""Matrices and maps: data -> plotly figure. Lines and dots are in ``app.figures.lines`` and ``app.figures.dots``."""
+"""Matrices as heat maps: data -> plotly figure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from app.figures import image_grid
 from workbench import palette
 from workbench.format import decimals
 
-BRIGHT = 0.55  # where on the colour scale black text is read more easily than white
+BRIGHT = 0.55  # share of the colour scale above which black text is easier to read than white
 
 
 def thin(size: int, most: int) -> np.ndarray:
@@ -24,6 +24,26 @@ def blocks(labels: Sequence[str]) -> tuple[list[float], list[str], list[float]]:
     ends = [*starts[1:], len(labels)]
     centres = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
     return centres, [labels[start] for start in starts], [start - 0.5 for start in starts[1:]]
+
+
+def add_heat_map(figure: go.Figure, values: np.ndarray, low: float, high: float, **trace: Any) -> None:
+    """Draw a matrix (rows, columns) in the colours of magnitudes, its text, if any, in a colour that can be read.
+
+    Args:
+        low, high: what the ends of the colour scale mean; the same for figures that are compared.
+        trace: plotly's options of a heat map; ``texttemplate`` prints a text in every cell.
+    """
+    values = np.asarray(values, np.float32)
+    look = {"zmin": low, "zmax": high, "colorscale": palette.MAGNITUDE, "showscale": False, "hoverongaps": False}
+    if "texttemplate" not in trace:
+        figure.add_heatmap(z=values, **look, **trace)
+        return
+    bright = values > low + BRIGHT * (high - low)
+    # Two layers, because a heat map's text has one colour: white on dark cells, black on bright ones.
+    for cells, ink in ((~bright, "#ffffff"), (bright, "#16191c")):
+        text = {"text": np.where(cells, np.array(trace["text"]), "")} if "text" in trace else {}
+        font = {"size": 12, "color": ink}
+        figure.add_heatmap(z=np.where(cells, values, np.nan), textfont=font, **(look | trace | text))
 
 
 def heat_map(
@@ -45,53 +65,39 @@ def heat_map(
 
     Args:
         low, high: what the ends of the colour scale mean; the same for figures that are compared.
-        decimals: print the values in the cells with so many.
-        text: print these instead.
+        decimals: digits after the point of the values printed in the cells; nothing is printed without.
+        text: printed instead of the values.
     """
     printed = {"texttemplate": f"%{{z:.{decimals}f}}"} if decimals is not None else {}
     printed = {"text": text, "texttemplate": "%{text}"} if text is not None else printed
-    values = np.asarray(values, np.float32)
-    bright = values > low + BRIGHT * (high - low)
     figure = go.Figure()
-    # Two layers, because a heat map's text has one colour: white on dark cells, black on bright ones.
-    for shown, ink in ((~bright, "#ffffff"), (bright, "#16191c")):
-        figure.add_heatmap(
-            z=np.where(shown, values, np.nan),
-            x=list(range(len(columns))),
-            y=list(range(len(rows))),
-            zmin=low,
-            zmax=high,
-            colorscale=palette.MAGNITUDE,
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            textfont={"size": 12, "color": ink},
-            hoverongaps=False,
-            customdata=np.array([[f"{row} → {column}" for column in columns] for row in rows]),
-            hovertemplate=f"%{{customdata}}<br><b>%{{z:.3~g}}</b>{unit}<extra></extra>",
-            **(printed | ({"text": np.where(shown, np.array(text), "")} if text is not None else {})),
-        )
-    figure.update_xaxes(
-        tickvals=list(range(len(columns))),
-        ticktext=list(columns),
-        title=x_title,
-        showgrid=False,
-        zeroline=False,
-        ticks="",
+    add_heat_map(
+        figure,
+        values,
+        low,
+        high,
+        x=list(range(len(columns))),
+        y=list(range(len(rows))),
+        xgap=1,
+        ygap=1,
+        customdata=np.array([[f"{row} → {column}" for column in columns] for row in rows]),
+        hovertemplate=f"%{{customdata}}<br><b>%{{z:.3~g}}</b>{unit}<extra></extra>",
+        **printed,
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=list(rows),
-        title=y_title,
-        autorange="reversed",
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=list(columns), title=x_title)
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=list(rows), title=y_title)
+    _arrange(figure, height, square)
+    return figure
+
+
+def _arrange(figure: go.Figure, height: int, square: bool) -> None:
+    """The first row on top, without grid and ticks; cells as wide as high where the matrix is ``square``."""
+    figure.update_xaxes(showgrid=False, zeroline=False, ticks="")
+    figure.update_yaxes(showgrid=False, zeroline=False, ticks="", autorange="reversed")
     if square:
         figure.update_xaxes(constrain="domain", constraintoward="left")
         figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")
     figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 8, "b": 10})
-    return figure
 
 
 def similarity_map(
@@ -111,29 +117,19 @@ def similarity_map(
         labels: class of each image, sorted; or none.
         names: of the images, for the saved data; by default their rows.
     """
-    keep = thin(len(matrix), most)
-    classes = [str(labels[index]) for index in keep] if labels else []
-    called = [str(names[index] if names else index) for index in keep]
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.asarray(matrix[np.ix_(keep, keep)], np.float32),
-            zmin=low,
-            zmax=high,
-            colorscale=palette.MAGNITUDE,
-            showscale=False,
-            meta={"x": called, "y": called},
-            hovertemplate="view A of %{y}, view B of %{x}<br><b>%{z:.2f}</b><extra></extra>",
-        )
-    )
-    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "ticks": ""}
-    if classes:
-        centres, ticks, _ = blocks(classes)
-        axis |= {"tickvals": centres, "ticktext": ticks} if len(ticks) <= 16 else {"showticklabels": False}
-    figure.update_xaxes(title="view B", constrain="domain", constraintoward="left", **axis)
-    figure.update_yaxes(
-        title="view A", autorange="reversed", scaleanchor="x", constrain="domain", constraintoward="top", **axis
-    )
-    figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 8, "b": 10})
+    rows = thin(len(matrix), most)
+    images = [str(names[index] if names else index) for index in rows]
+    figure = go.Figure()
+    hover = "view A of %{y}, view B of %{x}<br><b>%{z:.2f}</b><extra></extra>"
+    meta = {"x": images, "y": images}
+    add_heat_map(figure, matrix[np.ix_(rows, rows)], low, high, meta=meta, hovertemplate=hover)
+    axis: dict[str, Any] = {}
+    if labels:
+        centres, ticks, _ = blocks([str(labels[index]) for index in rows])
+        axis = {"tickvals": centres, "ticktext": ticks} if len(ticks) <= 16 else {"showticklabels": False}
+    figure.update_xaxes(title="view B", **axis)
+    figure.update_yaxes(title="view A", **axis)
+    _arrange(figure, height, square=True)
     return figure
 
 
@@ -151,7 +147,7 @@ def image_map(
     Args:
         matrix: (n, n), small.
         images: uint8 (n, H, W, C), or None.
-        names: of the images; the hover and the saved data tell them.
+        names: of the images, for the hover and the saved data.
     """
     n = len(matrix)
     digits = decimals((high - low) / 20)
@@ -164,20 +160,18 @@ def image_map(
     figure.update_xaxes(showticklabels=False)
     figure.update_yaxes(showticklabels=False)
     if images is not None:
-        # Enlarged here because a browser would blur the pixels of an SVG image.
-        enlarged = [np.kron(image, np.ones((3, 3, 1), np.uint8)) for image in images]
-        for index, image in enumerate(enlarged):
-            shared = {"source": image_grid.uri(image), "xref": "x", "yref": "y", "sizex": 0.92, "sizey": 0.92}
-            shared |= {"xanchor": "center", "yanchor": "middle", "layer": "above"}
-            figure.add_layout_image(x=-1.05, y=index, **shared)
-            figure.add_layout_image(x=index, y=-1.05, **shared)
+        for index, image in enumerate(images):
+            place = {"source": image_grid.sharp_uri(image), "xref": "x", "yref": "y", "sizex": 0.92, "sizey": 0.92}
+            place |= {"xanchor": "center", "yanchor": "middle", "layer": "above"}
+            figure.add_layout_image(x=-1.05, y=index, **place)
+            figure.add_layout_image(x=index, y=-1.05, **place)
         figure.update_xaxes(range=[-1.6, n - 0.5])
         figure.update_yaxes(range=[n - 0.5, -1.6], autorange=False)
     return figure
 
 
 def fade(figure: go.Figure, faded: np.ndarray) -> None:
-    """Veil the cells (rows, columns) of a :func:`heat_map` where ``faded`` is true, so that they stand back quietly."""
+    """Cover the cells (rows, columns) of a :func:`heat_map` in translucent grey where ``faded`` is true."""
     for row, column in zip(*np.nonzero(faded), strict=True):
         corners = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
-        figure.add_shape(type="rect", fillcolor="rgba(139,146,154,.5)", line={"width": 0}, **corners)
+        figure.add_shape(type="rect", fillcolor=palette.rgba(palette.GREY, 0.5), line={"width": 0}, **corners)

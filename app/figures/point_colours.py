@@ -1,4 +1,4 @@
-"""What the points of a map are coloured by: a code (n,) for each, and what the codes mean."""
+"""Colours of the points of a map: a code for each point, and the meaning of the codes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from workbench.store import Probe
 
 ERROR = "probe error"
 STEPS = 255  # of a colour scale
-RIGHT, WRONG, UNASKED = "#7c93a8", "#D55E00", "#c3c8cd"
+RIGHT, WRONG, UNTESTED = "#7c93a8", palette.OKABE_ITO[1], "#c3c8cd"
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Colouring:
     Attributes:
         name: what points are coloured by.
         codes: uint16 (n,), or None where each map has its own.
-        styles: for each code ``colour``, ``symbol``, ``name`` and ``shown``, whether the legend has it.
-        ramp: colours and ends of a scale, where there is one.
-        values: float32 (n,) behind the codes of a scale.
+        styles: for each code ``colour``, ``symbol``, ``name`` and ``shown``, whether it is in the legend.
+        ramp: colours and ends of a continuous scale.
+        values: float32 (n,) behind the codes of a continuous scale.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Colouring:
     values: np.ndarray | None = field(default=None, repr=False)
 
 
-def options(probe: Probe, predicted: bool) -> list[str]:
-    """What can be chosen: the label, the factors, and the errors of the linear probes."""
+def options(probe: Probe, predictions: bool) -> list[str]:
+    """The colourings on offer: by label, by factor, and by the errors of the linear probes."""
     labels, factors = probe.labels() is not None, probe.factors() is not None
     names = ["label"] * labels + [factor["name"] for factor in _factors(probe) if factors and factor["name"]]
-    return names + [ERROR] * (predicted and labels)
+    return names + [ERROR] * (predictions and labels)
 
 
 def colouring(probe: Probe, name: str, n: int) -> Colouring:
@@ -49,7 +49,7 @@ def colouring(probe: Probe, name: str, n: int) -> Colouring:
     if name == "label" and labels is not None:
         return categories(name, labels, probe.info().get("classes"))
     if name == ERROR:
-        meanings = ((RIGHT, "circle", "right"), (WRONG, "diamond", "wrong"), (UNASKED, "circle", "not tested"))
+        meanings = ((RIGHT, "circle", "right"), (WRONG, "diamond", "wrong"), (UNTESTED, "circle", "not tested"))
         styles = [
             {"colour": c, "symbol": s, "name": text, "shown": code < 2} for code, (c, s, text) in enumerate(meanings)
         ]
@@ -63,15 +63,15 @@ def colouring(probe: Probe, name: str, n: int) -> Colouring:
     return Colouring("", np.zeros(n, np.uint16), [{"colour": palette.GREY}])
 
 
-def errors(truth: np.ndarray, told: np.ndarray | None) -> np.ndarray:
+def errors(truth: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
     """Codes (n,) of :func:`of` by error: right, wrong, or not tested."""
-    if told is None:
+    if predicted is None:
         return np.full(len(truth), 2, np.uint16)
-    return np.where(told == predictions.UNKNOWN, 2, np.where(told == truth, 0, 1)).astype(np.uint16)
+    return np.where(predicted == predictions.UNKNOWN, 2, np.where(predicted == truth, 0, 1)).astype(np.uint16)
 
 
 def categories(name: str, labels: np.ndarray, classes: Any) -> Colouring:
-    """A colour and a symbol for each whole number; the legend has those that occur and can be told apart."""
+    """A colour and a symbol for each whole number; the legend lists those that occur and differ from the others."""
     codes = np.where(labels < 0, 0, labels).astype(np.uint16)
     n = max(int(codes.max()) + 1, len(classes) if isinstance(classes, list) else 0)
     names, present = files.class_names(classes, n), set(np.unique(codes).tolist())
@@ -85,7 +85,7 @@ def categories(name: str, labels: np.ndarray, classes: Any) -> Colouring:
 
 
 def colour_scale(name: str, values: np.ndarray, circular: bool) -> Colouring:
-    """A magnitude or an angle in steps; what is no number is grey."""
+    """A magnitude or an angle in :data:`STEPS`; NaN is grey."""
     known = np.isfinite(values)
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 1.0)
     share = (np.where(known, values, low) - low) / ((high - low) or 1.0)
@@ -101,9 +101,9 @@ def colour_scale(name: str, values: np.ndarray, circular: bool) -> Colouring:
 
 
 def _factors(probe: Probe) -> list[dict[str, Any]]:
-    """The factors with a place for each, since they are columns of an array."""
-    found = probe.info().get("factors")
-    found = found if isinstance(found, list) else []
+    """The factors in the order of their columns; one without a name is called by an empty text."""
+    factors = probe.info().get("factors")
     return [
-        factor if isinstance(factor, dict) and isinstance(factor.get("name"), str) else {"name": ""} for factor in found
+        factor if isinstance(factor, dict) and isinstance(factor.get("name"), str) else {"name": ""}
+        for factor in (factors if isinstance(factors, list) else [])
     ]

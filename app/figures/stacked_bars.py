@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
-from app.figures.dots import coloured
-from app.figures.lines import GRID
+from app.figures.dots import MARGIN
+from app.figures.style import GRID, VALUES, coloured, error_bars, name_rows
 from workbench.format import format_interval
 
-SHADES = (0.95, 0.6, 0.38, 0.22)  # of a model's colour, term by term, from the largest on
+SHADES = (0.95, 0.6, 0.38, 0.22)  # opacity of a model's colour, term by term from the first on
 ROW = 62  # height of a model in pixels
 
 
@@ -27,9 +27,9 @@ class Stack:
 
     Attributes:
         value, low, high: the sum and its 95 % interval.
-        kind: what the sum is, such as a bound.
+        kind: of sum, such as a lower bound.
         sign: stands before the sum's number.
-        tighter: other values of the same by name, drawn hollow.
+        tighter: tighter values of the same quantity by name, drawn hollow.
     """
 
     label: str
@@ -49,76 +49,67 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
     A model without terms is one faint bar.
     """
     figure = go.Figure()
-    place = {one.label: len(stacks) - 1 - index for index, one in enumerate(stacks)}
-    rights = [sum(max(part.value, 0.0) for part in one.terms) for one in stacks]
-    reach = max([1e-9, *rights, *(one.value if one.high is None else one.high for one in stacks)])
-    for one in stacks:
-        at = place[one.label]
-        for index, part in enumerate(one.terms or [Term("", one.value)]):
-            shade = SHADES[min(index, len(SHADES) - 1)] if one.terms else 0.3
-            roomy = abs(part.value) > 0.012 * reach * (len(part.name) + 1)
-            figure.add_bar(
-                x=[part.value],
-                y=[at],
-                orientation="h",
-                width=0.46,
-                marker={"color": one.colour, "opacity": shade, "line": {"width": 0}},
-                text=part.name if roomy else "",
-                textposition="inside",
-                insidetextanchor="middle",
-                textangle=0,
-                textfont={"size": 12, "color": "#ffffff" if shade > 0.5 else one.colour},
-                name=f"{one.label} {part.name}".strip(),
-                showlegend=False,
-                hovertemplate=f"<b>{one.label}</b> {part.name}: %{{x:.3~g}}<extra></extra>",
-            )
-        error = None
-        if one.low is not None and one.high is not None:
-            ends = {"array": [one.high - one.value], "arrayminus": [one.value - one.low]}
-            error = ends | {"type": "data", "symmetric": False, "color": one.colour, "width": 5, "thickness": 2.5}
-        text = one.sign + format_interval(one.value, one.low, one.high, alone=2)
+    rights = [sum(max(term.value, 0.0) for term in stack.terms) for stack in stacks]
+    lefts = [sum(min(term.value, 0.0) for term in stack.terms) for stack in stacks]
+    reach = max([1e-9, *rights, *(stack.value if stack.high is None else stack.high for stack in stacks)])
+    lowest = min([0.0, *lefts, *(stack.value if stack.low is None else stack.low for stack in stacks)])
+    for y, stack in zip(reversed(range(len(stacks))), stacks, strict=True):
+        _add_terms(figure, stack, y, reach)
+        text = stack.sign + format_interval(stack.value, stack.low, stack.high, alone=2)
         figure.add_scatter(
-            x=[one.value],
-            y=[at],
+            x=[stack.value],
+            y=[y],
             mode="markers",
-            marker={"size": 11, "color": one.colour, "line": {"width": 1.5, "color": "#ffffff"}},
-            error_x=error,
-            name=f"{one.label}, sum",
+            marker={"size": 11, "color": stack.colour, "line": {"width": 1.5, "color": "#ffffff"}},
+            error_x=error_bars(stack.colour, [stack.value], [stack.low], [stack.high], width=5),
+            name=f"{stack.label}, sum",
             showlegend=False,
-            hovertemplate=f"<b>{one.label}</b>, {one.kind}: {text}<extra></extra>",
+            hovertemplate=f"<b>{stack.label}</b>, {stack.kind}: {text}<extra></extra>",
         )
-        for name, value in one.tighter.items():
+        for name, value in stack.tighter.items():
             figure.add_scatter(
                 x=[value],
-                y=[at - 0.33],
+                y=[y - 0.33],
                 mode="markers",
-                marker={"size": 8, "color": one.colour, "symbol": "circle-open", "line": {"width": 1.5}},
-                name=f"{one.label}, {name}",
+                marker={"size": 8, "color": stack.colour, "symbol": "circle-open", "line": {"width": 1.5}},
+                name=f"{stack.label}, {name}",
                 showlegend=False,
-                hovertemplate=f"<b>{one.label}</b>, {name}: %{{x:.4~g}}<extra></extra>",
+                hovertemplate=f"<b>{stack.label}</b>, {name}: %{{x:.4~g}}<extra></extra>",
             )
         figure.add_annotation(
-            x=one.value if one.terms else 0,
-            y=at + 0.27,
-            xanchor="right" if one.terms and one.value > 0.8 * reach else "left",
+            x=stack.value if stack.terms else 0,
+            y=y + 0.27,
+            xanchor="right" if stack.terms and stack.value > 0.8 * reach else "left",
             yanchor="bottom",
-            text=f"<b>{text}</b>  {one.kind}",
+            text=f"<b>{text}</b>  {stack.kind}",
             showarrow=False,
-            font={"color": one.colour, "size": 13},
+            font={"color": stack.colour, "size": 13},
         )
-    names = [coloured(one.label, one.colour) if one.terms else one.label for one in stacks]
-    figure.update_xaxes(title=x_title, showgrid=True, gridcolor=GRID, zeroline=True, zerolinecolor=GRID)
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(place.values()),
-        ticktext=names,
-        tickfont={"size": 14},
-        showgrid=False,
-        zeroline=False,
-        range=[-0.6, len(stacks) - 0.25],
-    )
-    lefts = [sum(min(part.value, 0.0) for part in one.terms) for one in stacks]
-    lowest = min([0.0, *lefts, *(one.value if one.low is None else one.low for one in stacks)])
+    figure.update_xaxes(title=x_title, **VALUES | {"zeroline": True}, zerolinecolor=GRID)
     figure.update_xaxes(range=[1.06 * lowest, 1.16 * reach])
-    figure.update_layout(barmode="relative", height=ROW * len(stacks) + 70, margin={"l": 20, "r": 20, "t": 8, "b": 48})
+    names = [coloured(stack.label, stack.colour if stack.terms else None) for stack in stacks]
+    name_rows(figure, names, -0.6, -0.25, tickfont={"size": 14})
+    figure.update_layout(barmode="relative", height=ROW * len(stacks) + 70, margin=MARGIN)
     return figure
+
+
+def _add_terms(figure: go.Figure, stack: Stack, y: float, reach: float) -> None:
+    """A bar for each term, with its name in it where there is room."""
+    for index, term in enumerate(stack.terms or [Term("", stack.value)]):
+        shade = SHADES[min(index, len(SHADES) - 1)] if stack.terms else 0.3
+        roomy = abs(term.value) > 0.012 * reach * (len(term.name) + 1)
+        figure.add_bar(
+            x=[term.value],
+            y=[y],
+            orientation="h",
+            width=0.46,
+            marker={"color": stack.colour, "opacity": shade, "line": {"width": 0}},
+            text=term.name if roomy else "",
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"size": 12, "color": "#ffffff" if shade > 0.5 else stack.colour},
+            name=f"{stack.label} {term.name}".strip(),
+            showlegend=False,
+            hovertemplate=f"<b>{stack.label}</b> {term.name}: %{{x:.3~g}}<extra></extra>",
+        )

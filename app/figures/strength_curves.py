@@ -1,18 +1,17 @@
-"""Curves over the strength of a change, one panel per change, with what the strengths look like: data -> figure."""
+"""Curves over the strength of a change, one panel per change above images of each strength: data -> plotly figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
 from app.figures import image_grid
-from app.figures.lines import GRID, REFERENCE
+from app.figures.style import REFERENCE, VALUES, add_band, error_bars
 
 LOWEST, HIGHEST = -0.25, 1.06
-ACROSS, PANEL, STRIP = 4, 175, 96  # panels in a row, pixels of a panel's height and of what stands below it
+ACROSS, PANEL, STRIP = 4, 175, 96  # panels in a row, heights in pixels of a panel and of the images below it
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class ChangePanel:
 
     Attributes:
         ticks: the strengths in words.
-        ordered: whether they are more of the same; otherwise they are drawn as dots.
+        ordered: whether the strengths have an order; otherwise they are drawn as dots.
         images: uint8 (1 + strengths, H, W, C), the unchanged one first, or None.
     """
 
@@ -64,7 +63,7 @@ def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, 
     figure.update_layout(height=height, margin={"l": 58, "r": 10, "t": 30, "b": STRIP})
     for index, panel in enumerate(panels):
         _draw(figure, panel, index // ACROSS + 1, index % ACROSS + 1, height)
-    figure.update_yaxes(range=[LOWEST, HIGHEST], dtick=0.25, showgrid=True, gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(range=[LOWEST, HIGHEST], dtick=0.25, **VALUES)
     for row in range(1, down + 1):
         figure.update_yaxes(title="similarity kept", row=row, col=1)
     _key(figure, key, len(panels))
@@ -89,24 +88,21 @@ def _draw(figure: go.Figure, panel: ChangePanel, row: int, column: int, height: 
         _images(figure, panel.images, row, column, height)
 
 
-def _curve(figure: go.Figure, one: Profile, title: str, row: int, column: int) -> None:
-    x = np.arange(len(one.values) + 1)
-    values, low, high = (np.concatenate([[1.0], part]) for part in (one.values, one.low, one.high))
-    if one.main:
-        band = {"x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "mode": "lines"}
-        tint = "rgba({},{},{},.16)".format(*hex_to_rgb(one.colour))
-        figure.add_scatter(
-            **band, fillcolor=tint, line={"width": 0}, hoverinfo="skip", showlegend=False, row=row, col=column
-        )
+def _curve(figure: go.Figure, profile: Profile, title: str, row: int, column: int) -> None:
+    x = np.arange(len(profile.values) + 1)
+    values, low, high = (np.concatenate([[1.0], part]) for part in (profile.values, profile.low, profile.high))
+    if profile.main:
+        add_band(figure, x, low, high, profile.colour, row=row, col=column)
+    ends = "(%{customdata[0]:.2f}, %{customdata[1]:.2f})"
     figure.add_scatter(
         x=x,
         y=values,
-        mode="lines+markers" if one.main else "lines",
-        line={"color": one.colour, "dash": one.dash, "width": 2.2 if one.main else 1.5},
+        mode="lines+markers" if profile.main else "lines",
+        line={"color": profile.colour, "dash": profile.dash, "width": 2.2 if profile.main else 1.5},
         marker={"size": 5},
         customdata=np.stack([low, high], axis=1),
-        hovertemplate=f"{one.label}: <b>%{{y:.2f}}</b> (%{{customdata[0]:.2f}}, %{{customdata[1]:.2f}})<extra></extra>",
-        name=one.label,
+        hovertemplate=f"{profile.label}: <b>%{{y:.2f}}</b> {ends}<extra></extra>",
+        name=profile.label,
         meta={"x title": title, "low": low.tolist(), "high": high.tolist()},
         showlegend=False,
         row=row,
@@ -114,24 +110,16 @@ def _curve(figure: go.Figure, one: Profile, title: str, row: int, column: int) -
     )
 
 
-def _dots(figure: go.Figure, one: Profile, shift: float, meta: dict, row: int, column: int) -> None:
-    hollow = one.dash != "solid"
+def _dots(figure: go.Figure, profile: Profile, shift: float, meta: dict, row: int, column: int) -> None:
+    symbol = "circle" if profile.dash == "solid" else "circle-open"
     figure.add_scatter(
-        x=np.arange(1, len(one.values) + 1) + shift,
-        y=one.values,
+        x=np.arange(1, len(profile.values) + 1) + shift,
+        y=profile.values,
         mode="markers",
-        marker={"color": one.colour, "size": 9 if one.main else 6, "symbol": "circle-open" if hollow else "circle"},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": one.high - one.values,
-            "arrayminus": one.values - one.low,
-            "color": one.colour,
-            "width": 0,
-            "thickness": 1.5,
-        },
-        hovertemplate=f"{one.label}: <b>%{{y:.2f}}</b><extra></extra>",
-        name=one.label,
+        marker={"color": profile.colour, "size": 9 if profile.main else 6, "symbol": symbol},
+        error_y=error_bars(profile.colour, profile.values, profile.low, profile.high, thickness=1.5),
+        hovertemplate=f"{profile.label}: <b>%{{y:.2f}}</b><extra></extra>",
+        name=profile.label,
         meta=meta,
         showlegend=False,
         row=row,
@@ -145,10 +133,8 @@ def _images(figure: go.Figure, images: np.ndarray, row: int, column: int, height
     bottom = next(figure.select_yaxes(row=row, col=column)).domain[0]
     plotted = height - 30 - STRIP  # without margins
     for place, image in enumerate(images):
-        # Enlarged here because a browser would blur the pixels of an SVG image.
-        enlarged = np.kron(image, np.ones((3, 3, 1), np.uint8)) if image.shape[0] <= 64 else image
         figure.add_layout_image(
-            source=image_grid.uri(enlarged),
+            source=image_grid.sharp_uri(image),
             xref=axis.anchor.replace("y", "x"),
             yref="paper",
             x=place,

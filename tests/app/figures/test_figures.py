@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app import theme
-from app.figures import image_grid, matrices
+from app.figures import image_grid, matrices, style
 from app.figures import lines as charts
 from app.figures.dots import Dot, DotPanel, by_model, per_class
 from app.reading import files
@@ -28,10 +28,10 @@ def test_smoothing_keeps_a_constant_and_starts_unbiased() -> None:
 
 
 def test_labels_are_moved_apart_in_order() -> None:
-    moved = charts.separate([1.0, 1.01, 5.0, 0.99], 0.5)
+    moved = style.separate([1.0, 1.01, 5.0, 0.99], 0.5)
     assert moved[3] < moved[0] < moved[1] < moved[2]
     assert np.diff(np.sort(moved)).min() == pytest.approx(0.5, rel=0.01)
-    assert charts.separate([1.0, 4.0], 0.5) == [1.0, 4.0]
+    assert style.separate([1.0, 4.0], 0.5) == [1.0, 4.0]
 
 
 def test_an_opened_part_of_training_fits_its_values() -> None:
@@ -77,7 +77,8 @@ def test_dots_show_interval_and_what_is_better_than_nothing() -> None:
     of_a = next(trace for trace in figure.data if trace.marker.color == "#0072B2")
     assert of_a.error_x.array == (2.5,) and of_a.error_x.arrayminus == (2.0,)
     assert figure.layout.xaxis.range[0] == 0 and figure.layout.xaxis.range[1] > 73.5
-    assert figure.layout.yaxis.tickvals == (1, 0)  # the first model on top
+    rows = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
+    assert rows == {style.coloured("a", "#0072B2"): 1, style.coloured("b", "#D55E00"): 0}  # the first model on top
 
 
 def test_classes_on_which_models_differ_most_are_kept_and_on_top() -> None:
@@ -118,9 +119,9 @@ def test_pictures_are_enlarged_without_blur_and_lossless() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     html = image_grid.tag(image)
     assert 'class="wb-px"' in html and 'width="96"' in html
-    content = base64.b64decode(image_grid.uri(image).split(",")[1])
+    content = base64.b64decode(image_grid.data_uri(image).split(",")[1])
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(content))), image)
-    grey = image_grid.uri(image[..., :1])
+    grey = image_grid.data_uri(image[..., :1])
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(base64.b64decode(grey.split(",")[1])))), image[..., 0])
     assert "wb-px" not in image_grid.tag(np.zeros((224, 224, 3), np.uint8))
 

@@ -1,0 +1,135 @@
+"""What figures share: grid, reference lines, intervals, bands, and names beside curves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from workbench import palette
+
+GRID = palette.rgba(palette.GREY, 0.18)
+REFERENCE = {"color": palette.GREY, "width": 1.5, "dash": "dot"}
+VALUES = {"showgrid": True, "gridcolor": GRID, "zeroline": False}  # an axis of numbers
+LABEL_HEIGHT = 17  # px
+
+Ends = Sequence[float | None] | np.ndarray
+"""Ends of intervals (n,), None where they are not known."""
+
+
+def coloured(label: str, colour: str | None) -> str:
+    """A label in its model's colour, as HTML."""
+    return f'<b><span style="color:{colour}">{label}</span></b>' if colour else label
+
+
+def error_bars(
+    colour: str,
+    values: Sequence[float] | np.ndarray,
+    low: Ends,
+    high: Ends,
+    *,
+    thickness: float = 2.5,
+    width: float = 0,
+) -> dict[str, Any]:
+    """Plotly's error bars from ``low`` to ``high`` (n,) about ``values`` (n,); none where an end is None."""
+    above = [None if end is None else end - value for value, end in zip(values, high, strict=True)]
+    below = [None if end is None else value - end for value, end in zip(values, low, strict=True)]
+    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+    return bars | {"color": colour, "thickness": thickness, "width": width}
+
+
+def add_band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, **trace: Any) -> None:
+    """Shade the interval from ``low`` to ``high`` (n,) along ``x`` (n,)."""
+    figure.add_scatter(
+        x=[*x, *x[::-1]],
+        y=[*high, *low[::-1]],
+        fill="toself",
+        fillcolor=palette.rgba(colour, 0.18),
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+        **trace,
+    )
+
+
+def add_reference(figure: go.Figure, name: str, value: float, label: str, log: bool = False) -> None:
+    """A dotted horizontal line with its label at the left end, above the line."""
+    figure.add_hline(y=value, line=REFERENCE, name=name)
+    figure.add_annotation(
+        x=0,
+        xref="paper",
+        y=np.log10(value) if log else value,
+        text=label,
+        showarrow=False,
+        xanchor="left",
+        yanchor="bottom",
+        font={"color": palette.GREY, "size": 12},
+    )
+
+
+def name_rows(figure: go.Figure, names: Sequence[str], low: float, high: float, **axis: Any) -> None:
+    """Name the rows of a figure, the first on top at height n - 1, the last at 0; the axis runs from ``low`` to
+    ``n + high``."""
+    figure.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=list(names)[::-1],
+        showgrid=False,
+        zeroline=False,
+        range=[low, len(names) + high],
+        **axis,
+    )
+
+
+def separate(places: Sequence[float], gap: float) -> list[float]:
+    """Move labels apart until neighbours are ``gap`` away, as little as possible and in the same order."""
+    order = np.argsort(places, kind="stable")
+    moved = np.asarray(places, float)[order]
+    for _ in range(60):
+        close = np.flatnonzero(np.diff(moved) < gap * 0.999)
+        if not len(close):
+            break
+        for i in close:
+            push = (gap - (moved[i + 1] - moved[i])) / 2
+            moved[i], moved[i + 1] = moved[i] - push, moved[i + 1] + push
+    result = np.empty(len(moved))
+    result[order] = moved
+    return result.tolist()
+
+
+def add_end_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], gap: float, shift: float = 6) -> None:
+    """Write labels to the right of the plot at the height of their curves' ends, moved apart where they would overlap.
+
+    Args:
+        ends: label, colour and height of each; heights are log10 where the axis is logarithmic.
+        gap: height of a label in the same units.
+        shift: distance from the plot in pixels.
+    """
+    for (label, colour, _), place in zip(ends, separate([end[2] for end in ends], gap), strict=True):
+        figure.add_annotation(
+            x=1,
+            xref="paper",
+            xshift=shift,
+            y=place,
+            text=label,
+            showarrow=False,
+            xanchor="left",
+            font={"color": colour, "size": 13},
+        )
+
+
+def add_curve_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], log: bool, height: int) -> None:
+    """:func:`add_end_labels` with heights as they are, on an axis that fits the curves drawn so far."""
+    values = np.concatenate([trace.y for trace in figure.data])  # pyright: ignore[reportAttributeAccessIssue]
+    if log:
+        values = np.log10(values[values > 0])
+        ends = [(label, colour, float(np.log10(y))) for label, colour, y in ends if y > 0]
+    span = float(np.ptp(values)) * 1.1 if len(values) else 1.0
+    add_end_labels(figure, ends, (span or 1.0) * LABEL_HEIGHT / (height - 56))
+
+
+def space_decades(figure: go.Figure, values: np.ndarray, most: int) -> None:
+    """Ticks of a logarithmic y axis: at most about ``most`` powers of ten, or 1, 2 and 5 where there are few."""
+    decades = np.ptp(np.log10(values[values > 0]))
+    if decades > 0.7:  # below, plotly's own ticks are as on a linear axis
+        figure.update_yaxes(dtick=max(1, round(decades / most)) if decades > 1.5 else "D2")
