@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests import processes
 from tests.training.tiny import EPOCH, settings, weights
 from workbench.data import datasets
 from workbench.errors import WorkbenchError
@@ -27,25 +29,15 @@ from workbench.training.monitor import FeatureMonitor
 TRAIN = "import json, sys; from workbench.training import start; start(sys.argv[1], json.loads(sys.argv[2]))"
 
 
-def in_subprocess(method: str, runs: Path, sent: signal.Signals, at_step: int) -> Run:
-    """Train in a process of its own and send it a signal once it has passed a step."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", TRAIN, method, json.dumps(settings(method, runs))],
-        env=environment,
-        stderr=subprocess.DEVNULL,
-    )
+def wait_for_step(step: int, runs: Path, alive: Callable[[], bool]) -> None:
+    """Until the only run has passed a step, or its process has ended."""
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and alive():
         found = list_runs(runs)
         rows = found[0].metrics() if found else []
-        if rows and rows[-1]["step"] >= at_step:
-            process.send_signal(sent)
-            break
+        if rows and rows[-1]["step"] >= step:
+            return
         time.sleep(0.002)
-    process.wait(timeout=60)
-    (run,) = list_runs(runs)
-    return run
 
 
 def curve(run: Run) -> list[tuple[int, float]]:
@@ -54,7 +46,11 @@ def curve(run: Run) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_killed_in_mid_epoch_and_resumed_is_the_same_bit_for_bit(method: str, tmp_path: Path) -> None:
-    killed = in_subprocess(method, tmp_path / "killed", signal.SIGKILL, at_step=EPOCH + 3)
+    process = processes.begin(processes.train, method, settings(method, tmp_path / "killed"))
+    wait_for_step(EPOCH + 3, tmp_path / "killed", process.is_alive)
+    process.kill()
+    processes.ended(process)
+    (killed,) = list_runs(tmp_path / "killed")
     checkpoint = killed.checkpoint()
     assert checkpoint is not None and checkpoint.name < f"step-{3 * EPOCH:08d}", "the run ended before it was killed"
     with open(killed.path / "metrics.jsonl", "a", encoding="utf-8") as file:
@@ -71,7 +67,14 @@ def test_killed_in_mid_epoch_and_resumed_is_the_same_bit_for_bit(method: str, tm
 
 
 def test_stopped_in_mid_epoch_saves_there_and_resumes(tmp_path: Path) -> None:
-    stopped = in_subprocess("vae", tmp_path / "stopped", signal.SIGTERM, at_step=EPOCH + 3)
+    asked = json.dumps(settings("vae", tmp_path / "stopped"))
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    words = [sys.executable, "-W", "ignore", "-c", TRAIN, "vae", asked]
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+    wait_for_step(EPOCH + 3, tmp_path / "stopped", lambda: process.poll() is None)
+    process.terminate()
+    process.wait(60)
+    (stopped,) = list_runs(tmp_path / "stopped")
     assert stopped.summary()["status"] == "interrupted"
     checkpoint = stopped.checkpoint()
     assert checkpoint is not None and int(checkpoint.name[5:]) == stopped.metrics()[-1]["step"] >= EPOCH + 3

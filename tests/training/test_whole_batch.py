@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests import processes
 from tests.training.tiny import settings
-from tests.training.whole_batch import measured
+from tests.training.whole_batch import main, measured
 from workbench.errors import WorkbenchError
 from workbench.store import list_runs
 from workbench.training import start
@@ -46,8 +47,11 @@ def test_activations_computed_again_change_nothing(tmp_path: Path) -> None:
 
 
 def launched(launcher: list[str], method: str, changes: dict[str, Any], out: Path) -> dict[str, torch.Tensor]:
-    words = [f"{key}={value}" for key, value in changes.items()]
-    argv = [sys.executable, "-m", *launcher, "-m", "tests.training.whole_batch", str(out), method, *words]
+    words = [str(out), method, *(f"{key}={value}" for key, value in changes.items())]
+    if not launcher:
+        assert processes.two_ranks(main, words, log=out.with_suffix(".log")) == [0, 0]
+        return torch.load(out, weights_only=True)
+    argv = [sys.executable, "-m", *launcher, "-m", "tests.training.whole_batch", *words]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return torch.load(out, weights_only=True)
@@ -56,12 +60,13 @@ def launched(launcher: list[str], method: str, changes: dict[str, Any], out: Pat
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
 ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+FORKED: list[str] = []  # as torchrun does it, from what is imported
 
 
 @pytest.mark.parametrize(
     ("launcher", "method", "changes"),
     [
-        (TORCHRUN, "mocov3", {}),
+        (FORKED, "mocov3", {}),
         (ACCELERATE, "mocov3", {"accumulate": 2}),
         pytest.param(TORCHRUN, "mocov3", VIT_BN, marks=pytest.mark.slow),
         pytest.param(TORCHRUN, "mocov3", RESNET, marks=pytest.mark.slow),
@@ -88,11 +93,13 @@ def test_two_processes_train_resume_and_write_one_run(tmp_path: Path) -> None:
     (run,) = list_runs(tmp_path / "runs")
     assert [row["step"] for row in run.metrics() if "loss" in row] == [5, 10]
     assert run.summary()["status"] == "finished" and done.stderr.count("epoch 1/1") == 1
-    resumed = in_two(tmp_path, "resume", run.id, "--epochs", "2")
-    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    log, folder = tmp_path / "log", ["--runs", str(tmp_path / "runs")]
+    codes = processes.two_ranks(processes.workbench, ["resume", run.id, "--epochs", "2", *folder], log=log)
+    assert codes == [0, 0], log.read_text()[-2000:]
     assert [row["step"] for row in run.metrics() if "loss" in row] == [5, 10, 15, 20]
-    refused = in_two(tmp_path, *words, "--batch-size", "15")
-    assert refused.returncode != 0 and refused.stderr.count("cannot be shared among 2 processes") == 1
+    refused = tmp_path / "refused"
+    codes = processes.two_ranks(processes.workbench, [*words, "--batch-size", "15", *folder], log=refused)
+    assert 0 not in codes and refused.read_text().count("cannot be shared among 2 processes") == 1
     assert len(list_runs(tmp_path / "runs")) == 1
 
 

@@ -4,6 +4,7 @@ As a module to run, so that torchrun and `accelerate launch` can start it in sev
 """
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ def measured(method: str, changes: dict[str, Any], runs: str) -> dict[str, torch
     return found | {name: b for name, b in trainer.method.named_buffers() if "running" in name}
 
 
-def main() -> None:
-    out, method, *pairs = sys.argv[1:]
+def main(words: Sequence[str]) -> None:
+    out, method, *pairs = words
     changes = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in pairs)}
     found = measured(method, changes, str(Path(out).parent))
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
@@ -52,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
