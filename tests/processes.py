@@ -1,8 +1,8 @@
 """Processes of their own, forked from a server that has imported torch and the workbench once.
 
-A real process starts with seconds of imports. These are real, too (a pid, signals, an exit code, nothing shared with the
-test), but begin where the imports end. Each kind of start that people use is tested without them, too: ``python -m
-workbench``, torchrun and ``accelerate launch``.
+`python -m workbench` spends seconds on imports. These begin where the imports end, and are real processes, too: a pid,
+signals, an exit code, nothing shared with the test. Each start that people use (`python -m workbench`, torchrun,
+`accelerate launch`) has a test without them.
 """
 
 import multiprocessing

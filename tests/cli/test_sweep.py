@@ -17,6 +17,7 @@ import psutil
 import pytest
 import yaml
 
+from tests import processes
 from tests.training.tiny import COMMON, TINY
 from workbench import training
 from workbench.cli import main
@@ -266,28 +267,19 @@ def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:
     assert os.getpid() not in hosts  # on a busy machine one of them may have done both
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from workbench.evaluation import sweep_recipe
-from workbench.studies.runner import Sweep
-if __name__ == "__main__":
-    study = Sweep(sweep_recipe.load(sys.argv[1], "tiny", {"device": "cpu"}), Path(sys.argv[2]))
+def in_two_processes(recipe: Path, folder: Path) -> None:
+    study = Sweep(load(str(recipe), "tiny", {"device": "cpu"}), folder)
     list(study.work_off(study.jobs(), ["0", "1"]))
-"""
 
 
 def test_processes_whose_sweep_was_killed_save_and_end(tmp_path: Path) -> None:
     recipe = written(tmp_path, settings=EASY | TINY["mocov3"] | {"epochs": 2000})
-    (tmp_path / "killed.py").write_text(KILLED)
-    words = [sys.executable, "-W", "ignore", str(tmp_path / "killed.py"), str(recipe), str(tmp_path / "made")]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+    process = processes.begin(in_two_processes, recipe, tmp_path / "made")
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and len([r for r in list_runs(tmp_path / "made" / "runs") if r.metrics()]) < 2:
         time.sleep(0.1)
     process.kill()
-    process.wait()
+    processes.ended(process)
     runs = list_runs(tmp_path / "made" / "runs")
     pids = [run.summary()["pid"] for run in runs]
     deadline = time.monotonic() + 120
