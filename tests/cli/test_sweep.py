@@ -155,7 +155,7 @@ def test_cost_stands_beside_quality(made: Path) -> None:
     table = (made / "made" / "sweep.md").read_text()
     assert "| parameters | FLOPs per image | training time |" in table and costs["with", 0]["device"] in table
     line = next(line for line in table.splitlines() if line.startswith(("| with |", "| **with** |")))
-    assert line.endswith(" s |") and f"| {costs['with', 0]['flops_per_image'] / 1e3:.0f} k |" in line
+    assert line.endswith(" s |") and f"| {costs['with', 0]['flops_per_image'] / 1e3:.1f}k |" in line
 
 
 def test_what_another_process_has_finished_meanwhile_is_in_the_table(sweep: Path) -> None:
