@@ -1,1 +1,1 @@
-"""Runs, evaluations and images as pages want them; no Streamlit."""
+"""Runs, evaluations and images read from files and checked; no Streamlit."""

@@ -1,4 +1,4 @@
-"""A run that was chosen to be compared, with its colour and its label."""
+"""A run chosen for comparison, with its colour and its label."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from workbench.store import Run
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A run that was chosen.
+    """A run chosen for comparison.
 
     Attributes:
         colour: its colour in every figure, as ``#rrggbb``.

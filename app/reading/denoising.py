@@ -1,4 +1,4 @@
-"""What ``denoising.json`` and its arrays say, as pages want it: what does not fit together is left out."""
+"""``denoising.json`` and its arrays; inconsistent or damaged parts are left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,19 @@ TASK = "denoising"
 
 
 def format_log_snr(log_snr: float) -> str:
-    """ln SNR with one digit and a proper minus; nothing is minus zero."""
+    """ln SNR with one digit after the point, a typographic minus and no minus zero."""
     return f"{round(log_snr, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True)
 class FilmStrip:
-    """A run's pictures: uint8 (images, levels, H, W, C), of ids (images,), at times and ln SNR (levels,)."""
+    """A run's images under noise and its estimates of the clean ones.
+
+    Attributes:
+        ids: (images,) sample ids.
+        noised, estimate: uint8 (images, levels, H, W, C).
+        t, log_snr: (levels,).
+    """
 
     choice: Choice
     ids: np.ndarray
@@ -32,18 +38,18 @@ class FilmStrip:
 
 
 def levels(evaluation: dict[str, Any]) -> np.ndarray | None:
-    """Times and ln SNR (levels, 2) of the pictures, or None."""
-    found = evaluation.get("levels")
+    """Times and ln SNR (levels, 2) of the images, or None."""
+    entries = evaluation.get("levels")
     places = [
         (finite_number(place.get("t")), finite_number(place.get("log_snr")))
-        for place in (found if isinstance(found, list) else [])
+        for place in (entries if isinstance(entries, list) else [])
         if isinstance(place, dict)
     ]
     return files.matrix(places, (None, 2)) if places and all(None not in place for place in places) else None
 
 
 def film_strip(choice: Choice) -> FilmStrip | None:
-    """The film strip of a run, or None where it is missing or torn."""
+    """The film strip of a run, or None where it is missing or damaged."""
     places = levels(choice.run.evaluation(TASK))
     ids = files.matrix(choice.run.array("denoising-ids"), (None,))
     if places is None or ids is None:
@@ -56,35 +62,36 @@ def film_strip(choice: Choice) -> FilmStrip | None:
     return FilmStrip(choice, ids, noised, estimate, places[:, 0], places[:, 1])
 
 
-def parametrisations(choice: Choice, found: FilmStrip) -> tuple[list[str], np.ndarray, np.ndarray] | None:
-    """Names of the readings, and what the network says and what is true, (readings, images, levels, H, W, C) each."""
+def parametrisations(choice: Choice, film: FilmStrip) -> tuple[list[str], np.ndarray, np.ndarray] | None:
+    """Names of the parametrisations, and the network's predictions and the true values, uint8
+    (parametrisations, images, levels, H, W, C) each."""
     names = choice.run.evaluation(TASK).get("views")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None
-    shape = (len(names), *found.estimate.shape[:2])
-    said = files.pictures(choice.run.array("denoising-views"), shape)
+    shape = (len(names), *film.estimate.shape[:2])
+    predicted = files.pictures(choice.run.array("denoising-views"), shape)
     truth = files.pictures(choice.run.array("denoising-truth"), shape)
-    if said is None or truth is None or not said.shape[1:] == truth.shape[1:] == found.estimate.shape:
+    if predicted is None or truth is None or not predicted.shape[1:] == truth.shape[1:] == film.estimate.shape:
         return None
-    return names, said, truth
+    return names, predicted, truth
 
 
 def metric_curve(choice: Choice, metric: str, x: str = "log_snr", y: str = "value") -> Curve | None:
-    """A metric of a run over ``log_snr`` or ``t``, with its interval where the value itself is asked for."""
-    wanted = (x, y, "low", "high") if y == "value" else (x, y)
-    found = files.rows(choice.run.evaluation(TASK), model="run", metric=metric)
-    return _line(choice, [[finite_number(row.get(key)) for key in wanted] for row in found])
+    """A metric of a run over ``log_snr`` or ``t``; with its interval where ``y`` is the value itself."""
+    columns = (x, y, "low", "high") if y == "value" else (x, y)
+    rows = files.rows(choice.run.evaluation(TASK), model="run", metric=metric)
+    return _curve(choice, [[finite_number(row.get(key)) for key in columns] for row in rows])
 
 
 def agreement_curve(choice: Choice, precision: str) -> Curve | None:
-    """The largest relative difference between the four readings, over ln SNR."""
-    found = choice.run.evaluation(TASK).get("agreement")
-    rows = [row for row in (found if isinstance(found, list) else []) if isinstance(row, dict)]
-    line = _line(choice, [[finite_number(row.get(key)) for key in ("log_snr", precision)] for row in rows])
-    return line if line is not None and (line.y > 0).all() else None
+    """The largest relative difference between the four parametrisations, over ln SNR."""
+    entries = choice.run.evaluation(TASK).get("agreement")
+    rows = [row for row in (entries if isinstance(entries, list) else []) if isinstance(row, dict)]
+    curve = _curve(choice, [[finite_number(row.get(key)) for key in ("log_snr", precision)] for row in rows])
+    return curve if curve is not None and (curve.y > 0).all() else None
 
 
-def _line(choice: Choice, rows: Sequence[Sequence[float | None]]) -> Curve | None:
+def _curve(choice: Choice, rows: Sequence[Sequence[float | None]]) -> Curve | None:
     table = files.matrix([row for row in rows if None not in row] or None, (None, None))
     if table is None or len(table) < 2:
         return None
@@ -93,7 +100,7 @@ def _line(choice: Choice, rows: Sequence[Sequence[float | None]]) -> Curve | Non
 
 
 def schedule(entry: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """Times and ln SNR of a curve in the file, as far as they are finite."""
+    """Times and ln SNR of a schedule in the file, without its infinite ends."""
     if not isinstance(entry, dict):
         return None
     t = files.matrix(entry.get("t"), (None,))

@@ -1,4 +1,4 @@
-"""Runs and their evaluations as pages want them: any file may be missing, torn or foreign, and is then left out."""
+"""Runs and their evaluations; a file that is missing, damaged or of another program is left out."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from workbench.store import Probe, Run, probe_of, read_json
 
 
 def evaluation_time(run: Run) -> int:
-    """When the run's evaluations last changed, in nanoseconds since 1970; 0 where it has none."""
+    """When the run's evaluations last changed, in nanoseconds since 1970; 0 without evaluations."""
     try:
         return (run.path / "evaluations").stat().st_mtime_ns
     except OSError:
@@ -23,7 +23,7 @@ def evaluation_time(run: Run) -> int:
 
 
 def metrics(run: Run) -> dict[str, np.ndarray]:
-    """The columns of ``metrics.jsonl``, (rows,) each, NaN where a row has no such number; parsed once."""
+    """The columns of ``metrics.jsonl``, (rows,) each, NaN where a row lacks one; cached until the file changes."""
     path = run.path / "metrics.jsonl"
     try:
         stat = path.stat()
@@ -33,16 +33,16 @@ def metrics(run: Run) -> dict[str, np.ndarray]:
 
 
 def metrics_of(runs: Sequence[Run]) -> list[dict[str, np.ndarray]]:
-    """The :func:`metrics` of several runs, read at the same time."""
+    """The :func:`metrics` of several runs, read in parallel."""
     with ThreadPoolExecutor(4) as readers:
         return list(readers.map(metrics, runs))
 
 
 class ReadOnce(Run):
-    """A run whose evaluations are parsed once, and again only where a file has changed."""
+    """A run whose evaluations are cached until their file changes."""
 
     def evaluation(self, name: str) -> dict[str, Any]:
-        """One evaluation, or ``{}``; what is in it is shared, so not to be changed."""
+        """One evaluation, or ``{}``; its values are shared and must not be changed."""
         path = self.path / "evaluations" / f"{name}.json"
         try:
             stat = path.stat()
@@ -58,7 +58,7 @@ def _parsed(path: Path, modified: int, size: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _columns(folder: Path, size: int, modified: int) -> dict[str, np.ndarray]:
-    """Parsed by Arrow, which lets go of Python's lock; line by line where a line is torn or foreign."""
+    """Parsed by Arrow, which releases the GIL; line by line where Arrow rejects a line."""
     try:
         text = (folder / "metrics.jsonl").read_bytes()
     except OSError:
@@ -78,35 +78,31 @@ def _columns(folder: Path, size: int, modified: int) -> dict[str, np.ndarray]:
 def _of_table(table: pyarrow.Table) -> dict[str, np.ndarray]:
     types = pyarrow.types
     if "step" not in table.column_names or not types.is_integer(table.column("step").type):
-        raise pyarrow.ArrowInvalid("some rows have no step, or one that is no whole number")
+        raise pyarrow.ArrowInvalid("some rows have no step, or a step that is not an integer")
     if table.column("step").null_count:
         table = table.filter(table.column("step").is_valid())
-    found = {name: table.column(name) for name in table.column_names}
-    kept = {
-        name: column
-        for name, column in found.items()
+    return {
+        name: np.array(column.to_numpy(), dtype=np.float64)
+        for name, column in zip(table.column_names, table.columns, strict=True)
         if types.is_integer(column.type) or types.is_floating(column.type)
     }
-    return {name: np.array(column.to_numpy(), dtype=np.float64) for name, column in kept.items()}
 
 
 def _of_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = {}
     for index, row in enumerate(rows):
         for key, value in row.items():
-            if (found := finite_number(value)) is not None:
-                columns.setdefault(key, np.full(len(rows), np.nan))[index] = found
+            if (number := finite_number(value)) is not None:
+                columns.setdefault(key, np.full(len(rows), np.nan))[index] = number
     return columns
 
 
 def rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
     """The rows of an evaluation that have a model and a value, and whose entries equal ``where``."""
-    found = evaluation.get("rows")
-    if not isinstance(found, list):
-        return []
+    entries = evaluation.get("rows")
     return [
         row
-        for row in found
+        for row in (entries if isinstance(entries, list) else [])
         if isinstance(row, dict)
         and isinstance(row.get("model"), str)
         and finite_number(row.get("value")) is not None
@@ -115,9 +111,9 @@ def rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
 
 
 def spaces(evaluation: dict[str, Any]) -> list[str]:
-    """The spaces that an evaluation has numbers of, the default first."""
-    found = evaluation.get("spaces")
-    names = [row.get("space") for row in rows(evaluation, model="run")] if found is None else list(found)
+    """The spaces in which an evaluation measured the run, the default first."""
+    listed = evaluation.get("spaces")
+    names = [row.get("space") for row in rows(evaluation, model="run")] if listed is None else list(listed)
     names = list(dict.fromkeys(name for name in names if isinstance(name, str)))
     default = evaluation.get("default")
     return sorted(names, key=lambda name: name != default)
@@ -125,20 +121,21 @@ def spaces(evaluation: dict[str, Any]) -> list[str]:
 
 def default_row(evaluation: dict[str, Any], model: str = "run") -> dict[str, Any] | None:
     """A model's row of the default space, or its first."""
-    found = rows(evaluation, model=model)
-    return next((row for row in found if row.get("space") == evaluation.get("default")), found[0] if found else None)
+    measured = rows(evaluation, model=model)
+    first = measured[0] if measured else None
+    return next((row for row in measured if row.get("space") == evaluation.get("default")), first)
 
 
 def untrained_row(evaluation: dict[str, Any]) -> dict[str, Any] | None:
     """The row of the same network with random weights: the best of its spaces."""
-    found = [row for row in rows(evaluation) if row["model"].startswith("untrained")]
-    default = [row for row in found if row.get("space") == evaluation.get("default")]
-    return max(default or found, key=lambda row: row["value"], default=None)
+    measured = [row for row in rows(evaluation) if row["model"].startswith("untrained")]
+    default = [row for row in measured if row.get("space") == evaluation.get("default")]
+    return max(default or measured, key=lambda row: row["value"], default=None)
 
 
 def matrix(array: Any, shape: tuple[int | None, ...]) -> np.ndarray | None:
-    """An array of numbers of the given shape (None: any length but zero), or None where it is anything else; a null in
-    a list is NaN."""
+    """An array of numbers of the given shape (None: any length but zero), or None if it is anything else; null in a
+    list becomes NaN."""
     try:
         array = np.asarray(array)
         array = array.astype(float) if array.dtype == object else array
@@ -151,19 +148,19 @@ def matrix(array: Any, shape: tuple[int | None, ...]) -> np.ndarray | None:
 
 
 def pictures(array: Any, shape: tuple[int | None, ...] = (None,)) -> np.ndarray | None:
-    """An array of images, uint8 (*shape, H, W, C) with 1 or 3 channels, or None where it is anything else.
+    """An array of images, uint8 (*shape, H, W, C) with 1 or 3 channels, or None if it is anything else.
 
     Args:
         shape: the axes before height, width and channels; None is any length but zero.
     """
-    found = matrix(array, (*shape, None, None, None))
-    return found if found is not None and found.dtype == np.uint8 and found.shape[-1] in (1, 3) else None
+    images = matrix(array, (*shape, None, None, None))
+    return images if images is not None and images.dtype == np.uint8 and images.shape[-1] in (1, 3) else None
 
 
 def square(array: Any, side: int | None = None) -> np.ndarray | None:
     """A square matrix of numbers, or None."""
-    found = matrix(array, (side, side))
-    return found if found is not None and found.shape[0] == found.shape[1] else None
+    table = matrix(array, (side, side))
+    return table if table is not None and table.shape[0] == table.shape[1] else None
 
 
 def fingerprint(run: Run) -> str:
@@ -173,25 +170,25 @@ def fingerprint(run: Run) -> str:
 
 
 def capabilities(run: Run) -> list[str]:
-    """What a run's method can do beyond features."""
-    found = run.info().get("capabilities")
-    return found if isinstance(found, list) else []
+    """The capabilities of a run's method beyond features."""
+    names = run.info().get("capabilities")
+    return names if isinstance(names, list) else []
 
 
 def probe(run: Run) -> Probe | None:
-    """The probe set of a run's data, or None where evaluation has not written it."""
+    """The probe set of a run's data, or None before an evaluation has written it."""
     name = fingerprint(run)
-    found = probe_of(run.path.parent, name) if name else None
-    return found if found is not None and found.ids() is not None else None
+    probe = probe_of(run.path.parent, name) if name else None
+    return probe if probe is not None and probe.ids() is not None else None
 
 
 def baselines(probe: Probe) -> Probe:
-    """What evaluation has measured of the pixels of a probe set."""
+    """The evaluations of the raw pixels of a probe set."""
     return Probe(probe.path / "baselines")
 
 
 def class_names(names: Any, n: int) -> list[str]:
-    """``n`` class names, numbers where there are none."""
+    """``n`` class names, or their indices if there are not ``n`` names."""
     if isinstance(names, list) and len(names) == n:
         return [str(name) for name in names]
     return [str(index) for index in range(n)]

@@ -1,4 +1,4 @@
-"""The nearest neighbours that evaluation has stored, as rows of the probe set."""
+"""The stored nearest neighbours of the probe images, as rows of the probe set."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from workbench.store import Probe
 
 
 class ProbeImages(NamedTuple):
-    """A probe set that is shown.
+    """The images of a probe set.
 
     Attributes:
         ids: (n,) int64 sample ids.
@@ -27,12 +27,12 @@ class ProbeImages(NamedTuple):
     names: list[str]
 
     def label(self, row: int) -> str:
-        """An image's class, or an empty text."""
+        """An image's class, or an empty string."""
         return self.names[int(self.labels[row])] if self.labels is not None else ""
 
 
 class Retriever(NamedTuple):
-    """A model, its untrained network or pixels: what it retrieves, and what its linear probe says.
+    """A model, its untrained network or raw pixels: retrieved images, and predictions of the linear probe.
 
     Attributes:
         nearest: (n, k) rows of the nearest of each probe image, the nearest first, or None.
@@ -47,7 +47,7 @@ class Retriever(NamedTuple):
 
 
 def probe_images(probe: Probe | None) -> ProbeImages | None:
-    """A probe set, or None where its ids and images are not all there."""
+    """The images of a probe set, or None unless ids and images are complete."""
     ids = files.matrix(probe.ids(), (None,)) if probe else None
     images = files.pictures(probe.images()) if probe else None
     if probe is None or ids is None or images is None or len(images) != len(ids):
@@ -60,13 +60,13 @@ def probe_images(probe: Probe | None) -> ProbeImages | None:
 
 
 def probe_rows(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:
-    """Neighbours' ids (n, k) as rows of ``ids`` (n,), or None where they are of other images."""
-    found = files.matrix(neighbours, (len(ids), None))
-    if found is None:
+    """Neighbours' ids (n, k) as rows of ``ids`` (n,), or None if some are of other images."""
+    nearest = files.matrix(neighbours, (len(ids), None))
+    if nearest is None:
         return None
     order = np.argsort(ids, kind="stable")
-    rows = order[np.searchsorted(ids[order], found).clip(0, len(ids) - 1)]
-    return rows if np.array_equal(ids[rows], found) else None
+    rows = order[np.searchsorted(ids[order], nearest).clip(0, len(ids) - 1)]
+    return rows if np.array_equal(ids[rows], nearest) else None
 
 
 def run_retriever(choice: Choice, space: str | None, ids: np.ndarray) -> Retriever:
@@ -80,8 +80,8 @@ def untrained_retriever(choice: Choice, space: str | None, ids: np.ndarray) -> R
     """The same network with random weights."""
     run, space = choice.run, str(space)
     nearest = probe_rows(run.array(f"untrained-neighbours-{space}"), ids)
-    told = predictions.align(ids, run.array(f"untrained-predicted-{space}"), run.array("predicted-ids"))
-    return Retriever(f"untrained {choice.summary.get('method')}", space, palette.GREY, nearest, told)
+    predicted = predictions.align(ids, run.array(f"untrained-predicted-{space}"), run.array("predicted-ids"))
+    return Retriever(f"untrained {choice.summary.get('method')}", space, palette.GREY, nearest, predicted)
 
 
 def pixels_retriever(probe: Probe, ids: np.ndarray, chosen: Sequence[Choice]) -> Retriever:

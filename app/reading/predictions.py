@@ -1,4 +1,4 @@
-"""What the linear probes said of the probe set's images: predictions by row, joined by sample id."""
+"""Predictions of the linear probes for the probe set's images, joined by sample id."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def align(ids: np.ndarray, predicted: np.ndarray | None, predicted_ids: np.ndarr
         predicted, predicted_ids: predicted classes and the ids they are of, (m,) each, from a file.
 
     Returns:
-        (n,) class indices, -1 where an image was not predicted, or None where no image was.
+        (n,) class indices, -1 for images without a prediction, or None if no image has one.
     """
     known = files.matrix(predicted_ids, (None,))
     values = files.matrix(predicted, (len(known),)) if known is not None else None
@@ -28,8 +28,8 @@ def align(ids: np.ndarray, predicted: np.ndarray | None, predicted_ids: np.ndarr
         return None
     order = np.argsort(known, kind="stable")
     place = np.searchsorted(known[order], ids).clip(0, len(known) - 1)
-    found = known[order][place] == ids
-    return np.where(found, values[order][place], UNKNOWN).astype(np.int64) if found.any() else None
+    matched = known[order][place] == ids
+    return np.where(matched, values[order][place], UNKNOWN).astype(np.int64) if matched.any() else None
 
 
 def of_run(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray | None:
@@ -40,9 +40,9 @@ def of_run(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray | 
 
 
 def of_pixels(ids: np.ndarray, chosen: Sequence[Choice]) -> np.ndarray | None:
-    """The predictions (n,) from pixels, of the probe that the first run was evaluated beside which tells of them."""
+    """The predictions (n,) from raw pixels, stored with the first of the runs that has them."""
     for choice in chosen:
-        found = align(ids, pixel_predictions(choice.run), choice.run.array("predicted-ids"))
-        if found is not None:
-            return found
+        predicted = align(ids, pixel_predictions(choice.run), choice.run.array("predicted-ids"))
+        if predicted is not None:
+            return predicted
     return None

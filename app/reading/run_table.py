@@ -1,4 +1,4 @@
-"""The table of runs as data: what is shown, in which groups, and what a tick means. Nothing here draws."""
+"""The table of runs as data: its rows and groups, and the choice that its ticks make."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +21,10 @@ class TableRow:
     """A row of the table: a run, or a group of runs.
 
     Attributes:
-        label: what stands in the first column of words.
+        label: in the column of names.
         members: the run, or the group's runs.
-        group: the key of the group that it heads or belongs to; empty without groups.
-        heads: whether it stands for the whole group.
+        group: key of the group that it heads or belongs to; empty without groups.
+        heads: whether it is the row of the whole group.
     """
 
     label: str
@@ -38,7 +38,7 @@ class TableRow:
 
 
 def matches(summary: Summary, text: str) -> bool:
-    """Whether every word that was typed stands somewhere in the run's row."""
+    """Whether every word of a search is found in the run's row."""
     keys = ("id", "name", "method", "family", "data", "status", "owner")
     row = " ".join(str(summary.get(key) or "") for key in keys) + f" seed={summary.get('seed')} "
     row += " ".join(summary.get("tags", []))
@@ -48,12 +48,12 @@ def matches(summary: Summary, text: str) -> bool:
 def table_rows(
     summaries: Sequence[Summary], grouping: str, opened: Iterable[str], seed_group: Callable[[Summary], str]
 ) -> list[TableRow]:
-    """The rows in order: each group's head, beneath it its runs where it is open.
+    """The rows in order: each group's head, followed by its runs if it is open.
 
     Args:
         grouping: a key of :data:`GROUPINGS`.
         opened: the groups that are open.
-        seed_group: what runs have in common that differ by their seed alone; empty where it is not known.
+        seed_group: a key that runs share which differ by their seed alone; empty if it is not known.
     """
     if grouping not in GROUPINGS or not grouping:
         return [TableRow(run_title(summary), (summary,)) for summary in summaries]
@@ -61,20 +61,20 @@ def table_rows(
     for summary in summaries:
         key = _seed_key(summary, seed_group) if grouping == "seeds" else str(summary.get(grouping) or "unknown")
         groups.setdefault(f"{grouping}:{key}", []).append(summary)
-    found: list[TableRow] = []
+    rows: list[TableRow] = []
     for key, members in groups.items():
         if grouping == "seeds" and len(members) == 1:
-            found.append(TableRow(run_title(members[0]), (members[0],), key))
+            rows.append(TableRow(run_title(members[0]), (members[0],), key))
             continue
-        what = str(members[0].get("method") or "unknown") if grouping == "seeds" else key.partition(":")[2]
+        title = str(members[0].get("method") or "unknown") if grouping == "seeds" else key.partition(":")[2]
         names = {run_title(member) for member in members}
-        what = names.pop() if grouping == "seeds" and len(names) == 1 else what
+        title = names.pop() if grouping == "seeds" and len(names) == 1 else title
         unit = "seeds" if grouping == "seeds" else "run" if len(members) == 1 else "runs"
-        found.append(TableRow(f"{what} \N{MIDDLE DOT} {len(members)} {unit}", tuple(members), key, heads=True))
+        rows.append(TableRow(f"{title} \N{MIDDLE DOT} {len(members)} {unit}", tuple(members), key, heads=True))
         if key in set(opened):
-            called = _seed_name if grouping == "seeds" else run_title
-            found += [TableRow(called(member), (member,), key) for member in members]
-    return found
+            member_title = _seed_title if grouping == "seeds" else run_title
+            rows += [TableRow(member_title(member), (member,), key) for member in members]
+    return rows
 
 
 def _seed_key(summary: Summary, seed_group: Callable[[Summary], str]) -> str:
@@ -83,54 +83,54 @@ def _seed_key(summary: Summary, seed_group: Callable[[Summary], str]) -> str:
 
 
 def run_title(summary: Summary) -> str:
-    """A run's name; without one its id, less the method and data that have columns of their own."""
+    """A run's name; without one, its id without method and data, which have columns of their own."""
     if summary.get("name"):
         return str(summary["name"])
     parts = re.fullmatch(r"(\d{8}-\d{6})-.*-([0-9a-f]{4})", summary["id"])
     return f"{parts[1]} \N{HORIZONTAL ELLIPSIS} {parts[2]}" if parts else summary["id"]
 
 
-def _seed_name(summary: Summary) -> str:
-    """A run among those that differ by their seed."""
+def _seed_title(summary: Summary) -> str:
+    """The title of a run in a group of seeds."""
     return f"seed {summary.get('seed', '?')} \N{MIDDLE DOT} {summary['id'][-4:]}"
 
 
-def ticked(shown: Sequence[TableRow], chosen: Iterable[str]) -> list[int]:
-    """The rows that carry a tick: all of their runs are chosen."""
+def ticked(rows: Sequence[TableRow], chosen: Iterable[str]) -> list[int]:
+    """Indices of the rows with a tick: all of their runs are chosen."""
     chosen = set(chosen)
-    return [index for index, line in enumerate(shown) if chosen.issuperset(line.ids)]
+    return [index for index, row in enumerate(rows) if chosen.issuperset(row.ids)]
 
 
-def choice_after(shown: Sequence[TableRow], chosen: Sequence[str], ticks: Iterable[int]) -> list[str]:
-    """The chosen runs after the ticks have changed to ``ticks``; runs that the filter hides stay chosen."""
-    before, now = set(ticked(shown, chosen)), {index for index in ticks if index < len(shown)}
-    gone = {run_id for index in before - now for run_id in shown[index].ids}
-    come = [run_id for index in sorted(now - before) for run_id in shown[index].ids]
-    return list(dict.fromkeys([run_id for run_id in chosen if run_id not in gone] + come))
+def choice_after(rows: Sequence[TableRow], chosen: Sequence[str], ticks: Iterable[int]) -> list[str]:
+    """The chosen runs once the ticks are ``ticks``; runs hidden by the filter stay chosen."""
+    before, now = set(ticked(rows, chosen)), {index for index in ticks if index < len(rows)}
+    removed = {run_id for index in before - now for run_id in rows[index].ids}
+    added = [run_id for index in sorted(now - before) for run_id in rows[index].ids]
+    return list(dict.fromkeys([run_id for run_id in chosen if run_id not in removed] + added))
 
 
-def frame(shown: Sequence[TableRow], colours: Mapping[str, str], opened: Iterable[str]) -> pd.DataFrame:
-    """The table's content, a row per line; a column that nothing fills is left out."""
+def frame(rows: Sequence[TableRow], colours: Mapping[str, str], opened: Iterable[str]) -> pd.DataFrame:
+    """The table's content, a line per row; columns that are empty or say nothing are left out."""
     opened = set(opened)
-    grouped = any(line.heads for line in shown)
-    spread = any(line.heads and line.group.startswith("seeds:") for line in shown)
+    grouped = any(row.heads for row in rows)
+    by_seed = any(row.heads and row.group.startswith("seeds:") for row in rows)
     columns: dict[str, list[Any]] = {
-        "open": [(OPEN if line.group in opened else CLOSED) if line.heads else None for line in shown],
-        "colour": [colour_dots(*dict.fromkeys(colours[one] for one in line.ids if one in colours)) for line in shown],
-        "name": [f"{'    ' * (line.group in opened and not line.heads)}{line.label}" for line in shown],
-        "tags": [_common(line, lambda one: one.get("tags", [])) for line in shown],
-        "method": [_words(line, "method") for line in shown],
-        "data": [_words(line, "data") for line in shown],
-        "owner": [_words(line, "owner") for line in shown],
-        "status": [list(dict.fromkeys(str(one["status"]) for one in line.members)) for line in shown],
-        "sparkline": [sparkline(finished(line)) for line in shown],
-        "monitor": [_mean(finished(line), lambda one: one.get("knn_monitor")) for line in shown],
-        "knn": [_score(line, "knn", spread) for line in shown],
-        "linear": [_score(line, "linear", spread) for line in shown],
-        "seed": [_words(line, "seed") for line in shown],
-        "age": [theme.ago(theme.age(line.members[0].get("created"))) for line in shown],
-        "parameters": [format_count(_mean(line, lambda one: one.get("parameters"))) for line in shown],
-        "time": [time_of(line) for line in shown],
+        "open": [(OPEN if row.group in opened else CLOSED) if row.heads else None for row in rows],
+        "colour": [colour_dots(*dict.fromkeys(colours[run] for run in row.ids if run in colours)) for row in rows],
+        "name": [f"{'    ' * (row.group in opened and not row.heads)}{row.label}" for row in rows],
+        "tags": [_shared_tags(row) for row in rows],
+        "method": [_distinct(row, "method") for row in rows],
+        "data": [_distinct(row, "data") for row in rows],
+        "owner": [_distinct(row, "owner") for row in rows],
+        "status": [list(dict.fromkeys(str(member["status"]) for member in row.members)) for row in rows],
+        "sparkline": [sparkline(finished(row)) for row in rows],
+        "monitor": [_mean(finished(row), "knn_monitor") for row in rows],
+        "knn": [_score(row, "knn", by_seed) for row in rows],
+        "linear": [_score(row, "linear", by_seed) for row in rows],
+        "seed": [_distinct(row, "seed") for row in rows],
+        "age": [theme.ago(theme.age(row.members[0].get("created"))) for row in rows],
+        "parameters": [format_count(_mean(row, "parameters")) for row in rows],
+        "time": [time_of(row) for row in rows],
     }
     if not grouped:
         del columns["open"]
@@ -142,33 +142,32 @@ def frame(shown: Sequence[TableRow], colours: Mapping[str, str], opened: Iterabl
 
 
 def colour_dots(*colours: str) -> str | None:
-    """Runs' colours as a picture for a table cell, at most four beside one another."""
+    """Runs' colours as an image for a table cell, at most four side by side."""
     if not colours:
         return None
-    shown, gap = colours[:4], 32 / (len(colours[:4]) + 1)
-    radius = 8 if len(shown) == 1 else 5
+    gap, radius = 32 / (len(colours[:4]) + 1), 8 if len(colours) == 1 else 5
     circles = "".join(
         f"<circle cx='{gap * (index + 1):.0f}' cy='16' r='{radius}' fill='{colour}'/>"
-        for index, colour in enumerate(shown)
+        for index, colour in enumerate(colours[:4])
     ).replace("#", "%23")
     return f"data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='32' height='32'>{circles}</svg>"
 
 
-def finished(line: TableRow) -> TableRow:
-    """The line without its unfinished runs, where some are finished: means are over what can be compared."""
-    done = tuple(one for one in line.members if one["status"] == "finished")
-    return replace(line, members=done) if done else line
+def finished(row: TableRow) -> TableRow:
+    """The row without its unfinished runs if some are finished: means are over comparable runs."""
+    done = tuple(member for member in row.members if member["status"] == "finished")
+    return replace(row, members=done) if done else row
 
 
 def progress(summary: Summary) -> float | None:
-    """The part of its steps that an unfinished run has done."""
+    """The share of its steps that an unfinished run has done."""
     step, steps = finite_number(summary.get("step")), finite_number(summary.get("steps"))
     return None if summary["status"] == "finished" or not step or not steps else min(1.0, step / steps)
 
 
-def sparkline(line: TableRow) -> list[float]:
-    """The monitor's curve; of a group the mean curve, where its runs have as many points."""
-    curves = [one.get("sparkline") for one in line.members]
+def sparkline(row: TableRow) -> list[float]:
+    """The monitor's curve; of a group the mean curve if its runs have the same number of points."""
+    curves = [member.get("sparkline") for member in row.members]
     known = [[v for v in curve if finite_number(v) is not None] for curve in curves if isinstance(curve, list)]
     known = [curve for curve in known if curve]
     if not known:
@@ -178,42 +177,42 @@ def sparkline(line: TableRow) -> list[float]:
     return [round(fmean(values), 3) for values in zip(*known, strict=True)]
 
 
-def time_of(line: TableRow) -> str:
-    """How long a run took, a group's runs together; how far an unfinished one came, and what it still takes."""
-    lefts = [finite_number(one.get("eta_seconds")) for one in line.members if one["status"] == "running"]
-    left = max((value for value in lefts if value), default=None)
-    taken = [value for one in line.members if (value := finite_number(one.get("seconds"))) is not None]
-    done = None if line.heads else progress(line.members[0])
+def time_of(row: TableRow) -> str:
+    """The time a run took, or a group's runs together; of an unfinished run its progress and remaining time."""
+    running = [finite_number(member.get("eta_seconds")) for member in row.members if member["status"] == "running"]
+    left = max((seconds for seconds in running if seconds), default=None)
+    taken = _numbers(row, "seconds")
+    done = None if row.heads else progress(row.members[0])
     part = "" if done is None else f"{done:.0%}"
     time = format_duration(left) + " left" if left else format_duration(sum(taken)) if taken else ""
     return ", ".join(filter(None, [part, time]))
 
 
-def _values(line: TableRow, value: Callable[[Summary], Any]) -> list[float]:
-    return [found for one in line.members if (found := finite_number(value(one))) is not None]
+def _numbers(row: TableRow, key: str) -> list[float]:
+    return [number for member in row.members if (number := finite_number(member.get(key))) is not None]
 
 
-def _mean(line: TableRow, value: Callable[[Summary], Any]) -> float | None:
-    found = _values(line, value)
-    return fmean(found) if found else None
+def _mean(row: TableRow, key: str) -> float | None:
+    numbers = _numbers(row, key)
+    return fmean(numbers) if numbers else None
 
 
-def _score(line: TableRow, key: str, spread: bool) -> float | str | None:
-    """A score; where groups of seeds are shown, as text with the standard deviation over seeds."""
-    found = _values(finished(line), lambda one: one.get(key))
-    if not spread:
-        return fmean(found) if found else None
-    if not found:
+def _score(row: TableRow, key: str, by_seed: bool) -> float | str | None:
+    """The mean score; in a table with groups of seeds, as text with the standard deviation over seeds."""
+    numbers = _numbers(finished(row), key)
+    if not by_seed:
+        return fmean(numbers) if numbers else None
+    if not numbers:
         return ""
-    return f"{fmean(found):.1f}" + (f" \N{PLUS-MINUS SIGN} {stdev(found):.1f}" if len(found) > 1 else "")
+    return f"{fmean(numbers):.1f}" + (f" \N{PLUS-MINUS SIGN} {stdev(numbers):.1f}" if len(numbers) > 1 else "")
 
 
-def _words(line: TableRow, key: str) -> str:
-    found = sorted({str(one[key]) for one in line.members if one.get(key) is not None}, key=lambda w: (len(w), w))
-    return ", ".join(found[:5]) + (" \N{HORIZONTAL ELLIPSIS}" if len(found) > 5 else "")
+def _distinct(row: TableRow, key: str) -> str:
+    values = {str(member[key]) for member in row.members if member.get(key) is not None}
+    words = sorted(values, key=lambda word: (len(word), word))
+    return ", ".join(words[:5]) + (" \N{HORIZONTAL ELLIPSIS}" if len(words) > 5 else "")
 
 
-def _common(line: TableRow, value: Callable[[Summary], list[str]]) -> list[str]:
-    """What all members have."""
-    first, *others = (value(one) for one in line.members)
-    return [item for item in first if all(item in other for other in others)]
+def _shared_tags(row: TableRow) -> list[str]:
+    first, *others = (member.get("tags", []) for member in row.members)
+    return [tag for tag in first if all(tag in other for other in others)]

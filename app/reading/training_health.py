@@ -1,4 +1,4 @@
-"""What a run recorded of its gradients and features, with the spikes, dips and collapses in it."""
+"""A run's record of its gradients and features, with the spikes, dips and collapses in it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ import numpy as np
 
 from app.reading import files
 from workbench.format import finite_number
-from workbench.metrics.stability import MONITOR_IMAGES, Collapse, Dip, Spike, collapses, dips, spikes
+from workbench.metrics.stability import MONITOR_IMAGES, Collapse, Dip, Spike, collapses, dips
+from workbench.metrics.stability import spikes as spikes_of
 from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run
 
@@ -54,11 +55,12 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Batch:
-    """The training images of a step at which something was unusual: ``of`` the gradient's norm, or what was not finite.
+    """The training images of an unusual step.
 
     Attributes:
-        ids: of all of them.
-        images: uint8 (n, H, W, C) small copies of the first, or None.
+        of: the quantity that was unusual: a gradient norm, or the quantity that was not finite.
+        ids: of all images.
+        images: uint8 (n, H, W, C), small copies of the first images, or None.
     """
 
     step: int
@@ -69,11 +71,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything the page Stability shows of a run; None or empty where it was not recorded.
+    """The stability of a run's training; None or empty for parts that were not recorded.
 
     Attributes:
-        spikes: of the whole gradient, and those of the first trained block that do not show in it.
-        first_spikes: every one of the first trained block.
+        spikes: of the whole gradient, and those of the first trained block alone.
+        first_spikes: all spikes of the first trained block.
     """
 
     knn: Series | None
@@ -86,9 +88,9 @@ class Diagnosis:
 
 
 def diagnose(run: Run) -> Diagnosis:
-    """The diagnosis of a run; of one from before gradients were recorded by layer, from ``metrics.jsonl`` alone."""
+    """The diagnosis of a run; from ``metrics.jsonl`` alone if its gradients were not recorded by layer."""
     columns = files.metrics(run)
-    gradients, found, first = _recorded(run) or _sampled(columns)
+    gradients, spikes, first = _recorded(run) or _sampled(columns)
     knn = _series(columns, "knn")
     data = run.info().get("data")
     known = finite_number(data.get("val")) if isinstance(data, dict) else None
@@ -97,9 +99,9 @@ def diagnose(run: Run) -> Diagnosis:
     return Diagnosis(
         knn,
         gradients,
-        found,
+        spikes,
         first,
-        dips(knn.steps, knn.values, images, found) if knn is not None else [],
+        dips(knn.steps, knn.values, images, spikes) if knn is not None else [],
         health,
         _collapses(columns),
     )
@@ -124,7 +126,7 @@ def _collapses(columns: dict[str, np.ndarray]) -> list[Collapse]:
 
 
 def _sampled(columns: dict[str, np.ndarray]) -> tuple[Gradients | None, list[Spike], list[Spike]]:
-    """What ``metrics.jsonl`` has of gradients: no layers, and not every step. Spikes as those of :class:`Diagnosis`."""
+    """The gradient norms in ``metrics.jsonl``, without layers and not of every step; spikes as in ``Diagnosis``."""
     total, first = _series(columns, "grad_norm"), _series(columns, "grad_norm/first")
     if total is None:
         return None, [], []
@@ -135,7 +137,7 @@ def _sampled(columns: dict[str, np.ndarray]) -> tuple[Gradients | None, list[Spi
 
 
 def _recorded(run: Run) -> tuple[Gradients, list[Spike], list[Spike]] | None:
-    """``gradients.jsonl`` and its spikes, those of :class:`Diagnosis`, or None."""
+    """The norms in ``gradients.jsonl`` and their spikes as in :class:`Diagnosis`, or None."""
     info = run.info().get("gradients")
     names, first = (info.get("layers"), info.get("first")) if isinstance(info, dict) else (None, None)
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -151,7 +153,7 @@ def _recorded(run: Run) -> tuple[Gradients, list[Spike], list[Spike]] | None:
 def _analysed(
     folder: Path, names: tuple[str, ...], first: str, size: int, modified: int
 ) -> tuple[Gradients, list[Spike], list[Spike]] | None:
-    """Rows that are foreign, or whose step was there before, are left out."""
+    """Malformed rows and rows whose step was there before are left out."""
     steps, highest, ago = [], [], []
     for row in Run(folder).metrics(GRADIENTS):
         norms, since = row.get("max"), row.get("ago")
@@ -164,46 +166,46 @@ def _analysed(
     if not steps:
         return None
     norms, at = np.array(highest).T, np.array(steps) - np.array(ago).astype(int).T
-    shown = [layer_name(name) for name in names]
-    layers, at_layers = (dict(zip(shown, rows[2:], strict=True)) for rows in (norms, at))
+    titles = [layer_name(name) for name in names]
+    layers, at_layers = (dict(zip(titles, rows[2:], strict=True)) for rows in (norms, at))
     gradients = Gradients(np.array(steps), norms[0], norms[1], at[0], at[1], layers, at_layers, layer_name(first))
     return gradients, *_spikes(gradients)
 
 
 def _spikes(gradients: Gradients) -> tuple[list[Spike], list[Spike]]:
-    """Spikes of the whole gradient with those of the first block that do not show in it, and all of the first block."""
+    """Spikes of the whole gradient with those of the first block alone, and all spikes of the first block."""
     steps, layers, at = gradients.steps, gradients.layers, gradients.at
-    whole = spikes(steps, gradients.total, layers, at=at, peaks=gradients.total_at)
-    first = spikes(steps, gradients.first, layers, at=at, peaks=gradients.first_at, of="first")
-    first = [replace(one, layer=one.layer or gradients.name) for one in first]
+    whole = spikes_of(steps, gradients.total, layers, at=at, peaks=gradients.total_at)
+    first = spikes_of(steps, gradients.first, layers, at=at, peaks=gradients.first_at, of="first")
+    first = [replace(spike, layer=spike.layer or gradients.name) for spike in first]
     near = 5 * float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
     alone = [
-        one
-        for one in first
-        if not any(one.start <= other.end + near and other.start <= one.end + near for other in whole)
+        spike
+        for spike in first
+        if not any(spike.start <= other.end + near and other.start <= spike.end + near for other in whole)
     ]
-    return sorted([*whole, *alone], key=lambda one: one.start), first
+    return sorted([*whole, *alone], key=lambda spike: spike.start), first
 
 
 def spike_height(spike: Spike) -> str:
-    """How high a spike is, in words."""
+    """The height of a spike in words."""
     norm = " norm of the first layer" if spike.of == "first" else ""
     return f"{spike.height:.3g} times the usual{norm}"
 
 
 def batches(run: Run) -> dict[int, Batch]:
-    """The batches that a run kept, by step."""
-    found = {}
+    """The recorded batches of a run by step."""
+    by_step = {}
     for row in run.metrics(BATCHES):
         at, ids = finite_number(row.get("at")), files.matrix(row.get("ids"), (None,))
         if at is not None and ids is not None:
             images = files.pictures(run.array(f"batch-{int(at):08d}"))
-            found[int(at)] = Batch(int(at), str(row.get("of")), ids.astype(int).tolist(), images)
-    return found
+            by_step[int(at)] = Batch(int(at), str(row.get("of")), ids.astype(int).tolist(), images)
+    return by_step
 
 
 def layer_name(path: str) -> str:
-    """A layer as people say it: ``backbone.blocks.3`` is block 4, as on the other pages."""
+    """A readable name of a layer: ``backbone.blocks.3`` is block 4, as on the other pages."""
     path = re.sub(r"^(backbone|unet|vit)\.", "", path)
     if match := re.fullmatch(r"blocks\.(\d+)", path):
         return f"block {int(match[1]) + 1}"
@@ -211,18 +213,18 @@ def layer_name(path: str) -> str:
     return path.replace("cls_token", "class token").replace("_", " ").replace("<", " ")
 
 
-def dip_sentence(dip: Dip, first: str, knn: Series, near: bool = True) -> str:
-    """What happened at a dip, and the spike before it.
+def dip_sentence(dip: Dip, first: str, knn: Series, recorded: bool = True) -> str:
+    """A sentence on a dip and the spike before it.
 
     Args:
         first: the name of the first trained block.
         knn: the curve.
-        near: whether gradients were recorded at all.
+        recorded: whether gradient norms were recorded.
     """
     lowest = float(knn.values[knn.steps == dip.step][0])
     back = f"back at step {dip.recovered:,}" if dip.recovered is not None else "not back since"
     text = f"Step {dip.step:,}: kNN fell by {dip.depth:.1f} points to {lowest:.1f} %, {back}. "
-    if not near:
+    if not recorded:
         return text + "No gradient norms were recorded."
     if (spike := dip.spike) is None:
         return text + "No spike of the gradient before it."

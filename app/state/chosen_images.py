@@ -1,4 +1,4 @@
-"""The images that are selected on all pages; the selection stands in the URL."""
+"""The images selected on all pages; the selection is part of the URL."""
 
 import base64
 import re
@@ -11,30 +11,30 @@ import streamlit as st
 from app.reading import files
 from app.state.chosen_runs import probes
 
-LISTED = 12  # images; more are written as a bitmap where that is shorter
+LISTED = 12  # images; more become a bitmap if that is shorter
 
 
 def write_images(images: Sequence[int], sets: Iterable[np.ndarray]) -> str:
-    """Ids of images as a short text: themselves, or a bitmap over the probe set that has most of them.
+    """Ids of images as a short text: a list, or a bitmap over the probe set that has most of them.
 
-    Ids of different data may be the same numbers, so both are marked with the CRC-32 of the set's ids.
+    Different data may have the same ids, so both forms carry the CRC-32 of the set's ids.
 
     Args:
-        images: ids; those outside the probe set are left out, unless none is in any.
+        images: ids; those outside the probe set are left out, unless no set has any of them.
         sets: ids (n,) of each probe set.
 
     Returns:
-        ``1a2b3c4d~3,10,17``, ``3,10,17`` where no probe set has them, or ``~`` and base64url of the mark (4 bytes) and
-        the deflated bitmap, the first row in the lowest bit.
+        ``1a2b3c4d~3,10,17``, ``3,10,17`` if no probe set has them, or ``~`` and base64url of the CRC (4 bytes) and the
+        deflated bitmap, the first row in the lowest bit.
     """
     wanted = np.asarray(list(images), np.int64)
     flags = [(ids, np.isin(ids, wanted)) for ids in sets]
     ids, chosen = max(flags, key=lambda pair: int(pair[1].sum()), default=(None, np.zeros(0, bool)))
     if ids is None or not chosen.any():
         return ",".join(map(str, wanted[:LISTED].tolist()))
-    mark, found = _mark(ids), wanted[np.isin(wanted, ids)]
-    listed = f"{mark.hex()}~{','.join(map(str, found.tolist()))}"
-    if len(found) <= LISTED:
+    mark, members = _mark(ids), wanted[np.isin(wanted, ids)]
+    listed = f"{mark.hex()}~{','.join(map(str, members.tolist()))}"
+    if len(members) <= LISTED:
         return listed
     content = mark + zlib.compress(np.packbits(chosen, bitorder="little").tobytes(), 9)
     bitmap = "~" + base64.urlsafe_b64encode(content).decode().rstrip("=")
@@ -42,7 +42,7 @@ def write_images(images: Sequence[int], sets: Iterable[np.ndarray]) -> str:
 
 
 def read_images(text: str, sets: Iterable[np.ndarray]) -> list[int]:
-    """The inverse of :func:`write_images`; what makes no sense, or is of another probe set, is left out."""
+    """The inverse of :func:`write_images`; malformed parts and ids of another probe set are left out."""
     if not text.startswith("~"):
         mark, _, listed = text.rpartition("~")  # links of earlier versions have no mark
         if mark and mark not in (_mark(ids).hex() for ids in sets):
@@ -70,38 +70,37 @@ def _mark(ids: np.ndarray) -> bytes:
 
 
 def _probe_ids() -> list[np.ndarray]:
-    """Ids (n,) of the probe set that is shown, or nothing."""
+    """Ids (n,) of the first probe set of the chosen runs, in a list; empty without one."""
     return [np.asarray(ids) for probe in probes()[:1] if (ids := files.matrix(probe.ids(), (None,))) is not None]
 
 
 def images_text() -> str:
-    """The selection as it stands in the URL, which may be of images that the chosen runs do not have."""
+    """The selection as written in the URL, which may be of images that the chosen runs do not have."""
     text = st.query_params.get("images", st.session_state.get("images", ""))
     _keep(text)
     return text
 
 
 def selected_ids() -> list[int]:
-    """Ids of the selected images, of any number; of the same probe set on every page."""
+    """Ids of the selected images, of one probe set on every page."""
     text = images_text()
     return read_images(text, _probe_ids() if "~" in text else ())
 
 
 def selected_rows(ids: np.ndarray) -> np.ndarray | None:
-    """Where the selected images are in an array of ids: positions (m,) in its order, or None where no image is
-    selected. Empty where images are selected and none of them is there."""
+    """Rows (m,) of the selected images in an array of ids: None without a selection, empty if none of it is there."""
     selected = selected_ids()
     return np.flatnonzero(np.isin(ids, selected)) if selected else None
 
 
 def select_images(ids: Iterable[int]) -> None:
-    """Select images on all pages, as many as there are."""
+    """Select images on all pages."""
     chosen = [int(image) for image in ids]
     _keep(write_images(chosen, _probe_ids() if chosen else ()))
 
 
 def _keep(text: str) -> None:
-    """Write the selection into the URL, and where it survives a change of pages."""
+    """Write the selection into the URL and into the session, which survives a change of pages."""
     st.session_state["images"] = text
     if text and st.query_params.get("images") != text:
         st.query_params["images"] = text

@@ -1,4 +1,4 @@
-"""The runs that are compared: up to eight, each with its colour; the choice stands in the URL."""
+"""The runs chosen for comparison: up to eight, each with its colour; the choice is part of the URL."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ MOST = 8
 
 
 def parse(text: str) -> dict[str, int]:
-    """``id:colour,id:colour`` as colour index by run id, in order; what makes no sense is left out."""
+    """``id:colour,id:colour`` as colour index by run id, in order; malformed parts are left out."""
     chosen: dict[str, int] = {}
     for part in text.split(","):
         run_id, _, index = part.rpartition(":")
@@ -28,12 +28,12 @@ def parse(text: str) -> dict[str, int]:
 
 
 def write(chosen: dict[str, int]) -> str:
-    """The inverse of :func:`parse`; ``none`` where nothing is chosen."""
+    """The inverse of :func:`parse`; ``none`` for no run."""
     return ",".join(f"{run_id}:{index}" for run_id, index in chosen.items()) or "none"
 
 
 def recolour(run_ids: Iterable[str], before: dict[str, int]) -> dict[str, int]:
-    """Runs keep the colours that they had; new ones get the first that is free."""
+    """Colour indices of runs: those they had before, or the first free one."""
     wanted = list(dict.fromkeys(run_ids))
     chosen = {run_id: index for run_id, index in before.items() if run_id in wanted}
     for run_id in wanted:
@@ -44,10 +44,10 @@ def recolour(run_ids: Iterable[str], before: dict[str, int]) -> dict[str, int]:
 
 
 def first_choice(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """What is compared before anybody chose: the newest evaluated run of each method, on the newest one's data."""
-    shown = [summary for summary in summaries if not summary.get("archived")]
-    usable = [summary for summary in shown if summary["status"] in ("finished", "interrupted", "running")]
-    best = sorted(usable, key=lambda one: (finite_number(one.get("linear")) is None, one["status"] != "finished"))
+    """The choice by default: the newest evaluated run of each method, on the data of the newest of all."""
+    statuses = ("finished", "interrupted", "running")
+    usable = [summary for summary in summaries if not summary.get("archived") and summary["status"] in statuses]
+    best = sorted(usable, key=lambda run: (finite_number(run.get("linear")) is None, run["status"] != "finished"))
     newest: dict[str, str] = {}
     for summary in best:
         if summary.get("data") == best[0].get("data"):
@@ -57,13 +57,13 @@ def first_choice(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def name_of(summary: dict[str, Any]) -> str:
-    """A run's name or method, short, and without what a figure would read as HTML."""
+    """A run's name or method, shortened, and without characters that a figure reads as HTML."""
     name = str(summary.get("name") or summary.get("method") or summary["id"])[:40]
     return name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
 
 
 def labels(summaries: Sequence[dict[str, Any]]) -> list[str]:
-    """Short names that tell the runs apart: the name or the method, then seed, then the id's end."""
+    """Short distinct labels: the name or the method, with seed and end of the id where needed."""
     names = [name_of(summary) for summary in summaries]
     for extra in (lambda s: f"seed {s['seed']}" if s.get("seed") is not None else "", lambda s: s["id"][-4:]):
         names = [
@@ -74,7 +74,7 @@ def labels(summaries: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def current() -> dict[str, int]:
-    """The choice as it stands: from the URL, from before the page was changed, or :func:`first_choice`."""
+    """The current choice: from the URL, from the session, or :func:`first_choice`."""
     text = st.query_params.get("runs", st.session_state.get("chosen"))
     chosen = first_choice(run_folder.summaries(run_folder.runs_folder())) if text is None else parse(text)
     if chosen or text is not None:
@@ -85,7 +85,7 @@ def current() -> dict[str, int]:
 
 
 def choose(run_ids: Iterable[str]) -> None:
-    """Compare these runs from now on."""
+    """Choose these runs."""
     text = write(recolour(run_ids, current()))
     st.session_state["chosen"] = text
     st.query_params["runs"] = text
@@ -106,11 +106,11 @@ def choices() -> list[Choice]:
 
 def probes(chosen: Sequence[Choice] | None = None) -> list[Probe]:
     """The different probe sets of the chosen runs, in their order; pages show images of the first."""
-    found = [files.probe(choice.run) for choice in (choices() if chosen is None else chosen)]
-    return list({probe.path: probe for probe in found if probe is not None}.values())
+    sets = [files.probe(choice.run) for choice in (choices() if chosen is None else chosen)]
+    return list({probe.path: probe for probe in sets if probe is not None}.values())
 
 
 def of_probe(chosen: Sequence[Choice], probe: Probe) -> list[Choice]:
-    """The runs on a probe set's data; ids of other data may be the same numbers."""
-    found = {choice: files.probe(choice.run) for choice in chosen}
-    return [choice for choice, own in found.items() if own is not None and own.path == probe.path]
+    """The runs on a probe set's data; other data may have the same ids."""
+    sets = {choice: files.probe(choice.run) for choice in chosen}
+    return [choice for choice, own in sets.items() if own is not None and own.path == probe.path]

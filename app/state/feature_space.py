@@ -1,4 +1,4 @@
-"""Which space stands for a model: its default, or the one that its linear probe likes best on validation images."""
+"""The feature space that represents a model: its default, or the best of its linear probe on validation images."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ READINGS = {"default": "default space", "best": "best space of the linear probe"
 
 
 def space_switch(**others: str) -> str:
-    """The switch between the readings, and further ones by name; one choice for all pages."""
+    """A switch between :data:`READINGS` and ``others`` (label by key); the choice holds on all pages."""
     named = READINGS | others
-    found = st.segmented_control(
+    reading = st.segmented_control(
         "Read from",
         list(named),
         format_func=named.__getitem__,
@@ -23,16 +23,16 @@ def space_switch(**others: str) -> str:
         key="read-from",
         bind="query-params",
     )
-    return found or "default"
+    return reading or "default"
 
 
 def space_of(choice: Choice, evaluation: dict[str, Any], how: str) -> str | None:
-    """The run's space in an evaluation that is read in this way; the default where its linear probe is not known."""
+    """The run's space in an evaluation under a reading ``how``; the default if it has no linear probe."""
     known = files.spaces(evaluation)
     if how == "best":
         probed = files.rows(choice.run.evaluation("linear"), model="run", metric="top1")
         scores = {str(row.get("space")): finite_number(row.get("validation")) for row in probed}
-        found = {space: score for space, score in scores.items() if score is not None and space in known}
-        if found:
-            return max(found, key=found.__getitem__)
+        comparable = {space: score for space, score in scores.items() if score is not None and space in known}
+        if comparable:
+            return max(comparable, key=comparable.__getitem__)
     return known[0] if known else None

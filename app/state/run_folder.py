@@ -1,4 +1,4 @@
-"""The folder of runs that the app shows."""
+"""The folder of runs behind the app."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,11 @@ from workbench.store import list_summaries
 
 
 def runs_folder() -> Path:
-    """The folder that is looked at: ``$WORKBENCH_RUNS``, or ``runs``."""
+    """``$WORKBENCH_RUNS``, or ``runs``."""
     return Path(os.environ.get("WORKBENCH_RUNS", "runs"))
 
 
 @st.cache_resource(ttl=2, show_spinner=False)
 def summaries(folder: Path) -> list[dict[str, Any]]:
-    """The summaries of all runs in a folder, newest first, two seconds old at most; shared, so not to be changed."""
+    """The summaries of all runs in a folder, newest first, at most two seconds old; shared: do not change them."""
     return list_summaries(folder)

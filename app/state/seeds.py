@@ -1,4 +1,4 @@
-"""The chosen runs with the other seeds of each: runs that differ in their seed alone are shown as one model."""
+"""The chosen runs with the other seeds of each: runs that differ only in their seed count as one model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from workbench.comparison.seeds import Group, group_runs, traits_of
 from workbench.store import Run
 
 MOST = 200
-"""Runs of a folder among which other seeds are looked for, the newest ones."""
+"""The number of newest runs of a folder that are searched for other seeds."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SeedGroup:
 
 @st.cache_data(max_entries=4096, show_spinner=False)
 def _traits(path: Path, evaluated: str | None) -> dict[str, Any] | None:
-    """What a run has in common with its other seeds; read again when it has been evaluated again."""
+    """The traits that a run shares with its other seeds; read again after a new evaluation."""
     return traits_of(Run(path))
 
 
@@ -35,8 +35,8 @@ def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[SeedGroup]
     """The groups of the chosen runs, in their order.
 
     Args:
-        task: the evaluation that is looked at; of runs that are not chosen, only those that have it are taken.
-        others: whether seeds that are not chosen belong to the groups, too.
+        task: an evaluation that runs must have which are not chosen.
+        others: whether to add seeds that are not chosen.
     """
     runs = [choice.run for choice in chosen]
     if others:
@@ -44,38 +44,38 @@ def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[SeedGroup]
     traits = [_traits(run.path, run.evaluation("linear").get("created")) for run in runs]
     alike = group_runs(runs, traits=traits)
     ids = {choice.run.id: choice for choice in chosen}
-    kept = {run.id for group in alike if any(run.id in ids for run in group.runs) for run in group.runs}
-    pairs = [(run, trait) for run, trait in zip(runs, traits, strict=True) if run.id in kept]
-    # Named once more, without those that are left out; a run that stands alone is called as its chip is.
-    members = {run.id: len(group) for group in alike for run in group.runs}
+    members = {run.id for group in alike if any(run.id in ids for run in group.runs) for run in group.runs}
+    pairs = [(run, trait) for run, trait in zip(runs, traits, strict=True) if run.id in members]
+    # Labelled again, without the runs left out; a run without other seeds is called as on its chip.
+    sizes = {run.id: len(group) for group in alike for run in group.runs}
     names = [
-        ids[run.id].label if run.id in ids and members[run.id] == 1 else chosen_runs.name_of(run.summary())
+        ids[run.id].label if run.id in ids and sizes[run.id] == 1 else chosen_runs.name_of(run.summary())
         for run, _ in pairs
     ]
-    found = group_runs([run for run, _ in pairs], names, [trait for _, trait in pairs])
-    return [SeedGroup(group, next(ids[run.id].colour for run in group.runs if run.id in ids)) for group in found]
+    labelled = group_runs([run for run, _ in pairs], names, [trait for _, trait in pairs])
+    return [SeedGroup(group, next(ids[run.id].colour for run in group.runs if run.id in ids)) for group in labelled]
 
 
 def seed_groups(chosen: Sequence[Choice], task: str) -> list[SeedGroup]:
-    """The groups of the chosen runs, and, where there are other seeds of them, a switch that takes these in."""
+    """The groups of the chosen runs, under a switch that adds their other seeds if there are any."""
     own, whole = groups(chosen, task, False), groups(chosen, task, True)
-    more = sum(len(one.group) for one in whole) - sum(len(one.group) for one in own)
+    more = sum(len(seeds.group) for seeds in whole) - sum(len(seeds.group) for seeds in own)
     if not more:
         return own
-    text = f"Take in {more} other seed{'s' * (more > 1)} of the chosen runs"
+    text = f"Include {more} other seed{'s' * (more > 1)} of the chosen runs"
     return whole if st.toggle(text, value=True, key="all-seeds", bind="query-params") else own
 
 
 def _candidates(chosen: Sequence[Choice]) -> list[Run]:
-    """Finished runs of the same methods and data that are not chosen, the newest ones."""
+    """The newest finished runs of the same methods and data that are not chosen."""
     kinds = {(choice.summary.get("method"), choice.summary.get("data")) for choice in chosen}
     ids = {choice.run.id for choice in chosen}
     folder = run_folder.runs_folder()
-    found = [
+    candidates = [
         Run(folder / summary["id"])
         for summary in run_folder.summaries(folder)
         if summary["status"] == "finished"
         and summary["id"] not in ids
         and (summary.get("method"), summary.get("data")) in kinds
     ]
-    return found[:MOST]
+    return candidates[:MOST]

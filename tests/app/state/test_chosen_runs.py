@@ -97,10 +97,10 @@ def test_images_are_found_by_words(known: image_query.ImageTable, text: str, exp
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("rotatoin>90", 'no "rotatoin" here; known: id, class, rotation'),
+        ("rotatoin>90", 'Unknown name "rotatoin"; known names: id, class, rotation'),
         ("class:cat", "the classes are ring, bar"),
         ("rotation>much", "a number"),
-        ("ring", "write it as name:value"),
+        ("ring", "write name:value"),
         ("'class:ring", "quotation mark"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_search_that_fails_says_why_and_keeps_the_selection(show: Show, runs_f
     folder, ids = runs_folder
     app = show(folder, "linear_probe", [ids["vae"]], images="3,10")
     app.text_input(key="image-search").set_value("colour:7").run()
-    assert 'There is no "colour" here' in html(app) and in_url(app) == "3,10"
+    assert 'Unknown name "colour"' in html(app) and in_url(app) == "3,10"
     app.text_input(key="image-search").set_value("id:999999").run()
     assert "No image of the probe set is like that" in html(app) and in_url(app) == "3,10"
 
