@@ -10,9 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.main import GROUPS
 from tests.app.app_fixture import make_runs
+from tests.app.pages import THREE, Folder
 from workbench.store import Run
-
-THREE = ("mocov3", "vae", "ddpm")
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +27,12 @@ def copied(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Pa
     folder, ids = runs_folder
     shutil.copytree(folder / ".probes", tmp_path / ".probes")
     return tmp_path, [Run(shutil.copytree(folder / ids[role], tmp_path / ids[role])) for role in THREE]
+
+
+@pytest.fixture
+def writable(runs_folder: Folder, tmp_path: Path) -> Folder:
+    """A copy of the whole folder, to be changed."""
+    return shutil.copytree(runs_folder[0], tmp_path / "runs"), runs_folder[1]
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.state.test_chosen_runs import in_url
-from tests.app.views.knows.test_labels_and_cost import write as write_price
-from tests.app.views.knows.test_layers import rows_of
-from tests.app.views.test_views import Show, figures, text
+from tests.app.pages import Show, figures, parameter, text
+from tests.app.probes_fixture import layer_rows, write_price
 from workbench.store import Run, probe_of, write_array, write_json
 
 Two = tuple[Path, list[Run]]
@@ -22,7 +20,7 @@ def two(copied: Two) -> Two:
     """mocov3 and vae on one data set; ddpm on another, whose ids are the same numbers and whose pixels do better."""
     folder, runs = copied
     for run, method in zip(runs, ("mocov3", "vae", "ddpm"), strict=True):
-        run.write_evaluation("layers", {"protocol": "probes", "n": 1000, "rows": rows_of(method)})
+        run.write_evaluation("layers", {"protocol": "probes", "n": 1000, "rows": layer_rows(method)})
         write_price(run, method)
     other = runs[2]
     other.update_info(data=other.info()["data"] | {"fingerprint": "other"})
@@ -84,7 +82,7 @@ def test_a_few_selected_images_are_not_those_of_other_data(show: Show, two: Two)
     folder, runs = two
     app = show(folder, "linear_probe", [runs[0].id])
     app.text_input(key="image-search").set_value("id:3 class:circle").run()
-    token = in_url(app)
+    token = parameter(app, "images")
     assert token.endswith("~3") and app.button(key="chip_images").label == "1 image selected"
     for view in ("linear_probe", "embeddings", "neighbours"):
         other = show(folder, view, [runs[2].id], images=token)

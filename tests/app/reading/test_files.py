@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from app.reading import files
-from tests.app.conftest import THREE
-from tests.app.views.test_views import Folder, Show
-from tests.app.widgets.test_job_panel import VIEWS
+from tests.app.pages import THREE, VIEWS, Folder, Show
 from workbench.store import Run, read_json
 
 
@@ -49,3 +47,19 @@ def test_no_page_changes_what_others_read(show: Show, runs_folder: Folder, view:
         run = Run(folder / ids[role])
         for name, content in run.evaluations().items():
             assert files.ReadOnce(run.path).evaluation(name) == content
+
+
+def test_a_damaged_line_costs_that_line_alone(writable: Folder) -> None:
+    runs, ids = writable
+    run = Run(runs / ids["vae"])
+    whole = files.metrics(run)
+    text = (run.path / "metrics.jsonl").read_text()
+    (run.path / "metrics.jsonl").write_text(text + '{"step": 999, "lo')
+    torn = files.metrics(run)
+    (run.path / "metrics.jsonl").write_text('{"step": 1, "lo\n' + text + '[2]\n{"loss": 3}\n')
+    damaged = files.metrics(run)
+    for found in (torn, damaged):
+        assert found.keys() == whole.keys() and all(len(found[key]) == len(whole[key]) for key in whole)
+        assert (found["loss"][~(found["loss"] != found["loss"])] == whole["loss"][whole["loss"] == whole["loss"]]).all()
+    (run.path / "metrics.jsonl").write_text("")
+    assert files.metrics(run) == {}

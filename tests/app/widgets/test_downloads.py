@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.app.browser import chromium, needs_chromium, opened, served
-from tests.app.views.knows import test_labels_and_cost, test_layers
+from tests.app.probes_fixture import LABELS, LAYERS, layer_rows, write_price
 from workbench.store import Run, write_json
 
 pytestmark = needs_chromium
@@ -63,15 +63,15 @@ def saved(runs_folder: tuple[Path, dict[str, str]], tmp_path_factory: pytest.Tem
     """Figures of three runs on which everything was measured, each page opened once."""
     folder, ids = tmp_path_factory.mktemp("saved") / "runs", runs_folder[1]
     shutil.copytree(runs_folder[0], folder)
-    for method in test_layers.LAYERS:
+    for method in LAYERS:
         run = Run(folder / ids[method])
-        test_labels_and_cost.write(run, method)
-        run.write_evaluation("layers", {"protocol": "probes of every layer", "rows": test_layers.rows_of(method)})
+        write_price(run, method)
+        run.write_evaluation("layers", {"protocol": "probes of every layer", "rows": layer_rows(method)})
     rows = [{"model": "run", "first": "crop", "second": "blur", "value": 50.0, "low": 48.0, "high": 53.0}]
     study = {"transformations": ["crop", "blur"], "rows": rows}
     (folder / "compositions" / "study").mkdir(parents=True)
     write_json(folder / "compositions" / "study" / "composition.json", study)
-    chosen = ",".join(f"{ids[method]}:{place}" for place, method in enumerate(test_layers.LAYERS))
+    chosen = ",".join(f"{ids[method]}:{place}" for place, method in enumerate(LAYERS))
     pages: dict[tuple[str, str], Any] = {}
     with served(folder) as address, chromium() as browser:
 
@@ -98,7 +98,7 @@ def test_curves_of_labels_have_the_true_numbers_of_labels(saved: Saved) -> None:
     rows = saved("what-it-knows", "Labels and price", "label-curves")
     found = {(row["series"], row["x"]): bounds(row) for row in rows}
     for series, shift in (("mocov3", 0), ("untrained vae", -15), ("pixels", -10)):
-        for _, n, value in test_labels_and_cost.LABELS:
+        for _, n, value in LABELS:
             assert found[series, str(n)] == [value + shift, value + shift - 2, value + shift + 2]
 
 
@@ -139,7 +139,7 @@ def test_references_are_rows_with_a_name(saved: Saved) -> None:
 
     probes = saved("what-it-knows", "Linear probe", "probe-dots")
     assert {row["x title"] for row in named(probes, "pixels")} == {"linear probe, top-1 in %", "kNN, top-1 in %"}
-    assert {row["y"] for row in probes if row["series"] != "pixels"} == set(test_layers.LAYERS)
+    assert {row["y"] for row in probes if row["series"] != "pixels"} == set(LAYERS)
     assert [row["y"] for row in named(probes, "vae untrained")] == ["vae", "vae"]
     assert {row["drawn"] for row in named(probes, "mocov3 projector")} == {"large"}
     assert {row["drawn"] for row in named(probes, "mocov3 class token")} == {"small"}

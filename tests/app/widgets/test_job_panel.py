@@ -2,19 +2,26 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from app.main import GROUPS
 from app.widgets import job_panel
-from tests.app.conftest import THREE
-from tests.app.views.knows.test_labels_and_cost import write as write_price
-from tests.app.views.test_views import Show, figures, text
+from tests.app.pages import (
+    THREE,
+    VIEWS,
+    Folder,
+    Show,
+    button,
+    button_labels,
+    figures,
+    text,
+)
+from tests.app.probes_fixture import write_price
 from workbench import jobs
-from workbench.store import Run
-
-VIEWS = sorted(module.__name__.rpartition(".")[2] for _, views in GROUPS.values() for module in views.values())
+from workbench.store import Run, write_json
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -101,3 +108,34 @@ def test_a_name_of_several_seeds_brings_no_html_into_figures(show: Show, copied:
         drawn = json.dumps(figures(app), ensure_ascii=False)
         assert not app.exception and "<i>x" not in drawn and "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}i>x" in drawn
     assert "(2 seeds)" in json.dumps(figures(show(folder, "factors", [one.id, other.id])))
+
+
+def test_a_command_that_a_page_shows_can_be_started(
+    writable: Folder, show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
+    started: list[list[str]] = []
+    monkeypatch.setattr(jobs, "start", lambda runs, words, at_once: started.append(list(words)))
+    runs, ids = writable
+    app = show(runs, "linear_probe", [ids["bare"]])
+    button(app, "Run it").click().run()
+    assert started == [["workbench", "evaluate", ids["bare"], "--runs", str(runs)]] and not app.exception
+    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "0")
+    assert "Run it" not in button_labels(show(runs, "linear_probe", [ids["bare"]]))
+
+
+def test_the_page_is_drawn_anew_when_a_run_is_evaluated_or_a_job_ends(
+    writable: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, ids = writable
+    monkeypatch.setenv("WORKBENCH_RUNS", str(runs))
+    run = Run(runs / ids["vae"])
+    monkeypatch.setattr(job_panel.chosen_runs, "choices", lambda: [type("Choice", (), {"run": run})])
+    first = job_panel.state(jobs.jobs(runs))
+    assert first == job_panel.state(jobs.jobs(runs))
+    run.write_evaluation("knn", {"rows": []})
+    second = job_panel.state(jobs.jobs(runs))
+    assert second != first
+    write_json(runs / ".jobs" / "1-aa" / "job.json", {"command": ["workbench", "evaluate"]})
+    write_json(runs / ".jobs" / "1-aa" / "state.json", {"status": "done"})
+    assert job_panel.state(jobs.jobs(runs)) != second

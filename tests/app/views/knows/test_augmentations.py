@@ -1,17 +1,14 @@
 """The page of augmentations, with a study, without one, and with damaged ones."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from tests.app.views.test_views import figures, text
+from tests.app.pages import Show, figures, text
 from workbench.store import create_run
 
-Show = Callable[..., AppTest]
 NAMES = ["crop", "colour"]
 
 

@@ -9,10 +9,9 @@ import pytest
 
 from app.figures import accuracy_cost
 from app.figures.accuracy_cost import LabelCurve, Point
-from tests.app.views.test_views import Folder, Show, figures, text
+from tests.app.pages import Folder, Show, figures, text
+from tests.app.probes_fixture import LABELS, write_price
 from workbench.store import Run
-
-LABELS = ((0.01, 30, 20.0), (0.1, 300, 40.0), (1.0, 3000, 70.0))
 
 
 def point(label: str, x: float, value: float) -> Point:
@@ -67,43 +66,8 @@ def measured(runs_folder: Folder, tmp_path: Path) -> Folder:
     for method in ("mocov3", "vae", "ddpm"):
         shutil.copytree(folder / ids[method], tmp_path / ids[method])
     for method in ("mocov3", "vae"):
-        write(Run(tmp_path / ids[method]), method)
+        write_price(Run(tmp_path / ids[method]), method)
     return tmp_path, ids
-
-
-def write(run: Run, method: str) -> None:
-    envelope = {"n": 1000, "split": "test", "protocol": "as agreed", "default": "a"}
-    models = (("run", "a", 0.0), (f"untrained:{method}", "a", -15.0), ("pixels", "pixels", -10.0))
-
-    def interval(value: float) -> dict:
-        return {"metric": "top1", "value": value, "low": value - 2, "high": value + 2}
-
-    rows = [
-        {"model": model, "space": space, "labels": share, "n_labels": n} | interval(value + shift)
-        for model, space, shift in models
-        for share, n, value in LABELS
-    ]
-    run.write_evaluation("few_labels", envelope | {"rows": rows})
-    tuned = [
-        {"model": model, "space": "a"} | interval(value) for model, value in (("run", 81.25), ("random init", 63.0))
-    ]
-    gain = {"p_value": 0.0001, "difference": {"value": 18.2, "low": 15.0, "high": 21.0}}
-    run.write_evaluation("finetune", envelope | gain | {"rows": tuned})
-    rows = [
-        {"model": model, "space": space, "target": "digits"} | interval(93 + shift) for model, space, shift in models
-    ]
-    run.write_evaluation("transfer", envelope | {"rows": rows})
-    images = np.full((24, 32, 32, 3), 100, np.uint8)
-    ids = run.array("reconstruction-ids")
-    run.write_array("decoded-ids", np.arange(240)[::10] * 7 + 3 if ids is None else ids)
-    decoded = [
-        {"model": model, "variant": "", "width": 32} | interval(20.0) | {"metric": "psnr"}
-        for model in ("run", "pca-32")
-    ]
-    for row in decoded:
-        run.write_array(f"decoded-{row['model']}-", images)
-        run.write_array(f"decoded-error-{row['model']}-", np.full(24, 0.01))
-    run.write_evaluation("decoder", envelope | {"rows": decoded, "default": ""})
 
 
 def test_labels_prices_and_what_takes_training(show: Show, measured: Folder) -> None:

@@ -4,40 +4,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from app.figures import layer_map
-from tests.app.views.test_views import figures, numbers, text
+from tests.app.pages import Show, figures, numbers, text
+from tests.app.probes_fixture import LAYERS, layer_rows
 from workbench.store import Run, write_json
-
-Show = Callable[..., AppTest]
-LAYERS = {
-    "mocov3": [("stem", "mean", None, 60), ("block_1", "class token", None, 70), ("block_1", "mean", None, 80)],
-    "vae": [("stage_1", "mean", None, 50), ("posterior_mean", "vector", None, 40)],
-    "ddpm": [
-        (name, "mean", t, 90 - t / 10 - 5 * (name == "middle")) for name in ("down_0", "middle") for t in (100, 10)
-    ],
-}
-
-
-def rows_of(method: str) -> list[dict[str, Any]]:
-    """Rows of a run and its baselines; the validation images prefer the first layer, the test images another."""
-    rows = []
-    for model in ("run", f"untrained:{method}", "pixels"):
-        layers = LAYERS[method] if model != "pixels" else [("pixels", "vector", None, 33)]
-        names = list(dict.fromkeys(name for name, *_ in layers))
-        for place, (name, reading, t, value) in enumerate(layers):
-            for width in ("full", 32) if method != "vae" else ("full",):
-                less = 30 * model.startswith("untrained") + 2 * (width == 32)
-                row = {"model": model, "space": f"{name} {reading} {t}", "layer": name, "depth": names.index(name)}
-                row |= {"reading": reading, "t": t, "width": width, "dim": 64, "metric": "top1"}
-                rows.append(row | {"value": value - less, "low": value - less - 3, "high": value - less + 3})
-                rows[-1]["validation"] = 95 - place
-    return rows
 
 
 @pytest.fixture
@@ -47,7 +21,7 @@ def folder(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Pa
     shutil.copytree(source, tmp_path, dirs_exist_ok=True)
     for method in LAYERS:
         content = {"protocol": "probes of every layer", "split": "test", "n": 1000, "seeds": [0]}
-        Run(tmp_path / ids[method]).write_evaluation("layers", content | {"rows": rows_of(method)})
+        Run(tmp_path / ids[method]).write_evaluation("layers", content | {"rows": layer_rows(method)})
     return tmp_path, ids
 
 
@@ -133,7 +107,7 @@ def test_the_best_cell_is_that_of_validation_the_first_among_equals() -> None:
 
 
 def test_the_untrained_reading_of_a_layer_is_its_best_by_validation() -> None:
-    rows = rows_of("ddpm")
+    rows = layer_rows("ddpm")
     shown = layer_map.layer_grid(rows[:8:2], rows[8:16:2], None)
     assert shown.rows == ["down_0", "middle"] and shown.columns == ["t = 10", "t = 100", "untrained"]
     assert shown.cells["middle", "untrained"]["t"] == 100  # with a validation accuracy one higher than at 10

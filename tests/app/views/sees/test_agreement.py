@@ -8,8 +8,7 @@ import numpy as np
 from app.reading.neighbours import probe_rows
 from app.widgets.disagreement import overlap
 from tests.app.browser import chromium, needs_chromium, opened, served, settled
-from tests.app.conftest import THREE
-from tests.app.views.test_views import Folder, Show, figures, text
+from tests.app.pages import THREE, Folder, Show, figures, text
 from workbench.store import Probe, Run, probe_of
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from streamlit.testing.v1 import AppTest
 from app import component, theme
 from app.figures import image_grid, point_colours
 from app.reading import predictions
+from tests.app.pages import Folder, Show, copy_runs, text
 from workbench import palette
 from workbench.store import Run, probe_of, write_array
-
-Show = Callable[..., AppTest]
-Folder = tuple[Path, dict[str, str]]
 
 
 def told(app: AppTest) -> dict[str, Any]:
@@ -27,12 +24,6 @@ def told(app: AppTest) -> dict[str, Any]:
     assert not app.exception
     (found,) = app.get("bidi_component")
     return json.loads(found.proto.json)
-
-
-def copied(runs_folder: Folder, target: Path, *roles: str) -> list[Run]:
-    folder, ids = runs_folder
-    shutil.copytree(folder / ".probes", target / ".probes")
-    return [Run(shutil.copytree(folder / ids[role], target / ids[role])) for role in roles]
 
 
 @pytest.fixture
@@ -76,7 +67,7 @@ def test_what_is_no_bitmap_selects_nothing(text: object) -> None:
 def test_the_map_of_pixels_is_the_last_of_fewer_than_four_models(
     show: Show, runs_folder: Folder, tmp_path: Path
 ) -> None:
-    runs = copied(runs_folder, tmp_path, "mocov3", "vae", "ddpm")
+    runs = copy_runs(runs_folder, tmp_path, "mocov3", "vae", "ddpm")
     runs.append(Run(shutil.copytree(runs[0].path, tmp_path / "another")))
     app = show(tmp_path, "embeddings", [run.id for run in runs[:3]])
     assert [pane["name"] for pane in told(app)["panes"]] == ["mocov3", "vae", "ddpm", "pixels"]
@@ -185,7 +176,7 @@ def test_values_that_are_no_numbers_are_grey() -> None:
 def test_neighbours_are_rows_of_the_probe_set(
     show: Show, runs_folder: Folder, tmp_path: Path, files: dict[str, bytes]
 ) -> None:
-    (run,) = copied(runs_folder, tmp_path, "vae")
+    (run,) = copy_runs(runs_folder, tmp_path, "vae")
     probe_ids = probe_of(tmp_path, "fixture01").ids()
     assert probe_ids is not None
     near = np.stack([np.roll(np.arange(240), -shift) for shift in (1, 2, 3)], 1)
@@ -197,7 +188,7 @@ def test_neighbours_are_rows_of_the_probe_set(
 
 
 def test_snapshots_become_the_frames_of_a_slider(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
-    (run,) = copied(runs_folder, tmp_path, "vae")
+    (run,) = copy_runs(runs_folder, tmp_path, "vae")
     final = run.array("tsne-posterior mean")
     assert final is not None
     for step in (100, 400):
@@ -210,7 +201,7 @@ def test_snapshots_become_the_frames_of_a_slider(show: Show, runs_folder: Folder
 
 
 def test_many_images_come_as_sheets_on_demand(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
-    (run,) = copied(runs_folder, tmp_path, "vae")
+    (run,) = copy_runs(runs_folder, tmp_path, "vae")
     probe, n = probe_of(tmp_path, "fixture01"), 6000
     for name, array in {"images": probe.images(), "labels": probe.labels(), "factors": probe.factors()}.items():
         assert array is not None
@@ -233,17 +224,26 @@ def test_tiles_of_large_and_grey_images_shrink() -> None:
 
 
 def test_a_map_of_another_probe_set_is_not_drawn(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
-    (run,) = copied(runs_folder, tmp_path, "vae")
+    (run,) = copy_runs(runs_folder, tmp_path, "vae")
     run.write_array("tsne-posterior mean", np.zeros((7, 2)))
     pane = told(show(tmp_path, "embeddings", [run.id]))["panes"][0]
     assert [space["name"] for space in pane["spaces"]] == ["its map is of another probe set"]
 
 
 def test_umap_is_offered_where_a_run_has_it(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
-    (run,) = copied(runs_folder, tmp_path, "vae")
+    (run,) = copy_runs(runs_folder, tmp_path, "vae")
     assert "UMAP" not in show(tmp_path, "embeddings", [run.id]).segmented_control(key="map").options
     run.write_array("umap-posterior mean", np.random.default_rng(0).normal(size=(240, 2)))
     app = show(tmp_path, "embeddings", [run.id])
     assert "UMAP" in app.segmented_control(key="map").options
     app.segmented_control(key="map").set_value("umap").run()
     assert told(app)["panes"][0]["alt"] == "UMAP of vae"
+
+
+def test_selected_images_are_shown_and_can_be_cleared(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    app = show(folder, "embeddings", [ids["vae"]], images=f"3,10,nonsense,--5,{'9' * 5000}")
+    assert "circle · 3" in text(app) and "circle · 10" in text(app)
+    assert app.button(key="chip_images").label == "2 images selected"
+    app.button(key="chip_images").click().run()
+    assert "circle · 3" not in text(app) and not app.exception

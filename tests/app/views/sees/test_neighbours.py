@@ -12,8 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.views.sees import neighbours
 from tests.app.browser import chromium, needs_chromium, opened, served, settled
-from tests.app.conftest import THREE
-from tests.app.views.test_views import Folder, Show, figures, text
+from tests.app.pages import THREE, Folder, Show, figures, text
 from workbench import palette
 from workbench.store import Run, probe_of
 

@@ -1,85 +1,19 @@
 """The page Stability: spikes, dips and collapse of runs that recorded them, and what it says of those that did not."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pytest
-from streamlit.testing.v1 import AppTest
-
-from app.figures import gradient_map, lines
+from app.figures import gradient_map
 from app.reading.choice import Choice
-from app.reading.curve import Curve
-from app.reading.training_health import Series, batches, diagnose, dip_sentence, layer_name
+from app.reading.training_health import Series, batches, diagnose, dip_sentence
 from app.views.training import stability
-from tests.app.app_fixture import make_run, make_runs, set_status
+from tests.app.app_fixture import make_run, set_status
+from tests.app.pages import Show, figures, text
+from tests.app.stability_fixture import LAYERS, keep_batches, unstable
 from workbench.run import BATCHES, GRADIENTS
-from workbench.store import Run
 
-LAYERS = ["backbone.cls_token", "backbone.patch_embed", *(f"backbone.blocks.{k}" for k in range(12))]
 LAYERS += ["backbone.norm", "projector", "predictor"]
-Show = Callable[..., AppTest]
-
-
-def unstable(
-    runs: Path, method: str = "mocov3", name: str = "unstable", collapsing: bool = False, seed: int = 0
-) -> Run:
-    """A run of 4,000 steps with spikes at 1,503 and 2,803 that start in patch_embed, each before a dip of the kNN."""
-    run = make_run(runs, method, lr=1e-3, name=name, seed=seed)
-    set_status(run, "finished")
-    rng, rows, gradients = np.random.default_rng(3 + seed), [], []
-    shared = rng.normal(0, 0.1, 400)
-    for index in range(400):
-        step = 10 * (index + 1)
-        norms = np.linspace(2, 0.5, len(LAYERS)) * np.exp(-step / 4000 + shared[index])
-        norms = norms * np.exp(rng.normal(0, 0.1, len(LAYERS)))
-        ago = rng.integers(0, 10, len(LAYERS) + 2)
-        for place in (150, 280):
-            ago[:2] = 7 if index == place else ago[:2]
-            for k in range(len(LAYERS)):
-                if 0 <= index - place - k // 5 < 3:
-                    norms[k] *= 9
-                    ago[k + 2] = 7 if k == 1 else 4
-        total, first = float(np.hypot.reduce(norms)), float(norms[1])
-        common = {"step": step, "epoch": step / 100, "images": step * 128, "seconds": step / 3}
-        rows.append(common | {"loss": 1 + np.exp(-step / 900), "grad_norm": total, "grad_norm/first": first})
-        gradients.append({"step": step, "norm": norms.tolist(), "max": [total, first, *norms], "ago": ago.tolist()})
-        if step % 100 == 0:
-            knn = 70 - 40 * np.exp(-step / 900) + rng.normal(0, 0.4)
-            knn -= sum(18 * np.exp(-(step - dip) / 200) for dip in (1600, 2900) if dip <= step < dip + 500)
-            flat = collapsing and step >= 3500
-            spread = 1e-4 if flat else 0.7 - 0.3 * np.exp(-step / 700)
-            rows.append(
-                common
-                | {"knn": 10.0 if flat else knn, "linear_monitor": knn + 4, "effective_rank": 1.0 if flat else 60.0}
-                | {"normalised_std": spread, "uniformity": -3 * spread, "alignment": 0.4}
-            )
-    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in gradients))
-    run.update_info(gradients={"layers": LAYERS, "first": "backbone.patch_embed"})
-    return run
-
-
-def keep_batches(run: Run, steps: tuple[int, ...] = (1503, 2803), of: str = "total") -> None:
-    """What training keeps of the batches of spikes: 128 ids, and 32 images of each."""
-    for step in steps:
-        ids = np.random.default_rng(step).choice(10_000, 128, replace=False)
-        run.log({"step": -(-step // 10) * 10, "at": step, "of": of, "ids": ids}, BATCHES)
-        images = np.random.default_rng(step).integers(0, 255, (32, 8, 8, 3), np.uint8)
-        run.write_array(f"batch-{step:08d}", images)
-
-
-def text(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.code, app.get("html"))
-    return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
-
-
-def figures(app: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
 
 
 def test_dips_are_told_with_the_spike_before_them(show: Show, tmp_path: Path) -> None:
@@ -185,39 +119,6 @@ def test_damaged_batches_are_left_out(show: Show, tmp_path: Path) -> None:
     assert batches(run)[1503].images is None and not show(tmp_path, "stability", [run.id]).exception
 
 
-def test_a_long_curve_is_drawn_with_its_spikes() -> None:
-    steps, values = np.arange(10_000.0), np.ones(10_000)
-    values[[1234, 8765]] = 50
-    curve = Curve("run", "#0072B2", steps, values)
-    for window, marks in ((None, [1234, 8765]), ((1000.0, 9999.0), [1234, 8765]), ((8000.0, 9000.0), [8765])):
-        figure: Any = lines.curves([gradient_map.envelope(curve, window)], y_title="", x_title="", zoom=window)
-        drawn = figure.data[0]
-        assert len(drawn.x) <= lines.POINTS + 2
-        assert np.flatnonzero(np.asarray(drawn.y) > 1).size == len(marks)
-        assert [x for x, y in zip(drawn.x, drawn.y, strict=True) if y > 1] == marks
-
-
-def test_the_curve_above_a_map_fits_what_is_shown(tmp_path: Path) -> None:
-    figure: Any = gradient_map.gradient_map(diagnose(unstable(tmp_path)), "#0072B2", (1400.0, 2000.0))
-    assert min(figure.data[0].x) == 1400 and max(figure.data[0].x) == 2000
-
-
-def test_collapse_to_nothing_at_all_needs_no_rank(tmp_path: Path) -> None:
-    run = unstable(tmp_path)
-    rows = [row | {"normalised_std": 0.0, "effective_rank": None} for row in run.metrics() if "knn" in row]
-    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (collapse,) = diagnose(run).collapses
-    assert "complete" in collapse.reason
-
-
-def test_rows_that_were_written_twice_count_once(tmp_path: Path) -> None:
-    run = unstable(tmp_path)
-    rows = (run.path / "metrics.jsonl").read_text()
-    (run.path / "metrics.jsonl").write_text(rows + rows)
-    knn = diagnose(run).knn
-    assert knn is not None and len(knn.steps) == 40 and (np.diff(knn.steps) > 0).all()
-
-
 def test_words_for_what_was_not_followed_and_for_a_spike_after_the_fall_began(tmp_path: Path) -> None:
     run = unstable(tmp_path)
     found = diagnose(run)
@@ -228,33 +129,6 @@ def test_words_for_what_was_not_followed_and_for_a_spike_after_the_fall_began(tm
     dip = replace(found.dips[0], start=1500, recovered=None)
     said = dip_sentence(dip, "patch embed", Series(found.knn.steps, found.knn.values))
     assert "On the way down a spike: first in patch embed" in said and "not back since" in said
-
-
-def test_a_map_shows_the_highest_norm_of_each_stretch(tmp_path: Path) -> None:
-    found = diagnose(unstable(tmp_path))
-    assert found.gradients is not None
-    edges, values = gradient_map.binned(found.gradients, None)
-    assert values.shape == (len(LAYERS), gradient_map.COLUMNS) and len(edges) == gradient_map.COLUMNS + 1
-    np.testing.assert_allclose(values.max(axis=1), [norms.max() for norms in found.gradients.layers.values()])
-    figure: Any = gradient_map.gradient_map(found, "#0072B2", (1400.0, 2000.0))
-    assert figure.layout.yaxis2.ticktext[1:3] == ("patch embed", "block 1")
-    assert sum(shape.type == "line" for shape in figure.layout.shapes) == 2
-    assert gradient_map.gradient_map(found, "#0072B2", (9000.0, 9100.0)) is None
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("backbone.blocks.0", "block 1"),
-        ("unet.down_blocks.1", "down 1"),
-        ("unet.up_blocks.-1", "up -1"),
-        ("unet.mid_block", "middle"),
-        ("encoder.2", "encoder.2"),
-        ("backbone.cls_token", "class token"),
-    ],
-)
-def test_layers_have_names_for_people(path: str, name: str) -> None:
-    assert layer_name(path) == name
 
 
 def test_a_run_from_before_layers_were_kept_says_how_to_get_them(show: Show, tmp_path: Path) -> None:
@@ -288,12 +162,3 @@ def test_torn_and_foreign_files_are_survived(show: Show, tmp_path: Path) -> None
     for content in ("", metrics[:500], metrics.replace('"effective_rank": 60.0', '"effective_rank": "many"')):
         (run.path / "metrics.jsonl").write_text(content)
         assert not show(tmp_path, "stability", [run.id]).exception
-
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    for role, run_id in make_runs(folder).items():
-        print(f"{role}\t{run_id}")
-    shaky = unstable(folder)
-    keep_batches(shaky)
-    print("unstable", shaky.id, "collapsing", unstable(folder, name="collapsing", collapsing=True, seed=2).id)

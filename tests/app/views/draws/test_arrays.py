@@ -1,0 +1,30 @@
+"""Arrays that are no images, on every page that draws."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.app.pages import Show, text
+from workbench.store import Run
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, "five channels"])
+def test_arrays_that_are_no_images_are_left_out(show: Show, copied: tuple[Path, list[Run]], kind: Any) -> None:
+    folder, runs = copied
+    for run in runs:
+        for file in (run.path / "arrays").glob("*.npy"):
+            array = np.load(file)
+            if array.dtype == np.uint8 and array.ndim > 3:
+                other = array.astype(kind) if kind != "five channels" else np.repeat(array[..., :1], 5, axis=-1)
+                run.write_array(file.stem, other)
+    for view, role in (
+        ("samples", 2),
+        ("latent", 1),
+        ("reconstructions", 2),
+        ("denoising", 2),
+        ("parametrisations", 2),
+    ):
+        app = show(folder, view, [runs[role].id])
+        assert not app.exception and "<img" not in text(app) and f"workbench evaluate {runs[role].id}" in text(app)

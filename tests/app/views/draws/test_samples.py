@@ -1,0 +1,33 @@
+"""The page Samples."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from tests.app.pages import Folder, Show, text
+from workbench.store import Run, probe_of
+
+
+def test_a_missing_capability_is_a_reason_not_an_error(show: Show, runs_folder: Folder) -> None:
+    folder, ids = runs_folder
+    said = text(show(folder, "samples", [ids["mocov3"], ids["bare"], ids["vae"]]))
+    assert "no decoder that could draw" in said  # what evaluation wrote
+    assert "mocov3 learns features only" in said  # what run.json says before any evaluation
+
+
+def samplers(app: AppTest) -> dict[str, list[str]]:
+    """What the boxes above the grids offer, by what they choose; of two with one name the last."""
+    return {box.label: box.options for box in app.selectbox if box.label in ("Probe set", "Sampler")}
+
+
+def test_samples_of_other_data_are_not_compared_and_images_may_have_no_labels(
+    show: Show, copied: tuple[Path, list[Run]]
+) -> None:
+    folder, (_, vae, ddpm) = copied
+    app = show(folder, "samples", [vae.id])
+    assert samplers(app) == {"Probe set": ["every class · 240 images"], "Sampler": ["prior · 36 images in 0.033 s"]}
+    (probe_of(folder, "fixture01").path / "labels.npy").unlink()
+    ddpm.update_info(data=ddpm.info()["data"] | {"fingerprint": "other"})
+    app = show(folder, "samples", [vae.id, ddpm.id])
+    assert not app.exception and "Trained on other images than vae" in app.warning[0].value
+    assert samplers(app) == {"Probe set": ["240 images"], "Sampler": ["prior · 36 images in 0.033 s"]}  # not ddpm's

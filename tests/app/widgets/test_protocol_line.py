@@ -1,0 +1,29 @@
+"""Protocols of several runs in one line."""
+
+from pathlib import Path
+
+from app.widgets import protocol_line
+from tests.app.pages import Show, text
+from workbench.store import Run
+
+
+def test_protocols_are_told_once_with_the_names_of_those_that_differ(
+    show: Show, copied: tuple[Path, list[Run]]
+) -> None:
+    folder, (_, vae, ddpm) = copied
+    middles = (
+        "Kind: lower bound. Scaled to [-1, 1]; nothing is dequantised.",
+        "Kind: estimate. Scaled to [-1, 1]; by an ODE.",
+    )
+    first, last = (f"Negative log-likelihood, in bits. {middle} 95 % over images." for middle in middles)
+    assert protocol_line.once({"a": first, "b": last, "c": first}) == [
+        "Negative log-likelihood, in bits. Scaled to [-1, 1]; 95 % over images",
+        "a, c: Kind: lower bound. nothing is dequantised",
+        "b: Kind: estimate. by an ODE",
+    ]
+    assert protocol_line.once({"a": first}) == [first.rstrip(".")] and protocol_line.once({}) == []
+    assert protocol_line.once({"a": "x; y.", "b": "x."}) == ["x", "a: y"]
+    for run, said in ((vae, first), (ddpm, last)):
+        run.write_evaluation("likelihood", run.evaluation("likelihood") | {"protocol": said})
+    said = text(show(folder, "likelihood", [vae.id, ddpm.id]))
+    assert said.count("Negative log-likelihood, in bits") == 1 and "ddpm: Kind: estimate. by an ODE" in said
