@@ -36,3 +36,7 @@ def test_comparison_metrics_figures_and_report_load_no_torch_and_no_app(loaded: 
 def test_the_app_loads_no_torch(loaded: dict[str, set[str]]) -> None:
     assert {"app", "streamlit", "plotly"} <= loaded["app"]
     assert not loaded["app"] & TRAINING
+
+
+def test_nothing_loads_matplotlib_before_a_figure_is_drawn(loaded: dict[str, set[str]]) -> None:
+    assert "matplotlib" not in loaded["workbench"] | loaded["app"]

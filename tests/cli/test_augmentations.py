@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -17,7 +18,8 @@ from tests.training.tiny import COMMON, TINY
 from workbench import training
 from workbench.cli import main
 from workbench.errors import WorkbenchError
-from workbench.figures.augmentations import heat_map
+from workbench.figures.augmentations import Augmentations
+from workbench.figures.style import FAINT
 from workbench.store import list_runs
 from workbench.studies.augmentations import Study
 from workbench.training.trainer import Trainer
@@ -106,6 +108,7 @@ def test_the_same_rows_as_csv_and_as_a_figure(made: Path) -> None:
         lines = list(csv.DictReader(file))
     assert [float(line["value"]) for line in lines] == [row["value"] for row in (*content["rows"], *content["means"])]
     assert [line["model"] for line in lines[-4:]] == ["mean"] * 4
+    assert (made / "study" / "composition.pdf").read_bytes().startswith(b"%PDF")
     drawn = ElementTree.parse(made / "study" / "composition.svg").getroot()
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert all(f"{row['value']:.1f}" in texts for row in (*content["rows"][:4], *content["means"]))
@@ -222,8 +225,10 @@ def test_the_figure_of_a_study_that_has_only_begun() -> None:
     row = {"model": "run", "first": "crop", "second": None, "value": 50.0, "low": 40.0, "high": 60.0}
     content = {"transformations": list(NAMES), "rows": [row], "means": [], "protocol": "Probe.", "n": 9, "seeds": [0]}
     for rows in ([row], []):
-        drawn = ElementTree.fromstring(heat_map(content | {"rows": rows, "method": "m", "data": "a < b & c"}))
-        assert len(list(drawn.iter("{http://www.w3.org/2000/svg}rect"))) == 1 + 4
+        figure = Augmentations(content | {"rows": rows, "method": "m", "data": "a < b & c"})
+        fills = re.findall(r'd="[^"]*" style="fill: (#\w+)', figure.svg())
+        assert len(fills) == 1 + 4 and fills.count(FAINT) == 4 - len(rows)
+        assert ElementTree.fromstring(figure.svg())[0].text == figure.heading() and "a < b & c" in figure.heading()
 
 
 def test_a_parent_of_runs_is_the_default_place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """``workbench sweep``: a small recipe from end to end, what is kept of it, and what is refused."""
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -18,12 +19,13 @@ import pytest
 import yaml
 
 from tests import processes
+from tests.figures.svg_texts import texts_of
 from tests.training.tiny import COMMON, TINY
 from workbench import training
 from workbench.cli import main
 from workbench.comparison.seeds import over_seeds
 from workbench.errors import WorkbenchError
-from workbench.figures.study import figure
+from workbench.figures.study import Study
 from workbench.store import Run, list_runs
 from workbench.studies.recipe import load
 from workbench.studies.results import markdown
@@ -135,7 +137,10 @@ def test_the_same_numbers_as_csv_table_and_figure(made: Path, capsys: pytest.Cap
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert {"with", "without", "other", "76.5", "70.0"} <= set(texts)
     assert any(text and text.startswith("published: ViT-B on ImageNet") for text in texts)
-    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}polyline"))) == 2 * (2 + 1)  # each seed and the mean
+    lines = [title.text for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    curves = [f"{cell}, {line}" for cell in ("with", "without") for line in ("seed 0", "seed 1", "mean")]
+    assert [line for line in lines if line in curves] == curves  # each seed and the mean
+    assert (folder / "sweep.pdf").read_bytes().startswith(b"%PDF")
     assert all(len(curve["knn"]) == len(curve["epoch"]) == 2 for curve in content["curves"])
 
 
@@ -196,16 +201,14 @@ def test_a_figure_of_many_cells_with_long_names_shows_them_all(made: Path) -> No
     content["curves"] = [{"cell": name, "seed": 0, "epoch": [1.0, 2.0], "knn": [10.0, 20.0]} for name in names]
     block = {"source": "the last words", "setting": "of a long setting " * 15, "values": {names[0]: 70.0}}
     for content["published"] in ([], [block]):
-        drawn = ElementTree.fromstring(figure(content))
-        texts = [(element.text or "", element.attrib) for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
-        width, height = float(drawn.attrib["width"]), float(drawn.attrib["height"])
-        for text, place in texts:
-            if place["text-anchor"] == "start" and place["font-size"] == "12":
-                assert float(place["x"]) + 6 * len(text) <= width and float(place["y"]) <= height
-        legend = [float(place["y"]) for text, place in texts if text in names and place["text-anchor"] == "start"]
-        notes = next(float(place["y"]) for text, place in texts if text.startswith("Bars: "))
+        width, height, texts = texts_of(Study(content).svg())
+        for text in texts:
+            assert text.left >= 0 and text.right <= width and 0 <= text.bottom <= height
+        assert not [pair for pair in itertools.combinations(texts, 2) if pair[0].overlaps(pair[1])]
+        legend = [text.bottom for text in texts if text.words in names and text.anchor == "start"]
+        notes = next(text.bottom for text in texts if text.words.startswith("Bars: "))
         assert len(legend) == len(names) and max(legend) < notes
-    assert "the last words" in " ".join(text for text, _ in texts)
+    assert "the last words" in " ".join(text.words for text in texts)
 
 
 def test_nothing_is_done_twice(sweep: Path, calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -390,7 +393,7 @@ def test_without_a_recipe_they_are_listed(capsys: pytest.CaptureFixture[str]) ->
 def test_a_figure_and_a_table_of_nothing_yet(tmp_path: Path) -> None:
     recipe = load(str(written(tmp_path)), "tiny", {"device": "cpu"})
     content = Sweep(recipe, tmp_path / "made").record()
-    ElementTree.fromstring(figure(content))
+    ElementTree.fromstring(Study(content).svg())
     assert "| with | 76.5 |\n" in markdown(content)
 
 

@@ -13,7 +13,7 @@ import yaml
 from tests.training.tiny import COMMON, TINY
 from workbench.cli import main
 from workbench.comparison.seeds import over_seeds
-from workbench.figures import shares
+from workbench.figures.shares import Panels
 from workbench.metrics.variance import two_way_shares
 from workbench.store import list_runs
 from workbench.studies import tables
@@ -96,6 +96,7 @@ def test_tables_and_figures(made: Path) -> None:
         ]
     assert len(lines) == 4 * (2 + 1) and {line["metric"] for line in lines} == {"psnr"}  # a row per seed and the mean
     assert {line["quantity"] for line in lines} == {"PSNR", "PSNR, t=100"} and "| ≤ " in told
+    assert {"sweep.pdf", "sweep-tables.pdf", "sweep-shares.pdf"} <= {file.name for file in made.iterdir()}
     drawn = ElementTree.parse(made / "sweep-tables.svg").getroot()
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert set(CELLS) <= set(texts) and "Reconstruction, PSNR in dB" in texts
@@ -121,7 +122,7 @@ def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_
         "costs": [],
         "tables": found,
     }
-    ElementTree.fromstring(shares.panels(content))
+    ElementTree.fromstring(Panels(content).svg())
 
 
 def test_what_is_the_same_of_all_runs_has_no_shares_and_stops_nothing(made: Path) -> None:

@@ -20,7 +20,7 @@ from workbench.comparison.differences import differences
 from workbench.comparison.seeds import group_runs
 from workbench.comparison.table import rows_of
 from workbench.errors import WorkbenchError
-from workbench.report import conclusions, figures, latex, markdown
+from workbench.report import conclusions, latex, markdown
 from workbench.report.document import Code, Document, Heading, Paragraph, Points, Table
 from workbench.report.entries import entries
 from workbench.store import Run, write_json
@@ -327,13 +327,3 @@ def test_a_report_is_replaced_whole_or_not_at_all(
     with pytest.raises(WorkbenchError, match="No space left"):
         report.write(three, path)
     assert [file.name for file in tmp_path.iterdir()] == ["report.md"] and path.read_text() == "before"
-
-
-def test_viridis_has_its_published_ends() -> None:
-    assert figures.viridis(0) == "#440154" and figures.viridis(1) == "#fde725" and figures.viridis(7) == "#fde725"
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-52.3, 61.0), (0.0, 83.1), (-0.004, 0.001)])
-def test_axes_have_a_few_round_ticks_within_their_ends(low: float, high: float) -> None:
-    ticks = figures._ticks(low, high)
-    assert 3 <= len(ticks) <= 8 and low <= ticks[0] and ticks[-1] <= high and 0.0 in ticks

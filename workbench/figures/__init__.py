@@ -1,1 +1,1 @@
-"""Figures for print; no torch."""
+"""Figures for print, drawn by matplotlib from data; no torch, and no matplotlib before the first one is drawn."""

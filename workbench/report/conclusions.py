@@ -10,7 +10,10 @@ from workbench.comparison.seeds import Group, group_runs
 from workbench.comparison.table import AGREE, Row, comparison_table, different_images, mapping_of, rows_of
 from workbench.config import read_yaml
 from workbench.errors import WorkbenchError
-from workbench.report import figures, sections
+from workbench.figures.dots import Dot, Dots
+from workbench.format import format_interval
+from workbench.palette import run_colour
+from workbench.report import sections
 from workbench.report.document import Block, Code, Document, Figure, Heading, Paragraph, Points, Table
 from workbench.store import Run, now
 
@@ -60,20 +63,21 @@ def conclusions(groups: Sequence[Group]) -> list[Block]:
 def tested(groups: Sequence[Group], pairs: Sequence[differences.Difference]) -> list[Block]:
     """Every pair in a sentence, then as a picture."""
     first = {group.runs[0].id: index for index, group in enumerate(groups)}
-    lines = [
-        figures.Dot(
-            f"{_short(pair.label)} \N{MINUS SIGN} {_short(pair.other)}",
+    labels = [f"{_short(pair.label)} \N{MINUS SIGN} {_short(pair.other)}" for pair in pairs]
+    dots = [
+        Dot(
+            row,
             *pair.difference,
-            figures.colour_of(first.get(pair.run) if pair.real else None),
-            f"{pair.difference.value:+.1f} [{pair.difference.low:+.1f}, {pair.difference.high:+.1f}]",
+            colour=run_colour(first.get(pair.run) if pair.real else None),
             hollow=not pair.real,
+            note=format_interval(*pair.difference, digits=1, sign="+"),
         )
-        for pair in pairs
+        for row, pair in enumerate(pairs)
     ]
     caption = f"Linear probes on the same {pairs[0].n:,} test images; filled: significant at 5 % after correction."
     return [
         Points([(str(pair), pair.real) for pair in pairs]),
-        Figure(figures.dots(lines, "difference in top-1, points", zero=True), caption),
+        Figure("differences", Dots("difference in top-1, points", labels, dots), caption),
         Paragraph(differences.caveat(pairs), small=True),
     ]
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from workbench.figures.drawing import Drawing
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -43,9 +45,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing as an SVG element, which formats without figures leave out."""
+    """A drawing, which formats without figures leave out; ``name`` is that of its file."""
 
-    svg: str
+    name: str
+    drawing: Drawing
     caption: str
 
 

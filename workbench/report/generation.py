@@ -9,7 +9,7 @@ import numpy as np
 from workbench.comparison import table
 from workbench.comparison.seeds import Group
 from workbench.comparison.table import Row, mapping_of
-from workbench.report import figures
+from workbench.figures.heat_map import Strip
 from workbench.report.document import Block, Figure
 from workbench.report.entries import Entry, entries
 from workbench.report.tables import section
@@ -28,7 +28,7 @@ def reconstruction(groups: Sequence[Group]) -> list[Block]:
     rows = _strip_rows(groups)
     if blocks and len(rows) > 1:
         caption = "The same images in every row; nothing is picked out."
-        blocks.insert(1, Figure(figures.strip(rows), caption))
+        blocks.insert(1, Figure("reconstructions", Strip("Reconstructions of test images", rows), caption))
     return blocks
 
 

@@ -65,8 +65,8 @@ def _block(block: Block) -> str:
         case Points(items):
             lines = [f"<li{_class('real', strong)}>{_words(text)}</li>" for text, strong in items]
             return f"<ul>{''.join(lines)}</ul>"
-        case Figure(svg, caption):
-            return f"<figure>{svg}<figcaption>{_words(caption)}</figcaption></figure>"
+        case Figure(drawing=drawing, caption=caption):
+            return f"<figure>{drawing.svg()}<figcaption>{_words(caption)}</figcaption></figure>"
         case Code(text, title):
             code = f"<pre>{escape(text)}</pre>"
             return f"<details><summary>{escape(title)}</summary>{code}</details>" if title else code

@@ -6,8 +6,11 @@ import numpy as np
 
 from workbench.comparison.seeds import Group
 from workbench.comparison.table import COSTS, Row, comparison_table, cost_text, mapping_of, rows_of
+from workbench.figures.dots import Dot, Dots
+from workbench.figures.heat_map import HeatMap
 from workbench.format import is_number
-from workbench.report import figures, generation
+from workbench.palette import run_colour
+from workbench.report import generation
 from workbench.report.document import Block, Figure, Heading, Table
 from workbench.report.entries import Entry, default_of, entries
 from workbench.report.tables import pivot, protocol, section
@@ -110,7 +113,7 @@ def factors(groups: Sequence[Group]) -> list[Block]:
     note = protocol(groups, "factors")
     return [
         Heading("What is kept"),
-        Figure(figures.heat_map(values, text, rows, list(columns)), caption),
+        Figure("factors", HeatMap("How well each factor is read", values, text, rows, list(columns)), caption),
         Table("How well each factor is read", ["model", *rows], table, grey=grey, note=note),
     ]
 
@@ -238,10 +241,11 @@ def _defaults(groups: Sequence[Group], found: Sequence[Entry]) -> list[Entry]:
 
 
 def _dots(found: Sequence[Entry], title: str) -> Figure:
-    lines = []
-    for entry in found:
+    labels, dots = [], []
+    for row, entry in enumerate(found):
         space = str(entry.row.get("space") or "")
-        label = f"{entry.model} · {space}" if space and space != entry.model and not entry.grey else entry.model
-        colour = figures.colour_of(None if entry.grey else entry.group)
-        lines.append(figures.Dot(label, *entry.interval, colour, entry.printed()))
-    return Figure(figures.dots(lines, title), "Default spaces, with their 95 % intervals; grey: baselines.")
+        labels.append(f"{entry.model} · {space}" if space and space != entry.model and not entry.grey else entry.model)
+        colour = run_colour(None if entry.grey else entry.group)
+        dots.append(Dot(row, *entry.interval, colour=colour, note=entry.printed()))
+    caption = "Default spaces, with their 95 % intervals; grey: baselines."
+    return Figure("probes", Dots(title, labels, dots), caption)

@@ -19,7 +19,7 @@ from workbench.data.composition import TRANSFORMATIONS, Transformation, TwoViewC
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation.context import Row
 from workbench.evaluation.features import Limits, Material, Spaces
-from workbench.figures.augmentations import heat_map
+from workbench.figures.augmentations import Augmentations
 from workbench.files import plain, read_json, replacing, write_json
 from workbench.methods import METHODS, load_method
 from workbench.metrics.intervals import bootstrap_mean
@@ -112,7 +112,7 @@ class Study:
         return self.rows[-1]
 
     def write(self) -> None:
-        """Write ``composition.json``, ``composition.csv`` and ``composition.svg``."""
+        """Write ``composition.json`` and ``.csv``, and the figure as ``.svg`` and ``.pdf``."""
         record = self.record()
         write_json(self.folder / "composition.json", record)
         with replacing(self.folder / "composition.csv", "w") as file:
@@ -120,8 +120,7 @@ class Study:
             table.writeheader()
             table.writerows(record["rows"])
             table.writerows({"model": "mean", **row} for row in record["means"])
-        with replacing(self.folder / "composition.svg", "w") as file:
-            file.write(heat_map(record))
+        Augmentations(record).save(self.folder / "composition.svg", self.folder / "composition.pdf")
 
     def record(self) -> dict[str, Any]:
         """What ``composition.json`` holds; see docs/run-format.md."""

@@ -8,8 +8,9 @@ from typing import Any
 from workbench.comparison.seeds import over_seeds
 from workbench.comparison.table import cost_text, mapping_of, of_seeds
 from workbench.data.datasets import Dataset
-from workbench.figures import shares
-from workbench.figures.study import OVER_IMAGES, TITLES, figure
+from workbench.figures.drawing import Drawing
+from workbench.figures.shares import Panels, Shares
+from workbench.figures.study import OVER_IMAGES, TITLES, Study
 from workbench.files import plain, replacing, write_json
 from workbench.format import is_number
 from workbench.run import Run, now
@@ -98,8 +99,8 @@ def record(
 
 
 def write(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write ``sweep.json``, ``sweep.csv``, ``sweep.md`` and ``sweep.svg``, and where there are tables and shares,
-    ``sweep-tables.svg`` and ``sweep-shares.svg``."""
+    """Write ``sweep.json``, ``.csv`` and ``.md``, and figures as SVG and PDF: ``sweep``, and where there are tables
+    and shares, ``sweep-tables`` and ``sweep-shares``."""
     content = plain(content)
     costs = {(row["cell"], row["seed"]): {key: row[key] for key in COSTS} for row in content["costs"]}
     costs |= {(name, "mean"): row for name, row in mean_costs(content).items()}
@@ -116,15 +117,13 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
             lines.writerow(row | (costs.get((row["cell"], row["seed"]), {}) if row["model"] == "run" else {}))
     with replacing(folder / "sweep.md", "w") as file:
         file.write(markdown(content))
-    with replacing(folder / "sweep.svg", "w") as file:
-        file.write(figure(content))
-    for wanted, name, draw in (
-        (any(table["means"] for table in content["tables"].values()), "sweep-tables.svg", shares.panels),
-        (content["shares"], "sweep-shares.svg", shares.shares),
-    ):
-        if wanted:
-            with replacing(folder / name, "w") as file:
-                file.write(draw(content))
+    figures: dict[str, Drawing] = {"sweep": Study(content)}
+    if any(table["means"] for table in content["tables"].values()):
+        figures["sweep-tables"] = Panels(content)
+    if content["shares"]:
+        figures["sweep-shares"] = Shares(content)
+    for name, figure in figures.items():
+        figure.save(folder / f"{name}.svg", folder / f"{name}.pdf")
 
 
 def markdown(content: Mapping[str, Any]) -> str:
