@@ -11,9 +11,8 @@ from workbench.errors import WorkbenchError
 from workbench.methods.base import ImageSpec, evaluation_mode
 from workbench.methods.hvae import HVAE, HVAEConfig
 from workbench.methods.vae import VAE, VAEConfig
-from workbench.probability.diffusion import gaussian_decoder_nll
 from workbench.probability.latent import gaussian_kl
-from workbench.probability.observation import gaussian_nll
+from workbench.probability.observation import gaussian_decoder_nll, gaussian_nll
 
 
 def test_kl_and_likelihood_are_those_of_torch_distributions() -> None:

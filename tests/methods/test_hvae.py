@@ -34,7 +34,7 @@ def test_groups_stand_at_different_resolutions(size: int, sides: list[int]) -> N
     model = small(ImageSpec(3, size))
     assert model.sides == sides
     assert model.latent_groups == {f"z_{number}": 2 * side**2 for number, side in enumerate(sides, start=1)}
-    assert [part.shape[-1] for part in model._seen(torch.rand(1, 3, size, size))] == sides
+    assert [part.shape[-1] for part in model._bottom_up(torch.rand(1, 3, size, size))] == sides
 
 
 def test_an_image_that_cannot_be_halved_so_often_is_refused() -> None:

@@ -215,14 +215,14 @@ def test_noise_in_the_bounds_of_labels_does_not_flatter_the_bound_of_the_image(m
 def test_labels_are_dropped_at_the_stated_rate_and_needed() -> None:
     model, n = small(LABELLED, conditional=True), 2000
     seen: list[Tensor] = []
-    inner = model._seen
+    inner = model._inputs
 
     def watched(images: Tensor, labels: Tensor | None) -> Tensor:
         assert labels is not None
         seen.append(labels)
         return inner(images, labels)
 
-    model._seen = watched  # type: ignore[method-assign]
+    model._inputs = watched  # type: ignore[method-assign]
     whole = batch(LABELLED, n)
     model(whole, 0.5)
     unknown = (seen[0] == UNKNOWN).float().mean().item()

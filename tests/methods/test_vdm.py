@@ -12,7 +12,7 @@ from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.vdm import DEFAULT_STEPS, FULL_DRAWS, VDM, VDMConfig
-from workbench.probability import diffusion
+from workbench.probability import diffusion, observation
 
 IMAGES = ImageSpec(1, 8, levels=17)
 KEYS = keyed.sample_keys(0, 0, torch.arange(6))
@@ -46,7 +46,7 @@ def test_the_first_noise_level_and_the_fourier_features_suit_the_levels() -> Non
     published, few = small(ImageSpec(3, 8)), small()
     assert published.low == pytest.approx(-13.3, abs=0.02) and few.low == pytest.approx(-7.86, abs=0.01)
     assert published.denoiser.frequencies == (2**6, 2**7) and few.denoiser.frequencies == (4.25, 8.5)
-    values = diffusion.level_values(256, dtype=torch.float64)
+    values = observation.level_values(256, dtype=torch.float64)
     torch.testing.assert_close((2 * math.pi * 2**7 * values).cos(), torch.full_like(values, -1.0))
     assert published.denoiser.unet.conv_in.in_channels == 15
 
@@ -55,19 +55,19 @@ def test_the_first_noise_level_and_the_fourier_features_suit_the_levels() -> Non
 def test_pixels_scale_there_and_back(levels: int) -> None:
     model = small(ImageSpec(1, 8, levels))
     images = torch.arange(levels).reshape(levels, 1, 1, 1) / (levels - 1)
-    torch.testing.assert_close(model.scaled(images).flatten(), diffusion.level_values(levels))
+    torch.testing.assert_close(model.scaled(images).flatten(), observation.level_values(levels))
     torch.testing.assert_close(model.pictures(model.scaled(images)), images)
 
 
 def test_a_perfect_denoiser_pays_only_for_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     model, images = small(), pictures()
-    knows(model, diffusion.level_values(17)[(16 * images).round().long()], monkeypatch)
+    knows(model, observation.level_values(17)[(16 * images).round().long()], monkeypatch)
     terms = model.nats_terms(images, KEYS)
     assert terms["diffusion"].abs().max() < 1e-3
     # Noise of 1 / 6 bins takes a pixel for another level in 1 of 400 times.
     assert 0 < terms["reconstruction"].mean().item() < 64 * 0.02
     a, s = diffusion.amplitudes(torch.tensor(5.0))
-    x = diffusion.level_values(17)[(16 * images).round().long()]
+    x = observation.level_values(17)[(16 * images).round().long()]
     prior = 0.5 * (a**2 * x.square() + s**2 - s.square().log() - 1).flatten(1).sum(dim=1)
     torch.testing.assert_close(terms["prior"], prior, rtol=1e-3, atol=1e-4)
 

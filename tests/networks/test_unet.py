@@ -28,3 +28,9 @@ def test_attention_is_where_it_was_asked_for(attention_size: int | None) -> None
 def test_a_side_that_is_not_there_is_refused() -> None:
     with pytest.raises(WorkbenchError, match=r"--attention-size 16 is none of the sides 28, 14, 7 px.*or none"):
         unet(28, 1, (8, 8, 8), 1, 16, 0.0)
+
+
+def test_published_unet_has_the_published_size() -> None:
+    with torch.device("meta"):
+        network = unet(32, 3, (128, 256, 256, 256), 2, 16, 0.1)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 35_746_307

@@ -2,8 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +11,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
-from workbench.errors import WorkbenchError
-from workbench.probability import diffusion
+from workbench.probability import diffusion, fixed_schedules
 
 DOUBLE = torch.float64
 PAIRS = list(itertools.permutations(diffusion.PREDICTIONS, 2))
@@ -31,21 +28,6 @@ def number(value: float) -> Tensor:
 # Schedules
 
 
-@pytest.mark.parametrize(("name", "theirs"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
-@pytest.mark.parametrize("steps", [10, 1000])
-def test_schedules_are_those_of_diffusers(name: diffusion.Schedule, theirs: Any, steps: int) -> None:
-    expected = DDPMScheduler(num_train_timesteps=steps, beta_schedule=theirs).alphas_cumprod
-    torch.testing.assert_close(diffusion.schedule(name, steps), expected.double(), rtol=1e-4, atol=1e-6)
-
-
-def test_a_zero_terminal_schedule_keeps_its_first_level_and_ends_in_pure_noise() -> None:
-    ours, plain = diffusion.schedule("zero-terminal", 1000), diffusion.schedule("linear", 1000)
-    assert float(ours[-1]) == 0.0 and float(ours[0]) == pytest.approx(float(plain[0]), rel=1e-12)
-    expected = DDPMScheduler(rescale_betas_zero_snr=True).alphas_cumprod.double()
-    # Theirs goes back to betas in single precision, and puts a small number in place of the last 0.
-    torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-6)
-
-
 def test_gamma_and_abar_are_one_another_inverse_at_both_ends() -> None:
     signal = torch.tensor([1 - 1e-9, 0.5, 1e-9, 0.0], dtype=DOUBLE)
     gamma = diffusion.gamma_of(signal)
@@ -53,32 +35,6 @@ def test_gamma_and_abar_are_one_another_inverse_at_both_ends() -> None:
     assert gamma[1] == 0 and gamma[3] == torch.inf
     a, s = diffusion.amplitudes(gamma)
     torch.testing.assert_close(a.square() + s.square(), torch.ones(4, dtype=DOUBLE))
-
-
-def test_the_continuous_schedules_are_the_limits_of_the_discrete_ones() -> None:
-    t = torch.tensor([0.1, 0.5, 0.9], dtype=DOUBLE)
-    index = (t * 1000).long() - 1
-    limits: dict[diffusion.Schedule, Callable[[Tensor], Tensor]] = {
-        "linear": diffusion.gamma_linear_beta,
-        "cosine": diffusion.gamma_cosine,
-    }
-    for name, gamma in limits.items():
-        discrete = diffusion.schedule(name, 1000)[index]
-        torch.testing.assert_close(diffusion.signal_of(gamma(t)), discrete, rtol=0.06, atol=0.01)
-
-
-@pytest.mark.parametrize("steps", [0, -3])
-def test_a_schedule_without_steps_is_refused(steps: int) -> None:
-    with pytest.raises(WorkbenchError, match="at least 1 step"):
-        diffusion.schedule("linear", steps)
-
-
-@pytest.mark.parametrize("prediction", ["eps", "score"])
-def test_pure_noise_is_refused_where_the_noise_is_predicted(prediction: diffusion.Prediction) -> None:
-    with pytest.raises(WorkbenchError, match="predict v or x0"):
-        diffusion.check_terminal(diffusion.schedule("zero-terminal", 10), prediction)
-    diffusion.check_terminal(diffusion.schedule("linear", 10), prediction)
-    diffusion.check_terminal(diffusion.schedule("zero-terminal", 10), "v")
 
 
 # Conversions
@@ -107,15 +63,15 @@ def test_conversions_undo_one_another_for_what_is_no_target(
 # One step
 
 
-def one_step(schedule: diffusion.Schedule, t: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def one_step(schedule: fixed_schedules.Schedule, t: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """x0, another x0, noise, and the levels at u = t - 1 (before any step: almost no noise) and t."""
-    gamma = diffusion.gamma_of(diffusion.schedule(schedule, 1000))
+    gamma = diffusion.gamma_of(fixed_schedules.schedule(schedule, 1000))
     return draws(2, 3, 4, 4), draws(2, 3, 4, 4, seed=1), draws(2, 3, 4, 4, seed=2), gamma[t - 1], gamma[t]
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("t", [1, 10, 500, 999])
-def test_the_kl_of_a_step_is_the_same_through_every_prediction(schedule: diffusion.Schedule, t: int) -> None:
+def test_the_kl_of_a_step_is_the_same_through_every_prediction(schedule: fixed_schedules.Schedule, t: int) -> None:
     x0, guess, noise, gamma_u, gamma_t = one_step(schedule, t)
     x_t = diffusion.noised(x0, noise, gamma_t)
     mean, log_variance = diffusion.posterior(x_t, x0, gamma_u, gamma_t)
@@ -158,7 +114,7 @@ def test_kl_of_gaussians_is_that_of_torch() -> None:
 @pytest.mark.parametrize("t", [0, 1, 10, 500, 999])
 def test_steps_are_those_of_diffusers(prediction: str, t: int) -> None:
     kind: diffusion.Prediction = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}[prediction]  # type: ignore[assignment]
-    signal = diffusion.schedule("linear", 1000)
+    signal = fixed_schedules.schedule("linear", 1000)
     gamma_t = diffusion.gamma_of(signal[t])
     # Before the first step abar is 1, where gamma is -inf; a step of theirs to there is x0 itself.
     gamma_u = diffusion.gamma_of(signal[t - 1]) if t else number(-80.0)
@@ -232,49 +188,6 @@ def test_the_prior_term_is_the_kl_of_torch() -> None:
     last = Independent(Normal(a * x0, s.expand_as(x0)), 3)
     standard = Independent(Normal(torch.zeros_like(x0), torch.ones_like(x0)), 3)
     torch.testing.assert_close(diffusion.prior_kl(x0, gamma), kl_divergence(last, standard))
-
-
-@pytest.mark.parametrize("levels", [2, 17, 256])
-@pytest.mark.parametrize("log_sigma", [-6.0, -2.0, 1.0])
-@pytest.mark.parametrize("centre", [-1.4, 0.003, 0.9])
-def test_the_gaussian_decoders_masses_add_up_to_one(levels: int, log_sigma: float, centre: float) -> None:
-    values = (2 * torch.arange(levels, dtype=DOUBLE) / (levels - 1) - 1)[:, None]
-    nats = diffusion.gaussian_decoder_nll(values, torch.full_like(values, centre), number(log_sigma), levels)
-    assert float((-nats).exp().sum()) == pytest.approx(1.0, abs=1e-12)
-
-
-def test_the_gaussian_decoder_is_finite_far_out_and_so_is_its_gradient() -> None:
-    values = torch.tensor([[-1.0], [0.2], [1.0]])
-    mean = torch.tensor([[3.0], [-1.0], [-1.0]], requires_grad=True)
-    nats = diffusion.gaussian_decoder_nll(values, mean, torch.tensor(-4.5))
-    # The log-density of the nearer edge, up to the logarithm of the tail's ratio.
-    edge = torch.tensor([4.0 - 1 / 255, 1.2 - 1 / 255, 2.0 - 1 / 255]) * math.exp(4.5)
-    torch.testing.assert_close(nats, 0.5 * edge.square(), rtol=2e-3, atol=0)
-    nats.sum().backward()
-    assert mean.grad is not None and torch.isfinite(mean.grad).all() and (mean.grad != 0).all()
-
-
-@pytest.mark.parametrize(("levels", "gamma"), [(256, -13.3), (256, -6.0), (17, -7.9), (2, 0.0)])
-def test_the_level_term_is_the_softmax_of_the_paper(levels: int, gamma: float) -> None:
-    rng = torch.Generator().manual_seed(0)
-    index, noise = torch.randint(levels, (3, 2, 4, 4), generator=rng), draws(3, 2, 4, 4)
-    values = diffusion.level_values(levels, dtype=DOUBLE)
-    assert values.mean().abs() < 1e-12 and float(values[-1]) == pytest.approx(1 - 1 / levels)
-    seen = values[index] + math.exp(gamma / 2) * noise
-    logits = -0.5 * math.exp(-gamma) * (seen[..., None] - values).square()
-    expected = -logits.log_softmax(dim=-1).gather(-1, index[..., None]).flatten(1).sum(dim=1)
-    torch.testing.assert_close(
-        diffusion.level_nll(index, noise, number(gamma), levels), expected, rtol=1e-9, atol=1e-12
-    )
-    window = diffusion.level_window(gamma, levels)
-    part = diffusion.level_nll(index, noise, number(gamma), levels, window)
-    torch.testing.assert_close(part, expected, rtol=1e-12, atol=1e-9)
-    single = diffusion.level_nll(index, noise.float(), number(gamma).float(), levels)
-    torch.testing.assert_close(single, expected.float(), rtol=1e-4, atol=1e-5)
-
-
-def test_few_levels_are_summed_at_the_published_noise() -> None:
-    assert diffusion.level_window(-13.3, 256) == 3 and diffusion.level_window(0.0, 256) == 255
 
 
 @pytest.mark.parametrize("power", [1, 3], ids=["linear", "cubic"])

@@ -10,8 +10,19 @@ from torch import Tensor
 
 from workbench.data import datasets
 from workbench.errors import WorkbenchError
-from workbench.probability.observation import Bernoulli, ObservationName, level_index, observation, on_grid
+from workbench.probability.observation import (
+    Bernoulli,
+    ObservationName,
+    gaussian_decoder_nll,
+    level_index,
+    level_nll,
+    level_values,
+    level_window,
+    observation,
+    on_grid,
+)
 
+DOUBLE = torch.float64
 CASES: list[tuple[ObservationName, int, int]] = [
     ("gaussian", 1, 2),
     ("gaussian", 1, 17),
@@ -130,3 +141,49 @@ def test_data_sets_know_their_levels() -> None:
     white[0, 0, 0] = 0
     assert datasets._binary({"test": datasets.Split(white, None, None, split.ids)})
     assert not datasets._binary({"test": split})
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("log_sigma", [-6.0, -2.0, 1.0])
+@pytest.mark.parametrize("centre", [-1.4, 0.003, 0.9])
+def test_the_gaussian_decoders_masses_add_up_to_one(levels: int, log_sigma: float, centre: float) -> None:
+    values = (2 * torch.arange(levels, dtype=DOUBLE) / (levels - 1) - 1)[:, None]
+    nats = gaussian_decoder_nll(values, torch.full_like(values, centre), torch.tensor(log_sigma, dtype=DOUBLE), levels)
+    assert float((-nats).exp().sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_gaussian_decoder_is_finite_far_out_and_so_is_its_gradient() -> None:
+    values = torch.tensor([[-1.0], [0.2], [1.0]])
+    mean = torch.tensor([[3.0], [-1.0], [-1.0]], requires_grad=True)
+    nats = gaussian_decoder_nll(values, mean, torch.tensor(-4.5))
+    # The log-density of the nearer edge, up to the logarithm of the tail's ratio.
+    edge = torch.tensor([4.0 - 1 / 255, 1.2 - 1 / 255, 2.0 - 1 / 255]) * math.exp(4.5)
+    torch.testing.assert_close(nats, 0.5 * edge.square(), rtol=2e-3, atol=0)
+    nats.sum().backward()
+    assert mean.grad is not None and torch.isfinite(mean.grad).all() and (mean.grad != 0).all()
+
+
+@pytest.mark.parametrize(("levels", "gamma"), [(256, -13.3), (256, -6.0), (17, -7.9), (2, 0.0)])
+def test_the_level_term_is_the_softmax_of_the_paper(levels: int, gamma: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    index, noise = (
+        torch.randint(levels, (3, 2, 4, 4), generator=rng),
+        torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0), dtype=DOUBLE),
+    )
+    values = level_values(levels, dtype=DOUBLE)
+    assert values.mean().abs() < 1e-12 and float(values[-1]) == pytest.approx(1 - 1 / levels)
+    seen = values[index] + math.exp(gamma / 2) * noise
+    logits = -0.5 * math.exp(-gamma) * (seen[..., None] - values).square()
+    expected = -logits.log_softmax(dim=-1).gather(-1, index[..., None]).flatten(1).sum(dim=1)
+    torch.testing.assert_close(
+        level_nll(index, noise, torch.tensor(gamma, dtype=DOUBLE), levels), expected, rtol=1e-9, atol=1e-12
+    )
+    window = level_window(gamma, levels)
+    part = level_nll(index, noise, torch.tensor(gamma, dtype=DOUBLE), levels, window)
+    torch.testing.assert_close(part, expected, rtol=1e-12, atol=1e-9)
+    single = level_nll(index, noise.float(), torch.tensor(gamma), levels)
+    torch.testing.assert_close(single, expected.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_few_levels_are_summed_at_the_published_noise() -> None:
+    assert level_window(-13.3, 256) == 3 and level_window(0.0, 256) == 255

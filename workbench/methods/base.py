@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from workbench.data.augment import View
+from workbench.data.augment import View, plain
 from workbench.data.datasets import Dataset
 
 
@@ -102,9 +102,10 @@ class Method(nn.Module, ABC):
         super().__init__()
 
     @classmethod
-    @abstractmethod
     def augmentations(cls, config: Any, images: ImageSpec) -> tuple[View, ...]:
-        """One augmentation per view that :meth:`forward` expects."""
+        """One augmentation per view that :meth:`forward` expects; by default images alone, flipped with probability
+        ``config.flip``."""
+        return (plain(images.size, config.flip),)
 
     @abstractmethod
     def forward(self, batch: Batch, progress: float) -> Step:

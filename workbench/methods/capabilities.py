@@ -13,21 +13,25 @@ from workbench.probability.diffusion import Prediction
 
 
 class ReadsAtNoiseLevels(Method):
-    """A diffusion model, whose features are read at chosen noise levels; ``config.feature_steps`` are its own."""
+    """A diffusion model, whose features are read at chosen noise levels; ``config.feature_steps`` are its own.
+
+    Features are named ``up_1@t=100``: the block and the noise level. Those of the stem and of downward blocks are among
+    the :meth:`layers` alone.
+    """
 
     config: Any
 
     @abstractmethod
-    def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
-        """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""
+    def block_features(self, images: Tensor, step: int, noise: Tensor) -> dict[str, Tensor]:
+        """Pooled outputs (B, width) of the network's blocks by name, in order through it, for images (B, C, H, W) in
+        [0, 1] under this noise (B, C, H, W) at one named noise level."""
 
     def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
         noise = self._feature_noise(images, keys)
-        found = [self._read(images, step, noise) for step in self.config.feature_steps]
         return {
             layer.space: features
-            for layers in found
-            for layer, features in layers.items()
+            for step in self.config.feature_steps
+            for layer, features in self._read(images, step, noise).items()
             if not layer.name.startswith(("down", "stem"))
         }
 
@@ -35,10 +39,14 @@ class ReadsAtNoiseLevels(Method):
         step = self.config.feature_steps[0] if level is None else level
         return self._read(images, step, self._feature_noise(images, None))
 
+    def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
+        blocks = self.block_features(images, step, noise).items()
+        return {Layer(f"{name}@t={step}", name, depth, t=step): value for depth, (name, value) in enumerate(blocks)}
+
     def _feature_noise(self, images: Tensor, keys: Tensor | None) -> Tensor:
-        return keyed.normal(
-            keyed.content_keys(images) if keys is None else keyed.fork(keys, "features"), *images.shape[1:]
-        )
+        """Standard normal noise (B, C, H, W) that depends on the keys (B,), or on each image alone."""
+        keys = keyed.content_keys(images) if keys is None else keyed.fork(keys, "features")
+        return keyed.normal(keys, *images.shape[1:])
 
 
 class Couples(ABC):

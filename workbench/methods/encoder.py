@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from workbench.config import TrainConfig
 from workbench.data.augment import View, plain
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
-from workbench.networks.encoder import EncoderOptions, encoder, features, places
+from workbench.methods._recognition import Recognition
+from workbench.methods.base import Batch, ImageSpec, Step
+from workbench.networks.encoder import EncoderOptions
 
 NO_LOSS = (
     "An imported encoder has no loss to train by; start a method from its weights, such as "
@@ -32,25 +32,15 @@ class EncoderConfig(EncoderOptions, TrainConfig):
     """Standard deviation of each channel by which they are then divided."""
 
 
-class Encoder(Method):
-    """The network alone.
-
-    Features: for a ViT ``class_token`` and ``pooled_patches`` (B, width), for a ResNet ``pooled`` (B, 512 or 2048);
-    all layers are these and the stem and blocks or stages before them.
-    """
+class Encoder(Recognition):
+    """The network alone."""
 
     weights: ClassVar[str] = "imported weights"
 
     def __init__(self, config: EncoderConfig, images: ImageSpec) -> None:
-        super().__init__(config, images)
+        mean, std = (torch.tensor(values)[:, None, None] for values in (config.mean, config.std))
+        super().__init__(config, images, (mean, std))
         self.config = config
-        self.backbone, _ = encoder(config, images.channels, images.size)
-        self.default_feature = config.default_feature
-        self.first_block, self.last_block = (f"backbone.{part}" for part in config.ends)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(config.mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(config.std)[:, None, None], persistent=False)
 
     @classmethod
     def augmentations(cls, config: EncoderConfig, images: ImageSpec) -> tuple[View, ...]:
@@ -58,10 +48,3 @@ class Encoder(Method):
 
     def forward(self, batch: Batch, progress: float) -> Step:
         raise WorkbenchError(NO_LOSS)
-
-    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        return features(self.backbone, (images - self.mean) / self.std)
-
-    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        found = places(self.backbone, (images - self.mean) / self.std)
-        return {Layer(*place): value for place, value in found.items()}

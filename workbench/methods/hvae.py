@@ -1,7 +1,7 @@
 """The hierarchical variational autoencoder: groups of latent variables at several resolutions.
 
 Sønderby et al., "Ladder Variational Autoencoders", NeurIPS 2016 (arXiv 1602.02282): a deterministic way up, and one way
-down that prior and posterior share. Vahdat and Kautz, "NVAE", NeurIPS 2020 (arXiv 2007.03898): the posterior is told
+down that prior and posterior share. Vahdat and Kautz, "NVAE", NeurIPS 2020 (arXiv 2007.03898): the posterior is
 relative to the prior. Group 1 is the coarsest; each has the side of the image halved once less than the one before:
 
     p(z) = prod_l p(z_l | z_<l),   q(z|x) = prod_l q(z_l | z_<l, x)
@@ -9,8 +9,8 @@ relative to the prior. Group 1 is the coarsest; each has the side of the image h
     -ELBO = -E_q[ln p(x|z)] + sum_l E_q KL(q_l || p_l),   KL(q_l || p_l) = sum 1/2 (d^2 + r - 1 - ln r)
 
 so that e_l = (z_l - m) / s has the prior N(0, 1) and the posterior N(d, r): e is the code. A group whose posterior is
-its prior (d = 0, r = 1) tells nothing of the image. Against that, the KL terms' weight rises from 0 (Sønderby et al.,
-section 2.2), and each group has free bits of its own (Kingma et al. 2016).
+its prior (d = 0, r = 1) carries no information on the image. Against that, the KL terms' weight rises from 0
+(Sønderby et al., section 2.2), and each group has free bits of its own (Kingma et al. 2016).
 """
 
 import math
@@ -23,15 +23,13 @@ from torch import Tensor, nn
 
 from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
-from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
 from workbench.methods.capabilities import Latent, Likelihood, Reconstructs, Samples, check_one_pass
 from workbench.networks.autoencoder import Residual, checked_width
 from workbench.probability.latent import active_units, free_kl, gaussian_kls, importance_weighted_nats, kl_weight
-from workbench.probability.observation import ObservationName, full, observation
+from workbench.probability.observation import LIKELIHOOD_NOTE, SIGMA_SPEED, ObservationName, full, observation
 
-SIGMA_SPEED = 20.0  # of the observation noise, as in the VAE
 NORM_GROUPS = 4  # of channels; two or more of them in each, since the coarsest side may be a single pixel
 POOLED = 4  # positions a side that a group's features are averaged to
 LOG_VARIANCE = 6.0  # bound of the prior's and, relative to it, of the posterior's: beyond it exp() takes over training
@@ -50,11 +48,11 @@ class HVAEConfig(TrainConfig):
     blocks: Annotated[int, Range(1)] = 2
     """Residual blocks at each resolution, on the way up and on the way down."""
     observation: ObservationName = "logistic"
-    """What the decoder says of a pixel; bernoulli takes grey images of at most 17 levels."""
+    """Distribution of a pixel given the decoder's output; bernoulli takes grey images of at most 17 levels."""
     kl_warmup: Probability = 0.2
     """Part of the training in which the weight of the KL terms rises from 0 to 1."""
     free_bits: Annotated[float, Range(0)] = 2.0
-    """Nats of KL that each group costs at least while training, below which nothing draws it to the prior."""
+    """Nats of KL that each group costs at least in training, below which nothing pulls it to the prior."""
     flip: Probability = 0.0
     """Probability of a horizontal flip."""
 
@@ -107,14 +105,14 @@ class _Down(nn.Module):
         self.latent = nn.Conv2d(latent_channels, width, 1)
         self.after = nn.Sequential(*_chain(width, blocks))
 
-    def told(self, state: Tensor, seen: Tensor) -> Group:
-        """The posterior of e, from the state and what the way up has seen at this resolution."""
-        mean, log_variance = full(self.posterior(torch.cat([state, seen], dim=1))).flatten(2).chunk(2, dim=1)
+    def posterior_of(self, state: Tensor, bottom_up: Tensor) -> Group:
+        """The posterior of e, from the state and the features of the way up, (B, width, side, side) each."""
+        mean, log_variance = full(self.posterior(torch.cat([state, bottom_up], dim=1))).flatten(2).chunk(2, dim=1)
         bound = LOG_VARIANCE
         return Group(mean.flatten(1), (bound * (log_variance / bound).tanh()).flatten(1))
 
     def forward(self, state: Tensor, code: Tensor) -> Tensor:
-        """The state, told z = m + s e for e (B, D_l)."""
+        """The state with z = m + s e for e (B, D_l)."""
         z = code.unflatten(1, (-1, *state.shape[2:]))
         if self.prior is not None:
             mean, log_variance = full(self.prior(state)).chunk(2, dim=1)
@@ -131,10 +129,7 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
     """
 
     likelihood_kind: ClassVar[str] = "lower bound"
-    likelihood_note = (
-        "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
-        "bins being open; nothing is dequantised."
-    )
+    likelihood_note = LIKELIHOOD_NOTE
     first_block, last_block = "up.0", "output"
 
     def __init__(self, config: HVAEConfig, images: ImageSpec) -> None:
@@ -171,35 +166,33 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         if self.observation.has_sigma:
             self.scaled_log_sigma = nn.Parameter(torch.tensor(math.log(0.5) / SIGMA_SPEED))
 
-    @classmethod
-    def augmentations(cls, config: HVAEConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
-        return (plain(images.size, config.flip),)
-
     @property
     def log_sigma(self) -> Tensor:
         """ln of a Gaussian observation's standard deviation, for pixels in [-1, 1]; 0 where the model has none."""
         return SIGMA_SPEED * self.scaled_log_sigma if self.observation.has_sigma else torch.zeros(())
 
-    def _seen(self, images: Tensor) -> list[Tensor]:
-        """What the way up sees at each group's resolution, (B, width, side, side), coarsest first."""
-        x, found = self.stem(2 * images - 1), []
+    def _bottom_up(self, images: Tensor) -> list[Tensor]:
+        """Features of the way up at each group's resolution, (B, width, side, side), coarsest first."""
+        x, features = self.stem(2 * images - 1), []
         for stage in self.up:
             x = stage(x)
-            found.append(x)
-        return found[::-1]
+            features.append(x)
+        return features[::-1]
 
     def _noise(self, keys: Tensor) -> list[Tensor]:
         """Standard normal numbers (B, D_l) for each group."""
         return [keyed.normal(keyed.fork(keys, name), dims) for name, dims in self.latent_groups.items()]
 
-    def _explained(self, seen: list[Tensor], noise: list[Tensor] | None) -> tuple[list[Group], list[Tensor], Tensor]:
+    def _top_down(
+        self, bottom_up: list[Tensor], noise: list[Tensor] | None
+    ) -> tuple[list[Group], list[Tensor], Tensor]:
         """Posteriors and codes (B, D_l) of each group, and the state after them; without noise codes are means."""
         groups, codes = [], []
-        state = self.start.repeat(len(seen[0]), 1, 1, 1)
-        for number, (part, here) in enumerate(zip(self.down, seen, strict=True)):
+        state = self.start.repeat(len(bottom_up[0]), 1, 1, 1)
+        for number, (part, here) in enumerate(zip(self.down, bottom_up, strict=True)):
             assert isinstance(part, _Down)
             state = _resized(state, self.sides[number])
-            group = part.told(state, here)
+            group = part.posterior_of(state, here)
             code = group.mean
             if noise is not None:
                 code = code + (0.5 * group.log_variance).exp() * noise[number].to(code.dtype)
@@ -213,10 +206,10 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
 
     def forward(self, batch: Batch, progress: float) -> Step:
         (images,) = batch.views
-        groups, _, state = self._explained(self._seen(images), self._noise(keyed.fork(batch.keys, "posterior")))
-        drawn = self._output(state)
+        groups, _, state = self._top_down(self._bottom_up(images), self._noise(keyed.fork(batch.keys, "posterior")))
+        outputs = self._output(state)
         with torch.autocast(images.device.type, enabled=False):
-            reconstruction = self.observation.training_nats(images, drawn, self.log_sigma).mean()
+            reconstruction = self.observation.training_nats(images, outputs, self.log_sigma).mean()
             kls = [gaussian_kls(*group) for group in groups]
             of_groups = torch.stack([of_group.sum(dim=1) for of_group in kls], dim=1)
             charged = free_kl(of_groups, self.config.free_bits)
@@ -229,30 +222,30 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         return Step(reconstruction + kl_weight(progress, self.config.kl_warmup) * charged, logs)
 
     def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        return self._means(self._seen(images))
+        return self._means(self._bottom_up(images))
 
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        seen = self._seen(images)
+        bottom_up = self._bottom_up(images)
         stages = {
             Layer(f"stage_{index}", f"stage_{index}", index - 1): stage.mean(dim=(2, 3)).float()
-            for index, stage in enumerate(seen[::-1], start=1)
+            for index, stage in enumerate(bottom_up[::-1], start=1)
         }
-        means = self._means(seen).items()
-        return stages | {Layer(name, name, len(seen) + i, "vector"): mean for i, (name, mean) in enumerate(means)}
+        means = self._means(bottom_up).items()
+        return stages | {Layer(name, name, len(bottom_up) + i, "vector"): mean for i, (name, mean) in enumerate(means)}
 
-    def _means(self, seen: list[Tensor]) -> dict[str, Tensor]:
+    def _means(self, bottom_up: list[Tensor]) -> dict[str, Tensor]:
         """Posterior means of each group, where those before it have theirs, averaged to at most 4 x 4 positions."""
-        groups, _, _ = self._explained(seen, None)
+        groups, _, _ = self._top_down(bottom_up, None)
         return {
             name: F.adaptive_avg_pool2d(group.mean.unflatten(1, (-1, side, side)), min(side, POOLED)).flatten(1).float()
             for (name, side, group) in zip(self.latent_groups, self.sides, groups, strict=True)
         }
 
     def codes(self, images: Tensor) -> Tensor:
-        return torch.cat(self._explained(self._seen(images), None)[1], dim=1)
+        return torch.cat(self._top_down(self._bottom_up(images), None)[1], dim=1)
 
     def latents(self, images: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        groups, _, _ = self._explained(self._seen(images), self._noise(keyed.fork(keys, "posterior")))
+        groups, _, _ = self._top_down(self._bottom_up(images), self._noise(keyed.fork(keys, "posterior")))
         kls = [gaussian_kls(*group) for group in groups]
         return torch.cat([group.mean for group in groups], dim=1), torch.cat(kls, dim=1)
 
@@ -266,7 +259,7 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
         return self.observation.mean(self._output(state))
 
     def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
-        return {"": self.observation.mean(self._output(self._explained(self._seen(images), None)[2]))}
+        return {"": self.observation.mean(self._output(self._top_down(self._bottom_up(images), None)[2]))}
 
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
         """As in :class:`Samples`, in one pass; ``steps`` and ``sampler`` are refused."""
@@ -276,19 +269,19 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
 
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
         """Terms ``reconstruction`` and, for each group, ``kl_1`` (the coarsest), ``kl_2`` … (B,)."""
-        groups, _, state = self._explained(self._seen(images), self._noise(keyed.fork(keys, "posterior")))
-        drawn = self._output(state)
-        terms = {"reconstruction": self.observation.mass_nats(images, drawn, self.log_sigma)}
+        groups, _, state = self._top_down(self._bottom_up(images), self._noise(keyed.fork(keys, "posterior")))
+        outputs = self._output(state)
+        terms = {"reconstruction": self.observation.mass_nats(images, outputs, self.log_sigma)}
         kls = {f"kl_{number}": gaussian_kls(*group).sum(dim=1) for number, group in enumerate(groups, start=1)}
         return terms | kls
 
     def iwae_nats(self, images: Tensor, keys: Tensor, k: int) -> Tensor:
-        keys, seen = keyed.fork(keys, "importance"), self._seen(images)
+        keys, bottom_up = keyed.fork(keys, "importance"), self._bottom_up(images)
 
         def log_weight(index: int) -> Tensor:
             """ln p(x|z) + ln p(e) - ln q(e|x) (B,); z and e differ by the same change of variables in both."""
             noise = self._noise(keyed.fork(keys, index))
-            groups, codes, state = self._explained(seen, noise)
+            groups, codes, state = self._top_down(bottom_up, noise)
             ratios = [
                 0.5 * (own.square() + group.log_variance - code.square()).sum(dim=1)
                 for own, group, code in zip(noise, groups, codes, strict=True)

@@ -20,9 +20,10 @@ from workbench.config import Probability, Range
 from workbench.data.augment import Augmentation, View
 from workbench.data.composition import TwoViewConfig, two_views
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
+from workbench.methods._recognition import Recognition
+from workbench.methods.base import Batch, ImageSpec, Step
 from workbench.methods.capabilities import Couples
-from workbench.networks.encoder import EncoderOptions, encoder, features, fitting_patch, normalisation, places
+from workbench.networks.encoder import EncoderOptions, recognition_presets
 from workbench.networks.heads import mlp_head
 from workbench.networks.momentum import MomentumCopy
 from workbench.parallel.collectives import gather, world
@@ -61,37 +62,11 @@ class MoCoV3Config(EncoderOptions, TwoViewConfig):
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        small = size <= 64
-        patch = fitting_patch(size)
-        return {
-            "cpu": {
-                "patch": patch,
-                "width": 128,
-                "depth": 3,
-                "heads": 4,
-                "conv_width": 16,
-                "stem": "conv" if size >= 32 else "patch",
-                "hidden": 512,
-                "out_dim": 128,
-                "crop_min": 0.2,
-                "blur": (0.0, 0.0) if small else (1.0, 0.1),
-                "epochs": 20,
-                "batch_size": 256,
-                "optim.lr": 1e-3,
-                "optim.warmup_epochs": 2.0,
-            },
-            "published": {
-                "patch": min(patch, 4 if size <= 32 else 8 if small else 16),
-                "width": 384,
-                "depth": 12,
-                "heads": 12,
-                "blur": (0.0, 0.0) if small else (1.0, 0.1),
-                "epochs": 300,
-                "batch_size": 1024,
-                "optim.lr": 1.5e-4,
-                "optim.warmup_epochs": 40.0,
-            },
-        }
+        presets = recognition_presets(size)
+        blur = {"blur": (0.0, 0.0) if size <= 64 else (1.0, 0.1)}
+        heads = {"hidden": 512, "out_dim": 128, "batch_size": 256}
+        optim = {"optim.lr": 1.5e-4, "optim.warmup_epochs": 40.0}
+        return {"cpu": presets["cpu"] | blur | heads, "published": presets["published"] | blur | optim}
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float, first: int = 0) -> Tensor:
@@ -117,25 +92,19 @@ def momentum_schedule(start: float, progress: float) -> float:
     return 1.0 - (1.0 - start) * (1.0 + math.cos(math.pi * progress)) / 2
 
 
-class MoCoV3(Method, Couples):
+class MoCoV3(Recognition, Couples):
     """Query encoder, projector and predictor, and the momentum copies of the first two.
 
-    Features: for a ViT ``class_token`` and ``pooled_patches`` (B, width), for a ResNet ``pooled`` (B, 512 or 2048),
-    for convolutions ``embedding`` (B, 4 conv_width); for all ``projector`` (B, out_dim). All layers are these and,
-    before them, the pooled patches of the stem, class token and pooled patches of each block (the last one read after
-    the final norm, as above), or a ResNet's stem and stages, pooled, or the stages of convolutions.
+    Features: the encoder's, as in :class:`Recognition`, and ``projector`` (B, out_dim).
     """
 
     def __init__(self, config: MoCoV3Config, images: ImageSpec) -> None:
-        super().__init__(config, images)
-        self.config = config
         if config.batch_size < 2:
             raise WorkbenchError("MoCo v3 tells the images of a batch apart: --batch-size must be at least 2.")
-        self.backbone, width = encoder(config, images.channels, images.size)
-        self.default_feature = config.default_feature
-        self.first_block, self.last_block = (f"backbone.{part}" for part in config.ends)
+        super().__init__(config, images)
+        self.config = config
         layers = 3 if config.is_vit else 2
-        self.projector = mlp_head(layers, width, config.hidden, config.out_dim, norm=config.head_norm)
+        self.projector = mlp_head(layers, self.width, config.hidden, config.out_dim, norm=config.head_norm)
         self.predictor: nn.Module = nn.Identity()
         if config.predictor:
             self.predictor = mlp_head(
@@ -144,11 +113,6 @@ class MoCoV3(Method, Couples):
         self.momentum_backbone = MomentumCopy(self.backbone)
         self.momentum_projector = MomentumCopy(self.projector)
         self.has_batch_norm = any(isinstance(module, BatchNorms) for module in self.backbone.modules())
-        mean, std = normalisation(images.channels)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
 
     @classmethod
     def augmentations(cls, config: MoCoV3Config, images: ImageSpec) -> tuple[View, ...]:
@@ -184,35 +148,22 @@ class MoCoV3(Method, Couples):
         return self._per_view(self.momentum_backbone, views)
 
     def objective(self, batch: Batch, embeddings: tuple[Tensor, ...], keys: tuple[Tensor, ...]) -> Step:
-        """Heads and loss, given the encoders' outputs for the two views."""
-        queries = [self.predictor(self.projector(embedding)) for embedding in embeddings]
+        """Heads and loss, given the encoders' outputs (B, width) for the two views."""
+        q1, q2 = (self.predictor(self.projector(embedding)) for embedding in embeddings)  # (B, out_dim)
         with torch.no_grad():
-            found = [gather(self.momentum_projector(key)) for key in keys]
-        first = world()[0] * len(queries[0])
-        terms = [
-            info_nce(queries[0], found[1], self.config.temperature, first),
-            info_nce(queries[1], found[0], self.config.temperature, first),
-        ]
-        loss = terms[0] + terms[1]
+            k1, k2 = (gather(self.momentum_projector(key)) for key in keys)  # (B times processes, out_dim)
+        first, temperature = world()[0] * len(q1), self.config.temperature
+        loss = info_nce(q1, k2, temperature, first) + info_nce(q2, k1, temperature, first)
         with torch.no_grad():
-            spread = F.normalize(queries[0].float(), dim=1).std(dim=0).mean() * self.config.out_dim**0.5
-        return Step(loss, {"feature_std": spread})
+            feature_std = F.normalize(q1.float(), dim=1).std(dim=0).mean() * self.config.out_dim**0.5
+        return Step(loss, {"feature_std": feature_std})
 
     def _per_view(self, network: nn.Module, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One forward over all views at once, unless BatchNorm needs each view's own statistics."""
-        normalised = [self._normalise(view) for view in views]
+        normalised = [self.normalise(view) for view in views]
         if self.has_batch_norm:
             return tuple(network(view) for view in normalised)
         return network(torch.cat(normalised)).chunk(len(views))
 
-    def _normalise(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.std
-
-    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        found = features(self.backbone, self._normalise(images))
-        return found | {"projector": self.projector(found[self.default_feature])}
-
-    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        found = {Layer(*place): value for place, value in places(self.backbone, self._normalise(images)).items()}
-        last = next(layer for layer in found if layer.space == self.default_feature)
-        return found | {Layer("projector", "projector", last.depth + 1, last.reading): self.projector(found[last])}
+    def heads(self, output: Tensor) -> dict[str, Tensor]:
+        return {"projector": self.projector(output)}

@@ -14,7 +14,7 @@ and 5), or from the probability-flow ODE (equation 13), which with gamma in the 
 
     dx / dgamma = -1/2 (s^2 x - s eps_theta(x, gamma)),   whose divergence gives the density of an image (equation 39).
 
-Averaged weights draw, reconstruct, encode and evaluate.
+Averaged weights sample, reconstruct, encode and evaluate.
 """
 
 import math
@@ -29,28 +29,18 @@ from torch import Tensor
 
 from workbench.config import Range
 from workbench.data import keyed
-from workbench.data.augment import Augmentation, plain
-from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, ImageSpec, Layer, Step
-from workbench.methods.capabilities import Denoises, Likelihood, ReadsAtNoiseLevels, Reconstructs, Samples
-from workbench.networks.denoiser import (
-    LAYER_STEPS,
-    AveragedCopy,
-    Denoiser,
-    DenoiserConfig,
-    check_drawn,
-    check_steps,
-    gamma_of_step,
-    reconstruction_levels,
-)
+from workbench.errors import WorkbenchError
+from workbench.methods._continuous import ContinuousConfig, ContinuousDiffusion
+from workbench.methods.base import Batch, ImageSpec, Step
 from workbench.probability import diffusion
+from workbench.probability.fixed_schedules import gamma_linear_beta
 from workbench.probability.noise_schedule import antithetic_times
 from workbench.probability.observation import level_index
 from workbench.probability.ode import integrate
 
 FIRST_TIME = 1e-5  # where training and the ODE begin, as published
 FIRST_SAMPLED = 1e-3  # where the predictor-corrector ends, as published
-PC_STEPS = 200
+DEFAULT_STEPS: dict[str, int | None] = {"pc": 200, "ode": None}  # the ODE's are those of its tolerance
 BETA_MIN, BETA_MAX = 0.1, 20.0
 LOG_2PI = math.log(2 * math.pi)
 
@@ -58,7 +48,7 @@ Noise = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig(DenoiserConfig):
+class ScoreConfig(ContinuousConfig):
     """Options of score matching."""
 
     sde: Literal["vp", "ve"] = "vp"
@@ -78,7 +68,7 @@ class ScoreConfig(DenoiserConfig):
     ode_tolerance: Annotated[float, Range(above=0)] = 1e-5
     """Absolute and relative tolerance of a step of the probability-flow ODE."""
     sampler: Literal["pc", "ode"] = "pc"
-    """Default way of drawing samples: predictor-corrector, or the probability-flow ODE."""
+    """Default sampler: predictor-corrector, or the probability-flow ODE."""
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
@@ -96,7 +86,7 @@ class VP:
 
     def gamma(self, t: Tensor) -> Tensor:
         """ln (s^2 / a^2)."""
-        return diffusion.gamma_linear_beta(t, BETA_MIN, BETA_MAX)
+        return gamma_linear_beta(t, BETA_MIN, BETA_MAX)
 
     def scale(self, gamma: Tensor) -> Tensor:
         """sqrt(a^2 + s^2), the unit in which y_t has variance about 1."""
@@ -194,8 +184,8 @@ def solve(
     return integrate(slope, x, start, end, tolerance)
 
 
-class Score(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
-    """Denoising U-Net, noising process and averaged weights.
+class Score(ContinuousDiffusion):
+    """Denoising U-Net, its averaged weights and the noising process.
 
     Pixels are scaled to y = 2 (k + u) / L - 1 for level k of L: u is uniform in [0, 1) in training and in the
     likelihood (uniform dequantisation), and 1/2 elsewhere. The likelihood is the density by the probability-flow ODE
@@ -203,45 +193,26 @@ class Score(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
     (Jensen); but one u is drawn, the divergence is estimated without bias by one Rademacher vector, and the data are
     taken for y_t at the first time: an estimate of a bound, which single images can exceed.
 
-    Features: as DDPM's, pooled outputs (B, width) of the middle and of each upward block at each of ``feature_steps``,
-    such as ``up_1@t=100``, where t names the noise of DDPM's step; noise depends on the image alone.
+    Features are those of :class:`ContinuousDiffusion`.
     """
 
-    weights = "EMA weights"
-    prediction: diffusion.Prediction = "eps"
     likelihood_kind: ClassVar[str] = "estimate"
+    default_steps, noiseless = DEFAULT_STEPS, "ode"
+    config: ScoreConfig
 
     def __init__(self, config: ScoreConfig, images: ImageSpec) -> None:
-        super().__init__(config, images)
-        self.config, self.images = config, images
         sigma_max = math.sqrt(images.channels) * images.size if config.sigma_max is None else config.sigma_max
         if config.sigma_min >= sigma_max:
             raise WorkbenchError(f"--sigma-min must be below --sigma-max, not {config.sigma_min:g} and {sigma_max:g}.")
-        self.sde = VP() if config.sde == "vp" else VE(config.sigma_min, sigma_max)
+        sde = VP() if config.sde == "vp" else VE(config.sigma_min, sigma_max)
         ends = torch.tensor((FIRST_TIME if config.sde == "vp" else 0.0, 1.0), dtype=torch.float64, device="cpu")
-        self.low, self.high = self.sde.gamma(ends).tolist()
+        super().__init__(config, images, *sde.gamma(ends).tolist())
+        self.sde = sde
         self.likelihood_note = (
             "Density by the probability-flow ODE, solved to an absolute and relative tolerance of "
             f"{config.ode_tolerance:g} a step, with Hutchinson's trace of one Rademacher draw per image, of pixels "
             "dequantised uniformly, by one draw, times the volume of their bins: an estimate of a lower bound."
         )
-        self.denoiser = Denoiser(config, images.size, images.channels, self.low, self.high)
-        self.ema = AveragedCopy(self.denoiser, config.ema)
-        self.first_block, self.last_block = "denoiser.unet.conv_in", "denoiser.unet.up_blocks.-1"
-        self.default_feature = f"up_{min(1, len(config.widths) - 1)}@t={config.feature_steps[0]}"
-        self.levels = tuple(sorted({*LAYER_STEPS, *config.feature_steps}))
-
-    @classmethod
-    def augmentations(cls, config: ScoreConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
-        return (plain(images.size, config.flip),)
-
-    def scaled(self, images: Tensor) -> Tensor:
-        """y (B, C, H, W), the middles of bins of [-1, 1], of images in [0, 1], which may lie between the levels."""
-        return diffusion.bin_middles(images, self.images.levels)
-
-    def pictures(self, x: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] of y, the inverse of :meth:`scaled`; not rounded to levels."""
-        return diffusion.pictures(x, self.images.levels)
 
     def dequantised(self, images: Tensor, keys: Tensor) -> Tensor:
         """y (B, C, H, W), uniform in the pixel's bin."""
@@ -266,92 +237,49 @@ class Score(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
                 logs["diffusion_bits_per_dim"] = 0.5 * (self.high - self.low) * squared.mean() / math.log(2)
         return Step(squared.mean(), logs)
 
-    def after_step(self, progress: float) -> None:
-        self.ema.follow(self.denoiser)
-
-    # Features
-
-    def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
-        """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""
-        gamma = torch.full((), min(max(gamma_of_step(step), self.low), self.high), device=images.device)
-        x = diffusion.noised(self.scaled(images), noise, gamma)
-        network = self.ema.module
-        assert isinstance(network, Denoiser)
-        found = network.features(x, gamma)
-        return {Layer(f"{name}@t={step}", name, depth, t=step): found[name] for depth, name in enumerate(found)}
-
-    # Drawing
-
-    def _noise(self, x: Tensor, gamma: Tensor) -> Tensor:
-        """The noise that the averaged weights see in x (B, C, H, W) of variance about 1."""
-        return self.ema(x, gamma).float()
-
-    def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
-        noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
-        drawn = {}
-        for step in self.config.reconstruct_steps[: 1 if default_only else None]:
-            levels = torch.tensor(reconstruction_levels(step, self.low, self.high), device=images.device).float()
-            x = self._fixed_steps(diffusion.noised(self.scaled(images), noise, levels[0]), levels)
-            check_drawn(x, "ode")
-            drawn[f"t={step}"] = self.pictures(x / diffusion.amplitudes(levels[-1])[0])
-        return drawn
-
-    def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
-        """As in :class:`Samples`; ``ode`` with a number of steps takes them in equal parts of gamma, by Heun's method,
-        and without one as many as its tolerance asks for."""
-        name = sampler or self.config.sampler
-        if name not in ("pc", "ode"):
-            raise unknown("sampler", name, ("pc", "ode"))
-        if steps is not None:
-            check_steps(steps)
-        device = self.ema.updates.device
-        keys = keyed.sample_keys(seed, 0, torch.arange(n, device=device))
-        x = keyed.normal(keys, self.images.channels, self.images.size, self.images.size)
-        if name == "pc":
-            times = torch.linspace(1, FIRST_SAMPLED, (steps or PC_STEPS) + 1, device=device)
-            levels = self.sde.gamma(times)
-            x = self._predict_and_correct(x, keys, levels)
-        elif steps is None:
-            levels = torch.tensor((self.high, self.low), device=device)
-            x = solve(self._noise, x, self.high, self.low, self.config.ode_tolerance)[0]
-        else:
-            levels = torch.linspace(self.high, self.low, steps + 1, device=device)
-            x = self._fixed_steps(x, levels)
-        check_drawn(x, name)
-        return self.pictures(diffusion.convert(self._noise(x, levels[-1]), x, levels[-1], "eps", "x0"))
-
-    def _predict_and_correct(self, x: Tensor, keys: Tensor, levels: Tensor) -> Tensor:
-        """x at the last of falling noise levels (N,): an ancestral step to each, then Langevin steps at it."""
-        for index, (now, after) in enumerate(pairwise(levels)):
-            streams = keyed.fork(keys, index)
-            noise = keyed.normal(keyed.fork(streams, "predictor"), *x.shape[1:])
-            x = diffusion.ancestral_step(x, self._noise(x, now), after, now, noise)
-            for corrector in range(self.config.corrector_steps):
-                noise = keyed.normal(keyed.fork(streams, corrector), *x.shape[1:])
-                x = langevin(x, self._noise(x, after), after, noise, self.config.corrector_snr)
-        return x
-
-    def _fixed_steps(self, x: Tensor, levels: Tensor) -> Tensor:
-        """x at the last of falling noise levels (N,) by the probability-flow ODE, Heun's method in DDIM's variables.
-
-        x / a grows by eps times the growth of s / a, which is exact where the noise that is seen stays the same.
-        """
-        for now, after in pairwise(levels):
-            (a, s), (a_after, s_after) = diffusion.amplitudes(now), diffusion.amplitudes(after)
-            growth, first = s_after / a_after - s / a, self._noise(x, now)
-            guess = a_after * (x / a + growth * first)
-            second = self._noise(guess, after)
-            x = a_after * (x / a + growth * 0.5 * (first + second))
-        return x
-
-    # Denoising
-
     def log_snr(self, t: Tensor) -> Tensor:
         first = FIRST_TIME if self.config.sde == "vp" else 0.0
         return -self.sde.gamma(first + (1 - first) * t.cpu().double())
 
     def denoise(self, x: Tensor, t: Tensor) -> Tensor:
-        return self._noise(x, -self.log_snr(t).float().to(x.device))
+        return self.eps(x, -self.log_snr(t).float().to(x.device))
+
+    # Sampling
+
+    def sample_from(self, x: Tensor, keys: Tensor, sampler: str, steps: int | None) -> Tensor:
+        """``ode`` with a number of steps takes them in equal parts of gamma, by Heun's method."""
+        if sampler == "pc":
+            assert steps is not None
+            levels = self.sde.gamma(torch.linspace(1, FIRST_SAMPLED, steps + 1, device=x.device))
+            x = self._predict_and_correct(x, keys, levels)
+        elif steps is None:
+            levels = torch.tensor((self.high, self.low), device=x.device)
+            x = solve(self.eps, x, self.high, self.low, self.config.ode_tolerance)[0]
+        else:
+            levels = torch.linspace(self.high, self.low, steps + 1, device=x.device)
+            x = self.solve(x, levels)
+        return diffusion.convert(self.eps(x, levels[-1]), x, levels[-1], "eps", "x0")
+
+    def _predict_and_correct(self, x: Tensor, keys: Tensor, levels: Tensor) -> Tensor:
+        """x at the last of falling noise levels (N,): an ancestral step to each, then Langevin steps at it."""
+        for index, (gamma_t, gamma_u) in enumerate(pairwise(levels)):
+            streams = keyed.fork(keys, index)
+            noise = keyed.normal(keyed.fork(streams, "predictor"), *x.shape[1:])
+            x = diffusion.ancestral_step(x, self.eps(x, gamma_t), gamma_u, gamma_t, noise)
+            for corrector in range(self.config.corrector_steps):
+                noise = keyed.normal(keyed.fork(streams, corrector), *x.shape[1:])
+                x = langevin(x, self.eps(x, gamma_u), gamma_u, noise, self.config.corrector_snr)
+        return x
+
+    def solve(self, x: Tensor, levels: Tensor) -> Tensor:
+        """The probability-flow ODE by Heun's method in DDIM's variables: x / a grows by eps times the growth of s / a,
+        which is exact where the predicted noise stays the same."""
+        for gamma_t, gamma_u in pairwise(levels):
+            (a_t, s_t), (a_u, s_u) = diffusion.amplitudes(gamma_t), diffusion.amplitudes(gamma_u)
+            growth, first = s_u / a_u - s_t / a_t, self.eps(x, gamma_t)
+            second = self.eps(a_u * (x / a_t + growth * first), gamma_u)
+            x = a_u * (x / a_t + growth * 0.5 * (first + second))
+        return x
 
     # Likelihood
 
@@ -360,7 +288,7 @@ class Score(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
         scale = self.sde.scale(first)
         x = self.dequantised(images, keys) / scale
         probe = rademacher(keyed.fork(keys, "trace"), *images.shape[1:])
-        last, divergence = solve(self._noise, x, self.low, self.high, self.config.ode_tolerance, probe)
+        last, divergence = solve(self.eps, x, self.low, self.high, self.config.ode_tolerance, probe)
         dimensions = images[0].numel()
         bins = torch.full_like(divergence, dimensions * math.log(self.images.levels / 2))
         prior = 0.5 * (last.square() + LOG_2PI).flatten(1).sum(dim=1)

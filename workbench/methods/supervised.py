@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from workbench.config import Probability, Range, TrainConfig
 from workbench.data.augment import Augmentation, View
 from workbench.errors import WorkbenchError
-from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
-from workbench.networks.encoder import EncoderOptions, encoder, features, fitting_patch, normalisation, places
+from workbench.methods._recognition import Recognition
+from workbench.methods.base import Batch, ImageSpec, Step
+from workbench.networks.encoder import EncoderOptions, recognition_presets
 
 UNLABELLED = "choose images with classes, such as a folder with one folder per class, or another method"
 
@@ -53,34 +54,12 @@ class SupervisedConfig(EncoderOptions, TrainConfig):
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        patch, small = fitting_patch(size), size <= 64
+        presets = recognition_presets(size)
         common = {"frozen_patch": False, "optim.weight_decay": 0.05, "optim.decay_vectors": False}
+        optim = {"optim.lr": 2.5e-4, "optim.warmup_epochs": 5.0}  # DeiT's table 9: 5e-4 for a batch of 512
         return {
-            "cpu": common
-            | {
-                "patch": patch,
-                "width": 128,
-                "depth": 3,
-                "heads": 4,
-                "conv_width": 16,
-                "stem": "conv" if size >= 32 else "patch",
-                "crop_min": 0.2,
-                "epochs": 20,
-                "batch_size": 128,
-                "optim.lr": 1e-3,
-                "optim.warmup_epochs": 2.0,
-            },
-            "published": common  # DeiT's table 9: a learning rate of 5e-4 for a batch of 512
-            | {
-                "patch": min(patch, 4 if size <= 32 else 8 if small else 16),
-                "width": 384,
-                "depth": 12,
-                "heads": 12,
-                "epochs": 300,
-                "batch_size": 1024,
-                "optim.lr": 2.5e-4,
-                "optim.warmup_epochs": 5.0,
-            },
+            "cpu": presets["cpu"] | common | {"batch_size": 128},
+            "published": presets["published"] | common | optim,
         }
 
 
@@ -97,27 +76,20 @@ def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> 
         return F.cross_entropy(logits.to(dtype), labels, label_smoothing=smoothing)
 
 
-class Supervised(Method):
+class Supervised(Recognition):
     """Encoder and linear classifier.
 
-    Features: those of the encoder, as MoCo v3's, and ``logits`` (B, classes); all layers are these and the encoder's
-    stem and blocks or stages before them.
+    Features: the encoder's, as in :class:`Recognition`, and ``logits`` (B, classes).
     """
+
+    head_reading = "vector"
 
     def __init__(self, config: SupervisedConfig, images: ImageSpec) -> None:
         super().__init__(config, images)
         self.config = config
-        self.backbone, width = encoder(config, images.channels, images.size)
-        self.default_feature = config.default_feature
-        self.first_block, self.last_block = (f"backbone.{part}" for part in config.ends)
-        self.classifier = nn.Linear(width, config.classes)
+        self.classifier = nn.Linear(self.width, config.classes)
         nn.init.trunc_normal_(self.classifier.weight, std=0.02)
         nn.init.zeros_(self.classifier.bias)
-        mean, std = normalisation(images.channels)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
 
     @classmethod
     def augmentations(cls, config: SupervisedConfig, images: ImageSpec) -> tuple[View, ...]:
@@ -128,19 +100,10 @@ class Supervised(Method):
         if batch.labels is None:
             raise WorkbenchError(f"The images of this batch have no labels to learn from; {UNLABELLED}.")
         (images,) = batch.views
-        logits = self.classifier(self.backbone(self._normalise(images)))
+        logits = self.classifier(self.backbone(self.normalise(images)))  # (B, classes)
         loss = smoothed_cross_entropy(logits, batch.labels, self.config.smoothing)
-        right = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
-        return Step(loss, {"training_top1": 100 * right})
+        correct = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
+        return Step(loss, {"training_top1": 100 * correct})
 
-    def _normalise(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.std
-
-    def encode(self, images: Tensor, keys: Tensor | None = None) -> dict[str, Tensor]:
-        found = features(self.backbone, self._normalise(images))
-        return found | {"logits": self.classifier(found[self.default_feature])}
-
-    def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        found = {Layer(*place): value for place, value in places(self.backbone, self._normalise(images)).items()}
-        last = next(layer for layer in found if layer.space == self.default_feature)
-        return found | {Layer("logits", "logits", last.depth + 1, "vector"): self.classifier(found[last])}
+    def heads(self, output: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.classifier(output)}

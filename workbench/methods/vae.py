@@ -8,7 +8,7 @@ in nats, summed over dimensions and averaged over images:
 
 p(x|z) is an observation model of :mod:`workbench.probability.observation`, by default N(decoder(z), sigma^2). Beta is
 that of Higgins et al. 2017; it may rise from 0 (``kl_warmup``), and each latent dimension may be given ``free_bits``
-nats (Kingma et al. 2016). A class-conditional model is told the label y beside x and z (Sohn et al. 2015) and bounds
+nats (Kingma et al. 2016). A class-conditional model gets the label y beside x and z (Sohn et al. 2015) and bounds
 ln p(x) = ln sum_y p(x|y) / C.
 """
 
@@ -21,12 +21,11 @@ from torch import Tensor, nn
 
 from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
-from workbench.data.augment import Augmentation, plain
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
 from workbench.methods.capabilities import Conditional, Latent, Likelihood, Reconstructs, Samples, check_one_pass
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
-from workbench.networks.encoder import fitting_patch
+from workbench.networks.encoder import fitting_patch, published_patch
 from workbench.networks.vit_autoencoder import ViTDecoder, ViTEncoder
 from workbench.probability.latent import (
     active_units,
@@ -36,10 +35,11 @@ from workbench.probability.latent import (
     importance_weighted_nats,
     kl_weight,
 )
-from workbench.probability.observation import ObservationName, full, observation
+from workbench.probability.observation import LIKELIHOOD_NOTE, SIGMA_SPEED, ObservationName, full, observation
 
-SIGMA_SPEED = 20.0  # Adam moves a parameter by about the learning rate a step: too slow for one that spans decades
-LABEL_DROPOUT = 0.1  # part of the images whose label is kept from a class-conditional model, so that it can do without
+LABEL_DROPOUT = (
+    0.1  # part of the images whose label is withheld from a class-conditional model, so that it can do without
+)
 UNKNOWN = -1  # in the place of a label
 
 
@@ -62,17 +62,17 @@ class VAEConfig(TrainConfig):
     heads: Annotated[int, Range(1)] = 3
     """Attention heads of the ViT."""
     observation: ObservationName = "gaussian"
-    """What the decoder says of a pixel; bernoulli takes grey images of at most 17 levels."""
+    """Distribution of a pixel given the decoder's output; bernoulli takes grey images of at most 17 levels."""
     beta: Annotated[float, Range(0)] = 1.0
     """Weight of the KL term in training; the bound on the likelihood that is evaluated has weight 1."""
     kl_warmup: Probability = 0.0
     """Part of the training in which the weight of the KL term rises from 0 to beta."""
     free_bits: Annotated[float, Range(0)] = 0.0
-    """Nats of KL that each latent dimension costs at least, below which nothing draws it to the prior."""
+    """Nats of KL that each latent dimension costs at least, below which nothing pulls it to the prior."""
     noise: Annotated[float | None, Range(above=0)] = None
     """Standard deviation of a gaussian observation for pixels in [-1, 1]; learned by default."""
     conditional: bool = False
-    """Tell encoder and decoder the label; the model can then classify."""
+    """Give encoder and decoder the label; the model can then classify."""
     flip: Probability = 0.0
     """Probability of a horizontal flip."""
 
@@ -83,8 +83,10 @@ class VAEConfig(TrainConfig):
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
+        common = {"optim.lr": 1e-3, "optim.scale_lr": False, "optim.weight_decay": 0.0, "optim.clip": 100.0}
         return {
-            "cpu": {
+            "cpu": common
+            | {
                 "latent_dim": 32 if size >= 16 else 8,
                 "width": 16,
                 "patch": fitting_patch(size),
@@ -93,23 +95,16 @@ class VAEConfig(TrainConfig):
                 "heads": 4,
                 "epochs": 20,
                 "batch_size": 128,
-                "optim.lr": 1e-3,
-                "optim.scale_lr": False,
-                "optim.weight_decay": 0.0,
                 "optim.warmup_epochs": 0.5,
-                "optim.clip": 100.0,
             },
-            "published": {
-                "patch": min(fitting_patch(size), 4 if size <= 32 else 8 if size <= 64 else 16),
+            "published": common
+            | {
+                "patch": published_patch(size),
                 "vit_width": 384,
                 "heads": 12,
                 "epochs": 200,
                 "batch_size": 256,
-                "optim.lr": 1e-3,
-                "optim.scale_lr": False,
-                "optim.weight_decay": 0.0,
                 "optim.warmup_epochs": 5.0,
-                "optim.clip": 100.0,
             },
         }
 
@@ -119,15 +114,12 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
 
     Pixels are scaled to [-1, 1]. Features: ``posterior_mean`` (B, latent_dim); all layers are this and the encoder's
     stages (blocks of a ViT) before it, pooled. A class-conditional model encodes, reconstructs and decodes codes
-    without a label, and draws the classes in turn.
+    without a label, and samples the classes in turn.
     """
 
     default_feature = "posterior_mean"
     likelihood_kind: ClassVar[str] = "lower bound"
-    likelihood_note = (
-        "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
-        "bins being open; nothing is dequantised."
-    )
+    likelihood_note = LIKELIHOOD_NOTE
 
     def __init__(self, config: VAEConfig, images: ImageSpec) -> None:
         super().__init__(config, images)
@@ -143,25 +135,21 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         if config.conditional and not labels:
             raise WorkbenchError("A class-conditional VAE needs images with labels; leave out --conditional.")
         outputs, inputs = self.observation.outputs, config.latent_dim + labels
-        seen = images._replace(channels=images.channels + labels)
+        inputs_spec = images._replace(channels=images.channels + labels)
         self.encoder: ConvEncoder | ViTEncoder
         self.decoder: ConvDecoder | ViTDecoder
         if config.network == "conv":
-            self.encoder = ConvEncoder(seen.channels, images.size, config.width, 2 * config.latent_dim)
+            self.encoder = ConvEncoder(inputs_spec.channels, images.size, config.width, 2 * config.latent_dim)
             self.decoder = ConvDecoder(outputs, images.size, config.width, inputs)
             self.first_block, self.last_block = "encoder.0", "decoder"
         else:
             size = (config.vit_width, config.depth, config.heads, config.patch)
-            self.encoder = ViTEncoder(seen, *size, 2 * config.latent_dim)
+            self.encoder = ViTEncoder(inputs_spec, *size, 2 * config.latent_dim)
             self.decoder = ViTDecoder(images, *size, inputs, outputs)
             self.first_block, self.last_block = "encoder.patch_embed", "decoder.output"
         if self.observation.has_sigma:
             start = torch.tensor(math.log(0.5 if config.noise is None else config.noise) / SIGMA_SPEED)
             self.scaled_log_sigma = nn.Parameter(start, requires_grad=config.noise is None)
-
-    @classmethod
-    def augmentations(cls, config: VAEConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
-        return (plain(images.size, config.flip),)
 
     @property
     def log_sigma(self) -> Tensor:
@@ -177,14 +165,14 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         labels = torch.full((n,), UNKNOWN, device=device) if labels is None else labels
         return (labels[:, None] == torch.arange(self.label_count, device=device)).float()
 
-    def _seen(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """What the encoder is given: pixels in [-1, 1], and a plane of ones or zeros for every class."""
+    def _inputs(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """The encoder's input (B, C + classes, H, W): pixels in [-1, 1], and a plane of ones or zeros a class."""
         if not self.label_count:
             return 2 * images - 1
         planes = self._one_hot(len(images), labels, images.device).to(images.dtype)[:, :, None, None]
         return torch.cat([2 * images - 1, planes.expand(-1, -1, *images.shape[2:])], dim=1)
 
-    def _drawn(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+    def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         """The decoder's output (B, outputs, H, W) for codes (B, latent_dim)."""
         if self.label_count:
             codes = torch.cat([codes, self._one_hot(len(codes), labels, codes.device).to(codes.dtype)], dim=1)
@@ -192,7 +180,7 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, latent_dim) of q(z|x), or q(z|x, y), for images in [0, 1]."""
-        mean, log_variance = full(self.encoder(self._seen(images, labels))).chunk(2, dim=1)
+        mean, log_variance = full(self.encoder(self._inputs(images, labels))).chunk(2, dim=1)
         return mean, log_variance.clamp(-20, 10)
 
     def _noise(self, keys: Tensor, like: Tensor) -> Tensor:
@@ -207,9 +195,9 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
             labels = torch.where(dropped, UNKNOWN, batch.labels)
         mean, log_variance = self.posterior(images, labels)
         noise = self._noise(keyed.fork(batch.keys, "posterior"), mean)
-        drawn = self._drawn(mean + (0.5 * log_variance).exp() * noise, labels)
+        outputs = self._decode(mean + (0.5 * log_variance).exp() * noise, labels)
         with torch.autocast(images.device.type, enabled=False):
-            reconstruction = self.observation.training_nats(images, drawn, self.log_sigma).mean()
+            reconstruction = self.observation.training_nats(images, outputs, self.log_sigma).mean()
             kl = gaussian_kl(mean, log_variance).mean()
             free = self.config.free_bits
             charged = free_kl(gaussian_kls(mean, log_variance), free) if free > 0 else kl
@@ -227,14 +215,14 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         return {"posterior_mean": self.posterior(images)[0]}
 
     def layers(self, images: Tensor, level: int | None = None) -> dict[Layer, Tensor]:
-        stages, encoded = self.encoder.stages(self._seen(images, None))
+        stages, encoded = self.encoder.stages(self._inputs(images, None))
         place = "stage" if self.config.network == "conv" else "block"
-        found = {
+        values = {
             Layer(f"{place}_{index}", f"{place}_{index}", index - 1): stage.mean(dim=(2, 3)).float()
             for index, stage in enumerate(stages, start=1)
         }
         mean = encoded.float().chunk(2, dim=1)[0]
-        return found | {Layer("posterior_mean", "posterior_mean", len(stages), "vector"): mean}
+        return values | {Layer("posterior_mean", "posterior_mean", len(stages), "vector"): mean}
 
     def codes(self, images: Tensor) -> Tensor:
         return self.posterior(images)[0]
@@ -245,7 +233,7 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1], the mean of p(x|z) for codes (B, latent_dim)."""
-        return self.observation.mean(self._drawn(codes, None))
+        return self.observation.mean(self._decode(codes, None))
 
     def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
         return {"": self.decode(self.posterior(images)[0])}
@@ -256,22 +244,24 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         numbers = torch.arange(n, device=next(self.parameters()).device)
         codes = keyed.normal(keyed.sample_keys(seed, 0, numbers), self.config.latent_dim)
         labels = numbers % self.label_count if self.label_count else None
-        return self.observation.mean(self._drawn(codes, labels))
+        return self.observation.mean(self._decode(codes, labels))
 
     def nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
         """Terms ``reconstruction`` and ``kl`` (B,).
 
         A class-conditional model has one more, ``label``: for any q(y|x) the terms' means under q and KL(q || uniform)
         bound -ln sum_y p(x|y) / C. The best q is in proportion to exp(-nats of x given y); these are of noise of their
-        own, since q of the terms' noise would prefer the labels that it flatters, and the bound be none.
+        own, since q of the terms' noise would prefer the labels that it favours, and bound nothing.
         """
         if not self.label_count:
             return self._terms(images, keys, None)
         labels = [torch.full_like(keys, label) for label in range(self.label_count)]
-        told = keyed.fork(keys, "label")
-        log_q = (-torch.stack([self.label_nats(images, told, label) for label in labels])).log_softmax(dim=0)
-        found = [self._terms(images, keys, label) for label in labels]
-        means = {name: (log_q.exp() * torch.stack([terms[name] for terms in found])).sum(dim=0) for name in found[0]}
+        nats = torch.stack([self.label_nats(images, keyed.fork(keys, "label"), label) for label in labels])
+        log_q = (-nats).log_softmax(dim=0)
+        per_label = [self._terms(images, keys, label) for label in labels]
+        means = {
+            name: (log_q.exp() * torch.stack([terms[name] for terms in per_label])).sum(dim=0) for name in per_label[0]
+        }
         return means | {"label": (log_q.exp() * log_q).sum(dim=0) + math.log(self.label_count)}
 
     def label_nats(self, images: Tensor, keys: Tensor, labels: Tensor) -> Tensor:
@@ -281,8 +271,8 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         """Reconstruction and KL (B,) of the bound on p(x|y), or on p(x) where labels are None."""
         mean, log_variance = self.posterior(images, labels)
         noise = self._noise(keyed.fork(keys, "posterior"), mean)
-        drawn = self._drawn(mean + (0.5 * log_variance).exp() * noise, labels)
-        reconstruction = self.observation.mass_nats(images, drawn, self.log_sigma)
+        outputs = self._decode(mean + (0.5 * log_variance).exp() * noise, labels)
+        reconstruction = self.observation.mass_nats(images, outputs, self.log_sigma)
         return {"reconstruction": reconstruction, "kl": gaussian_kl(mean, log_variance)}
 
     def iwae_nats(self, images: Tensor, keys: Tensor, k: int) -> Tensor:
@@ -302,6 +292,6 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
             noise = self._noise(keyed.fork(keys, index), mean)
             codes = mean + (0.5 * log_variance).exp() * noise
             log_ratio = 0.5 * (noise.square() + log_variance - codes.square()).sum(dim=1)
-            return log_ratio - self.observation.mass_nats(images, self._drawn(codes, labels), self.log_sigma)
+            return log_ratio - self.observation.mass_nats(images, self._decode(codes, labels), self.log_sigma)
 
         return importance_weighted_nats(log_weight, k)

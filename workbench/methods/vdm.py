@@ -10,7 +10,7 @@ negative bound in bits per dimension, its terms in nats
 
 with times spread evenly over a batch, and Fourier features of x_t whose periods are one and two levels (their n = 7 and
 6 for L = 256). The schedule is a line or a monotone network, and its ends can be learned from the bound. Averaged
-weights draw, reconstruct and encode. Our U-Net halves the images, as DDPM's does; theirs keeps their side.
+weights sample, reconstruct and encode. Our U-Net halves the images, as DDPM's does; theirs keeps their side.
 """
 
 import math
@@ -23,30 +23,19 @@ from torch import Tensor
 
 from workbench.config import Range
 from workbench.data import keyed
-from workbench.data.augment import Augmentation, plain
-from workbench.errors import WorkbenchError, unknown
-from workbench.methods.base import Batch, ImageSpec, Layer, Step
-from workbench.methods.capabilities import Denoises, Likelihood, ReadsAtNoiseLevels, Reconstructs, Samples
-from workbench.networks.denoiser import (
-    LAYER_STEPS,
-    AveragedCopy,
-    Denoiser,
-    DenoiserConfig,
-    check_drawn,
-    check_steps,
-    gamma_of_step,
-    reconstruction_levels,
-)
+from workbench.errors import WorkbenchError
+from workbench.methods._continuous import ContinuousConfig, ContinuousDiffusion
+from workbench.methods.base import Batch, ImageSpec, Step
 from workbench.probability import diffusion
 from workbench.probability.noise_schedule import NoiseSchedule, antithetic_times, gradient_of_variance
-from workbench.probability.observation import level_index
+from workbench.probability.observation import level_index, level_nll, level_values, level_window
 
-DEFAULT_STEPS = {"ancestral": 250, "ddim": 50}
-FULL_DRAWS = 128  # noise levels that stand for all in continuous time
+DEFAULT_STEPS: dict[str, int | None] = {"ancestral": 250, "ddim": 50}
+FULL_DRAWS = 128  # noise levels that stand for the whole integral in continuous time
 
 
 @dataclass(frozen=True, kw_only=True)
-class VDMConfig(DenoiserConfig):
+class VDMConfig(ContinuousConfig):
     """VDM's own options."""
 
     schedule: Literal["linear", "learned"] = "linear"
@@ -64,7 +53,7 @@ class VDMConfig(DenoiserConfig):
     likelihood_draws: Annotated[int, Range(1)] = 16
     """Noise levels per image at which the diffusion term is evaluated; T of T steps is all of them."""
     sampler: Literal["ancestral", "ddim"] = "ancestral"
-    """Default way of drawing samples."""
+    """Default sampler."""
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
@@ -74,36 +63,27 @@ class VDMConfig(DenoiserConfig):
         return {"cpu": presets["cpu"] | cpu, "published": presets["published"] | published}
 
 
-class VDM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
-    """Denoising U-Net, noise schedule and averaged weights of the U-Net.
+class VDM(ContinuousDiffusion):
+    """Denoising U-Net, its averaged weights and the noise schedule.
 
     Pixels are scaled to x = 2 (k + 1/2) / L - 1 for level k of L, without dequantisation: each level gets a mass.
-
-    Features: as DDPM's, pooled outputs (B, width) of the middle and of each upward block at each of ``feature_steps``,
-    such as ``up_1@t=100``, where t names the noise of DDPM's step; noise depends on the image alone.
+    Features are those of :class:`ContinuousDiffusion`.
     """
 
-    weights = "EMA weights"
-    prediction: diffusion.Prediction = "eps"
     likelihood_kind: ClassVar[str] = "lower bound"
+    default_steps, noiseless = DEFAULT_STEPS, "ddim"
+    config: VDMConfig
 
     def __init__(self, config: VDMConfig, images: ImageSpec) -> None:
-        super().__init__(config, images)
-        self.config, self.images = config, images
-        self.low = -2 * math.log(3 * images.levels) if config.gamma_low is None else config.gamma_low
-        self.high = config.gamma_high
-        if self.low >= self.high:
+        low = -2 * math.log(3 * images.levels) if config.gamma_low is None else config.gamma_low
+        high = config.gamma_high
+        if low >= high:
             raise WorkbenchError(
-                f"--gamma-low must be below --gamma-high, not {self.low:g} and {self.high:g}: noise grows with time."
+                f"--gamma-low must be below --gamma-high, not {low:g} and {high:g}: noise grows with time."
             )
-        frequencies = (images.levels / 4, images.levels / 2)
-        self.denoiser = Denoiser(config, images.size, images.channels, self.low, self.high, frequencies)
-        self.ema = AveragedCopy(self.denoiser, config.ema)
-        self.schedule = NoiseSchedule(self.low, self.high, config.schedule == "learned", config.learn_ends)
-        self.window = diffusion.level_window(self.schedule.highest_low, images.levels)
-        self.first_block, self.last_block = "denoiser.unet.conv_in", "denoiser.unet.up_blocks.-1"
-        self.default_feature = f"up_{min(1, len(config.widths) - 1)}@t={config.feature_steps[0]}"
-        self.levels = tuple(sorted({*LAYER_STEPS, *config.feature_steps}))
+        super().__init__(config, images, low, high, frequencies=(images.levels / 4, images.levels / 2))
+        self.schedule = NoiseSchedule(low, high, config.schedule == "learned", config.learn_ends)
+        self.window = level_window(self.schedule.highest_low, images.levels)
         steps, draws = config.likelihood_steps, config.likelihood_draws
         self.likelihood_note = (
             "Variational bound on the mass of each pixel's level, without dequantisation, "
@@ -121,38 +101,23 @@ class VDM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
             if not self.likelihood_sampled:
                 self.likelihood_drawn = self.likelihood_in_full
 
-    @classmethod
-    def augmentations(cls, config: VDMConfig, images: ImageSpec) -> tuple[Augmentation, ...]:
-        return (plain(images.size, config.flip),)
-
-    def scaled(self, images: Tensor) -> Tensor:
-        """x (B, C, H, W) in (-1, 1) of images in [0, 1], which may lie between the levels."""
-        return diffusion.bin_middles(images, self.images.levels)
-
-    def pictures(self, x: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] of x, the inverse of :meth:`scaled`; not rounded to levels."""
-        return diffusion.pictures(x, self.images.levels)
-
-    def ends(self, index: Tensor, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The prior's and the reconstruction's nats (B,) of levels, their values x and noise at t = 0, (B, C, H, W)."""
-        first, last = self.schedule.ends()
-        return diffusion.prior_kl(x, last), diffusion.level_nll(index, noise, first, self.images.levels, self.window)
-
     def forward(self, batch: Batch, progress: float) -> Step:
-        index = level_index(batch.views[0], self.images.levels)
-        x = diffusion.level_values(self.images.levels, index.device)[index]
+        index = level_index(batch.views[0], self.images.levels)  # (B, C, H, W)
+        x = level_values(self.images.levels, index.device)[index]
         first_noise, noise = (
             keyed.normal(keyed.fork(batch.keys, stream), *x.shape[1:]) for stream in ("first noise", "noise")
         )
+        # 1, 2. Prior and reconstruction (B,), at the ends of the schedule.
+        prior, reconstruction = self._end_terms(index, x, first_noise)
+        # 3. Diffusion (B,), at one time per image.
         n, n_slope = self.schedule.between(antithetic_times(batch.keys))
         gamma, slope = self.schedule.scaled(n, n_slope)
         predicted = self.denoiser(diffusion.noised(x, noise, gamma), gamma).float()
         squared = (noise - predicted).square().flatten(1).sum(dim=1)
         diffused = diffusion.rate_weight(gamma, slope, "eps") * squared
         if self.config.variance_gradient:
-            for made in (n, n_slope):
-                gradient_of_variance(made, diffused)
-        prior, reconstruction = self.ends(index, x, first_noise)
+            for value in (n, n_slope):
+                gradient_of_variance(value, diffused)
         unit = 1 / (x[0].numel() * math.log(2))  # nats to bits per dimension
         bound = unit * (prior + reconstruction + diffused)
         with torch.no_grad():
@@ -164,75 +129,41 @@ class VDM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
             logs["mse"] = squared.detach().mean() / x[0].numel()
         return Step(bound.mean(), logs)
 
-    def after_step(self, progress: float) -> None:
-        self.ema.follow(self.denoiser)
+    def _end_terms(self, index: Tensor, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Prior and reconstruction in nats (B,) of levels, their values x and noise at t = 0, (B, C, H, W)."""
+        first, last = self.schedule.ends()
+        return diffusion.prior_kl(x, last), level_nll(index, noise, first, self.images.levels, self.window)
 
-    # Features
-
-    def _read(self, images: Tensor, step: int, noise: Tensor) -> dict[Layer, Tensor]:
-        """Features at every depth of images (B, C, H, W) in [0, 1] under this noise at one named level."""
-        gamma = self._known(torch.full((), gamma_of_step(step), device=images.device))
-        x = diffusion.noised(self.scaled(images), noise, gamma)
-        network = self.ema.module
-        assert isinstance(network, Denoiser)
-        found = network.features(x, gamma)
-        return {Layer(f"{name}@t={step}", name, depth, t=step): found[name] for depth, name in enumerate(found)}
-
-    def _known(self, gamma: Tensor) -> Tensor:
-        """Noise levels, any shape, brought between the ends that are learned: the network knows no others."""
+    def trained_range(self, gamma: Tensor) -> Tensor:
         first, last = (end.detach() for end in self.schedule.ends())
         return gamma.float().clamp(first, last)
-
-    # Drawing
-
-    def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
-        noise = keyed.normal(keyed.fork(keys, "reconstruct"), *images.shape[1:])
-        drawn = {}
-        for step in self.config.reconstruct_steps[: 1 if default_only else None]:
-            levels = self._known(torch.tensor(reconstruction_levels(step, self.low, self.high), device=images.device))
-            x = diffusion.noised(self.scaled(images), noise, levels[0])
-            drawn[f"t={step}"] = self._drawn(self._ddim(x, levels), levels[-1], "ddim")
-        return drawn
-
-    def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
-        name = sampler or self.config.sampler
-        if name not in DEFAULT_STEPS:
-            raise unknown("sampler", name, DEFAULT_STEPS)
-        steps = DEFAULT_STEPS[name] if steps is None else steps
-        check_steps(steps)
-        device = self.schedule.width.device
-        keys = keyed.sample_keys(seed, 0, torch.arange(n, device=device))
-        shape = (self.images.channels, self.images.size, self.images.size)
-        levels = self.schedule(torch.linspace(1, 0, steps + 1, device=device))[0]
-        x = keyed.normal(keys, *shape)
-        if name == "ddim":
-            x = self._ddim(x, levels)
-        else:
-            for index in range(steps):
-                noise = keyed.normal(keyed.fork(keys, index), *shape)
-                eps = self.ema(x, levels[index]).float()
-                x = diffusion.ancestral_step(x, eps, levels[index + 1], levels[index], noise)
-        return self._drawn(x, levels[-1], name)
-
-    def _ddim(self, x: Tensor, levels: Tensor) -> Tensor:
-        """x at the last of falling noise levels (N,) from x at the first, without noise (Song et al. 2021)."""
-        for now, after in pairwise(levels):
-            eps = self.ema(x, now).float()
-            x = diffusion.noised(diffusion.convert(eps, x, now, "eps", "x0"), eps, after)
-        return x
-
-    def _drawn(self, x: Tensor, gamma: Tensor, sampler: str) -> Tensor:
-        """Images of x at the last noise level: its most likely level is the nearest one."""
-        check_drawn(x, sampler)
-        return self.pictures(x / diffusion.amplitudes(gamma)[0])
-
-    # Denoising
 
     def log_snr(self, t: Tensor) -> Tensor:
         return -self.schedule(t.float())[0].cpu().double()
 
     def denoise(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.ema(x, self.schedule(t.float())[0]).float()
+        return self.eps(x, self.schedule(t.float())[0])
+
+    # Sampling
+
+    def sample_from(self, x: Tensor, keys: Tensor, sampler: str, steps: int | None) -> Tensor:
+        assert steps is not None
+        levels = self.schedule(torch.linspace(1, 0, steps + 1, device=x.device))[0]
+        if sampler == "ddim":
+            x = self.solve(x, levels)
+        else:
+            for index in range(steps):
+                noise = keyed.normal(keyed.fork(keys, index), *x.shape[1:])
+                eps = self.eps(x, levels[index])
+                x = diffusion.ancestral_step(x, eps, levels[index + 1], levels[index], noise)
+        return x / diffusion.amplitudes(levels[-1])[0]  # whose nearest level is the most likely one
+
+    def solve(self, x: Tensor, levels: Tensor) -> Tensor:
+        """DDIM without noise (Song et al. 2021, arXiv 2010.02502, equation 12 with sigma = 0)."""
+        for gamma_t, gamma_u in pairwise(levels):
+            eps = self.eps(x, gamma_t)
+            x = diffusion.noised(diffusion.convert(eps, x, gamma_t, "eps", "x0"), eps, gamma_u)
+        return x
 
     # Likelihood
 
@@ -247,8 +178,8 @@ class VDM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
     def _bound(self, images: Tensor, keys: Tensor, draws: int) -> dict[str, Tensor]:
         """The bound's terms, from at most ``draws`` noise levels per image, evenly spread from a start of its own."""
         index = level_index(images, self.images.levels)
-        x = diffusion.level_values(self.images.levels, index.device)[index]
-        prior, reconstruction = self.ends(index, x, keyed.normal(keyed.fork(keys, "first noise"), *x.shape[1:]))
+        x = level_values(self.images.levels, index.device)[index]
+        prior, reconstruction = self._end_terms(index, x, keyed.normal(keyed.fork(keys, "first noise"), *x.shape[1:]))
         steps = self.config.likelihood_steps
         draws = draws if steps is None else min(draws, steps)
         start = keyed.uniform(keyed.fork(keys, "time"))
@@ -263,6 +194,6 @@ class VDM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood):
                 step = (t * steps).floor().clamp_max(steps - 1)
                 before, gamma = (self.schedule(at / steps)[0] for at in (step, step + 1))
                 weight = steps * diffusion.step_weight(before, gamma, "eps")
-            predicted = self.ema(diffusion.noised(x, noise, gamma), gamma).float()
+            predicted = self.eps(diffusion.noised(x, noise, gamma), gamma)
             total += weight * (noise - predicted).square().flatten(1).sum(dim=1) / draws
         return {"prior": prior, "reconstruction": reconstruction, "diffusion": total}

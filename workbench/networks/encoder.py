@@ -96,7 +96,7 @@ def encoder(options: EncoderOptions, channels: int, size: int) -> tuple[nn.Modul
         warnings.warn(
             f"The frozen random projection maps {channels * options.patch**2} values of a patch to "
             f"{width}, which loses information; a larger --width or a smaller --patch keeps it.",
-            stacklevel=3,
+            stacklevel=4,
         )
     network = vit(
         size,
@@ -117,6 +117,36 @@ def encoder(options: EncoderOptions, channels: int, size: int) -> tuple[nn.Modul
 def fitting_patch(size: int) -> int:
     """The side of a patch that cuts images of ``size`` pixels into at least 4 x 4 of them, a power of two."""
     return max(p for p in (1, 2, 4, 8, 16, 32) if size % p == 0 and 4 * p <= max(size, 4))
+
+
+def recognition_presets(size: int) -> dict[str, dict[str, Any]]:
+    """What the presets of methods that train an encoder on images of ``size`` pixels share."""
+    patch = fitting_patch(size)
+    return {
+        "cpu": {
+            "patch": patch,
+            "width": 128,
+            "depth": 3,
+            "heads": 4,
+            "conv_width": 16,
+            "stem": "conv" if size >= 32 else "patch",
+            "crop_min": 0.2,
+            "epochs": 20,
+            "optim.lr": 1e-3,
+            "optim.warmup_epochs": 2.0,
+        },
+        "published": published_vit(size) | {"epochs": 300, "batch_size": 1024},
+    }
+
+
+def published_vit(size: int) -> dict[str, Any]:
+    """Options of the ViT of published presets: ViT-S (MoCo v3, table 2) with patches that fit small images, too."""
+    return {"patch": published_patch(size), "width": 384, "depth": 12, "heads": 12}
+
+
+def published_patch(size: int) -> int:
+    """The side of a patch in published presets: 16 pixels, or less for images of at most 64."""
+    return min(fitting_patch(size), 4 if size <= 32 else 8 if size <= 64 else 16)
 
 
 def normalisation(channels: int) -> tuple[Tensor, Tensor]:

@@ -17,12 +17,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.probability.diffusion import gaussian_decoder_nll
 
 LOG_2PI = math.log(2 * math.pi)
 MIXED = 5  # components of the mixture
 LEAST_LOG_SCALE = -7.0  # of a logistic, between an eighth and a ninth of a bin of 256
 BINOMIAL_LEVELS = 17  # with more, a binomial is narrower than what decoders are unsure of: 1/8 of the range at 17
+
+LIKELIHOOD_NOTE = (
+    "Pixels are scaled to [-1, 1]; the mass of a level is the observation model's integral over its bin, the outer "
+    "bins being open; nothing is dequantised."
+)
+SIGMA_SPEED = 20.0  # Adam moves a parameter by about the learning rate a step: too slow for one that spans decades
 
 ObservationName = Literal["gaussian", "bernoulli", "logistic", "logistic_mixture"]
 
@@ -42,6 +47,16 @@ def on_grid(images: Tensor, levels: int) -> Tensor:
     return 2 * ((images * (levels - 1)).round() / (levels - 1)) - 1
 
 
+def bin_middles(images: Tensor, levels: int) -> Tensor:
+    """Pixels in [0, 1], which may lie between the levels, as the middles of ``levels`` equal bins of [-1, 1]."""
+    return (2 * images * (levels - 1) + 1) / levels - 1
+
+
+def from_bin_middles(x: Tensor, levels: int) -> Tensor:
+    """The inverse of :func:`bin_middles`, kept in [0, 1]; not rounded to levels."""
+    return (((x + 1) * levels - 1) / (2 * (levels - 1))).clamp(0, 1)
+
+
 def gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
     """-ln N(x; mean, sigma^2) in nats, summed over all dimensions but the first: (B, …) -> (B,)."""
     return (0.5 * ((x - mean) / log_sigma.exp()).square() + log_sigma + 0.5 * LOG_2PI).flatten(1).sum(dim=1)
@@ -57,6 +72,66 @@ def discretised_logistic_log_mass(x: Tensor, mean: Tensor, log_scale: Tensor, le
     upper, lower = F.logsigmoid((x + half - mean) / scale), F.logsigmoid(-(x - half - mean) / scale)
     inside = upper + lower + torch.log(-torch.expm1(-2 * half / scale))
     return torch.where(x < -1 + half, upper, torch.where(x > 1 - half, lower, inside))
+
+
+def gaussian_decoder_nll(x0: Tensor, mean: Tensor, log_sigma: Tensor, levels: int = 256) -> Tensor:
+    """-ln of the mass that N(mean, sigma^2) gives to each pixel's bin, summed: (B, …) -> (B,) nats.
+
+    The last step of Ho et al. (2020, equation 13): ``x0`` are 2 k / (levels - 1) - 1, k = 0 … levels - 1; a bin reaches
+    1 / (levels - 1) to either side, and the outer two are open. Computed in double precision.
+
+    Args:
+        log_sigma: of any shape that spreads over x0.
+    """
+    device = x0.device
+    if device.type == "mps":  # has no double precision
+        x0, mean, log_sigma = x0.cpu(), mean.cpu(), log_sigma.cpu()
+    kept = torch.promote_types(x0.dtype, mean.dtype)
+    x0, mean, half = x0.double(), mean.double(), 1.0 / (levels - 1)
+    scale = (-log_sigma.double()).exp()
+    upper = torch.where(x0 > 1 - half, torch.inf, (x0 + half - mean) * scale)
+    lower = torch.where(x0 < -1 + half, -torch.inf, (x0 - half - mean) * scale)
+    # The tail that is the smaller one, where logarithms of the distribution function keep their precision.
+    flip = lower + upper > 0
+    upper, lower = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
+    top = torch.special.log_ndtr(upper)
+    log_mass = top + torch.log(-torch.expm1(torch.special.log_ndtr(lower) - top))
+    return -log_mass.flatten(1).sum(dim=1).to(kept).to(device)
+
+
+def level_values(levels: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """VDM's pixel values (levels,): 2 (k + 1/2) / levels - 1, k = 0 … levels - 1, middles of equal bins of [-1, 1]."""
+    return 2 * (torch.arange(levels, device=device, dtype=dtype) + 0.5) / levels - 1
+
+
+def level_nll(index: Tensor, noise: Tensor, gamma: Tensor, levels: int = 256, window: int | None = None) -> Tensor:
+    """-ln p(x | x_0) of VDM's last step in nats (B,): which of the levels a pixel has, given itself with noise.
+
+    p is a softmax over k of -e^-gamma / 2 (z / a - x_k)^2 with z / a = x + e^(gamma / 2) noise (Kingma et al. 2021,
+    section 3.3). The difference x - x_k is taken between whole numbers, so that single precision does.
+
+    Args:
+        index: k of the true levels (B, …), whole numbers.
+        noise: eps (B, …).
+        gamma: of the first noise level, a scalar.
+        window: levels to either side to sum over, if not all; :func:`level_window` says how many do.
+    """
+    step = 2.0 / levels * (-0.5 * gamma).exp()
+    reach = levels - 1 if window is None else min(window, levels - 1)
+    total = torch.full_like(noise, -torch.inf)
+    for offset in range(-reach, reach + 1):
+        term = -0.5 * (noise - offset * step).square()
+        other = index + offset
+        total = torch.logaddexp(total, torch.where((other >= 0) & (other < levels), term, -torch.inf))
+    return (total + 0.5 * noise.square()).flatten(1).sum(dim=1)
+
+
+def level_window(gamma: float, levels: int = 256) -> int:
+    """How many levels to either side :func:`level_nll` needs at a noise level: farther ones weigh less than 1e-15.
+
+    The noise of workbench/data/keyed.py is at most 6.7.
+    """
+    return min(levels - 1, math.ceil((6.7 + 10.7) * levels / 2 * math.exp(0.5 * gamma)))
 
 
 class Observation(ABC):

@@ -1,4 +1,4 @@
-"""Samplers of a discrete diffusion as what they all are: a linear combination a step, of numbers that are known before.
+"""Samplers of a discrete diffusion, each step a linear combination whose factors the schedule gives.
 
 With x0^ the estimate of the image at x_t, a step to the next level u < t is
 
@@ -9,11 +9,13 @@ that nothing waits for the device between steps; what a network predicts enters 
 factors are finite, too, where the first level is pure noise (zero terminal SNR).
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from workbench.errors import WorkbenchError
 from workbench.probability.diffusion import amplitudes, posterior
 
 Sampler = Literal["ancestral", "ddim", "dpm-solver++"]
@@ -25,8 +27,8 @@ class Move(NamedTuple):
 
     Attributes:
         keep, start, former: factors of x_t, of the estimate of x_0 and of the estimate one step before.
-        noise: standard deviation of what is drawn, 0 for nothing; that of the posterior q(x_u | x_t, x_0).
-        log_ratio: ln of the largest variance that can be drawn instead, beta, over the posterior's.
+        noise: standard deviation of the noise that is added, 0 for none; that of the posterior q(x_u | x_t, x_0).
+        log_ratio: ln of the largest variance that the noise can have instead, beta, over the posterior's.
     """
 
     keep: float
@@ -53,12 +55,12 @@ def moves(sampler: Sampler, gamma: Tensor) -> list[Move]:
     after = torch.cat([gamma[1:], gamma.new_full((1,), -torch.inf)])
     (a_t, s_t), (a_u, s_u) = amplitudes(gamma), amplitudes(after)
     if sampler == "ancestral":
-        one, zero = torch.ones_like(gamma), torch.zeros_like(gamma)
-        keep, log_variance = posterior(one, zero, after, gamma)
-        start, _ = posterior(zero, one, after, gamma)
+        ones, zeros = torch.ones_like(gamma), torch.zeros_like(gamma)
+        keep, log_variance = posterior(ones, zeros, after, gamma)
+        start, _ = posterior(zeros, ones, after, gamma)
         ratio = 2 * (s_t.log() - s_u.log())
-        ratio[-1] = 0.0  # nothing is drawn
-        columns = (keep, start, zero, (0.5 * log_variance).exp(), ratio)
+        ratio[-1] = 0.0  # no noise is added
+        columns = (keep, start, zeros, (0.5 * log_variance).exp(), ratio)
     elif sampler == "ddim":
         columns = (s_u / s_t, a_u - a_t * s_u / s_t)
     else:
@@ -68,3 +70,42 @@ def moves(sampler: Sampler, gamma: Tensor) -> list[Move]:
         change = torch.cat([change.new_zeros(1), change, change.new_zeros(1)])[: len(gamma)]
         columns = (s_u / s_t, first_order + change, -change)
     return [Move(*row) for row in torch.stack(columns, dim=1).tolist()]
+
+
+def run(
+    sampler: Sampler,
+    gamma: Tensor,
+    x: Tensor,
+    estimate: Callable[[Tensor, int], tuple[Tensor, Tensor]],
+    keys: Tensor | None = None,
+) -> Tensor:
+    """x_0 (B, …) by a sampler from x_t (B, …) at the first of the levels (n,) of gamma.
+
+    Args:
+        estimate: of x_t and the number of its level among the n, the estimate of x_0 (B, …), and how far ln of the
+            noise's variance is from the posterior's (0) to beta's (1).
+        keys: (B,) int64, each image's source of noise, so that it does not depend on the batch; for ``ancestral``.
+
+    Raises:
+        WorkbenchError: the images are not finite.
+    """
+    generators = [torch.Generator().manual_seed(int(key) & (2**63 - 1)) for key in keys] if keys is not None else []
+    former = x
+    for number, move in enumerate(moves(sampler, gamma)):
+        start, fraction = estimate(x, number)
+        x = move.keep * x + move.start * start + move.former * former
+        if move.noise:
+            x = x + move.noise * (0.5 * move.log_ratio * fraction).exp() * _normal(generators, x)
+        former = start
+    if not torch.isfinite(x).all():
+        raise WorkbenchError(
+            f"The {sampler} sampler gave images that are not finite after {len(gamma)} steps, so the weights are not; "
+            "look at the run's loss, and train again with a lower --optim.lr or with --optim.clip."
+        )
+    return x
+
+
+def _normal(generators: list[torch.Generator], like: Tensor) -> Tensor:
+    """Standard normal numbers (B, …), each image's from its own generator, sent without waiting for the device."""
+    noise = torch.stack([torch.randn(like.shape[1:], generator=generator) for generator in generators])
+    return (noise.pin_memory() if like.is_cuda else noise).to(like.device, non_blocking=True)

@@ -16,8 +16,9 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from workbench.errors import WorkbenchError
 from workbench.methods.base import ImageSpec
-from workbench.methods.ddpm import DDPM, SCHEDULES, DDPMConfig, schedule_settings
+from workbench.methods.ddpm import DDPM, DDPMConfig
 from workbench.networks.unet import unet
+from workbench.probability.fixed_schedules import SCHEDULES, schedule_settings
 from workbench.store import Run
 from workbench.training.checkpoint import Which, load_method_from
 from workbench.weights import card, files

@@ -23,12 +23,11 @@ from workbench.probability.diffusion import (
     Prediction,
     amplitudes,
     convert,
-    gamma_cosine,
-    gamma_linear_beta,
     noised,
     step_kl,
     target_of,
 )
+from workbench.probability.fixed_schedules import gamma_cosine, gamma_linear_beta
 
 STRIP = 8  # probe images that are drawn
 LOG_SNRS = (6.0, 4.5, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0, -3.5, -5.0)  # at which, the same for every process
