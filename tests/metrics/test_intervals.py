@@ -1,6 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import r2_score
+from statsmodels.stats.weightstats import DescrStatsW
 
 from workbench.metrics.intervals import bootstrap_mean, bootstrap_r2, student
 
@@ -12,6 +16,19 @@ def test_interval_of_a_mean_is_that_of_the_normal_approximation():
     assert interval.value == pytest.approx(hits.mean())
     assert interval.low == pytest.approx(hits.mean() - error, abs=0.004)
     assert interval.high == pytest.approx(hits.mean() + error, abs=0.004)
+
+
+@pytest.mark.parametrize("n", [8, 40, 400])
+def test_bootstrap_of_a_mean_agrees_with_scipy(n: int):
+    """Skewed values; both draw 20,000 resamples, so that bounds differ by a fraction of the standard error."""
+    values = np.random.default_rng(n).exponential(size=n)
+    own = bootstrap_mean(values, n_boot=20_000)
+    referee: Any = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    )
+    error = values.std() / np.sqrt(n)
+    bounds = referee.confidence_interval
+    assert (own.low, own.high) == pytest.approx((bounds.low, bounds.high), abs=0.06 * error)
 
 
 def test_interval_covers_the_true_mean_as_often_as_it_says():
@@ -52,6 +69,17 @@ def test_students_interval_covers_as_often_as_it_says_for_a_handful_of_seeds(n: 
     draws = np.random.default_rng(n).normal(70, 2, size=(3000, n))
     covered = [low <= 70 <= high for values in draws for _, low, high in [student(values)]]
     assert 0.94 <= np.mean(covered) <= 0.96
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_students_interval_agrees_with_statsmodels_and_scipy(n: int, level: float):
+    values = np.random.default_rng(n).normal(70, 2, size=n)
+    value, low, high = student(values, level)
+    referee: Any = DescrStatsW(values)
+    assert value == pytest.approx(referee.mean)
+    assert (low, high) == pytest.approx(referee.tconfint_mean(alpha=1 - level), rel=1e-9)
+    assert (low, high) == pytest.approx(stats.t.interval(level, n - 1, values.mean(), stats.sem(values)), rel=1e-9)
 
 
 def test_the_bootstrap_of_three_seeds_would_be_too_narrow():

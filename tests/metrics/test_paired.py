@@ -1,8 +1,13 @@
-"""Paired tests by hand and by simulation."""
+"""Paired tests by hand, by simulation and against statsmodels."""
+
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_ind, ttest_rel
+from statsmodels.stats.contingency_tables import mcnemar as mcnemar_referee
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from workbench.metrics.paired import crossed_difference, holm, mcnemar, paired_difference
 
@@ -13,6 +18,16 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar(right, other) == pytest.approx(2 / 64)
     assert mcnemar(other, right) == pytest.approx(2 / 64)
     assert mcnemar(right, right) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mcnemar_agrees_with_statsmodels(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    n, level, other_level = generator.integers(1, 400), *generator.random(2)
+    right, other = generator.random(n) < level, generator.random(n) < other_level
+    table = [[np.sum(right & other), np.sum(right & ~other)], [np.sum(~right & other), np.sum(~right & ~other)]]
+    referee: Any = mcnemar_referee(table, exact=True)
+    assert mcnemar(right, other) == pytest.approx(referee.pvalue, rel=1e-9)
 
 
 def test_mcnemar_rejects_at_most_as_often_as_it_says() -> None:
@@ -47,6 +62,14 @@ def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_holm_agrees_with_statsmodels(seed: int) -> None:
+    """Small and large p-values, ties, 0 and 1."""
+    generator = np.random.default_rng(seed)
+    p_values = np.round(generator.random(generator.integers(1, 30)) ** generator.integers(1, 6), 2).tolist()
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], rel=1e-12)
 
 
 def test_holm_keeps_the_error_of_the_whole_family() -> None:
@@ -117,6 +140,9 @@ def test_without_images_that_differ_it_is_welchs_test() -> None:
     assert p_value == pytest.approx(expected.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
     bounds = expected.confidence_interval()  # pyright: ignore[reportAttributeAccessIssue]
     assert (low, high) == pytest.approx((bounds.low, bounds.high))
+    referee: Any = CompareMeans(DescrStatsW(a), DescrStatsW(b))
+    assert (low, high) == pytest.approx(referee.tconfint_diff(usevar="unequal"))
+    assert p_value == pytest.approx(referee.ttest_ind(usevar="unequal")[1])
 
 
 def test_what_never_differs_is_certain() -> None:

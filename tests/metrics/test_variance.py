@@ -1,7 +1,12 @@
-"""Shares of variance in a two-way design, against regression and simulation."""
+"""Shares of variance in a two-way design, against regression, statsmodels and simulation."""
+
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
 
 from workbench.metrics.variance import two_way_shares
 
@@ -27,6 +32,22 @@ def test_shares_are_those_of_nested_regressions() -> None:
     found = two_way_shares(values, draws=10)
     np.testing.assert_allclose([share.value for share in found], np.divide(parts, sum(parts)), atol=1e-12)
     assert sum(share.value for share in found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (3, 2, 4), (4, 5, 3)])
+def test_f_tests_and_shares_agree_with_statsmodels(shape: tuple[int, int, int]) -> None:
+    generator = np.random.default_rng(shape)
+    effects = (generator.normal(size=(shape[0], 1, 1)), generator.normal(size=(1, shape[1], 1)))
+    values = sum(effects) + generator.normal(size=(*shape[:2], 1)) / 2 + generator.normal(size=shape)
+    first, second, _ = np.indices(shape).reshape(3, -1)
+    rows = pd.DataFrame({"y": values.ravel(), "first": first, "second": second})
+    table: Any = anova_lm(ols("y ~ C(first) * C(second)", rows).fit(), typ=2)
+    sums, degrees = table["sum_sq"].to_numpy(), table["df"].to_numpy()
+    within = sums[3] / degrees[3]
+    parts = np.append(np.maximum(sums[:3] - degrees[:3] * within, 0), values.size * within)
+    shares = two_way_shares(values, draws=10)
+    np.testing.assert_allclose([share.value for share in shares], parts / parts.sum(), atol=1e-12)
+    np.testing.assert_allclose([share.p for share in shares], table["PR(>F)"], rtol=1e-9)
 
 
 def test_a_worked_example() -> None:

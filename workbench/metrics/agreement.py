@@ -69,19 +69,19 @@ def representation(features: np.ndarray, k: int = NEIGHBOURS) -> Representation:
 def nearest_images(features: np.ndarray, k: int) -> np.ndarray:
     """The ``k`` nearest others of each of n images by cosine, (n, k) int64, the nearest first; ``k`` at most n - 1.
 
-    Which of equals comes first is drawn: images are often sorted by class, so that ties in that order would let a model
+    Ties are broken at random: images are often sorted by class, so that ties in that order would let a model
     that tells no images apart look as if it knew the classes.
     """
-    drawn = np.random.default_rng(0).permutation(len(features))
-    shuffled = features[drawn]
+    shuffle = np.random.default_rng(0).permutation(len(features))
+    shuffled = features[shuffle]
     unit = shuffled / np.maximum(np.linalg.norm(shuffled, axis=1, keepdims=True), 1e-12)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
     nearest = np.sort(np.argpartition(-cosine, k - 1, axis=1)[:, :k], axis=1)
     order = np.argsort(-np.take_along_axis(cosine, nearest, axis=1), axis=1, kind="stable")
-    found = np.empty_like(nearest)
-    found[drawn] = drawn[np.take_along_axis(nearest, order, axis=1)]
-    return found
+    neighbours = np.empty_like(nearest)
+    neighbours[shuffle] = shuffle[np.take_along_axis(nearest, order, axis=1)]
+    return neighbours
 
 
 def agreement(
@@ -114,21 +114,21 @@ def agreement(
     cuts, other_cuts = (np.cumsum([layer.points.shape[1] for layer in side])[:-1] for side in (layers, other_layers))
     norms = np.outer([layer.gram_norm for layer in layers], [layer.gram_norm for layer in other_layers])
     members = np.stack([_members(layer.nearest) for layer in layers])
-    drawn = {measure: np.empty((1 + permutations, len(layers), len(other_layers))) for measure in MEASURES}
-    drawn["procrustes"] = drawn["procrustes"][: 1 + SLOW_PERMUTATIONS]
+    scores = {measure: np.empty((1 + permutations, len(layers), len(other_layers))) for measure in MEASURES}
+    scores["procrustes"] = scores["procrustes"][: 1 + SLOW_PERMUTATIONS]
     for index in range(1 + permutations):
         order = np.arange(n) if index == 0 else generator.permutation(n)
         crossed = own.T @ others[order]
         for i, rows in enumerate(np.split(crossed, cuts)):
             for j, block in enumerate(np.split(rows, other_cuts, axis=1)):
-                drawn["cka"][index, i, j] = np.sum(block**2) / max(norms[i, j], 1e-12)
-                if index < len(drawn["procrustes"]):
-                    drawn["procrustes"][index, i, j] = _nuclear_norm(block)
+                scores["cka"][index, i, j] = np.sum(block**2) / max(norms[i, j], 1e-12)
+                if index < len(scores["procrustes"]):
+                    scores["procrustes"][index, i, j] = _nuclear_norm(block)
         inverse = np.argsort(order)
         for j, other in enumerate(other_layers):
             nearest = inverse[other.nearest[order]]
-            drawn["mutual_knn"][index, :, j] = members[:, np.arange(n)[:, None], nearest].mean(axis=(1, 2))
-    return {measure: _tested(values) for measure, values in drawn.items()}
+            scores["mutual_knn"][index, :, j] = members[:, np.arange(n)[:, None], nearest].mean(axis=(1, 2))
+    return {measure: _tested(values) for measure, values in scores.items()}
 
 
 def procrustes(x: np.ndarray, y: np.ndarray) -> float:
@@ -140,20 +140,20 @@ def procrustes(x: np.ndarray, y: np.ndarray) -> float:
     return _nuclear_norm(representation(x, 1).points.T @ representation(y, 1).points)
 
 
-def transposed(found: Mapping[str, Agreement]) -> dict[str, Agreement]:
-    """The same agreement, seen from the other side."""
+def transposed(agreements: Mapping[str, Agreement]) -> dict[str, Agreement]:
+    """The same agreements by measure, with the two models exchanged."""
     return {
-        measure: Agreement(one.values.T, one.expected.T, one.p_values.T, one.p_value) for measure, one in found.items()
+        measure: Agreement(of.values.T, of.expected.T, of.p_values.T, of.p_value) for measure, of in agreements.items()
     }
 
 
-def _tested(drawn: np.ndarray) -> Agreement:
+def _tested(permuted: np.ndarray) -> Agreement:
     """The test of values (1 + permutations, L, M), of which the first are observed."""
     # Observed and permuted values are standardised alike, which keeps the test exact.
-    scores = (drawn - drawn.mean(axis=0)) / np.maximum(drawn.std(axis=0), 1e-12)
-    largest = scores.reshape(len(drawn), -1).max(axis=1)
+    scores = (permuted - permuted.mean(axis=0)) / np.maximum(permuted.std(axis=0), 1e-12)
+    largest = scores.reshape(len(permuted), -1).max(axis=1)
     p_values = np.mean(largest[:, None, None] >= scores[0] - 1e-9, axis=0)
-    return Agreement(drawn[0], drawn[1:].mean(axis=0), p_values, float(p_values.min()))
+    return Agreement(permuted[0], permuted[1:].mean(axis=0), p_values, float(p_values.min()))
 
 
 def _turned(centred: np.ndarray) -> np.ndarray:

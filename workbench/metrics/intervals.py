@@ -28,7 +28,7 @@ def student(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interv
     normal measurements of any number from two on.
 
     Args:
-        values: (n,), n >= 1; of a single one the bounds are NaN, since nothing tells its spread.
+        values: (n,), n >= 1; of a single one the bounds are NaN, since its spread is unknown.
         level: coverage in (0, 1).
     """
     values = np.asarray(values, dtype=np.float64)
@@ -56,9 +56,9 @@ def bootstrap(
     parts = [
         statistic(generator.integers(0, n, size=(min(rows, n_boot - start), n))) for start in range(0, n_boot, rows)
     ]
-    drawn = np.concatenate(parts)
-    drawn = drawn[~np.isnan(drawn)]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else (np.nan, np.nan)
+    resampled = np.concatenate(parts)
+    resampled = resampled[~np.isnan(resampled)]
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2]) if len(resampled) else (np.nan, np.nan)
     return Interval(float(statistic(np.arange(n)[None])[0]), float(low), float(high))
 
 

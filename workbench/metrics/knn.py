@@ -50,7 +50,7 @@ def knn_sweep(
     temperature: float = 0.07,
     chunk: int = 1024,
 ) -> list[Array]:
-    """What :func:`knn_predict` gives for each of several ``k``, for the price of the largest one."""
+    """What :func:`knn_predict` gives for each of several ``k``, at the cost of the largest one."""
     import torch  # here, so that metrics can be imported without it
     from torch.nn import functional as F
 
@@ -67,7 +67,7 @@ def knn_sweep(
         cosine, nearest = (part @ bank.T).topk(min(max(ks), len(bank)), dim=1)  # (m, k) each, nearest first
         # Less 1, the largest cosine, so that exp cannot overflow; a common factor changes no vote.
         weights = ((cosine - 1) / temperature).exp()
-        for k, found in zip(ks, predicted, strict=True):
+        for k, labels_of_k in zip(ks, predicted, strict=True):
             votes = torch.zeros(len(part), classes, device=part.device)
-            found.append(votes.scatter_add_(1, labels[nearest[:, :k]], weights[:, :k]).argmax(dim=1))
-    return [cast("Array", torch.cat(found)) for found in predicted]
+            labels_of_k.append(votes.scatter_add_(1, labels[nearest[:, :k]], weights[:, :k]).argmax(dim=1))
+    return [cast("Array", torch.cat(parts)) for parts in predicted]

@@ -24,30 +24,30 @@ def kept_similarity(cosines: np.ndarray, clean: np.ndarray, n_boot: int = 1000, 
     """How much of their similarity images keep when they are changed: mean of (cosine - c0) / (1 - c0).
 
     c0 is the mean cosine of different images, without which the anisotropy of a feature space (Ethayarajh, EMNLP 2019)
-    would pass for invariance.
+    would look like invariance.
 
     Args:
         cosines: (T, n) of each of n images with itself under each of T changes.
         clean: (n, n) of the images with one another, unchanged.
-        n_boot, seed: of the percentile bootstrap over images, which draws c0 anew, too.
+        n_boot, seed: of the percentile bootstrap over images, which estimates c0 anew in each resample.
 
     Returns:
         T intervals at 95 %: 1 where nothing is lost, 0 where a changed image is like any other; NaN where different
         images cannot be told apart.
     """
     n = len(clean)
-    drawn = np.random.default_rng(seed).integers(0, n, size=(n_boot, n))
+    resamples = np.random.default_rng(seed).integers(0, n, size=(n_boot, n))
     # How often each resample holds each image; the first is the sample itself.
-    counts = np.stack([np.ones(n), *(np.bincount(rows, minlength=n) for rows in drawn)])
+    counts = np.stack([np.ones(n), *(np.bincount(rows, minlength=n) for rows in resamples)])
     others = np.asarray(clean, np.float64) - np.diag(np.diag(clean))  # an image is not paired with its own copies
     pairs = counts.sum(axis=1) ** 2 - np.sum(counts**2, axis=1)
     c0 = np.sum(counts @ others * counts, axis=1) / np.where(pairs > 0, pairs, np.nan)
     told_apart = np.where(1 - c0 > COLLAPSED, 1 - c0, np.nan)
-    kept = (counts @ cosines.T / n - c0[:, None]) / told_apart[:, None]  # (1 + n_boot, T)
-    if np.isnan(kept[0]).any():
+    retained = (counts @ cosines.T / n - c0[:, None]) / told_apart[:, None]  # (1 + n_boot, T)
+    if np.isnan(retained[0]).any():
         return [Interval(np.nan, np.nan, np.nan)] * len(cosines)
-    low, high = np.nanquantile(kept[1:], [0.025, 0.975], axis=0)
-    return [Interval(*map(float, bounds)) for bounds in zip(kept[0], low, high, strict=True)]
+    low, high = np.nanquantile(retained[1:], [0.025, 0.975], axis=0)
+    return [Interval(*map(float, bounds)) for bounds in zip(retained[0], low, high, strict=True)]
 
 
 def class_means(matrix: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 MONITOR_IMAGES = 1000
 """Validation images, at most, of a reading of the monitor."""
-WINDOW, HISTORY = 50, 15  # rows before a row that tell what is usual; the fewest that can
+WINDOW, HISTORY = 50, 15  # rows before a row that define what is usual; the fewest that suffice
 MAD_TO_STD = 1.4826  # of normal values
 LEAST_SPREAD = 0.02  # of log norms; a calm gradient does not make ripples spikes
 FLAT, NARROW = 0.01, 0.1  # see :func:`collapses`
@@ -84,9 +84,9 @@ def robust_z(values: np.ndarray, window: int = WINDOW, history: int = HISTORY) -
 
     Args:
         values: (n,) norms; what is not above zero counts as unknown.
-        window: rows before a row whose median and MAD (median absolute deviation) tell what is usual; the row itself
-            and later ones are not looked at.
-        history: the fewest of them that can.
+        window: rows before a row whose median and MAD (median absolute deviation) define what is usual; the row itself
+            and later ones do not count.
+        history: the fewest of them that suffice.
 
     Returns:
         (n,) z-scores, and (n,) the medians as norms; NaN where the history is too short or the value unknown.
@@ -144,17 +144,17 @@ def spikes(
     scores, usual = robust_z(norms)
     high = np.flatnonzero(_stands_out(norms, scores, usual, threshold))
     when = steps if peaks is None else np.asarray(peaks)
-    found = []
+    stretches = []
     for rows in np.split(high, np.flatnonzero(np.diff(high) > 2) + 1) if len(high) else []:
         top = rows[np.argmax(norms[rows])]
         layer = _first_to_rise(layers or {}, at or {}, steps, max(rows[0] - lookback, 0), int(top))
         height, z = float(norms[top] / usual[rows[0]]), float(scores[rows].max())
-        found.append(Spike(int(when[rows[0]]), int(when[top]), int(steps[rows[-1]]), height, z, layer, of))
-    return found
+        stretches.append(Spike(int(when[rows[0]]), int(when[top]), int(steps[rows[-1]]), height, z, layer, of))
+    return stretches
 
 
 def is_spike(norms: Sequence[float | None]) -> bool:
-    """Whether the last of some norms (n,) belongs to a spike, as :func:`spikes` will say; None where unknown.
+    """Whether the last of some norms (n,), None where unknown, belongs to a spike by the rule of :func:`spikes`.
 
     Only the :data:`WINDOW` norms before it count.
     """
@@ -177,13 +177,13 @@ def _first_to_rise(
     """
     candidates, begin = [], max(low - WINDOW, 0)
     for name, values in layers.items():
-        seen = np.asarray(values, np.float64)[begin : top + 1]
-        scores, usual = robust_z(seen)
+        norms = np.asarray(values, np.float64)[begin : top + 1]
+        scores, usual = robust_z(norms)
         with np.errstate(invalid="ignore"):
-            risen = np.flatnonzero((scores > RISEN[0]) & (seen >= RISEN[1] * usual))
-        risen = risen[risen >= low - begin]
-        if len(risen):
-            row = risen[0]
+            rises = np.flatnonzero((scores > RISEN[0]) & (norms >= RISEN[1] * usual))
+        rises = rises[rises >= low - begin]
+        if len(rises):
+            row = rises[0]
             candidates.append((int(at.get(name, steps)[begin + row]), -float(scores[row]), name))
     return min(candidates)[2] if candidates else None
 
@@ -210,13 +210,13 @@ def dips(
     variance = [part * (100.0 - part) / max(images, 1) for part in (highest, accuracy)]
     low = highest - accuracy > threshold * np.sqrt(np.maximum(variance[0] + variance[1], 1e-12))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], low, [False]]).astype(int)))
-    found = []
+    falls = []
     for first, after in zip(edges[::2], edges[1::2], strict=True):
         bottom = first + int(np.argmin(accuracy[first:after]))
         earliest = steps[first - 2] if first > 1 else -1
         near = tuple(spike for spike in spikes if earliest < spike.start <= steps[bottom])
         causes = tuple(spike for spike in near if spike.start <= steps[first]) or near
-        found.append(
+        falls.append(
             Dip(
                 before=int(steps[first - 1]),
                 start=int(steps[first]),
@@ -227,23 +227,23 @@ def dips(
                 near=near,
             )
         )
-    return found
+    return falls
 
 
 def collapses(steps: Sequence[int], spread: Sequence[float | None], rank: Sequence[float | None]) -> list[Collapse]:
-    """Where features stopped telling images apart, named by the second such reading in a row, and where it was over.
+    """Where features stopped telling images apart, dated by the second such reading in a row, and where that ended.
 
     Complete collapse: :func:`workbench.metrics.health.normalised_std` below :data:`FLAT`, so that the mean cosine of
     different images is above 0.9999; over above twice that. Dimensional collapse (Jing et al., "Understanding
     dimensional collapse", ICLR 2022): the effective rank below a tenth of the highest so far; over above a fifth. Two
-    readings in a row, so that nothing is said of the first one, nor of one that is odd.
+    readings in a row, so that neither the first one nor a single outlier is reported.
 
     Args:
         steps: (n,) of the readings, rising.
         spread: (n,) normalised standard deviations, None where unknown.
         rank: (n,) effective ranks, None where unknown.
     """
-    found: list[Collapse] = []
+    stretches: list[Collapse] = []
     for name, values in (("complete", spread), ("dimensional", rank)):
         low_before, current, highest = False, None, 0.0
         for step, value in zip(steps, values, strict=True):
@@ -254,23 +254,24 @@ def collapses(steps: Sequence[int], spread: Sequence[float | None], rank: Sequen
             if current is None and value < edge and low_before:
                 current = Collapse(int(step), _named(name, value, highest))
             elif current is not None and value > 2 * edge:
-                found.append(replace(current, until=int(step)))
+                stretches.append(replace(current, until=int(step)))
                 current = None
             low_before = value < edge
         if current is not None:
-            found.append(current)
-    whole = [one for one in found if "complete" in one.reason]
-    rest = [_after(one, whole) for one in found if one not in whole]
-    return sorted([*whole, *filter(None, rest)], key=lambda one: one.step)
+            stretches.append(current)
+    complete = [collapse for collapse in stretches if "complete" in collapse.reason]
+    dimensional = [_after(collapse, complete) for collapse in stretches if collapse not in complete]
+    return sorted([*complete, *filter(None, dimensional)], key=lambda collapse: collapse.step)
 
 
-def _after(shrunk: Collapse, whole: Sequence[Collapse]) -> Collapse | None:
-    """A dimensional collapse without what a complete one, of which it is a part, says already."""
-    for one in whole:
-        if one.step <= shrunk.step and (one.until is None or shrunk.step < one.until):
-            outlasts = one.until is not None and (shrunk.until is None or shrunk.until > one.until)
-            return replace(shrunk, step=one.until) if outlasts else None
-    return shrunk
+def _after(dimensional: Collapse, complete: Sequence[Collapse]) -> Collapse | None:
+    """A dimensional collapse less the part that a complete one covers, which says it already."""
+    for collapse in complete:
+        if collapse.step <= dimensional.step and (collapse.until is None or dimensional.step < collapse.until):
+            end = collapse.until
+            outlasts = end is not None and (dimensional.until is None or dimensional.until > end)
+            return replace(dimensional, step=end) if outlasts else None
+    return dimensional
 
 
 def _named(name: str, value: float, highest: float) -> str:
@@ -279,4 +280,4 @@ def _named(name: str, value: float, highest: float) -> str:
             "the features of all images are nearly the same "
             f"(standard deviation {value:.2g} of a possible 1; complete collapse)"
         )
-    return f"the features' effective rank has fallen from {highest:.3g} to {value:.2g} (dimensional collapse)"
+    return f"the features' effective rank has falls from {highest:.3g} to {value:.2g} (dimensional collapse)"

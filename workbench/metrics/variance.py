@@ -1,15 +1,16 @@
-"""Shares of variance in a balanced two-way design: how much of what differs goes with either factor (Fisher 1925).
+"""Shares of variance in a balanced two-way design: how much of the variation goes with either factor (Fisher 1925).
 
 With R runs of each of A x B combinations, values y_abr have sums of squares about their means that add up,
 
     total = A's means + B's means + interaction + runs within a combination.
 
-Noise alone gives each of the first three its degrees of freedom times the variance s^2 of runs within a combination,
-which is taken off again, so that a factor without effect has a share of about nothing and more runs do not lower it:
+Noise alone contributes to each of the first three its degrees of freedom times the variance s^2 of runs within a
+combination. That is subtracted, so that a factor without effect has a share of about nothing and more runs do not lower
+a share:
 
     share of A = max(0, SS_A - df_A s^2) / (the same of A, B and AxB + ABR s^2)
 
-(the estimate behind omega squared; Hays 1963). Of endless runs it is eta squared.
+(the estimate behind omega squared; Hays 1963). With ever more runs it tends to eta squared.
 """
 
 from typing import NamedTuple
@@ -41,14 +42,14 @@ def two_way_shares(
 ) -> tuple[Share, Share, Share, Share]:
     """Shares of the first factor, the second, their interaction, and runs within a combination.
 
-    Intervals are percentiles over repeated experiments that are drawn from the fitted one: its effects, shrunk to what
-    noise does not explain, plus its residuals, all pooled and scaled up for the means that were taken from them
+    Intervals are percentiles over experiments simulated from the fitted one: its effects, shrunk by what noise
+    explains, plus residuals drawn from all of its own, which are scaled up for the means subtracted from them
     (Davison and Hinkley 1997, section 6.3).
 
     Args:
         values: (A, B, R), A and B >= 2 and R >= 2 runs of each combination.
-        draws: experiments that intervals are taken from.
-        seed: of the draws.
+        draws: simulated experiments.
+        seed: of the simulation.
 
     Raises:
         ValueError: fewer values, or any that is not finite.
@@ -60,24 +61,22 @@ def two_way_shares(
     degrees = np.array([a - 1, b - 1, (a - 1) * (b - 1), a * b * (runs - 1)])
     *effects, residuals = _parts(values)
     sums = _sums_of_squares(values)
-    if sums.sum() <= 1e-24 * np.square(values).sum():  # all alike, but for rounding
+    if sums.sum() <= 1e-24 * np.square(values).sum():  # equal up to rounding
         nothing = Share(*[np.nan] * 4)
         return nothing, nothing, nothing, nothing
     within = sums[3] / degrees[3]
-    kept = np.sqrt(np.maximum(sums[:3] - degrees[:3] * within, 0) / np.where(sums[:3] > 0, sums[:3], 1))
-    means = sum(part * factor for part, factor in zip(effects, kept, strict=True))
+    shrinkage = np.sqrt(np.maximum(sums[:3] - degrees[:3] * within, 0) / np.where(sums[:3] > 0, sums[:3], 1))
+    means = sum(part * factor for part, factor in zip(effects, shrinkage, strict=True))
     pool = residuals.ravel() * np.sqrt(runs / (runs - 1))
-    drawn = means + pool[np.random.default_rng(seed).integers(0, pool.size, (draws, *values.shape))]
-    sums_drawn = _sums_of_squares(drawn)
-    sums_drawn = sums_drawn[
-        :, sums_drawn.sum(axis=0) > 0
-    ]  # of experiments in which nothing differs there are no shares
-    low, high = np.quantile(_shares(sums_drawn, degrees), (0.025, 0.975), axis=1)
+    resampled = means + pool[np.random.default_rng(seed).integers(0, pool.size, (draws, *values.shape))]
+    simulated = _sums_of_squares(resampled)
+    simulated = simulated[:, simulated.sum(axis=0) > 0]  # an experiment without differences has no shares
+    low, high = np.quantile(_shares(simulated, degrees), (0.025, 0.975), axis=1)
     tests = f_distribution.sf(sums / degrees / within, degrees, degrees[3]) if within else np.zeros(4)
     tests[3] = np.nan
     shares = _shares(sums, degrees)
-    one, two, both, rest = (Share(*map(float, part)) for part in zip(shares, low, high, tests, strict=True))
-    return one, two, both, rest
+    first, second, both, rest = (Share(*map(float, part)) for part in zip(shares, low, high, tests, strict=True))
+    return first, second, both, rest
 
 
 def _parts(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
