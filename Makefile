@@ -5,14 +5,14 @@
 .PHONY: setup demo test check app
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.ready: pyproject.toml constraints.txt scripts/setup
 	@TORCH="$(TORCH)" PYTHON="$(PYTHON)" scripts/setup
 
 demo: setup
 	@.venv/bin/workbench demo $(if $(DATA),--data "$(DATA)") $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n auto --maxprocesses 8
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n auto --maxprocesses 8 --dist worksteal
 
 check: setup
 	.venv/bin/ruff check
