@@ -34,12 +34,12 @@ def served(folder: Path, allow_actions: bool = False) -> Iterator[str]:
     argv, environment = command(port, folder, allow_actions=allow_actions)
     server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(120):
+        for _ in range(600):
             try:
                 with urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
                     break
             except OSError:
-                time.sleep(0.25)
+                time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()

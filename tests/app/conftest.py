@@ -1,8 +1,9 @@
 """The invented runs folder, written once, and a view of the app on it without a browser."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -19,6 +20,34 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     """The folder, and run ids by role."""
     folder = tmp_path_factory.mktemp("runs")
     return folder, make_runs(folder)
+
+
+@pytest.fixture(scope="session")
+def runs_address(runs_folder: tuple[Path, dict[str, str]]) -> Iterator[str]:
+    """Where the app on that folder, which nobody changes, is served."""
+    from tests.app.browser import served
+
+    with served(runs_folder[0]) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def file_browser() -> Iterator[Any]:
+    """A browser for the tests of a file."""
+    from tests.app.browser import chromium  # which skips where there is no Playwright
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def browser(file_browser: Any) -> Iterator[Any]:
+    """The same, in which a test opens pages of its own."""
+    before = list(file_browser.contexts)
+    yield file_browser
+    for context in file_browser.contexts:
+        if context not in before:
+            context.close()
 
 
 @pytest.fixture

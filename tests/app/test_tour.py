@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,8 @@ from urllib.parse import unquote
 import pytest
 
 from app.main import GROUPS
-from tests.app.browser import chromium, needs_chromium, opened, served, settled
+from tests import processes
+from tests.app.browser import needs_chromium, opened, served, settled
 from tests.training.tiny import settings
 from workbench.store import Run, list_runs
 from workbench.training import start
@@ -36,12 +35,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
     with served(folder, allow_actions=True) as found:
-        yield found
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with chromium() as found:
         yield found
 
 
@@ -112,14 +105,13 @@ def test_a_training_is_followed_without_a_reload(browser: Any, address: str, fol
     words = ["train", "vae", "--data", "digits", "--data.limit", "160", "--epochs", "4000", "--log-every", "1"]
     words += ["--batch-size", "16", "--width", "8", "--latent-dim", "4", "--name", "live", "--runs", str(folder)]
     words += ["--device", "cpu", "--monitor-every", "0", "--checkpoint-every", "500"]
-    quiet = subprocess.DEVNULL
-    training = subprocess.Popen([sys.executable, "-m", "workbench", *words], stdout=quiet, stderr=quiet)
+    training = processes.begin(processes.workbench, words)
     try:
         run = None
         while run is None:
-            assert training.poll() is None
+            assert training.is_alive()
             run = next((run for run in list_runs(folder) if run.info().get("name") == "live"), None)
-            time.sleep(0.2)
+            time.sleep(0.05)
         page = opened(browser, f"{address}/training?runs={run.id}:0")
         page.locator(".st-key-loss-vae .js-plotly-plot").first.wait_for(state="attached")
         page.evaluate("window.untouched = true")
@@ -129,8 +121,8 @@ def test_a_training_is_followed_without_a_reload(browser: Any, address: str, fol
         assert page.evaluate("window.untouched")
         seen(page, "live")
     finally:
-        training.send_signal(signal.SIGINT)
-        training.wait(60)
+        os.kill(training.pid or 0, signal.SIGINT)
+        processes.ended(training, seconds=60)
     assert run.summary()["status"] == "interrupted"
 
 

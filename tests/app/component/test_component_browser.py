@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from app.state import chosen_images
-from tests.app.browser import chromium, needs_chromium, opened, served, sync_api
+from tests.app.browser import needs_chromium, opened, served, sync_api
 from workbench.store import Probe, Run, probe_of, write_array, write_json
 
 pytestmark = needs_chromium
@@ -25,10 +25,13 @@ LIT = """() => Number([...document.querySelectorAll('*')].map((node) => node.sha
   .map((root) => root.querySelector('.stage')).find(Boolean)?.dataset.lit ?? -1)"""
 
 
-@pytest.fixture
-def runs_folder(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Path, dict[str, str]]:
+@pytest.fixture(scope="module")
+def many(
+    runs_folder: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
     """The invented runs with a probe set of thousands, the maps a grid with each class in its own rows."""
     folder, ids = runs_folder
+    tmp_path = tmp_path_factory.mktemp("many")
     shutil.copytree(folder / ".probes", tmp_path / ".probes")
     probe = probe_of(tmp_path, "fixture01")
     arrays = {"images": probe.images(), "labels": probe.labels(), "factors": probe.factors()}
@@ -49,15 +52,9 @@ def runs_folder(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tup
     return tmp_path, ids
 
 
-@pytest.fixture
-def address(runs_folder: tuple[Path, dict[str, str]]) -> Iterator[str]:
-    with served(runs_folder[0]) as found:
-        yield found
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with chromium() as found:
+@pytest.fixture(scope="module")
+def address(many: tuple[Path, dict[str, str]]) -> Iterator[str]:
+    with served(many[0]) as found:
         yield found
 
 
@@ -122,9 +119,9 @@ def _colours(page: Any, plot: int, part: float = 1) -> int:
 
 
 def test_a_lasso_lights_up_in_every_map_and_is_carried_over_four_pages_and_into_a_fresh_browser(
-    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
+    browser: Any, address: str, many: tuple[Path, dict[str, str]]
 ) -> None:
-    ids = runs_folder[1]
+    ids = many[1]
     page = maps(browser, address, ids)
     assert all(colours(page, plot) > 1000 and _colours(page, plot, 0.15) > 100 for plot in range(3))
     circle(page, 0.5, 0.5, 0.4)
@@ -152,9 +149,9 @@ def test_a_lasso_lights_up_in_every_map_and_is_carried_over_four_pages_and_into_
 
 
 def test_escape_clears_a_click_selects_and_the_legend_selects_a_class(
-    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
+    browser: Any, address: str, many: tuple[Path, dict[str, str]]
 ) -> None:
-    page = maps(browser, address, runs_folder[1])
+    page = maps(browser, address, many[1])
     page.locator(".legend button", has_text="ring").click()
     page.wait_for_function(f"() => ({LIT})() === {MANY // 6}")
     chip(page, MANY // 6).wait_for()
@@ -168,12 +165,10 @@ def test_escape_clears_a_click_selects_and_the_legend_selects_a_class(
     page.get_by_role("button", name="1 image selected").wait_for()
 
 
-def test_the_chip_clears_what_the_maps_show(
-    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
-) -> None:
+def test_the_chip_clears_what_the_maps_show(browser: Any, address: str, many: tuple[Path, dict[str, str]]) -> None:
     known = np.arange(MANY) * 7 + 3
     text = chosen_images.write_images(known[:3000].tolist(), [known])
-    page = maps(browser, address, runs_folder[1], f"&images={text}")
+    page = maps(browser, address, many[1], f"&images={text}")
     assert page.evaluate(LIT) == 3000
     chip(page, 3000).click()
     page.wait_for_function(f"() => ({LIT})() === 0")
@@ -181,9 +176,9 @@ def test_the_chip_clears_what_the_maps_show(
 
 
 def test_hover_shows_the_image_whose_sheet_is_fetched_then(
-    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]
+    browser: Any, address: str, many: tuple[Path, dict[str, str]]
 ) -> None:
-    page = maps(browser, address, runs_folder[1])
+    page = maps(browser, address, many[1])
     files: list[str] = []
     page.on("request", lambda request: files.append(request.url))
     box = page.locator(".plot").first.bounding_box()
@@ -201,11 +196,11 @@ def test_hover_shows_the_image_whose_sheet_is_fetched_then(
 
 
 def test_maps_are_saved_as_png_svg_and_csv(
-    browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]], tmp_path: Path
+    browser: Any, address: str, many: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
     known = np.arange(MANY) * 7 + 3
     text = chosen_images.write_images(known[:10].tolist(), [known])
-    page = maps(browser, address, runs_folder[1], f"&images={text}")
+    page = maps(browser, address, many[1], f"&images={text}")
     files = {}
     for kind in ("PNG", "SVG", "CSV"):
         with page.expect_download() as download:
@@ -228,8 +223,8 @@ def test_maps_are_saved_as_png_svg_and_csv(
     assert np.corrcoef(x, grid[0])[0, 1] > 0.999 and np.corrcoef(y, grid[1])[0, 1] > 0.999
 
 
-def test_zoom_and_pan_move_one_map_alone(browser: Any, address: str, runs_folder: tuple[Path, dict[str, str]]) -> None:
-    page = maps(browser, address, runs_folder[1])
+def test_zoom_and_pan_move_one_map_alone(browser: Any, address: str, many: tuple[Path, dict[str, str]]) -> None:
+    page = maps(browser, address, many[1])
     before = [colours(page, plot) for plot in range(2)]
     box = page.locator(".plot").first.bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])

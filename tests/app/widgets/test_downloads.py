@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from tests.app.browser import chromium, needs_chromium, opened, served
+from tests.app.browser import needs_chromium, opened, served
 from tests.app.probes_fixture import LABELS, LAYERS, layer_rows, write_price
 from workbench.store import Run, write_json
 
@@ -22,15 +22,16 @@ Saved = Callable[[str, str, str], Rows]
 """Figures as data: by page, tab and key."""
 
 
-def test_a_figure_is_saved_as_png_svg_and_csv(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+def test_a_figure_is_saved_as_png_svg_and_csv(
+    browser: Any, runs_address: str, runs_folder: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
     folder, ids = runs_folder
-    with served(folder) as address, chromium() as browser:
-        page = opened(browser, f"{address}/what-it-knows?runs={ids['mocov3']}:0,{ids['vae']}:1")
-        files = {}
-        for kind in ("PNG", "SVG", "CSV"):
-            files[kind] = save(page, "probe-dots", kind, tmp_path)
-        charts = page.locator(".js-plotly-plot").count()
-        assert page.locator(".wb-save").count() == charts  # none without
+    page = opened(browser, f"{runs_address}/what-it-knows?runs={ids['mocov3']}:0,{ids['vae']}:1")
+    files = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        files[kind] = save(page, "probe-dots", kind, tmp_path)
+    charts = page.locator(".js-plotly-plot").count()
+    assert page.locator(".wb-save").count() == charts  # none without
     assert [path.name for path in files.values()] == ["probe-dots.png", "probe-dots.svg", "probe-dots.csv"]
     picture = Image.open(files["PNG"])
     assert picture.width > 1500 and picture.convert("RGBA").getpixel((2, 2))[3] == 255  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
@@ -59,7 +60,9 @@ def bounds(row: dict[str, str], value: str = "y") -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def saved(runs_folder: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
+def saved(
+    file_browser: Any, runs_folder: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Saved]:
     """Figures of three runs on which everything was measured, each page opened once."""
     folder, ids = tmp_path_factory.mktemp("saved") / "runs", runs_folder[1]
     shutil.copytree(runs_folder[0], folder)
@@ -73,11 +76,11 @@ def saved(runs_folder: tuple[Path, dict[str, str]], tmp_path_factory: pytest.Tem
     write_json(folder / "compositions" / "study" / "composition.json", study)
     chosen = ",".join(f"{ids[method]}:{place}" for place, method in enumerate(LAYERS))
     pages: dict[tuple[str, str], Any] = {}
-    with served(folder) as address, chromium() as browser:
+    with served(folder) as address:
 
         def rows_of(name: str, tab: str, key: str) -> Rows:
             if (name, tab) not in pages:
-                pages[name, tab] = opened(browser, f"{address}/{name}?runs={chosen}&{name}-tab={quote(tab)}")
+                pages[name, tab] = opened(file_browser, f"{address}/{name}?runs={chosen}&{name}-tab={quote(tab)}")
             return list(csv.DictReader(io.StringIO(save(pages[name, tab], key, "CSV", folder).read_text())))
 
         yield rows_of

@@ -7,7 +7,7 @@ import numpy as np
 
 from app.reading.neighbours import probe_rows
 from app.widgets.disagreement import overlap
-from tests.app.browser import chromium, needs_chromium, opened, served, settled
+from tests.app.browser import chromium, needs_chromium, opened, settled
 from tests.app.pages import THREE, Folder, Show, figures, text
 from workbench.store import Probe, Run, probe_of
 
@@ -157,11 +157,11 @@ def test_every_baseline_can_be_the_other_side(show: Show, runs_folder: Folder) -
 
 
 @needs_chromium
-def test_ten_images_fit_side_by_side_on_a_small_screen(runs_folder: Folder) -> None:
-    folder, ids = runs_folder
+def test_ten_images_fit_side_by_side_on_a_small_screen(runs_folder: Folder, runs_address: str) -> None:
+    ids = runs_folder[1]
     chosen = ",".join(f"{ids[role]}:{index}" for index, role in enumerate(THREE))
-    with served(folder) as address, chromium() as browser:
-        page = opened(browser, f"{address}/how-it-sees?how-it-sees-tab=Agreement&runs={chosen}", width=1280)
+    with chromium() as browser:
+        page = opened(browser, f"{runs_address}/how-it-sees?how-it-sees-tab=Agreement&runs={chosen}", width=1280)
         page.locator(".wb-sheet img").first.wait_for()
         settled(page)
         widths = page.evaluate("[...document.querySelectorAll('.wb-sheet')].map(n => [n.scrollWidth, n.clientWidth])")

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.views.sees import neighbours
-from tests.app.browser import chromium, needs_chromium, opened, served, settled
+from tests.app.browser import chromium, needs_chromium, opened, settled
 from tests.app.pages import THREE, Folder, Show, figures, text
 from workbench import palette
 from workbench.store import Run, probe_of
@@ -79,10 +79,10 @@ def test_only_an_id_that_came_back_becomes_the_query(monkeypatch: pytest.MonkeyP
 
 
 @needs_chromium
-def test_a_click_keeps_the_session_and_is_in_the_address(runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    with served(folder) as address, chromium() as browser:
-        page = opened(browser, f"{address}/how-it-sees?how-it-sees-tab=Neighbours&runs={ids['vae']}:0")
+def test_a_click_keeps_the_session_and_is_in_the_address(runs_folder: Folder, runs_address: str) -> None:
+    ids = runs_folder[1]
+    with chromium() as browser:
+        page = opened(browser, f"{runs_address}/how-it-sees?how-it-sees-tab=Neighbours&runs={ids['vae']}:0")
         settled(page)
         page.locator(".wb-query").first.wait_for()
         before = page.locator(".wb-links").inner_html()
