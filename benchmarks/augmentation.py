@@ -3,17 +3,16 @@
     pip install -e '.[bench]' -c constraints.txt
     python -m benchmarks.augmentation
 
-Both crop, jitter, grey, blur and flip with the same probabilities and strengths. The two take turns; the medians and
-the ratio of each turn are printed.
+Both crop, jitter, grey, blur and flip with the same probabilities and strengths. The two take turns; it prints the
+medians and the ratio of each turn.
 """
 
-import argparse
 import statistics
 import time
 
 import torch
 
-from benchmarks import peer_lightly
+from benchmarks import peer_lightly, turns
 from workbench.data import keyed, shapes
 from workbench.data.augment import Augmentation
 
@@ -30,20 +29,14 @@ def ours(images: torch.Tensor, batch_size: int, blur: float) -> float:
 
 
 def theirs(loader) -> float:
-    """Two-view images/s of the loader, its workers already running."""
+    """Two-view images/s of the loader, with its workers running."""
     began = time.perf_counter()
     n = sum(len(batch[0]) for batch in loader)
     return n / (time.perf_counter() - began)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=4096)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--blur", type=float, default=0.5)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = turns.parser(__doc__, images=4096, batch_size=128, workers=2, blur=0.5, rounds=5).parse_args()
     pixels = shapes.generate("train", options.images).images
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     loader = peer_lightly.loader(pixels, options.batch_size, options.workers, options.blur)

@@ -1,7 +1,7 @@
-"""A DDPM training step end to end, data included: ours against a loop built as diffusers' unconditional example.
+"""A DDPM training step end to end, data included: ours against a loop like diffusers' unconditional example.
 
     python -m benchmarks.ddpm_step                      # fp32
-    python -m benchmarks.ddpm_step --precision auto     # what each side does by itself: ours chooses, theirs is fp32
+    python -m benchmarks.ddpm_step --precision auto     # the defaults of each side: ours chooses, theirs is fp32
 
 The U-Net of the preset for CPUs on 32 px images, averaged weights, AdamW, gradients clipped to 1. Theirs: a DataLoader
 with two workers that flips, scales and normalises PIL images, Accelerate, DDPMScheduler.add_noise and EMAModel.
@@ -9,7 +9,6 @@ with two workers that flips, scales and normalises PIL images, Accelerate, DDPMS
 
 import argparse
 import tempfile
-import time
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ def ours(options: argparse.Namespace) -> list[float]:
             "precision": options.precision, "flip": 0.5,
         }  # fmt: skip
         config, dataset = resolve("ddpm", settings)
-        return turns.train(Trainer("ddpm", config, dataset), options.steps, options.warmup)
+        return turns.time_trainer(Trainer("ddpm", config, dataset), options)
 
 
 class Pictures:
@@ -73,10 +72,8 @@ def theirs(options: argparse.Namespace) -> list[float]:
     loader = DataLoader(Pictures(pixels), options.batch_size, shuffle=True, num_workers=2)  # pyright: ignore[reportArgumentType]
     scheduler = DDPMScheduler(num_train_timesteps=1000)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    seconds, began = [], time.perf_counter()
-    for step, images in enumerate(loader):
-        if step == options.steps + options.warmup:
-            break
+
+    def step(images: torch.Tensor) -> torch.Tensor:
         noise = torch.randn(images.shape)
         times: Any = torch.randint(0, 1000, (len(images),)).long()
         with accelerator.accumulate(model):
@@ -87,15 +84,13 @@ def theirs(options: argparse.Namespace) -> list[float]:
             optimizer.step()
             optimizer.zero_grad()
         average.step(model.parameters())
-        float(loss.detach())
-        now = time.perf_counter()
-        seconds.append(now - began)
-        began = now
-    return seconds[options.warmup :]
+        return loss.detach()
+
+    return turns.time_steps(loader, step, options)
 
 
 def main() -> None:
-    options = turns.parser(__doc__, 64).parse_args()
+    options = turns.step_parser(__doc__, 64).parse_args()
     turns.run(options, {"workbench": ours, "diffusers' example": theirs}, options.precision)
 
 

@@ -1,13 +1,12 @@
-"""How smoothly four maps of 50,000 images pan and zoom in a browser, and how soon a lasso lights up in all of them.
+"""Frame times of four maps of 50,000 images in a browser, and the time until a lasso is highlighted in all of them.
 
     python -m benchmarks.embeddings
     python -m benchmarks.embeddings --images 20000 --runs 3
 
-Invented maps are written into a temporary folder, served by the app, and drawn by headless Chromium, which has no
-graphics card here and draws in software. Times between frames are the browser's own, taken while a mouse moves.
+Synthetic maps are written into a temporary folder, served by the app, and drawn by headless Chromium, in software
+without a graphics card. Times between frames are the browser's own, taken while the mouse moves.
 """
 
-import argparse
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from urllib.request import urlopen
 import numpy as np
 
 from app.launch import command
+from benchmarks import turns
 from workbench.store import Run, create_run, probe_of, write_array, write_json
 
 CLASSES = [f"class {index}" for index in range(10)]
@@ -59,7 +59,7 @@ def invent(folder: Path, n: int, runs: int) -> list[Run]:
     write_json(probe.path / "probe.json", content | {"channels": 3})
     for name, array in {"images": images, "labels": labels, "ids": np.arange(n)}.items():
         write_array(probe.path / f"{name}.npy", array)
-    made = []
+    created = []
     for seed in range(runs):
         data = {"name": "bench", "fingerprint": "bench", "size": 32, "channels": 3, "classes": CLASSES}
         info = {"method": "vae", "data": data, "seed": seed, "capabilities": [], "status": "finished"}
@@ -68,23 +68,23 @@ def invent(folder: Path, n: int, runs: int) -> list[Run]:
         centres = rng.normal(size=(len(CLASSES), 2)) * 25
         run.write_array("tsne-space", (centres[labels] + rng.normal(size=(n, 2)) * 9).astype(np.float32))
         run.write_evaluation("projection", {"spaces": ["space"], "default": "space", "protocol": "invented", "n": n})
-        made.append(run)
-    return made
+        created.append(run)
+    return created
 
 
 class Watch:
-    """What a page spends: the time between its frames, and the processor time of its main thread."""
+    """A page's time between frames, and the processor time of its main thread."""
 
     def __init__(self, page: Any) -> None:
         self.page, self.session = page, page.context.new_cdp_session(page)
         self.session.send("Performance.enable", {"timeDomain": "threadTicks"})
 
     def script_ms(self) -> float:
-        metrics = {one["name"]: one["value"] for one in self.session.send("Performance.getMetrics")["metrics"]}
+        metrics = {metric["name"]: metric["value"] for metric in self.session.send("Performance.getMetrics")["metrics"]}
         return 1000 * metrics["TaskDuration"]
 
     def frames_during(self, act: Callable[[], None]) -> tuple[list[float], list[float]]:
-        """Milliseconds between the frames shown while something is done, and the main thread's own per frame."""
+        """Milliseconds between frames during an action, and processor time of the main thread per frame."""
         self.page.evaluate(FRAMES)
         before = self.script_ms()
         act()
@@ -95,10 +95,10 @@ class Watch:
 
 
 def measure(address: str, runs: list[Run], chromium: str, rounds: int) -> dict[str, list[float]]:
-    """Times in milliseconds by what was done."""
+    """Times in milliseconds by action."""
     from playwright.sync_api import sync_playwright
 
-    found: dict[str, list[float]] = {
+    times: dict[str, list[float]] = {
         name: []
         for name in ("first view", "pan", "pan, processor", "zoom", "zoom, processor", "lasso", "lasso, on all pages")
     }
@@ -117,7 +117,7 @@ def measure(address: str, runs: list[Run], chromium: str, rounds: int) -> dict[s
             ".every((r) => [...r.querySelectorAll('.wait')].every((w) => w.hidden))",
             timeout=600_000,
         )
-        found["first view"].append(1000 * (time.perf_counter() - began))
+        times["first view"].append(1000 * (time.perf_counter() - began))
         print(f"files: {sum(received) / 1e6:.2f} MB, the app itself among them")
         page.wait_for_timeout(2000)
         box = page.locator(".plot").first.bounding_box()
@@ -140,8 +140,8 @@ def measure(address: str, runs: list[Run], chromium: str, rounds: int) -> dict[s
         for turn in range(rounds):
             for name, act in (("pan", pan), ("zoom", zoom)):
                 frames, spent = watch.frames_during(act)
-                found[name] += frames
-                found[f"{name}, processor"] += spent
+                times[name] += frames
+                times[f"{name}, processor"] += spent
             page.mouse.dblclick(box["x"] + 4, box["y"] + 4)
             waiting = "window.lit_ = (" + LIT + ")()"
             page.evaluate("() => { " + waiting + "; }")
@@ -153,26 +153,21 @@ def measure(address: str, runs: list[Run], chromium: str, rounds: int) -> dict[s
                 page.mouse.move(x + radius * np.cos(angle), y + radius * np.sin(angle))
             page.mouse.up()
             began = time.perf_counter()
-            found["lasso"].append(page.evaluate("() => window.lit_"))
+            times["lasso"].append(page.evaluate("() => window.lit_"))
             count = page.evaluate(
                 "() => [...document.querySelectorAll('*')].map((n) => n.shadowRoot).filter(Boolean)"
                 ".map((r) => r.querySelector('.stage')).find(Boolean).dataset.lit"
             )
             page.get_by_role("button", name=f"{int(count):,} images selected").wait_for(timeout=60_000)
-            found["lasso, on all pages"].append(1000 * (time.perf_counter() - began))
+            times["lasso, on all pages"].append(1000 * (time.perf_counter() - began))
             page.wait_for_timeout(500)
         browser.close()
-    return found
+    return times
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=50_000)
-    parser.add_argument("--runs", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--port", type=int, default=8614)
-    parser.add_argument("--chromium", default="/usr/bin/chromium")
-    options = parser.parse_args()
+    chromium = "/usr/bin/chromium"
+    options = turns.parser(__doc__, images=50_000, runs=4, rounds=3, port=8614, chromium=chromium).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         runs = invent(Path(folder), options.images, options.runs)
         argv, environment = command(options.port, folder)
@@ -185,11 +180,11 @@ def main() -> None:
                     break
                 except OSError:
                     time.sleep(0.5)
-            found = measure(address, runs, options.chromium, options.rounds)
+            measured = measure(address, runs, options.chromium, options.rounds)
         finally:
             server.terminate()
             server.wait(20)
-    for name, times in found.items():
+    for name, times in measured.items():
         middle, high = np.percentile(times, [50, 95])
         print(f"{name:22} median {middle:7.1f} ms, 95 % under {high:7.1f} ms, of {len(times)}")
 

@@ -3,9 +3,9 @@
     python -m benchmarks.linear_probe RUN --data cifar10 --space class_token --cache features.npz
 
 Features of all training images (train and val) of a run's network, standardised once, float32; both sides minimise
-the same objectives until no entry of the gradient is beyond the same tolerance, and the two take turns. scikit-learn
-starts every fit where the last one ended (``warm_start``), with ``--cold`` from zero. Printed are the medians, the
-ratio of each turn and, per weight, accuracy on the test images (nothing is chosen here), equal predictions and losses.
+the same objectives to the same tolerance of the gradient's largest entry, in turns. scikit-learn starts every fit from
+the last one (``warm_start``), with ``--cold`` from zero. It prints the medians, the ratio of each turn and, per weight,
+accuracy on the test images (no weight is chosen), equal predictions and losses.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from benchmarks import turns
 from workbench.metrics.logistic import Logistic, logistic_path
 
 WEIGHTS = tuple(10.0**-exponent for exponent in np.linspace(-1, 5, 10))
@@ -37,16 +38,16 @@ def features(options: argparse.Namespace) -> dict[str, np.ndarray]:
             for split in (dataset.train, dataset.val, dataset.test)
         )
         (x, y), (x_test, y_test) = (np.concatenate(parts) for parts in zip(train, val, strict=True)), test
-        kept = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
+        arrays = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
         if options.cache is None:
-            return standardised(kept)
-        np.savez(options.cache, allow_pickle=False, **kept)
-    return standardised(dict(np.load(options.cache)))
+            return standardise(arrays)
+        np.savez(options.cache, allow_pickle=False, **arrays)
+    return standardise(dict(np.load(options.cache)))
 
 
-def standardised(kept: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    scaler = StandardScaler().fit(kept["x"])
-    return kept | {name: np.asarray(scaler.transform(kept[name]), np.float32) for name in ("x", "x_test")}
+def standardise(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    scaler = StandardScaler().fit(arrays["x"])
+    return arrays | {name: np.asarray(scaler.transform(arrays[name]), np.float32) for name in ("x", "x_test")}
 
 
 def ours(x: np.ndarray, y: np.ndarray, tolerance: float) -> list[Logistic]:
@@ -65,7 +66,7 @@ def theirs(x: np.ndarray, y: np.ndarray, tolerance: float, cold: bool) -> list[L
 
 
 def clock() -> tuple[float, float]:
-    """Seconds on the wall and of this process's processors, which other work on the machine disturbs less."""
+    """Wall-clock and processor seconds; other load on the machine disturbs the latter less."""
     return time.perf_counter(), time.process_time()
 
 
@@ -78,15 +79,11 @@ def loss(fit: Logistic, weight: float, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = turns.parser(
+        __doc__, runs="runs", data="cifar10", space="class_token", tolerance=1e-4, threads=2, rounds=3
+    )
     parser.add_argument("run", help="id, unique prefix, name or path of a run")
-    parser.add_argument("--runs", default="runs")
-    parser.add_argument("--data", default="cifar10", help="labelled images of at least three classes")
-    parser.add_argument("--space", default="class_token")
     parser.add_argument("--cache", type=Path, help="file (.npz) that keeps the features")
-    parser.add_argument("--tolerance", type=float, default=1e-4)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cold", action="store_true", help="let scikit-learn start every fit from zero")
     options = parser.parse_args()
     data = features(options)
@@ -103,11 +100,11 @@ def main() -> None:
             print("seconds (wall, processor): ours, scikit-learn", *seconds[-1].round(2).tolist(), flush=True)
     print("weight     iterations   test accuracy, %   equal predictions, %   loss beyond ours")
     for weight, fit, peer in zip(WEIGHTS, fits, peers, strict=True):
-        one, other = fit.predict(x_test), peer.predict(x_test)
+        labels, peer_labels = fit.predict(x_test), peer.predict(x_test)
         more = loss(peer, weight, x, y) - loss(fit, weight, x, y)
         print(
-            f"{weight:8.1e}   {fit.iterations:4d} {peer.iterations:4d}   {100 * np.mean(one == y_test):8.2f} "
-            f"{100 * np.mean(other == y_test):8.2f}   {100 * np.mean(one == other):16.2f}   {more:18.1e}"
+            f"{weight:8.1e}   {fit.iterations:4d} {peer.iterations:4d}   {100 * np.mean(labels == y_test):8.2f} "
+            f"{100 * np.mean(peer_labels == y_test):8.2f}   {100 * np.mean(labels == peer_labels):16.2f}   {more:18.1e}"
         )
     (mine, mine_cpu), (peer, peer_cpu) = np.median(seconds, axis=0)
     shape = f"{x.shape[0]:,} x {x.shape[1]}, {options.threads} threads, tolerance {options.tolerance:g}"

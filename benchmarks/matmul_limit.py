@@ -1,12 +1,11 @@
-"""What no implementation of the MoCo v3 step can go below on this machine: its matrix products alone.
+"""A lower bound of the MoCo v3 step on this machine: its matrix products alone.
 
     python -m benchmarks.matmul_limit
 
-Writes down the shape of every matrix product and attention of one of our steps (see ``mocov3_step``), then runs each
-of them alone, warm, and adds up the medians. What the step takes beyond that is all that better code could save.
+Records the shape of every matrix product and attention of one of our steps (see ``mocov3_step``), runs each of them
+alone, warm, and adds up the medians. The rest of the step is all that better code could save.
 """
 
-import argparse
 import collections
 import statistics
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks import turns
 from benchmarks.mocov3_step import trainer
 
 PRODUCTS = ("aten.mm", "aten.addmm", "aten._scaled_dot_product_flash_attention_for_cpu")
@@ -47,11 +47,7 @@ def seconds(func: Any, tensors: Any, rest: Any, repeats: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--warmup", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=9)
-    options = parser.parse_args()
+    options = turns.parser(__doc__, steps=5, warmup=4, repeats=9).parse_args()
     ours = trainer(batch_size=128)
     record, times = Record(), []
     for step, images in zip(range(options.steps + options.warmup), ours.loader.epoch(0), strict=False):

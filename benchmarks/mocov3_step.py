@@ -1,19 +1,18 @@
-"""A MoCo v3 training step end to end, data included: ours against one built from lightly's parts.
+"""A MoCo v3 training step end to end, data included: ours against one built from lightly's modules.
 
     pip install -e '.[bench]' -c constraints.txt
     python -m benchmarks.mocov3_step                    # fp32
     python -m benchmarks.mocov3_step --precision bf16
-    python -m benchmarks.mocov3_step --precision auto    # what each side does by itself: ours chooses, theirs is fp32
+    python -m benchmarks.mocov3_step --precision auto    # the defaults of each side: ours chooses, theirs is fp32
     python -m benchmarks.mocov3_step --compile ours     # or both: with torch.compile
 
 ViT of width 192, depth 12, patch 4 on 32 px images, heads of the published sizes, batch 128, AdamW. Each side runs
-in a process of its own, in turns; printed are the median step, the ratio of each turn and the peak memory (with the
-workers').
+in a process of its own, in turns; it prints the median step, the ratio of each turn and the peak memory (including
+workers).
 """
 
 import argparse
 import tempfile
-import time
 from typing import TYPE_CHECKING
 
 from benchmarks import turns
@@ -42,8 +41,7 @@ def trainer(batch_size: int, precision: str = "fp32", compiled: bool = False) ->
 
 def ours(options: argparse.Namespace) -> list[float]:
     """Seconds of each step, data included."""
-    made = trainer(options.batch_size, options.precision, options.compile != "neither")
-    return turns.train(made, options.steps, options.warmup)
+    return turns.time_trainer(trainer(options.batch_size, options.precision, options.compile != "neither"), options)
 
 
 def theirs(options: argparse.Namespace) -> list[float]:
@@ -63,24 +61,20 @@ def theirs(options: argparse.Namespace) -> list[float]:
         model.backbone_momentum.compile()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.5e-4, weight_decay=0.1)
     pixels = shapes.generate("train", (options.steps + options.warmup + 2) * options.batch_size).images
-    seconds, began = [], time.perf_counter()
-    for step, views in enumerate(peer_lightly.loader(pixels, options.batch_size, workers=2, blur=0.5)):
-        if step == options.steps + options.warmup:
-            break
+
+    def step(views: list[torch.Tensor]) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
             loss = model.loss(views)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        float(loss.detach())
-        now = time.perf_counter()
-        seconds.append(now - began)
-        began = now
-    return seconds[options.warmup :]
+        return loss.detach()
+
+    return turns.time_steps(peer_lightly.loader(pixels, options.batch_size, workers=2, blur=0.5), step, options)
 
 
 def main() -> None:
-    parser = turns.parser(__doc__, 128)
+    parser = turns.step_parser(__doc__, 128)
     parser.add_argument("--compile", choices=("neither", "ours", "both"), default="neither")
     options = parser.parse_args()
     sides = {"workbench": ours, "lightly's parts": theirs}

@@ -1,9 +1,9 @@
-"""MoCo v3 built from lightly's parts, as its documentation composes them: the peer of the speed benchmarks."""
+"""MoCo v3 built from lightly's modules as in its documentation: the peer of the speed benchmarks."""
 
 import copy
 import os
 
-os.environ.setdefault("LIGHTLY_DID_VERSION_CHECK", "True")  # importing it asks a server otherwise
+os.environ.setdefault("LIGHTLY_DID_VERSION_CHECK", "True")  # otherwise importing it contacts a server
 
 import numpy as np
 import torch

@@ -1,11 +1,11 @@
-"""How long the list of 1,000 runs takes, and the curves of 20 of them; TensorBoard on the same numbers beside it.
+"""Time to list 1,000 runs and to read the curves of 20 of them, beside TensorBoard on the same numbers.
 
     python -m benchmarks.run_list
     python -m benchmarks.run_list --tensorboard PYTHON     a Python that can import tensorboard
 
-Invented runs of 10,000 metric rows are written into a temporary folder (3 GB; ``--folder`` keeps them). Every reading
-is a fresh process that has read nothing before; the operating system's cache is as it is. Ours and TensorBoard's take
-turns. On a shared machine the processor's seconds are the steadier figure.
+Synthetic runs of 10,000 metric rows are written into a temporary folder (3 GB; ``--folder`` keeps them). Every reading
+is a fresh process; the operating system's cache is left as it is. Ours and TensorBoard take turns. On a shared machine
+processor seconds vary less.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import turns
 from workbench.store import SPARKLINE
 
 PREPARE = """
@@ -27,8 +28,8 @@ from pathlib import Path
 folder = Path(sys.argv[1])
 def took(call):
     wall, cpu = time.perf_counter(), time.process_time()
-    found = call()
-    return time.perf_counter() - wall, time.process_time() - cpu, found
+    value = call()
+    return time.perf_counter() - wall, time.process_time() - cpu, value
 """
 SLOW = """
 import builtins, io, os
@@ -44,23 +45,23 @@ for name in ("open", "stat", "lstat", "scandir", "listdir"):
 LIST = """
 from workbench.store import list_summaries
 for _ in range(2):
-    wall, cpu, found = took(lambda: list_summaries(folder))
-    print(wall, cpu, len(found))
+    wall, cpu, summaries = took(lambda: list_summaries(folder))
+    print(wall, cpu, len(summaries))
 """
 CURVES = """
 from app import main
-from app.reading import columns_of
+from app.reading.files import columns_of
 from workbench.store import Run
 paths = sorted(path for path in folder.iterdir())[:20]
-wall, cpu, found = took(lambda: columns_of([Run(path) for path in paths]))
-print(wall, cpu, sum(len(columns["loss"]) for columns in found))
+wall, cpu, curves = took(lambda: columns_of([Run(path) for path in paths]))
+print(wall, cpu, sum(len(columns["loss"]) for columns in curves))
 """
 ACCUMULATOR = """
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 paths = sorted(path for path in folder.iterdir())[: int(sys.argv[2])]
 size = {SCALARS: 0}
-wall, cpu, found = took(lambda: [EventAccumulator(str(path), size_guidance=size).Reload() for path in paths])
-print(wall, cpu, sum(len(one.Scalars("loss")) for one in found))
+wall, cpu, events = took(lambda: [EventAccumulator(str(path), size_guidance=size).Reload() for path in paths])
+print(wall, cpu, sum(len(event.Scalars("loss")) for event in events))
 """
 EVENTS = """
 import json
@@ -78,7 +79,7 @@ for run in sorted(path for path in folder.iterdir())[: int(sys.argv[3])]:
 
 
 def write_runs(folder: Path, count: int, n_rows: int) -> None:
-    """Write invented finished runs; every 50th starts another text of metrics."""
+    """Write synthetic finished runs; 50 at a time share their metrics."""
     text = ""
     for index in range(count):
         if index % 50 == 0:
@@ -100,30 +101,27 @@ def write_runs(folder: Path, count: int, n_rows: int) -> None:
 
 
 def rows(count: int, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """What training writes, a tenth of it rows of the monitor."""
+    """Rows as training writes them, a tenth of them with a reading of the monitor."""
     noise = rng.normal(1, 0.05, (count, 6)).tolist()
-    found = []
+    written = []
     for step in range(1, count + 1):
         common = {"step": step, "epoch": step / 70, "images": step * 128, "seconds": step * 0.396531}
         a, b, c, d, e, f = noise[step - 1]
         values = {"loss": a * 2, "feature_std": b, "lr": 1e-3 * c, "images_per_second": 300 * d, "grad_norm": 2 * e}
         values |= {"grad_norm/first": 1.5 * f, "grad_norm/last": 0.1 * e, "memory_mb": 1064.4765625}
-        found.append(common | ({"knn": 60 * a} if step % 10 == 0 else values))
-    return found
+        written.append(common | ({"knn": 60 * a} if step % 10 == 0 else values))
+    return written
 
 
 def measure(python: str, code: str, *words: str) -> list[float]:
-    """What a fresh process prints: seconds that passed, seconds of a processor, and how much it has read, in turn."""
-    done = subprocess.run([python, "-c", PREPARE + code, *words], capture_output=True, text=True, check=True)
-    return [float(word) for word in done.stdout.split()]
+    """The output of a fresh process: wall-clock seconds, processor seconds and amount read, in turn."""
+    process = subprocess.run([python, "-c", PREPARE + code, *words], capture_output=True, text=True, check=True)
+    return [float(word) for word in process.stdout.split()]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where the invented runs are, or are to be kept")
+    parser = turns.parser(__doc__, runs=1000, rows=10_000, rounds=5)
+    parser.add_argument("--folder", type=Path, help="folder of the synthetic runs, which is kept")
     parser.add_argument("--tensorboard", metavar="PYTHON", help="a Python that can import tensorboard")
     parser.add_argument("--tensorboard-runs", type=int, default=20, metavar="N", help="runs that TensorBoard reads")
     options = parser.parse_args()
@@ -138,14 +136,14 @@ def main() -> None:
 
 
 def report(options: argparse.Namespace, folder: Path, events: Path) -> None:
-    """Measure in turns and print."""
+    """Measure in turns and print a table."""
     here, number = str(folder), str(options.tensorboard_runs)
     taken: dict[str, list[list[float]]] = {}
     for _ in range(options.rounds):
         both = measure(sys.executable, LIST, here)
         cold, warm, late = both[:3], both[3:], measure(sys.executable, SLOW + LIST, here)[:3]
         curves = measure(sys.executable, CURVES, here)
-        told = {
+        readings = {
             f"list of {cold[2]:.0f} runs, nothing read before": cold,
             "the same again": warm,
             "nothing read before, 1 ms more a file call": late,
@@ -153,12 +151,12 @@ def report(options: argparse.Namespace, folder: Path, events: Path) -> None:
         }
         if options.tensorboard:
             theirs = measure(options.tensorboard, ACCUMULATOR, str(events), number)
-            told[f"TensorBoard's EventAccumulator, {number} runs, {theirs[2]:,.0f} rows"] = theirs
-        for name, found in told.items():
-            taken.setdefault(name, []).append(found)
+            readings[f"TensorBoard's EventAccumulator, {number} runs, {theirs[2]:,.0f} rows"] = theirs
+        for name, reading in readings.items():
+            taken.setdefault(name, []).append(reading)
     print(f"{'':<60} {'median s (range)':>26} {'processor s':>12}")
-    for name, found in taken.items():
-        wall, cpu, _ = zip(*found, strict=True)
+    for name, rounds in taken.items():
+        wall, cpu, _ = zip(*rounds, strict=True)
         span = f"{statistics.median(wall):.3f} ({min(wall):.3f} to {max(wall):.3f})"
         print(f"{name:<60} {span:>26} {statistics.median(cpu):12.3f}")
 

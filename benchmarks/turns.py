@@ -1,4 +1,4 @@
-"""Two sides of a benchmark in turns, each in a process of its own: medians, the ratio of each turn, peak memory."""
+"""Benchmarks of two sides in turns, each in a process of its own: medians, the ratio of each turn, peak memory."""
 
 import argparse
 import json
@@ -8,8 +8,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -19,34 +20,47 @@ if TYPE_CHECKING:
 Side = Callable[[argparse.Namespace], list[float]]
 
 
-def parser(description: str | None, batch_size: int) -> argparse.ArgumentParser:
-    """The options that all have."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--steps", type=int, default=6)
-    made.add_argument("--warmup", type=int, default=2)
-    made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--batch-size", type=int, default=batch_size)
-    made.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32")
-    made.add_argument("--side", help=argparse.SUPPRESS)
-    return made
+def parser(description: str | None, **defaults: int | float | str) -> argparse.ArgumentParser:
+    """A parser of options with these defaults, such as ``batch_size=128`` for ``--batch-size``."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in defaults.items():
+        options.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    return options
 
 
-def train(trainer: "Trainer", steps: int, warmup: int) -> list[float]:
+def step_parser(description: str | None, batch_size: int) -> argparse.ArgumentParser:
+    """The options of every benchmark of training steps."""
+    options = parser(description, steps=6, warmup=2, rounds=3, batch_size=batch_size)
+    options.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32")
+    options.add_argument("--side", help=argparse.SUPPRESS)
+    return options
+
+
+def time_steps(batches: Iterable[Any], step: Callable[[Any], Any], options: argparse.Namespace) -> list[float]:
+    """Seconds of each step on a batch after the warm-up, loading included; ``step`` returns the loss."""
+    seconds, began = [], time.perf_counter()
+    for batch in islice(batches, options.steps + options.warmup):
+        float(step(batch))
+        now = time.perf_counter()
+        seconds.append(now - began)
+        began = now
+    return seconds[options.warmup :]
+
+
+def time_trainer(trainer: "Trainer", options: argparse.Namespace) -> list[float]:
     """Seconds of each step of ours after the warm-up, data included."""
-    seconds, began, step = [], time.perf_counter(), 0
-    while step < steps + warmup:
-        for images in trainer.loader.epoch(step // trainer.steps_per_epoch):
-            float(trainer.step(images, step // trainer.steps_per_epoch, step).loss.detach())
-            now = time.perf_counter()
-            seconds.append(now - began)
-            began, step = now, step + 1
-            if step == steps + warmup:
-                break
-    return seconds[warmup:]
+    epochs = range(-(-(options.steps + options.warmup) // trainer.steps_per_epoch))
+    batches = ((epoch, images) for epoch in epochs for images in trainer.loader.epoch(epoch))
+
+    def step(numbered: Any) -> Any:
+        number, (epoch, images) = numbered
+        return trainer.step(images, epoch, number).loss.detach()
+
+    return time_steps(enumerate(batches), step, options)
 
 
-def run(options: argparse.Namespace, sides: Mapping[str, Side], told: str) -> None:
-    """One side where ``--side`` asks for it, otherwise all rounds and their summary; the first side is ours."""
+def run(options: argparse.Namespace, sides: Mapping[str, Side], label: str) -> None:
+    """Run one side with ``--side``, otherwise all rounds, and print their summary; the first side is ours."""
     if options.side:
         seconds = sides[options.side](options)
         workers = sum(child.memory_full_info().uss for child in psutil.Process().children())
@@ -70,4 +84,4 @@ def run(options: argparse.Namespace, sides: Mapping[str, Side], told: str) -> No
         rate = options.batch_size / seconds
         print(f"{name:{width}} {seconds:8.3f} s a step, {rate:7.1f} images/s, peak {memory:6.0f} MB")
     spread = f"from {min(ratios):.2f} to {max(ratios):.2f}"
-    print(f"{'ratio':{width}} {statistics.median(ratios):8.2f} ({spread}), {told}")
+    print(f"{'ratio':{width}} {statistics.median(ratios):8.2f} ({spread}), {label}")

@@ -4,7 +4,7 @@
     PYTHONPATH=PLACE python -m benchmarks.vae_step      # likewise --precision auto
 
 Encoder and decoder of the preset for CPUs, 32 latent dimensions, 32 px images in memory, a fixed observation noise.
-pythae's figure is the time of an epoch by the steps in it, its loader's default of no workers.
+pythae's figure is the time of an epoch divided by its steps, with its loader's default of no workers.
 """
 
 import argparse
@@ -28,11 +28,11 @@ def ours(options: argparse.Namespace) -> list[float]:
             "precision": options.precision, "noise": 0.5, "latent_dim": LATENTS, "width": WIDTH,
         }  # fmt: skip
         config, dataset = resolve("vae", settings)
-        return turns.train(Trainer("vae", config, dataset), options.steps, options.warmup)
+        return turns.time_trainer(Trainer("vae", config, dataset), options)
 
 
 def theirs(options: argparse.Namespace) -> list[float]:
-    """Seconds of a step, of each of some epochs."""
+    """Mean seconds of a step, for each of a few epochs."""
     import torch
     from pythae.data.datasets import BaseDataset  # pyright: ignore[reportMissingImports]
     from pythae.models import VAE, VAEConfig  # pyright: ignore[reportMissingImports]
@@ -80,7 +80,7 @@ def theirs(options: argparse.Namespace) -> list[float]:
 
 
 def main() -> None:
-    options = turns.parser(__doc__, 128).parse_args()
+    options = turns.step_parser(__doc__, 128).parse_args()
     turns.run(options, {"workbench": ours, "pythae's trainer": theirs}, options.precision)
 
 
