@@ -1,9 +1,10 @@
-"""Makes the example runs that come with the repository, so that the app has a comparison before anybody trained.
+"""Make the example runs that come with the repository, which the app shows before any run is trained.
 
-    python examples/make.py --work DIR [--seeds 3]        # trains what DIR lacks, evaluates, writes examples/runs
+    python examples/make.py --work DIR [--seeds 3]        # train missing runs, evaluate, write examples/runs
 
-The recipes for `shapes` with several seeds each: on one core of an AMD EPYC about an hour a seed. Kept is what the app
-shows: no weights, fewer probe images, thinner curves, pictures of each method's newest run alone. 3 MB at most.
+The recipes for `shapes` with several seeds each take about an hour per seed on one core of an AMD EPYC. The examples
+contain what the app shows: no weights, fewer probe images and metric rows, images of only the newest run of each
+method. 3 MB at most.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import numpy as np
 import yaml
 
 from workbench import training
-from workbench.config import read_yaml
+from workbench.config import read_settings
 from workbench.evaluation import runner
 from workbench.evaluation.features import Limits
 from workbench.store import Run, list_runs, read_json, write_json
@@ -34,21 +35,20 @@ METRIC_ROWS = 60
 PICTURES = ("neighbours-", "reconstruction-", "decoded-", "samples", "similarity-", "class-similarity-")
 
 
-def trained(work: Path, method: str, seed: int) -> Run:
-    """The finished run of a recipe and seed; trained now, if there is none."""
+def find_or_train(work: Path, method: str, seed: int) -> Run:
+    """The finished run of a recipe and seed, trained now if it is missing."""
     for run in list_runs(work):
         summary = run.summary()
         if (summary.get("method"), summary.get("seed"), summary["status"]) == (method, seed, "finished"):
             return run
-    settings = read_yaml(CHECKOUT / "recipes" / f"{method}-shapes.yaml")
-    settings.pop("method", None)
+    settings = read_settings(CHECKOUT / "recipes" / f"{method}-shapes.yaml", method)
     run = training.start(method, settings | {"seed": seed, "name": method, "runs": str(work)})
     assert run is not None
     return run
 
 
 def newest(runs: list[Run]) -> list[Run]:
-    """The newest run of each method, which the app shows before anybody has chosen."""
+    """The newest run of each method; the app shows these by default."""
     return list({str(run.info()["method"]): run for run in sorted(runs, key=lambda run: run.id)}.values())
 
 
@@ -60,37 +60,37 @@ def ship(runs: list[Run]) -> None:
         _copy(run, pictures=run.id in with_pictures)
     probes = {str(run.info()["data"]["fingerprint"]): run.path.parent / ".probes" for run in runs}
     for fingerprint, folder in probes.items():
-        whole = shutil.ignore_patterns("decoded-pixels-*")  # of which each run keeps what the app shows
+        whole = shutil.ignore_patterns("decoded-pixels-*")  # each run has its own copy of the part that the app shows
         shutil.copytree(folder / fingerprint, TARGET / ".probes" / fingerprint, ignore=whole)
     for array in TARGET.rglob("*.npy"):
         _compress(array)
 
 
 def _copy(run: Run, pictures: bool) -> None:
-    kept = TARGET / run.id
-    (kept / "arrays").mkdir(parents=True)
-    (kept / "evaluations").mkdir()
+    target = TARGET / run.id
+    (target / "arrays").mkdir(parents=True)
+    (target / "evaluations").mkdir()
     for file in (run.path / "evaluations").glob("*.json"):
         text = json.dumps(_short(read_json(file)), separators=(",", ":"), ensure_ascii=False)
-        (kept / "evaluations" / file.name).write_text(text, encoding="utf-8")
+        (target / "evaluations" / file.name).write_text(text, encoding="utf-8")
     for array in (run.path / "arrays").glob("*.npy"):
         if pictures or not array.name.removeprefix("untrained-").startswith(PICTURES):
-            shutil.copy(array, kept / "arrays")
+            shutil.copy(array, target / "arrays")
     config = yaml.safe_load(run.config_text())
-    (kept / "config.yaml").write_text(yaml.safe_dump(config | {"runs": "runs"}, sort_keys=False), encoding="utf-8")
+    (target / "config.yaml").write_text(yaml.safe_dump(config | {"runs": "runs"}, sort_keys=False), encoding="utf-8")
     nobody = {"owner": "example", "host": "example"}
-    write_json(kept / "run.json", run.info() | nobody)
-    write_json(kept / "summary.json", read_json(run.path / "summary.json") | {"owner": "example", "pid": None})
+    write_json(target / "run.json", run.info() | nobody)
+    write_json(target / "summary.json", read_json(run.path / "summary.json") | {"owner": "example", "pid": None})
     rows = run.metrics()
     monitored = [row for row in rows if "knn" in row]
     logged = [row for row in rows if "knn" not in row]
     chosen = np.unique(np.linspace(0, len(logged) - 1, METRIC_ROWS).round().astype(int))
     lines = sorted(monitored + [_short(logged[index]) for index in chosen], key=lambda row: row["step"])
-    (kept / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
+    (target / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
 
 
 def _short(value: Any) -> Any:
-    """JSON with its numbers cut to five significant digits."""
+    """JSON with numbers rounded to five significant digits."""
     if isinstance(value, dict):
         return {key: _short(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -99,7 +99,7 @@ def _short(value: Any) -> Any:
 
 
 def _compress(path: Path) -> None:
-    """Replace an array by its compressed form, which readers take where the plain one is missing."""
+    """Replace an array by its compressed form, which is read if the plain one is missing."""
     array = np.load(path, allow_pickle=False)
     if array.dtype == np.float32 and array.size > 1000:
         array = array.astype(np.float16)
@@ -109,11 +109,11 @@ def _compress(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of the whole runs, with their weights")
+    parser.add_argument("--work", type=Path, required=True, help="folder of the complete runs, with weights")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    # The newest run keeps its pictures and is evaluated thoroughly: let that be seed 0.
-    runs = [trained(options.work, method, seed) for method in METHODS for seed in reversed(range(options.seeds))]
+    # The newest run keeps its images and is evaluated thoroughly; let that be seed 0.
+    runs = [find_or_train(options.work, method, seed) for method in METHODS for seed in reversed(range(options.seeds))]
     runner.evaluate(runs, limits=LIMITS)
     runner.evaluate(newest(runs), only=tuple(runner.THOROUGH), limits=LIMITS)
     ship(runs)

@@ -9,7 +9,7 @@ import pytest
 
 from workbench import jobs
 from workbench.errors import WorkbenchError
-from workbench.jobs import Job, Keeper
+from workbench.jobs import Job, Supervisor
 from workbench.store import write_json
 
 
@@ -51,11 +51,11 @@ def test_one_at_a_time_and_cancelled_by_interrupt(tmp_path: Path, script: Callab
     first, second = (jobs.start(tmp_path, ["workbench", "evaluate", name]) for name in "ab")
     running = wait(first, "running")
     assert wait(second, "queued").live
-    with pytest.raises(WorkbenchError, match="on its way already"):
+    with pytest.raises(WorkbenchError, match="queued or running already"):
         jobs.start(tmp_path, ["workbench", "evaluate", "a"])
     assert jobs.using(tmp_path, "b") is not None and jobs.using(tmp_path, "c") is None
     deadline = time.monotonic() + 60
-    while not Job(running.folder, running.asked, running.state).lines and time.monotonic() < deadline:
+    while not Job(running.folder, running.request, running.state).lines and time.monotonic() < deadline:
         time.sleep(0.1)
     first.cancel()
     assert wait(first, "cancelled").lines[-1] == "tidied"
@@ -85,14 +85,16 @@ def test_what_ignores_the_interrupt_is_terminated(
     write_json(folder / "job.json", {"command": ["workbench", "evaluate"], "host": "here", "created": time.time()})
     former = {number: jobs.signal.getsignal(number) for number in (jobs.signal.SIGINT, jobs.signal.SIGTERM)}
     try:
-        keeper = Keeper(folder)
-        monkeypatch.setattr(keeper, "cancelled", lambda: "deaf" in (folder / "log").read_text() if at_work() else False)
+        supervisor = Supervisor(folder)
+        monkeypatch.setattr(
+            supervisor, "cancelled", lambda: "deaf" in (folder / "log").read_text() if at_work() else False
+        )
         at_work = (folder / "log").exists
-        keeper.run()
+        supervisor.run()
     finally:
         for number, handler in former.items():
             jobs.signal.signal(number, handler)
-    assert keeper.state["status"] == "cancelled" and keeper.state["code"] == -jobs.signal.SIGTERM
+    assert supervisor.state["status"] == "cancelled" and supervisor.state["code"] == -jobs.signal.SIGTERM
 
 
 @pytest.mark.parametrize("text", ["rm -rf x", "workbench", "workbench train mocov3", "workbench delete x", "evaluate"])
@@ -120,7 +122,7 @@ def test_the_last_line_is_what_a_person_would_see(tmp_path: Path) -> None:
 
 
 def test_old_jobs_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "KEPT", 2)
+    monkeypatch.setattr(jobs, "RETAINED", 2)
     for number in range(5):
         write_json(tmp_path / ".jobs" / f"{number}-aa" / "job.json", {"command": ["workbench", "x"]})
         write_json(tmp_path / ".jobs" / f"{number}-aa" / "state.json", {"status": "done"})

@@ -156,7 +156,7 @@ def test_a_restored_run_overwrites_nothing(tmp_path: Path) -> None:
     (run.path / "run.json").write_text(whole)
     with pytest.raises(WorkbenchError, match="exists already"):
         annotations.restore(run.id, tmp_path)
-    with pytest.raises(WorkbenchError, match=r"The trash has a run .* --restore"):
+    with pytest.raises(WorkbenchError, match=r"The trash already has a run .* --restore"):
         annotations.delete(run)
     shutil.rmtree(run.path)
     run.path.write_text("a file")
@@ -263,7 +263,7 @@ def test_a_training_that_is_slow_is_not_deleted(
     run.update_summary(alive=False, heartbeat=began + 3600 - 200)
     assert run.summary()["status"] == "stalled"
     with pytest.raises(
-        WorkbenchError, match=rf"by process {process.pid}, though .*`kill {process.pid}`.*take `pid` out"
+        WorkbenchError, match=rf"by process {process.pid}, though .*`kill {process.pid}`.*remove `pid` from"
     ):
         annotations.delete(run)
     os.kill(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Train contrastive and generative models on the same images and see what each has learnt."""
+"""Train contrastive and generative models on the same images and compare what each has learnt."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":  # brings torch with it
+    if name == "load":  # imports torch
         from workbench.model import load
 
         return load

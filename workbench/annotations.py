@@ -1,6 +1,7 @@
-"""What people add to runs: notes, tags, a name, the archive, and the trash. Nothing here touches what was measured.
+"""Notes, tags, names, the archive and the trash. Nothing here touches results.
 
-Marks stand in ``marks.json`` and ``notes.md``, which training never writes, so a running run can be marked too.
+They are stored in ``marks.json`` and ``notes.md``, which training never writes, so a run can be annotated while it is
+trained.
 """
 
 import errno
@@ -23,30 +24,30 @@ from workbench.store import Run, list_runs
 TRASH = ".trash"
 LOCK = ".marks.lock"
 LONGEST = 60  # characters of a tag or a name
-_threads = threading.Lock()  # two browsers of one app, where files cannot be locked
+_threads = threading.Lock()  # for two browsers of one app, if files cannot be locked
 
 
 class NoteConflict(WorkbenchError):
     """Somebody else changed the note meanwhile.
 
     Attributes:
-        theirs: the note as it stands now.
-        version: its version, to save on top of it.
+        theirs: the current note.
+        version: its version, with which a merged note can be saved.
     """
 
     def __init__(self, run: Run, theirs: str, version: str) -> None:
         super().__init__(
             f"The note of {run.id} has been changed by somebody else meanwhile, so yours was not saved; "
-            "put the two together and save again."
+            "merge the two and save again."
         )
         self.theirs, self.version = theirs, version
 
 
 def note(run: Run) -> tuple[str, str]:
-    """``notes.md`` and its version, a hash of the content; two empty strings where there is none.
+    """``notes.md`` and its version, a hash of the content; two empty strings without a note.
 
     Raises:
-        WorkbenchError: there is one that cannot be read.
+        WorkbenchError: the note cannot be read.
     """
     content = _content(run.path / "notes.md")
     if content is None:
@@ -54,35 +55,33 @@ def note(run: Run) -> tuple[str, str]:
     try:
         return content.decode(), hashlib.sha256(content).hexdigest()[:16]
     except UnicodeDecodeError:
-        raise WorkbenchError(
-            f"The note {run.path / 'notes.md'} is not UTF-8 text; convert it, or move it away."
-        ) from None
+        raise WorkbenchError(f"The note {run.path / 'notes.md'} is not UTF-8 text; convert or move it.") from None
 
 
 def write_note(run: Run, text: str, version: str | None = None) -> None:
     """Write ``notes.md``; an empty text removes it.
 
     Args:
-        version: of the note that the text was made from, see :func:`note`; None overwrites whatever is there.
+        version: of the note that was edited, see :func:`note`; None overwrites any note.
 
     Raises:
-        NoteConflict: the note is not the one that the text was made from.
-        WorkbenchError: the run cannot be written, or has a note that cannot be read.
+        NoteConflict: the note has another version by now.
+        WorkbenchError: the run cannot be written, or its note cannot be read.
     """
     path = run.path / "notes.md"
 
     def write() -> None:
-        theirs, present = note(run)
-        if version is not None and present != version:
-            raise NoteConflict(run, theirs, present)
+        theirs, current = note(run)
+        if version is not None and current != version:
+            raise NoteConflict(run, theirs, current)
         if not text.strip():
             path.unlink(missing_ok=True)
             return
         with replacing(path, within=run.path) as file:
             file.write(text.encode())
 
-    with _alone(run):
-        _changing(run, write)
+    with _locked(run):
+        _change(run, write)
 
 
 def tags(run: Run) -> list[str]:
@@ -91,29 +90,29 @@ def tags(run: Run) -> list[str]:
 
 
 def change_tags(run: Run, add: Iterable[str] = (), remove: Iterable[str] = ()) -> list[str]:
-    """Give a run tags and take others away, whatever other people change meanwhile; returns those it has then."""
-    wanted, unwanted = [_short(name, "tag") for name in add], set(remove)
+    """Add and remove tags, without losing concurrent changes of others; returns the run's tags."""
+    added, removed = [_checked(name, "tag") for name in add], set(remove)
 
     def changed(marks: dict[str, Any]) -> dict[str, Any]:
         present = marks["tags"] if isinstance(marks.get("tags"), list) else []
-        return {"tags": [name for name in dict.fromkeys([*map(str, present), *wanted]) if name not in unwanted]}
+        return {"tags": [name for name in dict.fromkeys([*map(str, present), *added]) if name not in removed]}
 
     return _mark(run, changed)["tags"]
 
 
 def rename(run: Run, name: str) -> None:
-    """Give a run another name; an empty one takes the name given here back."""
-    short = _short(name, "name") if name.strip() else None
-    _mark(run, lambda _: {"name": short})
+    """Rename a run; an empty name restores the original one."""
+    new = _checked(name, "name") if name.strip() else None
+    _mark(run, lambda _: {"name": new})
 
 
 def archive(run: Run, archived: bool = True) -> None:
-    """Hide a run from lists, or show it again; nothing else changes."""
+    """Hide a run from lists, or list it again; nothing else changes."""
     _mark(run, lambda _: {"archived": archived or None})
 
 
 def delete(run: Run) -> Path:
-    """Move a run to ``.trash`` beside it; returns where it is now.
+    """Move a run to ``.trash`` beside it; returns its new path.
 
     Raises:
         WorkbenchError: the run is in training, or cannot be moved.
@@ -124,7 +123,7 @@ def delete(run: Run) -> Path:
     target = run.path.parent / TRASH / run.id
     if target.exists():
         raise WorkbenchError(
-            f"The trash has a run {run.id} already; bring it back with `workbench trash --restore {run.id}`, "
+            f"The trash already has a run {run.id}; restore it with `workbench trash --restore {run.id}`, "
             "or empty the trash with `workbench trash --empty`."
         )
 
@@ -132,7 +131,7 @@ def delete(run: Run) -> Path:
         target.parent.mkdir(exist_ok=True)
         os.rename(run.path, target)
 
-    _changing(run, move)
+    _change(run, move)
     return target
 
 
@@ -144,51 +143,52 @@ def in_trash(runs: Path) -> list[Run]:
 def restore(reference: str, runs: Path) -> Run:
     """Move a run from the trash back.
 
-    What stands in its place and is no run, since something still wrote into the folder after the run was deleted, is
-    kept in a folder ``leftover-…`` of the run.
+    If a process still wrote into the folder after the run was deleted, those files are moved to a folder ``leftover-…``
+    of the run.
 
     Args:
-        reference: an id, or a unique beginning of one.
+        reference: an id, or a unique prefix of one.
         runs: the folder of the runs.
 
     Raises:
         WorkbenchError: the trash has no such run, or its place is taken.
     """
     known = in_trash(runs)
-    found = [run for run in known if run.id.startswith(reference)] if reference else []
-    found = [run for run in found if run.id == reference] or found
+    matches = [run for run in known if run.id.startswith(reference)] if reference else []
+    matches = [run for run in matches if run.id == reference] or matches
     if not known:
         raise WorkbenchError(f"The trash of {runs} is empty; there is nothing to restore.")
-    if len(found) != 1:
+    if len(matches) != 1:
         raise unknown("run", reference, [run.id for run in known], f"the trash of {runs}")
-    target = Path(runs) / found[0].id
+    run = matches[0]
+    target = Path(runs) / run.id
     if target.exists() and (not target.is_dir() or "id" in read_json(target / "run.json")):
         raise WorkbenchError(f"{target} exists already; move it away, then restore the run.")
 
     def move() -> None:
-        with suppress(OSError):  # where it is missing, or not empty
+        with suppress(OSError):  # missing, or not empty
             target.rmdir()
         if target.exists():
-            os.rename(target, found[0].path / f"leftover-{secrets.token_hex(2)}")
-        os.rename(found[0].path, target)
+            os.rename(target, run.path / f"leftover-{secrets.token_hex(2)}")
+        os.rename(run.path, target)
 
-    _changing(found[0], move)
+    _change(run, move)
     return Run(target)
 
 
 def empty_trash(runs: Path, listed: Sequence[Run]) -> int:
-    """Delete runs in the trash for good; returns how many that were.
+    """Delete runs in the trash for good; returns their number.
 
     Args:
         runs: the folder of the runs.
-        listed: of :func:`in_trash`, as the person was shown it; what came into the trash since then stays.
+        listed: the runs of :func:`in_trash` that the user has seen; later ones stay.
 
     Raises:
-        WorkbenchError: one of them cannot be deleted.
+        WorkbenchError: a run cannot be deleted.
     """
     gone = [run for run in listed if run.path.is_dir()]
     for run in gone:
-        _changing(run, lambda run=run: shutil.rmtree(run.path))
+        _change(run, lambda run=run: shutil.rmtree(run.path))
     with suppress(OSError):  # not empty
         os.rmdir(Path(runs) / TRASH)
     return len(gone)
@@ -201,7 +201,7 @@ def size(folder: Path) -> int:
 
 
 def _mark(run: Run, changed: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Change entries of ``marks.json``, given the present ones; None takes one away. Returns the changed ones."""
+    """Change entries of ``marks.json``, given the present ones; None removes one. Returns the changed entries."""
     path, changes = run.path / "marks.json", dict[str, Any]()
 
     def write() -> None:
@@ -209,49 +209,49 @@ def _mark(run: Run, changed: Callable[[dict[str, Any]], dict[str, Any]]) -> dict
         changes.update(changed(marks))
         write_json(path, {key: value for key, value in (marks | changes).items() if value is not None}, run.path)
 
-    with _alone(run):
-        _changing(run, write)
+    with _locked(run):
+        _change(run, write)
     return changes
 
 
 def _marks(path: Path) -> dict[str, Any]:
-    """``marks.json``, to be written again, so that one that cannot be read is an error and not empty."""
+    """``marks.json`` before a change: one that cannot be read is an error, so that it is not overwritten."""
     content = _content(path)
     try:
         marks = {} if content is None else json.loads(content)
     except ValueError:
         marks = None
     if not isinstance(marks, dict):
-        raise WorkbenchError(f"The marks in {path} are damaged; mend that file, or move it away.")
+        raise WorkbenchError(f"The marks in {path} are damaged; repair or move that file.")
     return marks
 
 
 def _content(path: Path) -> bytes | None:
-    """What people wrote into a file; None where there is none."""
+    """A file's content, or None if there is no file."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise WorkbenchError(
-            f"Cannot read {path} ({error.strerror or error}), so it is left as it is; ask whose file it is for access."
+            f"Cannot read {path} ({error.strerror or error}), so it was not changed; ask its owner for access."
         ) from None
 
 
 @contextmanager
-def _alone(run: Run) -> Iterator[None]:
-    """Keep everybody else from changing what people wrote about a run, in this process and in others."""
+def _locked(run: Run) -> Iterator[None]:
+    """Context in which no other thread or process changes the annotations of a run."""
     with _threads, ExitStack() as stack:
-        with suppress(OSError):  # some file systems have no locks; what may not be written is told by the change itself
+        with suppress(OSError):  # some file systems have no locks; the change itself reports missing permissions
             file = stack.enter_context(open(run.path / LOCK, "a"))
-            with suppress(OSError):  # it is a colleague's; all who may write into the folder are to share it
+            with suppress(OSError):  # a colleague's file; everybody who may write into the folder needs to open it
                 os.fchmod(file.fileno(), run.path.stat().st_mode & 0o666)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _changing(run: Run, change: Callable[[], object]) -> None:
-    """Change something in a run, or say in one sentence why that is not possible."""
+def _change(run: Run, change: Callable[[], object]) -> None:
+    """Change something in a run, or raise a WorkbenchError that says why it is not possible."""
     gone = WorkbenchError(f"The run {run.id} is gone: it was moved or deleted; reload the list of runs.")
     if not run.path.is_dir():
         raise gone
@@ -264,15 +264,15 @@ def _changing(run: Run, change: Callable[[], object]) -> None:
         if not isinstance(reason, OSError):
             raise
         if reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            owner = run.info().get("owner") or "somebody else"
+            owner = run.info().get("owner") or "another user"
             raise WorkbenchError(
-                f"You may not change {run.path}: it belongs to {owner}, who can do it or give you write permission."
+                f"You may not change {run.path}: it belongs to {owner}; ask for the change or for write permission."
             ) from error
         raise WorkbenchError(f"Cannot change {run.path}: {reason.strerror or reason}.") from error
 
 
-def _short(text: str, kind: str) -> str:
-    """A tag or a name as it is stored."""
+def _checked(text: str, kind: str) -> str:
+    """A tag or a name, with single spaces, if it is valid."""
     text = " ".join(text.split())
     if not text or len(text) > LONGEST or "," in text:
         raise WorkbenchError(f'"{text[:LONGEST]}" cannot be a {kind}: give 1 to {LONGEST} characters without a comma.')

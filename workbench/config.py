@@ -1,8 +1,8 @@
-"""What a training run is told: one complete, frozen dataclass.
+"""The configuration of a training run: one complete, frozen dataclass.
 
-Every method extends :class:`TrainConfig` by its own fields, so a run is described by one object. A configuration
-file is a flat list of the command line's flags (``optim.lr: 1e-3``), which is also what a run stores: nested
-mappings are accepted and flattened. Every field's docstring is its help text.
+Every method extends :class:`TrainConfig` by its own fields, so one object describes a run. A configuration file is a
+flat list of the command line's flags (``optim.lr: 1e-3``), which is also what a run stores; nested mappings are
+flattened. Every field's docstring is its help text.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from workbench.errors import WorkbenchError, unknown
 
 @dataclass(frozen=True)
 class Range:
-    """What a number, or each number of a list, must lie in; stands in a field's annotation."""
+    """Bounds of a number, or of each number of a list, in a field's annotation."""
 
     low: float | None = None
     high: float | None = None
@@ -54,13 +54,13 @@ class DataOptions:
     limit: int | None = None
     """Train on a stratified subset of this many images."""
     image_size: int | None = None
-    """Side in pixels that images are resized and cropped to; by default the data set's own."""
+    """Side in pixels to which images are resized and cropped; by default the data set's own."""
     split: Literal["train", "unlabelled"] = "train"
-    """Split to train on; stl10 has an unlabelled one."""
+    """Split to train on; only stl10 has an unlabelled one."""
     skip_corrupt: bool = False
-    """Leave out images that cannot be decoded instead of stopping at the first."""
+    """Skip images that cannot be decoded instead of stopping at the first."""
     memory_mb: Annotated[int | None, Range(0)] = None
-    """MB of images to hold on the device; larger sets are streamed. By default a quarter of the free memory."""
+    """MB of images to hold on the device; larger data sets are streamed. By default a quarter of the free memory."""
     cache: Path | None = None
     """Folder of downloads and decoded images; by default $WORKBENCH_CACHE or ~/.cache/workbench."""
 
@@ -72,13 +72,13 @@ class OptimOptions:
     name: Literal["adamw", "lars", "lamb", "sgd"] = "adamw"
     """Optimiser."""
     lr: Annotated[float, Range(0)] = 1.5e-4
-    """Base learning rate, for a batch of 256 where lr scaling is on."""
+    """Base learning rate; with lr scaling, for a batch of 256."""
     scale_lr: bool = True
     """Multiply the base learning rate by batch size / 256."""
     weight_decay: Annotated[float, Range(0)] = 0.1
     """Weight decay, decoupled in AdamW."""
     decay_vectors: bool = True
-    """Decay biases and the scales of norms, too; LARS never does."""
+    """Decay biases and norm scales, too; LARS never does."""
     beta2: Annotated[float, Range(0, below=1)] = 0.999
     """Decay rate of the second moment, in AdamW and LAMB."""
     momentum: Probability = 0.9
@@ -90,12 +90,12 @@ class OptimOptions:
     schedule: Literal["cosine", "constant"] = "cosine"
     """Learning rate after the warm-up."""
     clip: Annotated[float | None, Range(above=0)] = None
-    """Largest norm of the gradient; larger ones are scaled down."""
+    """Largest norm of the gradient; larger gradients are scaled down."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """What every method is told."""
+    """The options of every method."""
 
     data: Annotated[str, Parameter(group="Data")] = "shapes"
     """Images to train on: a built-in name (see `workbench datasets`), a folder or a Parquet file."""
@@ -106,31 +106,31 @@ class TrainConfig:
     epochs: Annotated[int, Parameter(group="Training"), Range(1)] = 20
     """Passes over the training images."""
     max_steps: Annotated[int | None, Parameter(group="Training"), Range(1)] = None
-    """Stop after this many steps, even in mid-epoch."""
+    """Stop after this many steps, even within an epoch."""
     batch_size: Annotated[int, Parameter(group="Training"), Range(1)] = 128
     """Images per step, over all devices."""
     seed: Annotated[int, Parameter(group="Training"), Range(0, 2**31 - 1)] = 0
-    """Seed of everything random."""
+    """Random seed."""
     preset: Annotated[Literal["auto", "cpu", "published"], Parameter(group="Training")] = "auto"
-    """Size of model and recipe; auto takes the published one on a GPU and the small one elsewhere."""
+    """Model size and recipe: the published ones, or small ones for a CPU; auto decides by the device."""
     device: Annotated[Device, Parameter(group="Training")] = "auto"
     """Where to compute."""
     precision: Annotated[Precision, Parameter(group="Training")] = "auto"
-    """Arithmetic of the forward pass; auto is bf16 where the hardware has it, fp32 elsewhere."""
+    """Precision of the forward pass; auto is bf16 if the hardware supports it, else fp32."""
     accumulate: Annotated[int, Parameter(group="Training"), Range(1)] = 1
-    """Parts in which a batch is computed one after the other, to fit the memory; the loss sees the whole batch."""
+    """Compute each batch in this many parts, to save memory; the loss is that of the whole batch."""
     recompute: Annotated[bool, Parameter(group="Training")] = False
-    """Compute activations of ViT blocks a second time instead of keeping them: less memory, a third more time."""
+    """Recompute activations of ViT blocks instead of storing them: less memory, a third more time."""
     compile: Annotated[bool, Parameter(group="Training")] = False
-    """Compile the networks with torch.compile: quicker steps after a minute or more of compilation."""
+    """Compile the networks with torch.compile: faster steps after a minute or more of compilation."""
     init: Annotated[str | None, Parameter(group="Training")] = None
-    """Run whose weights training starts from."""
+    """Run from whose weights training starts."""
     optim: Annotated[OptimOptions, Parameter(group="Optimiser")] = OptimOptions()
     """How the weights are updated."""
     runs: Annotated[Path, Parameter(group="Run")] = Path("runs")
     """Folder of the runs."""
     name: Annotated[str | None, Parameter(group="Run")] = None
-    """Name to call the run by, beside its id."""
+    """Name of the run, besides its id."""
     log_every: Annotated[int, Parameter(group="Run"), Range(1)] = 10
     """Steps between two rows of metrics."""
     monitor_every: Annotated[int, Parameter(group="Run"), Range(0)] = 1
@@ -138,7 +138,7 @@ class TrainConfig:
     checkpoint_every: Annotated[int, Parameter(group="Run"), Range(1)] = 1
     """Epochs between two checkpoints; the last one and the best one are kept."""
     snapshots: Annotated[int, Parameter(group="Run"), Range(0)] = 4
-    """Weights kept at even parts of the training, for maps of how features come about; half of a checkpoint's size."""
+    """Snapshots of the weights during training, for maps of its course; each half the size of a checkpoint."""
 
     @classmethod
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
@@ -146,7 +146,7 @@ class TrainConfig:
         return {"cpu": {}, "published": {}}
 
     def for_classes(self, classes: int | None, data: str) -> Self:
-        """This configuration for the training images of ``data``, labelled with so many classes; None without labels.
+        """This configuration for training images of ``data`` with ``classes`` classes, None without labels.
 
         Raises:
             WorkbenchError: the method needs labels.
@@ -160,7 +160,7 @@ def option_name(field_name: str) -> str:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """All settings of a configuration by key, as they stand in a file: ``{"data": "shapes", "optim.lr": 1e-3, …}``."""
+    """All settings of a configuration by key, as written to a file: ``{"data": "shapes", "optim.lr": 1e-3, …}``."""
     flat: dict[str, Any] = {}
     for field in fields(config):
         value = getattr(config, field.name)
@@ -176,8 +176,8 @@ def replace_flat(config: C, values: Mapping[str, Any], where: str = "") -> C:
     """A copy of ``config`` with settings replaced by key.
 
     Args:
-        values: settings by key, as :func:`flatten` writes them.
-        where: the file they come from, for the error message.
+        values: settings by key, as returned by :func:`flatten`.
+        where: the file they come from, for error messages.
 
     Raises:
         WorkbenchError: a key that does not exist, or a value of the wrong type.
@@ -202,7 +202,7 @@ def _replace(config: Any, values: Mapping[str, Any], prefix: str, where: str) ->
 
 
 def _coerce(value: Any, hint: Any, key: str, where: str) -> Any:
-    """A value from YAML as the field's type."""
+    """A value from YAML, converted to the field's type."""
     if get_origin(hint) is Annotated:
         hint, *notes = get_args(hint)
         coerced = _coerce(value, hint, key, where)
@@ -254,13 +254,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return flat(read_mapping(path))
 
 
+def read_settings(path: Path, method: str) -> dict[str, Any]:
+    """A configuration file's settings for a method, without the method's name.
+
+    Raises:
+        WorkbenchError: the file cannot be read, or is for another method.
+    """
+    settings = read_yaml(path)
+    named = settings.pop("method", method)
+    if named != method:
+        raise WorkbenchError(f'{path} is for the method "{named}", not "{method}"; correct one of them.')
+    return settings
+
+
 def flat(mapping: Mapping[Any, Any]) -> dict[str, Any]:
     """Settings by key: nested mappings are flattened, hyphens and underscores are the same."""
     return dict(_flat_items(mapping, ""))
 
 
 def read_mapping(path: Path) -> dict[Any, Any]:
-    """A configuration file as it stands there.
+    """A configuration file's content.
 
     Raises:
         WorkbenchError: the file is missing or is not YAML that maps keys to values.
@@ -274,7 +287,7 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark else ""
-        raise WorkbenchError(f"The configuration file {path} is not valid YAML{line}; correct it there.") from None
+        raise WorkbenchError(f"The configuration file {path} is not valid YAML{line}; correct it.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -294,5 +307,5 @@ def _flat_items(mapping: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, 
 
 
 def write_yaml(method: str, config: TrainConfig) -> str:
-    """The text of a run's ``config.yaml``: the method and every setting, resolved."""
+    """The text of a run's ``config.yaml``: the method and all resolved settings."""
     return yaml.safe_dump({"method": method} | flatten(config), sort_keys=False, allow_unicode=True)

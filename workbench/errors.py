@@ -1,13 +1,13 @@
-"""The one exception meant for people."""
+"""The exception with a message for users, and helpers for its text."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MANY = 100  # names, above which a message does not list them all
+MANY = 100  # more names than this are not all listed in a message
 
 
 class WorkbenchError(Exception):
-    """Bad input or a bad surrounding: one sentence that says what, where and what to do.
+    """Bad input or environment: one sentence that says what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with code 2.
     """
@@ -24,7 +24,12 @@ def unknown(kind: str, given: str, known: Iterable[str], where: str = "") -> Wor
     """
     names = sorted(known)
     near = get_close_matches(given, names, n=1)
-    told = ", ".join(names) if len(names) <= MANY else f"{', '.join(names[:3])} and {len(names) - 3:,} more"
-    hint = f'did you mean "{near[0]}"?' if near else f"there are: {told}."
+    listed = ", ".join(names) if len(names) <= MANY else f"{', '.join(names[:3])} and {len(names) - 3:,} more"
+    hint = f'did you mean "{near[0]}"?' if near else f"there are: {listed}."
     place = f" in {where}" if where else ""
     return WorkbenchError(f'Unknown {kind} "{given}"{place}; {hint}')
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, without its full stop, to quote in a message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,6 +1,6 @@
-"""Files that appear whole and are read with care: JSON and arrays of the run directory.
+"""Robust reading and writing of the run directory's JSON files and arrays.
 
-Writers rename whole files into place; readers survive any file that is missing, truncated or foreign.
+Writers rename complete files into place; readers survive any file that is missing, truncated or foreign.
 """
 
 import errno
@@ -24,8 +24,8 @@ def replacing(path: Path, mode: str = "wb", within: Path | None = None) -> Itera
     """Write a file under a temporary name and rename it into place, so that readers see all of it or none.
 
     Args:
-        within: a run's directory, above ``path``: folders are made below it only, so that nothing that still works on
-            a deleted run brings a part of it back. By default all missing folders are made.
+        within: a run's directory, above ``path``: folders are only created below it, so that a process that still
+            works on a deleted run does not recreate a part of it. By default all missing folders are created.
 
     Raises:
         WorkbenchError: the disk is full, the folder cannot be written, or ``within`` is gone.
@@ -34,7 +34,7 @@ def replacing(path: Path, mode: str = "wb", within: Path | None = None) -> Itera
     try:
         if within is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        else:  # one level at a time: a run may be deleted between a look and a `parents=True`
+        else:  # one level at a time: the run may be deleted meanwhile
             for folder in reversed([folder for folder in path.parents if within in folder.parents]):
                 folder.mkdir(exist_ok=True)
         with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
@@ -43,7 +43,7 @@ def replacing(path: Path, mode: str = "wb", within: Path | None = None) -> Itera
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        with suppress(OSError):  # where a folder of the path is a file, this fails too
+        with suppress(OSError):  # fails where a folder of the path is a file
             temporary.unlink(missing_ok=True)
         raise storage_error(error, path, within) from error
     except BaseException:
@@ -52,20 +52,20 @@ def replacing(path: Path, mode: str = "wb", within: Path | None = None) -> Itera
 
 
 def storage_error(error: OSError, path: Path, within: Path | None = None) -> WorkbenchError:
-    """What a failed write means for the person; ``within`` as in :func:`replacing`."""
+    """The WorkbenchError for a failed write; ``within`` as in :func:`replacing`."""
     if within is not None and not within.is_dir():
         return WorkbenchError(
             f"The run {within.name} is gone: it was moved or deleted meanwhile, so {path.name} was not written; "
-            f"`workbench trash --restore {within.name}` brings it back where it is in the trash."
+            f"if it is in the trash, `workbench trash --restore {within.name}` restores it."
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        again = "give the same command again" if within is None else "`workbench resume` continues"
-        return WorkbenchError(f"No space left on the disk of {path.parent}; free some, then {again}.")
+        remedy = "run the same command again" if within is None else "continue with `workbench resume`"
+        return WorkbenchError(f"No space left on the disk of {path.parent}; free some, then {remedy}.")
     return WorkbenchError(f"Cannot write {path}: {error.strerror or error}; choose another place.")
 
 
 def write_json(path: Path, content: Any, within: Path | None = None) -> None:
-    """Write JSON whole or not at all; NumPy numbers and arrays are allowed, NaN and infinity become null.
+    """Write JSON completely or not at all; NumPy numbers and arrays are allowed, NaN and infinity become null.
 
     ``within`` as in :func:`replacing`.
     """
@@ -74,7 +74,7 @@ def write_json(path: Path, content: Any, within: Path | None = None) -> None:
 
 
 def plain(value: Any) -> Any:
-    """As JSON knows it: NumPy numbers and arrays become plain ones, NaN and infinity null, paths text."""
+    """A value for JSON: NumPy numbers and arrays become plain ones, NaN and infinity null, paths text."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
@@ -87,7 +87,7 @@ def plain(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or ``{}`` where the file is missing, broken or something else."""
+    """A JSON object, or ``{}`` if the file is missing, broken or not an object."""
     try:
         with open(path, "rb", buffering=0) as file:
             content = json.loads(file.read())
@@ -97,15 +97,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_array(path: Path, array: np.ndarray, within: Path | None = None) -> None:
-    """Write an array as ``.npy``, whole or not at all; ``within`` as in :func:`replacing`."""
+    """Write an array as ``.npy``, completely or not at all; ``within`` as in :func:`replacing`."""
     with replacing(path, within=within) as file:
         np.save(file, array, allow_pickle=False)
 
 
 def read_array(path: Path) -> np.ndarray | None:
-    """An array, memory-mapped, or None where it is missing or broken.
+    """An array, memory-mapped, or None if it is missing or broken.
 
-    Where there is no ``.npy``, the entry ``array`` of an ``.npz`` beside it is read: shipped runs are compressed.
+    Without a ``.npy``, the entry ``array`` of an ``.npz`` beside it is read: the example runs are compressed.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -121,5 +121,5 @@ def read_array(path: Path) -> np.ndarray | None:
 
 
 def safe_name(name: str) -> str:
-    """A name as part of a file name: characters outside ``[A-Za-z0-9=._-]`` become ``_``."""
+    """A name for use in file names: characters outside ``[A-Za-z0-9=._-]`` become ``_``."""
     return re.sub(r"[^A-Za-z0-9=._-]", "_", name)

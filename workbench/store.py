@@ -1,7 +1,7 @@
-"""The folder of the runs: create, list, find. The format is in docs/run-format.md.
+"""The folder of the runs: create, list and find runs. The format is in docs/run-format.md.
 
-The directory is the truth. Writers rename whole files into place; readers survive any file that is missing,
-truncated or foreign. No lock is needed, so it works on network file systems and outlives ``kill -9``.
+The directory is the source of truth. Writers rename complete files into place; readers survive any file that is
+missing, truncated or foreign. No lock is needed, so it works on network file systems and survives ``kill -9``.
 """
 
 import getpass
@@ -41,8 +41,8 @@ __all__ = [
 ]
 FORMAT = 1
 SPARKLINE = 40
-SLOW_SECONDS = 0.001  # a run, from which on reading them one after the other would keep people waiting
-READERS = 32  # threads that wait for a slow disk at once
+SLOW_SECONDS = 0.001  # per run; reading slower ones one after the other takes too long
+READERS = 32  # threads that read from a slow disk
 
 
 class Probe(Directory):
@@ -57,7 +57,7 @@ class Probe(Directory):
         return read_array(self.path / "images.npy")
 
     def labels(self) -> np.ndarray | None:
-        """int64 (n,), or None where the data has no labels."""
+        """int64 (n,), or None if the data has no labels."""
         return read_array(self.path / "labels.npy")
 
     def ids(self) -> np.ndarray | None:
@@ -70,12 +70,12 @@ class Probe(Directory):
 
 
 def probe_of(runs: Path, fingerprint: str) -> Probe:
-    """The probe set of a data fingerprint in a runs folder, written or not."""
+    """The probe set of a data fingerprint in a runs folder, whether it exists or not."""
     return Probe(Path(runs) / ".probes" / safe_name(fingerprint))
 
 
 def check_writable(runs: Path, option: str = "--runs") -> None:
-    """Raise a WorkbenchError, which names the option that chooses it, unless runs can be created in the folder."""
+    """Raise a WorkbenchError that names the folder's option unless runs can be created in the folder."""
     try:
         runs.mkdir(parents=True, exist_ok=True)
         test = runs / f".tmp-{secrets.token_hex(4)}"
@@ -88,12 +88,12 @@ def check_writable(runs: Path, option: str = "--runs") -> None:
 
 
 def create_run(runs: Path, config_text: str, info: Mapping[str, Any]) -> Run:
-    """Create a run's directory, whole or not at all.
+    """Create a run's directory, completely or not at all.
 
     Args:
-        runs: the folder of the runs, created if need be.
+        runs: the folder of the runs, created if missing.
         config_text: the content of ``config.yaml``.
-        info: what ``run.json`` holds beyond id, owner, host and time; needs ``method`` and ``data``.
+        info: entries of ``run.json`` besides id, owner, host and time; needs ``method`` and ``data``.
     """
     check_writable(runs)
     data_name = safe_name(Path(info["data"]["name"]).stem)[:24] or "data"
@@ -120,7 +120,7 @@ def create_run(runs: Path, config_text: str, info: Mapping[str, Any]) -> Run:
 
 
 def owner() -> str:
-    """The user's name; a number where the system knows none, as in some containers."""
+    """The user's name, or number if the system has no name for it, as in some containers."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -128,26 +128,25 @@ def owner() -> str:
 
 
 def list_runs(runs: Path) -> list[Run]:
-    """All runs in a folder, newest first; anything without ``run.json``, ``summary.json`` and ``config.yaml`` is no
-    run."""
+    """All runs in a folder, newest first; a run has ``run.json``, ``summary.json`` or ``config.yaml``."""
     return [Run(folder) for folder in _folders(runs) if _is_run(folder)]
 
 
 def list_summaries(runs: Path) -> list[dict[str, Any]]:
     """The summaries of all runs in a folder, newest first.
 
-    Reads ``summary.json`` and ``marks.json`` of each and nothing else, many at a time where the disk is slow to answer.
+    Reads only ``summary.json`` and ``marks.json`` of each, many at a time if the disk is slow.
     """
     folders = _folders(runs)
     began = time.perf_counter()
-    found = [_listed(folder) for folder in folders[:READERS]]
+    summaries = [_summary_or_none(folder) for folder in folders[:READERS]]
     rest = folders[READERS:]
     if rest and time.perf_counter() - began > READERS * SLOW_SECONDS:
         with ThreadPoolExecutor(READERS) as readers:
-            found += readers.map(_listed, rest)
-    else:  # threads would only get into one another's way
-        found += map(_listed, rest)
-    return [summary for summary in found if summary is not None]
+            summaries += readers.map(_summary_or_none, rest)
+    else:  # threads would only slow one another down
+        summaries += map(_summary_or_none, rest)
+    return [summary for summary in summaries if summary is not None]
 
 
 def _folders(runs: Path) -> list[Path]:
@@ -163,39 +162,37 @@ def _is_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("run.json", "config.yaml", "summary.json"))
 
 
-def _listed(folder: Path) -> dict[str, Any] | None:
+def _summary_or_none(folder: Path) -> dict[str, Any] | None:
     summary = Run(folder).summary()
     return summary if summary["status"] != "unreadable" or _is_run(folder) else None
 
 
 def find_run(reference: str, runs: Path) -> Run:
-    """The run that a person means: a path, an id, a unique prefix of an id, or a name (the newest that has it).
+    """The run with a path, an id, a unique prefix of an id, or a name (the newest with that name).
 
     Raises:
-        WorkbenchError: there is no such run, or several begin like that.
+        WorkbenchError: there is no such run, or several share the prefix.
     """
     path = Path(reference)
     if (path / "run.json").exists():
         return Run(path.resolve())
-    found = list_runs(runs)
-    for run in found:
+    existing = list_runs(runs)
+    for run in existing:
         if run.id == reference:
             return run
     names = {summary["id"]: summary.get("name") for summary in list_summaries(runs)}
-    named = [run for run in found if names.get(run.id) == reference]
+    named = [run for run in existing if names.get(run.id) == reference]
     if named:
         return named[0]
-    starting = [run for run in found if run.id.startswith(reference)] if reference else []
-    if len(starting) == 1:
-        return starting[0]
-    if starting:
-        some = ", ".join(run.id for run in starting[:3])
+    matches = [run for run in existing if run.id.startswith(reference)] if reference else []
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        some = ", ".join(run.id for run in matches[:3])
+        raise WorkbenchError(f'{len(matches)} runs in {runs} begin with "{reference}" ({some} …); give more of the id.')
+    if not existing:
         raise WorkbenchError(
-            f'{len(starting)} runs in {runs} begin with "{reference}" ({some} …); give more of the id.'
+            f'There is no run "{reference}": the folder {runs} has no runs yet; `workbench train mocov3` makes one.'
         )
-    if not found:
-        raise WorkbenchError(
-            f'There is no run "{reference}": the folder {runs} has none yet; `workbench train mocov3` makes one.'
-        )
-    known = [run.id for run in found[:20]] + [str(name) for name in names.values() if name]
+    known = [run.id for run in existing[:20]] + [str(name) for name in names.values() if name]
     raise unknown("run", reference, known, str(runs))

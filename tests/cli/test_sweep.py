@@ -215,7 +215,7 @@ def test_nothing_is_done_twice(sweep: Path, calls: list[str], capsys: pytest.Cap
     before = rows(sweep)
     assert command(sweep) == 0  # with one seed
     assert calls == [] and rows(sweep) == before  # the second one stays
-    assert capsys.readouterr().err.splitlines() == ["2 of 2 runs were there already."]
+    assert capsys.readouterr().err.splitlines() == ["2 of 2 runs are finished already."]
 
 
 def test_what_is_missing_is_done_again_and_comes_out_the_same(sweep: Path, calls: list[str]) -> None:
@@ -305,7 +305,7 @@ def test_stopped_it_goes_on_from_there(tmp_path: Path) -> None:
             break
         time.sleep(0.01)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 130 and "Stopped; the same command goes on from there." in told
+    assert process.returncode == 130 and "Stopped; run the same command to continue." in told
     (run,) = list_runs(tmp_path / "made" / "runs")
     assert run.summary()["status"] == "interrupted"
     assert command(tmp_path, "--only", "with") == 0

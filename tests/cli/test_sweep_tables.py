@@ -149,7 +149,7 @@ def test_an_evaluation_that_a_method_cannot_have_is_not_asked_for_again(
     assert main(words) == 0
     capsys.readouterr()
     assert main(words) == 0
-    assert capsys.readouterr().err.splitlines() == ["1 of 1 runs were there already."]
+    assert capsys.readouterr().err.splitlines() == ["1 of 1 runs are finished already."]
     table = record(tmp_path / "made")["tables"]["likelihood"]
     assert table["rows"] == [] and "does not say how probable" in table["left_out"]["encoder alone"]
     assert "bits per dimension" not in (tmp_path / "made" / "sweep.md").read_text()

@@ -7,7 +7,8 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
 from workbench.data import keyed
-from workbench.data.augment import BRIGHTNESS, CONTRAST, HUE, SATURATION, Augmentation, Parameters, plain, to_float
+from workbench.data.augment import Augmentation, Parameters, plain, to_float
+from workbench.data.transforms import BRIGHTNESS, CONTRAST, HUE, SATURATION
 
 FULL = Augmentation(size=32, blur=0.5, solarise=0.5)
 
@@ -196,5 +197,5 @@ def test_changing_every_image_and_keeping_some_is_changing_some(monkeypatch: pyt
     """What a GPU does, which is never asked which images are chosen, is what the CPU does."""
     batch = images(64)
     some = FULL(batch, keys(64))
-    monkeypatch.setattr("workbench.data.augment._selects", lambda device: False)
+    monkeypatch.setattr("workbench.data.transforms._selects", lambda device: False)
     torch.testing.assert_close(FULL(batch, keys(64)), some, rtol=0, atol=1e-6)

@@ -90,7 +90,7 @@ def test_a_full_disk_is_one_clear_sentence_and_leaves_nothing(tmp_path: Path):
 
 def test_an_unwritable_folder_names_the_variable(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkbenchError, match=r"cannot be written to .*\$WORKBENCH_CACHE"):
+    with pytest.raises(WorkbenchError, match=r"cannot be written .*\$WORKBENCH_CACHE"):
         stored(tmp_path / "file", "x", {"a": 1}, lambda folder: {})
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from workbench.config import DataOptions
 from workbench.data.datasets import CATALOGUE, Dataset, load, probe, stratified_order
-from workbench.data.sources import path_id
+from workbench.data.folder_source import path_id
 from workbench.errors import WorkbenchError
 
 CIFAR10 = Path(__file__).parents[2].parent / "shared" / "data" / "cifar10"

@@ -92,7 +92,7 @@ def test_impossible_batches():
         Loader(split(), 104, seed=0)
     with pytest.raises(WorkbenchError, match="at least 1"):
         Loader(split(), 0, seed=0)
-    with pytest.raises(WorkbenchError, match="shared among 3 processes"):
+    with pytest.raises(WorkbenchError, match="divided among 3 processes"):
         Loader(split(), 20, seed=0, world=3)
 
 

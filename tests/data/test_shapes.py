@@ -24,21 +24,21 @@ def test_factors_lie_in_their_ranges_and_are_independent():
 def test_factors_are_what_the_image_shows():
     middle = {"hue": 0.0, "size": 9.0, "x": 16.0, "y": 16.0, "rotation": 0.0, "background": 0.2}
 
-    def drawn(label: int, **changes: float) -> np.ndarray:
+    def render(label: int, **changes: float) -> np.ndarray:
         return shapes.render(label, {k: np.array([v], dtype=np.float32) for k, v in (middle | changes).items()})[
             0
         ].astype(int)
 
     for label in range(len(shapes.CLASSES)):
-        image = drawn(label)
+        image = render(label)
         assert (image[0, 0] == 51).all()
         assert image[..., 0].max() == round(0.95 * 255) and image[..., 0].argmax() != 0
-        assert np.array_equal(np.roll(image, (2, -3), axis=(0, 1)), drawn(label, x=13.0, y=18.0))
-        assert np.abs(np.rot90(image, k=-1) - drawn(label, rotation=90.0)).max() <= 1
-        assert np.array_equal(image[..., [1, 0, 2]], drawn(label, hue=120.0))
-        covered = [(drawn(label, size=size)[..., 0] - 51).sum() / 191 for size in (7.0, 10.0)]
+        assert np.array_equal(np.roll(image, (2, -3), axis=(0, 1)), render(label, x=13.0, y=18.0))
+        assert np.abs(np.rot90(image, k=-1) - render(label, rotation=90.0)).max() <= 1
+        assert np.array_equal(image[..., [1, 0, 2]], render(label, hue=120.0))
+        covered = [(render(label, size=size)[..., 0] - 51).sum() / 191 for size in (7.0, 10.0)]
         assert abs(covered[1] / covered[0] / (100 / 49) - 1) < 0.1
-        assert (drawn(label, x=11.0, size=11.0)[:, 31] == 51).all()
+        assert (render(label, x=11.0, size=11.0)[:, 31] == 51).all()
 
 
 def test_shapes_differ_at_every_rotation():

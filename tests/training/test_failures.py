@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs
 from workbench.training import checkpoint as ckpt
-from workbench.training import resume, start
+from workbench.training import resume, snapshots, start
 from workbench.training.monitor import FeatureMonitor
 
 
@@ -116,7 +116,7 @@ def test_the_best_checkpoint_survives_a_full_disk(tmp_path: Path, monkeypatch: p
 def test_a_run_deleted_from_elsewhere_stays_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
-    holder = Run if write == "log" else ckpt
+    holder = {"log": Run, "save_checkpoint": ckpt, "save_snapshot": snapshots}[write]
     original = getattr(holder, write)
 
     def deleted(first: Run, *rest: Any) -> None:

@@ -12,7 +12,8 @@ from tests.training.tiny import EPOCH, settings
 from workbench.methods import METHODS
 from workbench.store import Run, list_runs
 from workbench.training import resume, start
-from workbench.training.checkpoint import load_method_from, load_snapshot, save_snapshot, snapshot_steps, snapshots
+from workbench.training.checkpoint import load_method_from
+from workbench.training.snapshots import load_snapshot, save_snapshot, snapshot_steps, snapshots
 from workbench.training.trainer import Trainer
 
 

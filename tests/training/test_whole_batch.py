@@ -20,17 +20,17 @@ VIT_BN = {"mlp_norm": "batch"}
 RESNET = {"backbone": "resnet18", "hidden": 16}
 
 
-def assert_same(found: dict[str, torch.Tensor], whole: dict[str, torch.Tensor], world: int = 1) -> None:
+def assert_same(parts: dict[str, torch.Tensor], whole: dict[str, torch.Tensor], world: int = 1) -> None:
     """Gradients to 1e-5 of the norm of the whole gradient, and statistics."""
-    assert found.keys() == whole.keys() and int(found.pop("world")) == world
+    assert parts.keys() == whole.keys() and int(parts.pop("world")) == world
     assert int(whole.pop("world")) == 1
     exact = whole["loss"].dtype == torch.float64
-    torch.testing.assert_close(found["loss"], whole["loss"], rtol=1e-9 if exact else 1e-5, atol=0)
+    torch.testing.assert_close(parts["loss"], whole["loss"], rtol=1e-9 if exact else 1e-5, atol=0)
     for name, expected in whole.items():
         if "running" in name:
-            torch.testing.assert_close(found[name], expected, rtol=1e-6, atol=1e-9, msg=name)
+            torch.testing.assert_close(parts[name], expected, rtol=1e-6, atol=1e-9, msg=name)
         else:
-            assert (found[name] - expected).norm() <= 1e-5 * whole["norm"], name
+            assert (parts[name] - expected).norm() <= 1e-5 * whole["norm"], name
 
 
 @pytest.mark.parametrize("method", ["mocov3", "vae", "ddpm"])
@@ -99,7 +99,7 @@ def test_two_processes_train_resume_and_write_one_run(tmp_path: Path) -> None:
     assert [row["step"] for row in run.metrics() if "loss" in row] == [5, 10, 15, 20]
     refused = tmp_path / "refused"
     codes = processes.two_ranks(processes.workbench, [*words, "--batch-size", "15", *folder], log=refused)
-    assert 0 not in codes and refused.read_text().count("cannot be shared among 2 processes") == 1
+    assert 0 not in codes and refused.read_text().count("cannot be divided among 2 processes") == 1
     assert len(list_runs(tmp_path / "runs")) == 1
 
 

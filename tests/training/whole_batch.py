@@ -37,17 +37,17 @@ def measured(method: str, changes: dict[str, Any], runs: str) -> dict[str, torch
     if trainer.world > 1:
         torch.distributed.all_reduce(loss)
         loss /= trainer.world
-    found = {"world": torch.tensor(trainer.world), "loss": loss, "norm": trainer.gradients.norms[0]}
-    found |= {name: p.grad for name, p in trainer.method.named_parameters() if p.grad is not None}
-    return found | {name: b for name, b in trainer.method.named_buffers() if "running" in name}
+    tensors = {"world": torch.tensor(trainer.world), "loss": loss, "norm": trainer.gradients.norms[0]}
+    tensors |= {name: p.grad for name, p in trainer.method.named_parameters() if p.grad is not None}
+    return tensors | {name: b for name, b in trainer.method.named_buffers() if "running" in name}
 
 
 def main(words: Sequence[str]) -> None:
     out, method, *pairs = words
     changes = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in pairs)}
-    found = measured(method, changes, str(Path(out).parent))
+    tensors = measured(method, changes, str(Path(out).parent))
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-        torch.save(found, out)
+        torch.save(tensors, out)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -20,7 +20,7 @@ from workbench.data import keyed
 from workbench.methods.base import evaluation_mode
 from workbench.methods.ddpm import DDPM
 from workbench.store import Run, find_run, list_runs
-from workbench.weights.diffusers_format import _left_out
+from workbench.weights.diffusers_import import _left_out
 
 TINY: dict[str, Any] = {"data": "digits", "data.limit": 32, "max_steps": 2, "batch_size": 8, "monitor_every": 0}
 TINY |= {"device": "cpu", "precision": "fp32", "snapshots": 0, "widths": [8, 16], "attention_size": 4}
@@ -135,9 +135,9 @@ def test_import_takes_back_what_export_writes(kind: str, tmp_path: Path) -> None
 def test_the_model_card_tells_how_to_draw(tmp_path: Path) -> None:
     run = trained(tmp_path / "runs", conditional=True)
     text = (exported(run, tmp_path / "out") / "README.md").read_text()
-    for part in ("library_name: diffusers", "DDPMPipeline.from_pretrained('.')", run.id, "the network without one"):
+    for part in ("library_name: diffusers", "DDPMPipeline.from_pretrained('.')", run.id, "the network without a label"):
         assert part in text
-    assert "timm" not in text.split("## What was measured")[0]
+    assert "timm" not in text.split("## Results")[0]
 
 
 def test_published_pipelines_come_in(tmp_path: Path) -> None:
@@ -180,16 +180,16 @@ def rewritten(folder: Path, file: str, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("file", "changes", "says"),
     [
-        ("unet/config.json", {"norm_eps": 1e-5}, "norm_eps 1e-05, and the workbench's, that of Ho et al. 2020, 1e-06"),
+        ("unet/config.json", {"norm_eps": 1e-5}, "norm_eps 1e-05; only that of Ho et al. 2020 with 1e-06 can"),
         ("unet/config.json", {"attention_head_dim": 8}, "has attention_head_dim 8"),
-        ("unet/config.json", {"num_class_embeds": 10}, "is told labels"),
+        ("unet/config.json", {"num_class_embeds": 10}, "is conditional"),
         ("unet/config.json", {"block_out_channels": [8]}, "diffusers cannot build the U-Net"),
-        ("unet/config.json", {"out_channels": 2}, "does not fit its scheduler's variance_type 'fixed_small'"),
+        ("unet/config.json", {"out_channels": 2}, "does not match its scheduler's variance_type 'fixed_small'"),
         ("scheduler/scheduler_config.json", {"beta_end": 0.03}, "has the schedule linear from 0.0001 to 0.03, which"),
         ("scheduler/scheduler_config.json", {"variance_type": "learned"}, "variance_type learned, which"),
         ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr with the"),
         ("model_index.json", {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]},
-         "holds a StableDiffusionPipeline, and only pipelines of one UNet2DModel"),
+         "contains a StableDiffusionPipeline, but only pipelines of one UNet2DModel"),
     ],
     ids=str,
 )  # fmt: skip
@@ -221,9 +221,9 @@ def test_what_the_workbench_samples_otherwise_is_told(changes: dict[str, Any], s
 @pytest.mark.parametrize(
     ("method", "settings", "says"),
     [
-        ("ddpm", {"prediction": "score"}, "predicts the score, which diffusers' schedulers of DDPM cannot read"),
+        ("ddpm", {"prediction": "score"}, "predicts the score, which diffusers' DDPM schedulers do not support"),
         ("ddpm", {"network": "vit", "width": 24, "depth": 1, "heads": 3, "patch": 4}, "is a ddpm with a ViT"),
-        ("vae", {"width": 8, "latent_dim": 4}, "is a vae, and only a ddpm's U-Net can be exported"),
+        ("vae", {"width": 8, "latent_dim": 4}, "is a vae, but only a ddpm's U-Net can be exported"),
     ],
     ids=str,
 )

@@ -125,7 +125,7 @@ def test_published_weights_come_out_as_they_went_in(arch: str, tmp_path: Path) -
 def test_the_model_card_has_what_was_measured(tmp_path: Path) -> None:
     run = trained(*RUNS["patch"], tmp_path / "runs")
     card = (exported(run, tmp_path / "one") / "README.md").read_text()
-    assert f"`workbench evaluate {run.id}` measures it" in card and "Licence: not stated" in card
+    assert f"evaluate them with `workbench evaluate {run.id}`" in card and "Licence: not stated" in card
     words = ["evaluate", run.id, "--runs", str(tmp_path / "runs"), "--only", "knn", "--only", "linear"]
     assert main(words) == 0
     card = (exported(run, tmp_path / "two") / "README.md").read_text()
@@ -133,8 +133,8 @@ def test_the_model_card_has_what_was_measured(tmp_path: Path) -> None:
         content = run.evaluation(name)
         assert content["protocol"] in card
         for row in content["rows"]:
-            told = f"| {row['model']} | {row['space']} | {row['value']:.1f} | [{row['low']:.1f}, {row['high']:.1f}]"
-            assert told in card
+            line = f"| {row['model']} | {row['space']} | {row['value']:.1f} | [{row['low']:.1f}, {row['high']:.1f}]"
+            assert line in card
     info = run.info()
     for text in (info["data"]["fingerprint"], "Seed: 0", f"torch {info['versions']['torch']}", "library_name: timm"):
         assert text in card
@@ -145,7 +145,7 @@ def test_the_model_card_leaves_out_what_was_measured_of_other_weights(tmp_path: 
     assert main(["evaluate", run.id, "--runs", str(tmp_path / "runs"), "--only", "knn"]) == 0
     run.write_evaluation("knn", run.evaluation("knn") | {"checkpoint": "last, step 2 (trained weights)"})
     card = (exported(run, tmp_path / "out") / "README.md").read_text()
-    assert "Nothing yet of the weights of step 1" in card and "| kNN |" not in card
+    assert "None yet for the weights of step 1" in card and "| kNN |" not in card
 
 
 @pytest.mark.parametrize("kind", ["conv", "small stem", "classifier"])
@@ -170,9 +170,9 @@ def refused(capsys: pytest.CaptureFixture[str], run: Run, output: Path, *words: 
     folder = output.parent if inside else output.parent.parent
     before = sorted(folder.iterdir())
     assert main(["export", run.id, "--runs", str(run.path.parent), "--output", str(output), *words]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and sorted(folder.iterdir()) == before
-    return said
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and sorted(folder.iterdir()) == before
+    return error
 
 
 def test_what_cannot_be_exported(
@@ -184,11 +184,11 @@ def test_what_cannot_be_exported(
     bn = trained("mocov3", SMALL | HEADS | {"stem": "patch", "mlp_norm": "batch"}, tmp_path / "runs")
     assert "--format onnx exports any encoder" in refused(capsys, bn, tmp_path / "out")
     conv = trained("mocov3", HEADS | {"backbone": "conv", "conv_width": 8}, tmp_path / "runs")
-    assert "timm has no encoder like the small convolutions" in refused(capsys, conv, tmp_path / "out")
+    assert "timm has no small convolutional encoder" in refused(capsys, conv, tmp_path / "out")
     assert "must end in .onnx" in refused(capsys, bn, tmp_path / "out", "--format", "onnx")
-    assert "is there already" in refused(capsys, bn, tmp_path / "runs")
+    assert "exists already" in refused(capsys, bn, tmp_path / "runs")
     (tmp_path / "file.onnx").touch()
-    assert "is there already" in refused(capsys, bn, tmp_path / "file.onnx", "--format", "onnx")
+    assert "exists already" in refused(capsys, bn, tmp_path / "file.onnx", "--format", "onnx")
     assert "choose another place" in refused(
         capsys, bn, tmp_path / "file.onnx" / "x.onnx", "--format", "onnx", inside=False
     )

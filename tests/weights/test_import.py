@@ -130,7 +130,7 @@ def test_deits_checkpoint_and_what_is_kept_of_it(tmp_path: Path, data: Path, cap
     info = run.info()
     assert info["licence"] == "Apache-2.0" and info["source"]["file"] == "deit.pth"
     assert len(info["source"]["sha256"]) == 64 and info["source"]["training_images"].startswith("unknown")
-    assert "not known" in (run.path / "notes.md").read_text()
+    assert "training images are unknown" in (run.path / "notes.md").read_text()
     capsys.readouterr()
     runs = str(run.path.parent)
     assert main(["evaluate", "deit", "--runs", runs, "--only", "knn"]) == 0

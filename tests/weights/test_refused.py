@@ -31,20 +31,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], source: str, *words: str, data: str = "photos") -> str:
-    """What is said; nothing is left in the runs."""
+    """The error message; nothing is left in the runs."""
     capsys.readouterr()
     assert main(["import", source, "--data", data, *words]) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("error: ") and len(said.err) < 500
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ") and len(captured.err) < 500
     assert not Path("runs").exists() or list(Path("runs").iterdir()) == []
-    return said.err
+    return captured.err
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_malicious_pickle_is_not_executed(zipped: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     TRACE["path"] = str(tmp_path / "executed")
     torch.save({"state_dict": Malicious()}, "evil.pth", _use_new_zipfile_serialization=zipped)
-    assert "mkdir, which could execute anything" in refused(capsys, "evil.pth")
+    assert "mkdir, which could execute any code" in refused(capsys, "evil.pth")
     Path("evil.bin").write_bytes(pickle.dumps({"state_dict": Malicious()}))
     refused(capsys, "evil.bin")
     assert not Path("executed").exists()
@@ -56,9 +57,9 @@ def test_other_objects_are_refused_too(capsys: pytest.CaptureFixture[str]) -> No
     torch.save({"model": {"a": torch.ones(3)}, "args": argparse.Namespace(lr=1)}, "args.pth")
     assert "argparse.Namespace" in refused(capsys, "args.pth")
     torch.save([1, 2], "list.pth")
-    assert "holds no named tensors, but a list" in refused(capsys, "list.pth")
+    assert "holds a list instead of named tensors" in refused(capsys, "list.pth")
     torch.save({"epoch": 3}, "epoch.pth")
-    assert "holds no named tensors, but: epoch" in refused(capsys, "epoch.pth")
+    assert "holds no named tensors, only: epoch" in refused(capsys, "epoch.pth")
 
 
 def test_damaged_and_missing_files(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,24 +79,24 @@ def test_damaged_and_missing_files(capsys: pytest.CaptureFixture[str]) -> None:
         "header.safetensors": b"\xff" * 64,
     }.items():
         Path(name).write_bytes(content)
-        assert "cannot be read as weights: it is cut off" in refused(capsys, name)
+        assert "cannot be read as weights: it is truncated" in refused(capsys, name)
     assert "There is no file none.pth" in refused(capsys, "none.pth")
     assert "has no model.safetensors" in refused(capsys, "photos")
 
 
 def test_other_networks_are_told_by_three_tensors(capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(timm.create_model("swin_tiny_patch4_window7_224").state_dict(), "swin.pth")
-    assert "of neither a ViT nor a ResNet" in refused(capsys, "swin.pth")
+    assert "belong to neither a ViT nor a ResNet" in refused(capsys, "swin.pth")
     torch.save(timm.create_model("resnet34").state_dict(), "r34.pth")
     assert "has 3, 4, 6, 3 basic blocks" in refused(capsys, "r34.pth")
     torch.save(timm.create_model("wide_resnet50_2").state_dict(), "wide.pth")
-    said = refused(capsys, "wide.pth")
-    assert "layer1.0.conv1.weight is (128, 64, 1, 1), not (64, 64, 1, 1)" in said and "more; such a network" in said
-    assert said.count("layer") == 3
+    error = refused(capsys, "wide.pth")
+    assert "layer1.0.conv1.weight is (128, 64, 1, 1), not (64, 64, 1, 1)" in error and "more; such a network" in error
+    assert error.count("layer") == 3
     torch.save(vit(init_values=1.0, num_heads=4).state_dict(), "scaled.pth")
     assert "blocks.0.ls1.gamma (48,) has no place" in refused(capsys, "scaled.pth", "--heads", "4")
     torch.save(vit().state_dict() | {"pos_embed": torch.ones(1, 18, 48)}, "registers.pth")
-    assert "no square" in refused(capsys, "registers.pth", "--heads", "4")
+    assert "not a square" in refused(capsys, "registers.pth", "--heads", "4")
     content, _ = moco("vit_small", vit(), 48)
     state = content["state_dict"]
     state["module.predictor.0.weight"] = torch.ones(40, 25)
@@ -125,5 +126,5 @@ def test_a_full_disk_leaves_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("workbench.weights.importing.save_file", full)
+    monkeypatch.setattr("workbench.weights.imported_run.save_file", full)
     assert "No space left" in refused(capsys, "vit.pth", "--heads", "4")

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. A command's module is imported when it is used, and torch with it."""
+"""The command line. Each command's module, and torch with it, is imported only when the command is called."""
 
 import os
 import sys
@@ -12,15 +12,15 @@ from workbench.errors import WorkbenchError
 
 TRAIN = Group.create_ordered("Train")
 EVALUATE = Group.create_ordered("Evaluate")
-LOOK = Group.create_ordered("Look")
-KEEP = Group.create_ordered("Keep order")
-OTHER = Group.create_ordered("Help and set-up")
+OUTPUT = Group.create_ordered("Inspect and export")
+MANAGE = Group.create_ordered("Manage runs")
+OTHER = Group.create_ordered("Help and setup")
 
 app = App(
     name="workbench",
-    help="Train contrastive and generative models on the same images and see what each has learnt.",
-    help_epilogue="A RUN is an id, a unique beginning of one, a name or a path.",
-    help_format="plaintext",  # as markdown it takes half as long again
+    help="Train contrastive and generative models on the same images and compare what each has learnt.",
+    help_epilogue="RUN is a run's id, a unique prefix of its id, its name or its path.",
+    help_format="plaintext",  # rendering markdown takes half as long again
     version=__version__,
     group_commands=OTHER,
     exit_on_error=False,
@@ -32,39 +32,39 @@ app.register_install_completion_command(help="Install completion for this shell.
 
 for _group, _module, _name, _help in (
     (TRAIN, "train", "train", "Train a method; `workbench train METHOD --help` lists its options."),
-    (TRAIN, "train", "resume", "Continue an interrupted run exactly, or a finished one for more epochs."),
+    (TRAIN, "train", "resume", "Continue an interrupted run exactly, or train a finished one for more epochs."),
     (TRAIN, "demo", "demo", "Train mocov3, vae and ddpm on the same images, compare them and open the app."),
-    (TRAIN, "weights", "import", "Make a run of published weights: MoCo v3's, DeiT's, timm's or torchvision's."),
-    (EVALUATE, "evaluate", "evaluate", "Measure what runs have learnt; the results are stored in them."),
+    (TRAIN, "weights", "import", "Import published weights as a run: MoCo v3, DeiT, timm, torchvision or diffusers."),
+    (EVALUATE, "evaluate", "evaluate", "Evaluate runs; the results are stored in their folders."),
     (
         EVALUATE,
         "augmentations",
         "augmentations",
-        "Train a run per pair of augmentations and compare them, as SimCLR's figure 5.",
+        "Train a run per pair of augmentations and compare linear probes (SimCLR, figure 5).",
     ),
-    (EVALUATE, "sweep", "sweep", "Train the runs of a recipe, such as a table of a paper, and compare them."),
-    (EVALUATE, "evaluate", "compare", "Print runs side by side with their baselines."),
-    (EVALUATE, "report", "report", "Write a comparison with its conclusions to one file: HTML, Markdown, LaTeX, CSV."),
-    (LOOK, "output", "embed", "Write a run's features of a data set to a file."),
-    (LOOK, "output", "reconstruct", "Write images and what a run makes of them to a picture."),
-    (LOOK, "output", "sample", "Write images that a run has drawn to a picture."),
-    (LOOK, "weights", "export", "Write a run's encoder for timm or as ONNX, with a model card."),
-    (LOOK, "listing", "runs", "List the runs."),
-    (LOOK, "serve", "app", "Open the app on the runs in the browser."),
-    (KEEP, "actions", "tag", "Give a run tags, take them away, or print them."),
-    (KEEP, "actions", "note", "Add to a run's note, or print it."),
-    (KEEP, "actions", "rename", "Give a run another name."),
-    (KEEP, "actions", "archive", "Hide runs from lists, or show them again."),
-    (KEEP, "actions", "delete", "Move runs to the trash."),
-    (KEEP, "actions", "trash", "List what is in the trash, bring a run back, or empty it."),
+    (EVALUATE, "sweep", "sweep", "Train every run of a study, such as a table of a paper, and compare them."),
+    (EVALUATE, "evaluate", "compare", "Print a table of runs and their baselines, with tests of the differences."),
+    (EVALUATE, "report", "report", "Write a comparison and its conclusions to one file: HTML, Markdown, LaTeX or CSV."),
+    (OUTPUT, "output", "embed", "Write a run's features of a data set to a file."),
+    (OUTPUT, "output", "reconstruct", "Write images and their reconstructions to an image file."),
+    (OUTPUT, "output", "sample", "Write samples of a generative model to an image file."),
+    (OUTPUT, "weights", "export", "Export a run's weights for timm, ONNX or diffusers."),
+    (OUTPUT, "listing", "runs", "List the runs."),
+    (OUTPUT, "serve", "app", "Serve the app, which shows the runs in a browser."),
+    (MANAGE, "actions", "tag", "Add, remove or print a run's tags."),
+    (MANAGE, "actions", "note", "Add to a run's note, or print it."),
+    (MANAGE, "actions", "rename", "Rename a run."),
+    (MANAGE, "actions", "archive", "Hide runs from lists, or list them again."),
+    (MANAGE, "actions", "delete", "Move runs to the trash."),
+    (MANAGE, "actions", "trash", "List the trash, restore a run from it, or empty it."),
     (OTHER, "listing", "methods", "List the methods."),
     (OTHER, "listing", "datasets", "List the built-in data sets."),
-    (OTHER, "doctor", "doctor", "Say what this machine has, and what is missing."),
+    (OTHER, "doctor", "doctor", "Check this machine: packages, devices, folders and free space."),
 ):
-    _function = "import_" if _name == "import" else _name  # which no function can be called
-    _below = {"help_epilogue": KINDS_OF_WEIGHTS} if _name == "import" else {}
+    _function = "import_" if _name == "import" else _name  # `import` is a keyword
+    _epilogue = {"help_epilogue": KINDS_OF_WEIGHTS} if _name == "import" else {}
     _place = f"workbench.cli.{_module}:{_function}"
-    app.command(_place, name=_name, help=_help, group=_group, sort_key=len([*app]), **_below)
+    app.command(_place, name=_name, help=_help, group=_group, sort_key=len([*app]), **_epilogue)
 app.command("workbench.cli.augmentations:augmentations", name="compose", show=False)  # its former name
 
 
@@ -73,7 +73,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
     With WORKBENCH_DEBUG=1 errors show their traceback.
     """
-    # On a machine that others use too, threads that spin long at OpenMP's barriers slow a training step several times.
+    # On a shared machine, threads that spin at OpenMP's barriers slow a training step down several times.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         code = app(sys.argv[1:] if tokens is None else tokens)
@@ -87,6 +87,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -1,11 +1,11 @@
-"""``workbench tag``, ``note``, ``rename``, ``archive``, ``delete`` and ``trash``: keeping order among runs."""
+"""``workbench tag``, ``note``, ``rename``, ``archive``, ``delete`` and ``trash``."""
 
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from workbench import annotations
-from workbench.cli.options import RUNS, Reference, References, RunsFolder
+from workbench.cli.options import RUNS, Reference, References, RunsFolder, find_runs
 from workbench.errors import WorkbenchError
 from workbench.store import find_run
 
@@ -13,106 +13,101 @@ from workbench.store import find_run
 def tag(
     run: Reference,
     /,
-    *names: Annotated[str, Parameter(name="NAME", help="Tags to give; without any, the run's tags are printed.")],
-    remove: Annotated[bool, Parameter(help="Take these tags away instead.", negative="")] = False,
+    *names: Annotated[str, Parameter(name="NAME", help="Tags to add; without any, the run's tags are printed.")],
+    remove: Annotated[bool, Parameter(help="Remove these tags instead.", negative="")] = False,
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Give a run tags, by which `workbench runs` and the app can be filtered."""
-    found = find_run(run, runs)
-    present = annotations.tags(found)
+    """Add, remove or print a run's tags; `workbench runs --tag` and the app filter by them."""
+    chosen = find_run(run, runs)
+    tags = annotations.tags(chosen)
     if names:
-        missing = [name for name in names if remove and name not in present]
+        missing = [name for name in names if remove and name not in tags]
         if missing:
-            told = ", ".join(present) or "none"
-            raise WorkbenchError(f'The run {found.id} has no tag "{missing[0]}"; its tags: {told}.')
-        present = annotations.change_tags(found, remove=names) if remove else annotations.change_tags(found, names)
-    print(f"{found.id}: {', '.join(present) or 'no tags'}")
+            raise WorkbenchError(
+                f'The run {chosen.id} has no tag "{missing[0]}"; its tags: {", ".join(tags) or "none"}.'
+            )
+        tags = annotations.change_tags(chosen, remove=names) if remove else annotations.change_tags(chosen, names)
+    print(f"{chosen.id}: {', '.join(tags) or 'no tags'}")
 
 
 def note(
     run: Reference,
-    text: Annotated[str | None, Parameter(help="What to add at the end; without it, the note is printed.")] = None,
+    text: Annotated[str | None, Parameter(help="Text to append; without it, the note is printed.")] = None,
     /,
     *,
     replace: Annotated[bool, Parameter(help="Replace the note instead of adding to it.", negative="")] = False,
     runs: RunsFolder = RUNS,
 ) -> None:
     """Add to a run's note (notes.md), or print it."""
-    found = find_run(run, runs)
-    present, version = annotations.note(found)
+    chosen = find_run(run, runs)
+    present, version = annotations.note(chosen)
     if text is None:
         if replace:
             raise WorkbenchError('Say what replaces the note, such as `workbench note RUN "text" --replace`.')
-        print(present.rstrip() or f"{found.id} has no note yet.")
+        print(present.rstrip() or f"{chosen.id} has no note yet.")
         return
     whole = text if replace or not present.strip() else f"{present.rstrip()}\n\n{text}"
-    annotations.write_note(found, whole.rstrip() + "\n", version)
-    print(f"Noted in {found.path / 'notes.md'}." if whole.strip() else f"Removed the note of {found.id}.")
+    annotations.write_note(chosen, whole.rstrip() + "\n", version)
+    print(f"Wrote {chosen.path / 'notes.md'}." if whole.strip() else f"Removed the note of {chosen.id}.")
 
 
 def rename(
     run: Reference,
-    name: Annotated[str, Parameter(help='The new name; "" takes the one given here back.')],
+    name: Annotated[str, Parameter(help='The new name; "" restores the original one.')],
     /,
     *,
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Give a run another name; its id stays."""
-    found = find_run(run, runs)
-    annotations.rename(found, name)
-    print(f"{found.id} is now called {found.summary().get('name') or 'by its id alone'}.")
+    """Rename a run; its id stays the same."""
+    chosen = find_run(run, runs)
+    annotations.rename(chosen, name)
+    new = chosen.summary().get("name")
+    print(f"{chosen.id} is now called {new}." if new else f"{chosen.id} no longer has a name.")
 
 
 def archive(
     *references: References,
-    undo: Annotated[bool, Parameter(help="Show them again.", negative="")] = False,
+    undo: Annotated[bool, Parameter(help="List them again.", negative="")] = False,
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Hide runs from lists; `workbench runs --archived` shows them."""
-    for found in _find(references, runs, "archive"):
-        annotations.archive(found, not undo)
-        print(f"{found.id} is {'shown again' if undo else 'archived'}.")
+    """Hide runs from lists; `workbench runs --archived` lists them."""
+    for run in find_runs(references, runs, "archive RUN"):
+        annotations.archive(run, not undo)
+        print(f"{run.id} is {'listed again' if undo else 'archived'}.")
 
 
 def delete(*references: References, runs: RunsFolder = RUNS) -> None:
-    """Move runs to the trash, from which `workbench trash --restore RUN` brings them back."""
-    for found in _find(references, runs, "delete"):
-        annotations.delete(found)
-        print(f"{found.id} is in the trash; `workbench trash --restore {found.id}` brings it back.")
+    """Move runs to the trash; `workbench trash --restore RUN` restores them."""
+    for run in find_runs(references, runs, "delete RUN"):
+        annotations.delete(run)
+        print(f"{run.id} is in the trash; `workbench trash --restore {run.id}` restores it.")
 
 
 def trash(
     *,
-    empty: Annotated[bool, Parameter(help="Delete what is in it for good.", negative="")] = False,
+    empty: Annotated[bool, Parameter(help="Delete everything in the trash for good.", negative="")] = False,
     restore: Annotated[
-        str | None, Parameter(name="--restore", help="A run to bring back: an id or its beginning.")
+        str | None, Parameter(name="--restore", help="Run to restore: its id or a unique prefix.")
     ] = None,
     runs: RunsFolder = RUNS,
 ) -> None:
-    """List what is in the trash, bring a run back, or empty it."""
+    """List the trash, restore a run from it, or empty it."""
     if empty and restore is not None:
-        raise WorkbenchError("Say either --empty or --restore RUN, not both.")
+        raise WorkbenchError("Give either --empty or --restore RUN, not both.")
     if restore is not None:
-        print(f"{annotations.restore(restore, runs).id} is back.")
+        print(f"Restored {annotations.restore(restore, runs).id}.")
         return
-    found = annotations.in_trash(runs)
-    sizes = {run.id: annotations.size(run.path) for run in found}
+    deleted = annotations.in_trash(runs)
+    sizes = {run.id: annotations.size(run.path) for run in deleted}
     megabytes = sum(sizes.values()) / 1e6
     if empty:
-        count = annotations.empty_trash(runs, found)
+        count = annotations.empty_trash(runs, deleted)
         print(f"Deleted {count} run{'s' * (count != 1)} for good, {megabytes:.1f} MB.")
         return
-    for run in found:
+    for run in deleted:
         print(f"{run.id}  {sizes[run.id] / 1e6:.1f} MB  {run.summary().get('name') or ''}".rstrip())
     print(
-        f"{len(found)} in the trash, {megabytes:.1f} MB; `workbench trash --empty` deletes them for good."
-        if found
+        f"{len(deleted)} in the trash, {megabytes:.1f} MB; `workbench trash --empty` deletes them for good."
+        if deleted
         else f"The trash of {runs} is empty."
     )
-
-
-def _find(references: tuple[str, ...], runs: RunsFolder, command: str) -> list:
-    """All of the runs, before anything is done to one of them."""
-    if not references:
-        raise WorkbenchError(f"Say which runs, such as `workbench {command} RUN`; `workbench runs` lists them.")
-    return list({run.path: run for run in (find_run(reference, runs) for reference in references)}.values())

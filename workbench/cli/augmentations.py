@@ -1,4 +1,4 @@
-"""``workbench augmentations``: SimCLR's study of augmentations, a run for each cell of a matrix."""
+"""``workbench augmentations``: SimCLR's study of augmentations, one run per cell of a matrix."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from workbench.cli.options import RUNS
-from workbench.config import read_yaml
+from workbench.config import read_settings
 from workbench.errors import WorkbenchError, unknown
 from workbench.format import format_duration
 from workbench.methods import METHODS
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def augmentations(
-    method: Annotated[str, Parameter(help="A method that compares two views, such as mocov3.")],
+    method: Annotated[str, Parameter(help="A method trained on two views of each image, such as mocov3.")],
     /,
     *,
-    config: Annotated[Path | None, Parameter(help="YAML file of settings for every cell.")] = None,
+    config: Annotated[Path | None, Parameter(help="YAML file of settings for all cells.")] = None,
     transformations: Annotated[
         tuple[str, ...],
         Parameter(
@@ -38,47 +38,44 @@ def augmentations(
         Path | None,
         Parameter(
             name=["--output", "-o"],
-            help="Folder of the study; by default compositions/<name of the file> in the folder of the runs.",
+            help="Folder of the study; by default compositions/<name of the configuration file> in the runs folder.",
         ),
     ] = None,
     runs: Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs; by default runs.")] = None,
-    verbose: Annotated[bool, Parameter(help="Show how each cell trains, too.", negative="")] = False,
+    verbose: Annotated[bool, Parameter(help="Show the training of each cell, too.", negative="")] = False,
 ) -> int:
-    """Train a run for every pair of augmentations and compare their linear probes.
+    """Train a run for every pair of augmentations and compare their linear probes (SimCLR, figure 5).
 
-    One view of each image is transformed, the other stays plain: on the diagonal by one transformation, elsewhere by
-    the row's and then the column's (SimCLR's figure 5). Cells that are finished are not trained again.
+    One view of each image is transformed, the other stays plain. A cell applies its row's transformation and then its
+    column's, a diagonal cell just one. Finished cells are not trained again.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     where = str(config or "")
-    settings = read_yaml(config) if config else {}
-    named = settings.pop("method", method)
-    if named != method:
-        raise WorkbenchError(f'{where} is for the method "{named}", not "{method}"; correct the one or the other.')
+    settings = read_settings(config, method) if config else {}
     folder = output or (runs or Path(settings.get("runs") or RUNS)) / "compositions" / (
         config.stem if config else method
     )
     from workbench.studies.augmentations import TRANSFORMATIONS, Study
 
     study = Study(method, settings, where, folder, transformations or TRANSFORMATIONS)
-    failures = _work_off(study, verbose)
+    failures = _train_cells(study, verbose)
     _print(study)
-    print(f"{folder / 'composition.svg'} shows it; `workbench app --runs {folder / 'runs'}` shows the runs.")
+    print(f"Figure: {folder / 'composition.svg'}; `workbench app --runs {folder / 'runs'}` shows the runs.")
     for cell, reason in failures.items():
         print(f"error: The cell {', '.join(cell)} failed: {reason}", file=sys.stderr)
     return 2 if failures else 0
 
 
-def _work_off(study: "Study", verbose: bool) -> "dict[Cell, str]":
-    """Train and measure cell after cell; returns why some failed, after which the others went on."""
+def _train_cells(study: "Study", verbose: bool) -> "dict[Cell, str]":
+    """Train and measure the missing cells; returns the errors of those that failed."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     failures: dict[Cell, str] = {}
-    left = [cell for cell in study.cells if study.row(cell) is None]
-    if len(left) < len(study.cells):
-        console.print(f"{len(study.cells) - len(left)} of {len(study.cells)} cells were there already.")
+    missing = [cell for cell in study.cells if study.row(cell) is None]
+    if len(missing) < len(study.cells):
+        console.print(f"{len(study.cells) - len(missing)} of {len(study.cells)} cells are finished already.")
     began = time.monotonic()
-    for done, cell in enumerate(left):
+    for done, cell in enumerate(missing):
         number, start = study.cells.index(cell) + 1, time.monotonic()
         name = f"cell {number} of {len(study.cells)}  {', '.join(cell)}"
         try:
@@ -86,10 +83,10 @@ def _work_off(study: "Study", verbose: bool) -> "dict[Cell, str]":
                 study.train(cell)
             row = study.measure(cell)
         except KeyboardInterrupt:
-            console.print(f"Stopped in {name}; the same command goes on from there.")
+            console.print(f"Stopped in {name}; run the same command to continue.")
             raise
         except WorkbenchError as error:
-            if not study.rows:  # the first one: it is the settings that are wrong
+            if not study.rows:  # the first cell failed, so the settings are wrong
                 raise
             failures[cell] = str(error)
             console.print(f"{name}  failed: {error}")
@@ -97,18 +94,18 @@ def _work_off(study: "Study", verbose: bool) -> "dict[Cell, str]":
         pace = (time.monotonic() - began) / (done + 1)
         console.print(
             f"{name}  {row['value']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]  "
-            f"{format_duration(time.monotonic() - start)}, {format_duration(pace * (len(left) - done - 1))} left"
+            f"{format_duration(time.monotonic() - start)}, {format_duration(pace * (len(missing) - done - 1))} left"
         )
     study.write()
     return failures
 
 
 @contextmanager
-def training_output(shown: bool) -> Iterator[None]:
-    """Context in which training says nothing, unless it is to be shown."""
+def training_output(verbose: bool) -> Iterator[None]:
+    """Context in which training prints nothing, unless ``verbose``."""
     from workbench.training.progress import console
 
-    former, console.quiet = console.quiet, not shown
+    former, console.quiet = console.quiet, not verbose
     try:
         yield
     finally:
@@ -116,7 +113,7 @@ def training_output(shown: bool) -> Iterator[None]:
 
 
 def _print(study: "Study") -> None:
-    """The matrix with its means, and the baselines beneath."""
+    """Print the matrix with its means, and the baselines below it."""
     record = study.record()
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     table.add_column("first \\ second")

@@ -1,4 +1,4 @@
-"""``workbench demo``: the whole path, from images to the app."""
+"""``workbench demo``: train, evaluate and compare three methods, then open the app."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from rich.console import Console
 import workbench
 from workbench.cli import serve
 from workbench.cli.options import RUNS, RunsFolder
-from workbench.config import read_yaml
+from workbench.config import read_settings
 from workbench.store import Run
 
 CHECKOUT = Path(workbench.__file__).parent.parent
@@ -21,7 +21,7 @@ RECIPES = (CHECKOUT if (CHECKOUT / "recipes").is_dir() else Path()) / "recipes"
 def demo(
     *,
     data: Annotated[
-        str | None, Parameter(help="digits, shapes, or a folder of images; by default what the recipes say.")
+        str | None, Parameter(help="digits, shapes, or a folder of images; by default those of the recipes.")
     ] = None,
     runs: RunsFolder = RUNS,
     serve_app: Annotated[bool, Parameter(name="--serve", help="Open the app at the end.")] = True,
@@ -45,9 +45,7 @@ def demo(
     for number, method in enumerate(DEMO, start=1):
         heading(f"{number} of {len(DEMO) + 2}: train {method}")
         recipe = RECIPES / "demo" / f"{method}.yaml"
-        settings = read_yaml(recipe)
-        settings.pop("method", None)
-        run = training.start(method, settings | given, where=str(recipe))
+        run = training.start(method, read_settings(recipe, method) | given, where=str(recipe))
         assert run is not None  # only a dry run has none
         trained.append(run)
     heading(f"{len(DEMO) + 1} of {len(DEMO) + 2}: evaluate")

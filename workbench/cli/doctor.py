@@ -1,4 +1,4 @@
-"""``workbench doctor``: what this machine has, and what to do about what is missing."""
+"""``workbench doctor``: a check of the installation and the machine, with advice on what is missing."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from workbench.data.cache import cache_root
 
 GB = 1e9
 PACKAGES = ("accelerate", "diffusers", "pyarrow", "safetensors", "sklearn", "timm", "streamlit", "plotly")
-# In a process of its own, so that a broken build is reported rather than fatal.
+# Run in a process of its own, so that a broken build of torch is reported rather than fatal.
 PROBE = """
 import json, torch, torchvision
 cuda = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
@@ -39,12 +39,12 @@ class Finding(NamedTuple):
 
     ok: bool
     what: str
-    found: str
+    state: str
     advice: str = ""
 
 
 def doctor(*, runs: RunsFolder = RUNS) -> int:
-    """Say what this machine has, and what is missing; the exit code is 1 where training would not work."""
+    """Check this machine: packages, devices, folders and free space. Exits with 1 if training would not work."""
     missing = [package for package in PACKAGES if find_spec(package) is None]
     findings = [
         Finding(
@@ -58,13 +58,13 @@ def doctor(*, runs: RunsFolder = RUNS) -> int:
             "Run `make setup`, or `pip install -e . -c constraints.txt`.",
         ),
         Finding(True, "processor", f"{_cores()} cores, {_memory() / GB:.1f} GB of memory"),
-        _folder("data cache", cache_root(None), "Set WORKBENCH_CACHE or --data.cache to a folder that can be written."),
+        _folder("data cache", cache_root(None), "Set WORKBENCH_CACHE or --data.cache to a writable folder."),
         _folder("runs", runs, "Choose another folder with --runs."),
     ]
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
         mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-        table.add_row(mark, finding.what, escape(finding.found + ("" if finding.ok else f". {finding.advice}")))
+        table.add_row(mark, finding.what, escape(finding.state + ("" if finding.ok else f". {finding.advice}")))
     Console().print(table, highlight=False)
     return 0 if all(finding.ok for finding in findings) else 1
 
@@ -74,24 +74,24 @@ def _torch() -> list[Finding]:
     try:
         probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:
-        return [Finding(False, "torch", "did not answer within two minutes", advice)]
+        return [Finding(False, "torch", "could not be imported within two minutes", advice)]
     if probe.returncode:
         lines = probe.stderr.strip().splitlines() or [f"ended with code {probe.returncode}"]
         return [Finding(False, "torch", f"cannot be imported: {lines[-1]}", advice)]
     report = json.loads(probe.stdout.splitlines()[-1])
     devices = [f"{name} ({memory:.0f} GB)" for name, memory in report["cuda"]] + ["Apple GPU (mps)"] * report["mps"]
     build = f"{report['torch']}, built for {report['build']}, torchvision {report['torchvision']}"
-    hint = "none; training runs on the processor, where the cpu presets are the ones to use"
+    hint = "none; training runs on the CPU with the cpu presets"
     if not devices and report["build"] == "CPU" and shutil.which("nvidia-smi"):
         return [
             Finding(True, "torch", build),
-            Finding(False, "GPU", "there is an NVIDIA driver, but torch is the CPU build", advice),
+            Finding(False, "GPU", "there is an NVIDIA driver, but torch is a CPU build", advice),
         ]
     return [Finding(True, "torch", build), Finding(True, "GPU", ", ".join(devices) or hint)]
 
 
 def _cores() -> int:
-    """Processors that this process may use, which in a container are fewer than the machine has."""
+    """Processors that this process may use; in a container, fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -105,13 +105,12 @@ def _memory() -> float:
 
 
 def _folder(what: str, folder: Path, advice: str) -> Finding:
-    """Whether a folder can be written, or made; it is left as it is."""
+    """Whether a folder can be written or created; nothing is left in it."""
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
         tempfile.TemporaryFile(dir=nearest).close()
         free = shutil.disk_usage(nearest).free
     except OSError as error:
         return Finding(False, what, f"{folder} cannot be written ({error.strerror})", advice)
-    state = "" if nearest == folder.absolute() else " (will be made)"
-    found = f"{folder}{state}, {free / GB:.1f} GB free"
-    return Finding(free > GB, what, found, "Free some space. " + advice)
+    state = "" if nearest == folder.absolute() else " (will be created)"
+    return Finding(free > GB, what, f"{folder}{state}, {free / GB:.1f} GB free", "Free some space. " + advice)

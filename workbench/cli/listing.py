@@ -1,4 +1,4 @@
-"""``workbench runs``, ``methods`` and ``datasets``: what there is. None of them needs torch."""
+"""``workbench runs``, ``methods`` and ``datasets``; none of them imports torch."""
 
 import json
 import sys
@@ -10,29 +10,30 @@ from rich.console import Console
 from rich.table import Table
 
 from workbench.cli.options import RUNS, AsJson, RunsFolder
+from workbench.format import is_number
 from workbench.methods import METHODS
 
 
 def runs(
     *,
     runs: RunsFolder = RUNS,
-    archived: Annotated[bool, Parameter(help="Show the archived ones too.", negative="")] = False,
-    tag: Annotated[str | None, Parameter(help="Only those with this tag.")] = None,
+    archived: Annotated[bool, Parameter(help="List archived runs, too.", negative="")] = False,
+    tag: Annotated[str | None, Parameter(help="List only runs with this tag.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the runs, newest first."""
     from workbench.store import list_summaries
 
     everything = list_summaries(runs)
-    summaries = [one for one in everything if archived or not one.get("archived")]
-    hidden = len(everything) - len(summaries)
-    summaries = [one for one in summaries if tag is None or tag in one.get("tags", [])]
+    listed = [summary for summary in everything if archived or not summary.get("archived")]
+    hidden = len(everything) - len(listed)
+    summaries = [summary for summary in listed if tag is None or tag in summary.get("tags", [])]
     if as_json:
         print(json.dumps(summaries, indent=1, ensure_ascii=False))
     elif not everything:
         print(f"The folder {runs} has no runs yet; `workbench train mocov3` makes one.")
     else:
-        tagged = ["tags"] if any(one.get("tags") for one in summaries) else []
+        tagged = ["tags"] if any(summary.get("tags") for summary in summaries) else []
         table = _table("id", "name", "method", "data", "status", "monitor kNN %", "kNN %", "linear %", "age", *tagged)
         for summary in summaries:
             texts = [str(summary.get(key) or "") for key in ("id", "name", "method", "data", "status")]
@@ -40,21 +41,21 @@ def runs(
             tags = [", ".join(summary.get("tags", []))] if tagged else []
             table.add_row(*texts, *scores, _age(summary.get("created")), *tags)
         _print(table)
-        print("monitor: on validation images while training; kNN and linear probe: on test images.")
+        print("monitor: on validation images during training; kNN and linear probe: on test images.")
         if hidden:
-            print(f"{hidden} archived; --archived shows {'it' if hidden == 1 else 'them'}.")
+            print(f"{hidden} archived; --archived lists {'it' if hidden == 1 else 'them'}.")
 
 
 def methods() -> None:
     """List the methods."""
-    table = _table("method", "family", "summary", "paper", "can also")
+    table = _table("method", "family", "summary", "paper", "capabilities")
     for name, entry in METHODS.items():
         table.add_row(name, entry.family, entry.summary, entry.paper, ", ".join(entry.capabilities))
     _print(table)
 
 
 def datasets() -> None:
-    """List the built-in data sets; a folder of images or a Parquet file is given by its path."""
+    """List the built-in data sets; a folder of images or a Parquet file is named by its path."""
     from workbench.data.datasets import CATALOGUE
 
     table = _table("data", "summary", "size", "classes", "train images", "download")
@@ -79,13 +80,12 @@ def _table(*columns: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    """Print a table; in a pipe its lines are long enough not to be folded, for `grep`."""
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else 200).print(table, highlight=False)
+    """Print a table; in a pipe its lines are not folded, for `grep`."""
+    Console(width=None if sys.stdout.isatty() else 200).print(table, highlight=False)
 
 
 def _percent(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, int | float) else ""
+    return f"{value:.1f}" if is_number(value) else ""
 
 
 def _age(created: Any) -> str:

@@ -1,27 +1,32 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.store import Run
+
 RunsFolder = Annotated[Path, Parameter(name="--runs", help="Folder of the runs.")]
-Reference = Annotated[str, Parameter(help="A run: an id, a unique beginning of one, a name or a path.")]
-References = Annotated[str, Parameter(name="RUN", help="Runs: ids, unique beginnings of one, names or paths.")]
+Reference = Annotated[str, Parameter(help="A run: its id, a unique prefix of the id, its name or its path.")]
+References = Annotated[str, Parameter(name="RUN", help="Runs by id, unique prefix of an id, name or path.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
 Checkpoint = Annotated[
-    Literal["last", "best"], Parameter(help="Which weights: the last ones or the ones that the monitor liked best.")
+    Literal["last", "best"], Parameter(help="Weights of the last checkpoint, or of the one with the best monitor kNN.")
 ]
 RUNS = Path("runs")
 KINDS_OF_WEIGHTS = """\
 Files:
-  .pth, .pth.tar, .bin   tensors alone are loaded; a file that would have to
-                         execute anything is refused
-  .safetensors           with config.json beside it where there is one
-  a folder               of the Hugging Face hub, or that `export` has made
-Kinds, told apart by their tensors:
-  MoCo v3                all parts make a run of mocov3; without the heads, and
-                         of its linear probe, the encoder alone is taken
+  .pth, .pth.tar, .bin   only tensors are loaded; a file that would have to
+                         execute code is refused
+  .safetensors           with the config.json beside it, if there is one
+  a folder               from the Hugging Face hub, or written by `export`
+Kinds, recognised by their tensors:
+  MoCo v3                a full checkpoint becomes a run of mocov3; one without
+                         heads, or of the linear probe, an encoder
   DeiT, timm             ViTs and ResNets; classifiers are left out
   torchvision            ResNet-18 and ResNet-50
 Examples:
@@ -29,4 +34,18 @@ Examples:
   workbench import deit_small_patch16_224.pth --heads 6 --data ~/photos
   workbench import timm:vit_small_patch16_224.dino --file model.safetensors
   workbench evaluate moco-s deit_small_patch16_224 --only knn"""
-"""Stands below the help of `workbench import`; here, so that the list of commands need not import that."""
+"""Printed below the help of `workbench import`; kept here so that listing the commands does not import torch."""
+
+
+def find_runs(references: tuple[str, ...], runs: Path, command: str) -> "list[Run]":
+    """The runs that a command line names, each once.
+
+    Raises:
+        WorkbenchError: none is named, or one of them does not exist.
+    """
+    from workbench.store import find_run
+
+    if not references:
+        raise WorkbenchError(f"Say which runs, such as `workbench {command}`; `workbench runs` lists them.")
+    named = [find_run(reference, runs) for reference in references]
+    return list({run.path.resolve(): run for run in named}.values())

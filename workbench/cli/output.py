@@ -1,4 +1,4 @@
-"""``workbench embed``, ``reconstruct`` and ``sample``: what a run makes of images, written to a file."""
+"""``workbench embed``, ``reconstruct`` and ``sample``: a model's features or images, written to a file."""
 
 import math
 from dataclasses import replace
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     from workbench.data.datasets import Dataset
     from workbench.model import TrainedModel
 
-Data = Annotated[
-    str | None, Parameter(help="A data set, a folder or a Parquet file; by default what the run was trained on.")
-]
+Data = Annotated[str | None, Parameter(help="A data set, a folder or a Parquet file; by default the run's own data.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 Number = Annotated[int, Parameter(name=["--number", "-n"])]
 Place = Annotated[Device, Parameter(help="Where to compute.")]
 Part = Literal["train", "val", "test", "all"]
 SMALLEST = 96
-"""Side in pixels that small images are enlarged to in a picture, as far as whole factors reach."""
-ACROSS = 16
+"""Side in pixels up to which small images are enlarged, by a whole factor."""
+COLUMNS = 16
 
 
 def embed(
@@ -48,25 +46,25 @@ def embed(
     output
         File to write: .npz, .parquet or .csv, or .npy for the features alone.
     split
-        Part of the data; by default the test split of the run's own data, and all of any other.
+        Part of the data; by default the test split of the run's own data, or all of another data set.
     space
-        Layer that the features come from; by default the run's own choice.
+        Layer of the features; by default the method's default feature.
     """
     _check_suffix(output, (".npz", ".npy", ".parquet", ".csv"))
     model, dataset = _open(run, data, checkpoint, device, runs)
     part = split or ("test" if data is None else "all")
     splits = [getattr(dataset, name) for name in (("train", "val", "test") if part == "all" else (part,))]
-    splits = [found for found in splits if len(found)]
-    features = [model.encode(found.images) for found in splits]
+    splits = [images for images in splits if len(images)]
+    features = [model.encode(images.images) for images in splits]
     space = space or model.default
     if space not in features[0]:
         raise unknown("space", space, features[0])
     columns: dict[str, np.ndarray] = {
-        "features": np.concatenate([found[space] for found in features]),
-        "ids": np.concatenate([found.ids for found in splits]),
+        "features": np.concatenate([values[space] for values in features]),
+        "ids": np.concatenate([images.ids for images in splits]),
     }
-    if all(found.labels is not None for found in splits):
-        columns["labels"] = np.concatenate([found.labels for found in splits])
+    if all(images.labels is not None for images in splits):
+        columns["labels"] = np.concatenate([images.labels for images in splits])
     with replacing(output) as file:
         _write_features(file, output.suffix, columns)
     print(f"{output}: {columns['features'].shape[0]:,} images, {columns['features'].shape[1]} features of {space}")
@@ -78,22 +76,22 @@ def reconstruct(
     *,
     output: Output,
     data: Data = None,
-    n: Number = ACROSS,
+    n: Number = COLUMNS,
     seed: int = 0,
     checkpoint: Checkpoint = "last",
     device: Place = "auto",
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Write test images and what a run makes of them to a picture: originals above, reconstructions below.
+    """Write test images and their reconstructions to an image file, originals above.
 
     Parameters
     ----------
     output
-        Picture to write: .png or .webp.
+        Image file to write: .png or .webp.
     n
-        Number of images, in the classes' proportions.
+        Number of images, stratified by class.
     seed
-        Seed of the noise, where there is any.
+        Seed of the noise, if the method uses any.
     """
     _check_suffix(output, (".png", ".webp"))
     _check_count(n)
@@ -103,10 +101,10 @@ def reconstruct(
 
     test = dataset.test
     chosen = test.take(np.sort(stratified_order(test.ids, test.labels, "probe")[:n]))
-    drawn = model.reconstruct(chosen.images, chosen.ids, seed)
+    reconstructions = model.reconstruct(chosen.images, chosen.ids, seed)
     originals = prepare(np.asarray(chosen.images), model.images).permute(0, 2, 3, 1).numpy()
-    _write_picture(output, [originals, *drawn.values()], ACROSS)
-    variants = ", ".join(name for name in drawn if name)
+    _write_picture(output, [originals, *reconstructions.values()], COLUMNS)
+    variants = ", ".join(name for name in reconstructions if name)
     print(f"{output}: originals above, reconstructions below{f' ({variants})' if variants else ''}")
 
 
@@ -123,20 +121,20 @@ def sample(
     device: Place = "auto",
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Write images that a run has drawn to a picture.
+    """Write samples of a generative model to an image file.
 
     Parameters
     ----------
     output
-        Picture to write: .png or .webp.
+        Image file to write: .png or .webp.
     n
         Number of images.
     seed
         The same seed gives the same images.
     steps
-        Steps of the sampler, where it has any; by default its own number.
+        Steps of the sampler, if it has any; by default the sampler's own number.
     sampler
-        Sampler, where there are several; by default the run's own.
+        Sampler, if the method has several; by default the method's own.
     """
     _check_suffix(output, (".png", ".webp"))
     _check_count(n)
@@ -150,7 +148,7 @@ def sample(
 def _open(
     run: str, data: str | None, checkpoint: Literal["last", "best"], device: Device, runs: Path
 ) -> tuple["TrainedModel", "Dataset"]:
-    """A run's model, and the data set that was asked for at the model's size."""
+    """A run's model, and the requested data set at the model's image size."""
     from workbench.data.datasets import load as load_data
     from workbench.model import load
 
@@ -163,7 +161,7 @@ def _open(
 
 def _check_suffix(output: Path, known: tuple[str, ...]) -> None:
     if output.suffix.lower() not in known:
-        raise WorkbenchError(f"The file {output} must end in {', '.join(known[:-1])} or {known[-1]}; name it so.")
+        raise WorkbenchError(f"The file {output} must end in {', '.join(known[:-1])} or {known[-1]}; change its name.")
 
 
 def _check_count(n: int) -> None:
@@ -191,25 +189,25 @@ def _write_features(file: Any, suffix: str, columns: dict[str, np.ndarray]) -> N
             parquet.write_table(table.append_column("features", vectors), file)
 
 
-def _write_picture(output: Path, rows: list[np.ndarray], across: int) -> None:
+def _write_picture(output: Path, rows: list[np.ndarray], columns: int) -> None:
     """Write images as a grid.
 
     Args:
-        rows: arrays uint8 (N, H, W, C); the i-th images of all stand above one another.
-        across: images side by side, after which the grid goes on below.
+        rows: arrays uint8 (N, H, W, C); their i-th images are placed above one another.
+        columns: images side by side before the grid wraps.
     """
     from PIL import Image
 
     count, height, width, channels = rows[0].shape
-    across = min(across, count)
+    columns = min(columns, count)
     gap, scale = 2, max(1, SMALLEST // height)
-    bands = math.ceil(count / across)
+    bands = math.ceil(count / columns)
     cell_h, cell_w = height * scale + gap, width * scale + gap
-    canvas = np.full((bands * len(rows) * cell_h + gap, across * cell_w + gap, channels), 255, np.uint8)
+    canvas = np.full((bands * len(rows) * cell_h + gap, columns * cell_w + gap, channels), 255, np.uint8)
     for index in range(count):
         for row, images in enumerate(rows):
-            top = ((index // across) * len(rows) + row) * cell_h + gap
-            left = (index % across) * cell_w + gap
+            top = ((index // columns) * len(rows) + row) * cell_h + gap
+            left = (index % columns) * cell_w + gap
             large = images[index].repeat(scale, axis=0).repeat(scale, axis=1)
             canvas[top : top + height * scale, left : left + width * scale] = large
     picture = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)

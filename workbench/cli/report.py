@@ -1,13 +1,11 @@
-"""``workbench report``: what was compared, and what may be concluded, in one file."""
+"""``workbench report``: a comparison and its conclusions in one file."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from workbench.cli.options import RUNS, References, RunsFolder
-from workbench.errors import WorkbenchError
-from workbench.store import find_run
+from workbench.cli.options import RUNS, References, RunsFolder, find_runs
 
 
 def report(
@@ -17,12 +15,10 @@ def report(
     ],
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Write what was compared and what may be concluded to one file, from what `workbench evaluate` has stored."""
-    if not references:
-        raise WorkbenchError("Say which runs, such as `workbench report RUN RUN`; `workbench runs` lists them.")
+    """Write a comparison of runs and its conclusions to one file, from what `workbench evaluate` has stored."""
     from workbench import report
 
     report.check(output)
-    found = list({run.id: run for run in (find_run(reference, runs) for reference in references)}.values())
-    report.write(found, output)
-    print(f"{output}: {len(found)} run{'s' * (len(found) > 1)}, {output.stat().st_size / 1000:,.0f} kB")
+    chosen = find_runs(references, runs, "report RUN RUN")
+    report.write(chosen, output)
+    print(f"{output}: {len(chosen)} run{'s' * (len(chosen) > 1)}, {output.stat().st_size / 1000:,.0f} kB")

@@ -1,4 +1,4 @@
-"""``workbench app``: Streamlit on the runs."""
+"""``workbench app``: the Streamlit app."""
 
 import os
 import socket
@@ -23,14 +23,16 @@ def app(
     *,
     runs: RunsFolder = RUNS,
     port: Annotated[int | None, Parameter(help="Port; by default the first free one from 8501.")] = None,
-    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
     allow_actions: Annotated[
         bool,
-        Parameter(help="Let whoever opens it note, tag, archive and delete runs and start evaluations.", negative=""),
+        Parameter(
+            help="Let anybody who opens it annotate, archive and delete runs and start evaluations.", negative=""
+        ),
     ] = False,
-    jobs: Annotated[int, Parameter(help="With --allow-actions: commands that may run at the same time.")] = 1,
+    jobs: Annotated[int, Parameter(help="With --allow-actions: commands that run at the same time.")] = 1,
 ) -> None:
-    """Open the app on the runs in the browser. It reads and never writes, unless actions are allowed."""
+    """Serve the app, which shows the runs in a browser. Without --allow-actions it only reads."""
     if jobs < 1:
         raise WorkbenchError(f"--jobs must be at least 1, not {jobs}.")
     if port is None:
@@ -40,15 +42,13 @@ def app(
     if not _is_free(host, port):
         raise WorkbenchError(f"Port {port} of {host} cannot be opened; choose another with --port.")
     if runs == RUNS and EXAMPLES.is_dir() and not list_runs(runs):
-        print(
-            f"The folder {runs} has no runs yet: these are the examples that come with the workbench, without weights."
-        )
+        print(f"The folder {runs} has no runs yet; showing the examples that come with the workbench, without weights.")
         runs, allow_actions = EXAMPLES, False
     from app.launch import command
 
     argv, environment = command(port, runs, host, allow_actions, jobs)
     if allow_actions and host not in LOCAL:
-        print(f"Whoever reaches {host}:{port} can delete runs and start commands as {owner()}.", file=sys.stderr)
+        print(f"Anybody who reaches {host}:{port} can delete runs and start commands as {owner()}.", file=sys.stderr)
     sys.stdout.flush()
     os.execve(argv[0], argv, environment)
 

@@ -1,4 +1,4 @@
-"""``workbench sweep``: the runs that answer one question of a paper, a run per cell and seed."""
+"""``workbench sweep``: the runs of a study, one per cell and seed."""
 
 import sys
 import time
@@ -20,30 +20,36 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    recipe: Annotated[str | None, Parameter(help="A recipe's name, or its file; without one, they are listed.")] = None,
+    recipe: Annotated[
+        str | None, Parameter(help="A recipe's name or file; without one, the recipes are listed.")
+    ] = None,
     /,
     *,
     scale: Annotated[str, Parameter(help="tiny (minutes on a CPU), small (one GPU) or paper (as published).")] = "tiny",
-    seeds: Annotated[int, Parameter(help="Runs per cell, each with another seed.")] = 1,
+    seeds: Annotated[int, Parameter(help="Runs per cell, with seeds 0, 1, …")] = 1,
     only: Annotated[
-        tuple[str, ...], Parameter(help="Names of cells; by default all.", negative="", consume_multiple=True)
+        tuple[str, ...], Parameter(help="Cells to train, by name; by default all.", negative="", consume_multiple=True)
     ] = (),
-    dry_run: Annotated[bool, Parameter(help="List cells, settings and an estimate of time.", negative="")] = False,
+    dry_run: Annotated[
+        bool, Parameter(help="List cells and settings and estimate the time without training.", negative="")
+    ] = False,
     output: Annotated[
         Path | None,
         Parameter(
             name=["--output", "-o"],
-            help="Folder of the sweep; by default runs/sweeps/<recipe>-<scale>, with --data and its name.",
+            help="Folder of the sweep; by default runs/sweeps/<recipe>-<scale>, and -<data> with --data.",
         ),
     ] = None,
-    data: Annotated[str | None, Parameter(help="Other images than the recipe's.")] = None,
+    data: Annotated[str | None, Parameter(help="Images to train on instead of the recipe's.")] = None,
     download: Annotated[bool, Parameter(help="Allow the data set to be downloaded.", negative="")] = False,
-    device: Annotated[Device, Parameter(help="Where to compute; several GPUs take a run each.")] = "auto",
-    verbose: Annotated[bool, Parameter(help="Show how each run trains, too.", negative="")] = False,
+    device: Annotated[
+        Device, Parameter(help="Where to compute; with several GPUs, each trains a run of its own.")
+    ] = "auto",
+    verbose: Annotated[bool, Parameter(help="Show the training of each run, too.", negative="")] = False,
 ) -> int:
-    """Train every cell of a recipe with every seed, evaluate the runs and set them beside the published numbers.
+    """Train every cell of a recipe with every seed, evaluate the runs and compare them with the published numbers.
 
-    What is there already is not done again, and an interrupted run goes on where it was.
+    Finished runs are not trained again, and an interrupted run is resumed.
     """
     from workbench.studies.recipe import known, load
 
@@ -66,26 +72,27 @@ def sweep(
     if dry_run:
         _estimate(study, jobs)
         return 0
-    failures = _work_off(study, jobs, verbose)
+    failures = _train_jobs(study, jobs, verbose)
     print(markdown(study.record()))
-    figures = " and ".join(str(file) for file in sorted(folder.glob("sweep*.svg")))
+    figures = sorted(str(file) for file in folder.glob("sweep*.svg"))
     print(
-        f"{figures} show{'s' * (' and ' not in figures)} it; `workbench app --runs {folder / 'runs'}` shows the runs."
+        f"Figure{'s' * (len(figures) > 1)}: {', '.join(figures)}; "
+        f"`workbench app --runs {folder / 'runs'}` shows the runs."
     )
     for name, reason in failures.items():
         print(f"error: {name} failed: {reason}", file=sys.stderr)
     return 2 if failures else 0
 
 
-def _work_off(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str, str]:
-    """Do what is left; returns why some runs failed, after which the others went on."""
+def _train_jobs(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str, str]:
+    """Train and evaluate the missing runs; returns the errors of those that failed."""
     from workbench import store
     from workbench.studies.runner import places
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     left = [job for job in jobs if not job.is_done]
     if len(left) < len(jobs):
-        console.print(f"{len(jobs) - len(left)} of {len(jobs)} runs were there already.")
+        console.print(f"{len(jobs) - len(left)} of {len(jobs)} runs are finished already.")
     store.check_writable(study.folder / "runs", "--output")
     study.write()
     failures: dict[str, str] = {}
@@ -97,24 +104,24 @@ def _work_off(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[str,
     began = time.monotonic()
     try:
         with training_output(verbose and len(at_once) == 1):
-            _say_next(console, left, 0, at_once)
+            _announce(console, left, 0, at_once)
             for done, (job, failed) in enumerate(study.work_off(left, at_once), start=1):
                 name, pace = _name(job), (time.monotonic() - began) / done
                 if failed:
                     failures[name] = failed
-                told = f"failed: {failed}" if failed else _result(study, job)
+                result = f"failed: {failed}" if failed else _result(study, job)
                 console.print(
-                    f"{done} of {len(left)}  {name}  {told}  {format_duration(pace * (len(left) - done))} left"
+                    f"{done} of {len(left)}  {name}  {result}  {format_duration(pace * (len(left) - done))} left"
                 )
-                _say_next(console, left, done, at_once)
+                _announce(console, left, done, at_once)
     except KeyboardInterrupt:
-        console.print("Stopped; the same command goes on from there.")
+        console.print("Stopped; run the same command to continue.")
         raise
     return failures
 
 
-def _say_next(console: Console, left: "Sequence[Job]", done: int, at_once: Sequence[Any]) -> None:
-    """What is trained now, where that is one run after the other."""
+def _announce(console: Console, left: "Sequence[Job]", done: int, at_once: Sequence[Any]) -> None:
+    """Print which run is trained next, where runs are trained one after the other."""
     if len(at_once) == 1 and done < len(left):
         console.print(f"training {_name(left[done])} ({left[done].steps:,} steps)", style="dim")
 
@@ -126,20 +133,22 @@ def _name(job: "Job") -> str:
 def _result(study: "Sweep", job: "Job") -> str:
     record = study.record()
     tables = [row for table in record["tables"].values() for row in table["rows"] if row["quantity"] == "total"]
-    found = [r for r in record["rows"] + tables if (r["cell"], r["seed"], r["model"]) == (job.cell, job.seed, "run")]
-    told = [f"{r['value']:.1f} %" if r["metric"] == "top1" else f"{r['value']:.3f} bits/dim" for r in found]
-    return ", ".join(f"{row['measure']} {value}" for row, value in zip(found, told, strict=True))
+    rows = [r for r in record["rows"] + tables if (r["cell"], r["seed"], r["model"]) == (job.cell, job.seed, "run")]
+    values = [f"{r['value']:.1f} %" if r["metric"] == "top1" else f"{r['value']:.3f} bits/dim" for r in rows]
+    return ", ".join(f"{row['measure']} {value}" for row, value in zip(rows, values, strict=True))
 
 
 def _estimate(study: "Sweep", jobs: "Sequence[Job]") -> None:
-    """What would be trained with which settings, and about how long it would take."""
+    """Print which runs would be trained with which settings, and about how long they would take."""
     from workbench.studies.runner import places
 
     left = [job for job in jobs if not job.is_done]
     cells = study.recipe.cells
     same = {key: value for key, value in cells[0].settings.items() if all(c.settings.get(key) == value for c in cells)}
-    print(f"{study.recipe.title}: scale {study.recipe.scale}, {len(cells)} cells, {len(jobs)} runs, {len(left)} to do.")
-    print(f"All: {', '.join(f'{key} {value}' for key, value in same.items())}")
+    print(
+        f"{study.recipe.title}: scale {study.recipe.scale}, {len(cells)} cells, {len(jobs)} runs, {len(left)} to train."
+    )
+    print(f"In all cells: {', '.join(f'{key} {value}' for key, value in same.items())}")
     total = 0.0
     with training_output(False):
         for cell in cells:
@@ -152,5 +161,5 @@ def _estimate(study: "Sweep", jobs: "Sequence[Job]") -> None:
     at_once = len(places(study.configs[cells[0].name].device))
     print(
         f"About {format_duration(total / at_once)} of training on {at_once} device{'s' * (at_once > 1)}, measured on a "
-        "few steps of each cell; monitoring and evaluation come on top."
+        "few steps of each cell, without monitoring and evaluation."
     )

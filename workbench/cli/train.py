@@ -1,7 +1,7 @@
 """``workbench train`` and ``workbench resume``.
 
-What a run is told comes in layers: the method's defaults, its preset, the configuration file, the flags. The first two
-belong to :mod:`workbench.training`; here the file and the flags become one mapping of the settings that were given.
+A run's settings come in layers: the method's defaults, its preset, the configuration file, the flags. The first two
+belong to :mod:`workbench.training`; here file and flags become one mapping of the settings that were given.
 """
 
 from itertools import pairwise
@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from workbench.cli.options import RUNS, Reference, RunsFolder
-from workbench.config import Device, flatten, option_name, read_yaml, replace_flat
+from workbench.config import Device, flatten, option_name, read_settings, read_yaml, replace_flat
 from workbench.errors import WorkbenchError, unknown
 from workbench.methods import METHODS, load_method
 from workbench.store import find_run
@@ -23,9 +23,7 @@ ConfigFile = Annotated[
     ),
 ]
 
-EPILOGUE = (
-    "What is not given follows the preset, which may differ from the defaults above; --dry-run says what it chooses."
-)
+EPILOGUE = "The preset may change the defaults shown above; --dry-run prints its choices."
 
 train = App(name="train", group_commands=Group("Methods"))
 for _name, _entry in METHODS.items():
@@ -34,7 +32,7 @@ for _name, _entry in METHODS.items():
 
 @train.default
 def any_method(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]) -> int:
-    """Train the method that a configuration file names."""
+    """Train the method named in a configuration file."""
     if tokens and not tokens[0].startswith("-"):
         raise unknown("method", tokens[0], METHODS)
     files = [after for before, after in pairwise(tokens) if before == "--config"]
@@ -52,14 +50,14 @@ def any_method(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True, show
 
 
 def __getattr__(name: str) -> App:
-    """The commands ``workbench train METHOD``; making one imports its method, and torch."""
+    """The commands ``workbench train METHOD``; building one imports its method and torch."""
     if name not in METHODS:
         raise AttributeError(name)
     return method_app(name)
 
 
 def method_app(method: str) -> App:
-    """The command that trains a method, its options taken from the method's configuration class."""
+    """The command that trains a method; its options are the fields of the method's configuration class."""
     _, config_class = load_method(method)
     defaults = config_class()
     flags: set[str] = set()
@@ -81,21 +79,18 @@ def method_app(method: str) -> App:
         Parameters
         ----------
         dry_run
-            Print parameters, FLOPs per image, memory and an estimate of the time, and stop.
+            Print parameters, FLOPs per image, memory and estimated time without training.
         """
         where = str(config_file or "")
-        settings = read_yaml(config_file) if config_file else {}
-        named = settings.pop("method", method)
-        if named != method:
-            raise WorkbenchError(f'{where} is for the method "{named}", not "{method}"; correct the one or the other.')
-        replace_flat(defaults, settings, where)  # what is wrong in the file is said of the file
+        settings = read_settings(config_file, method) if config_file else {}
+        replace_flat(defaults, settings, where)  # so that an error in the file names the file
         given = flatten(config)
         settings |= {key: given[key] for key in sorted(flags)}
         from workbench import training
 
         training.start(method, settings, where=where, dry_run=dry_run)
 
-    plain = Parameter(negative_iterable=(), consume_multiple=True)  # no flags for empty lists, lists after one flag
+    plain = Parameter(negative_iterable=(), consume_multiple=True)  # no --empty flags; a list follows its flag
     app = App(name=method, config=note_flags, default_parameter=plain, help_epilogue=EPILOGUE)
     app.default(run)
     return app
@@ -105,12 +100,12 @@ def resume(
     run: Reference,
     /,
     *,
-    epochs: Annotated[int | None, Parameter(help="Train up to this many epochs in all.")] = None,
-    device: Annotated[Device | None, Parameter(help="Another device than the run was started on.")] = None,
+    epochs: Annotated[int | None, Parameter(help="New total number of epochs.")] = None,
+    device: Annotated[Device | None, Parameter(help="Device to continue on; by default that of the run.")] = None,
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Continue an interrupted run exactly, or a finished one for more epochs."""
-    found = find_run(run, runs)
+    """Continue an interrupted run exactly, or train a finished one for more epochs."""
+    chosen = find_run(run, runs)
     from workbench import training
 
-    training.resume(found, epochs, device)
+    training.resume(chosen, epochs, device)

@@ -1,4 +1,4 @@
-"""``workbench import`` and ``workbench export``: weights in and out."""
+"""``workbench import`` and ``workbench export``."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,36 +12,36 @@ from workbench.store import find_run
 
 def import_(
     source: Annotated[
-        str, Parameter(name="SOURCE", help="A file or folder of weights, a pipeline of diffusers, or timm:NAME.")
+        str, Parameter(name="SOURCE", help="A file or folder of weights, a diffusers pipeline, or timm:NAME.")
     ],
     /,
     *,
-    file: Annotated[
-        Path | None, Parameter(help="Weights of timm:NAME; by default a copy that was downloaded before.")
-    ] = None,
-    name: Annotated[str | None, Parameter(help="Name to call the run by; by default the file's or model's.")] = None,
+    file: Annotated[Path | None, Parameter(help="Weights of timm:NAME; by default the downloaded copy.")] = None,
+    name: Annotated[str | None, Parameter(help="Name of the run; by default that of the file or model.")] = None,
     data: Annotated[
-        str, Parameter(help="Images to evaluate it on: a built-in name, a folder or a Parquet file.")
+        str, Parameter(help="Images to evaluate on: a built-in name, a folder or a Parquet file.")
     ] = "shapes",
-    download: Annotated[bool, Parameter(help="Allow these images to be downloaded.", negative="")] = False,
+    download: Annotated[bool, Parameter(help="Allow the data set to be downloaded.", negative="")] = False,
     licence: Annotated[
-        str | None, Parameter(help="Licence of the weights, a name, text or URL; it stays with the run.")
+        str | None, Parameter(help="Licence of the weights: a name, text or URL, stored with the run.")
     ] = None,
     heads: Annotated[
-        int | None, Parameter(help="Attention heads of a ViT, where the file does not tell them (DeiT-S: 6).")
+        int | None, Parameter(help="Attention heads of a ViT, if the file does not state them (DeiT-S: 6).")
     ] = None,
     image_size: Annotated[
-        int | None, Parameter(help="Side of the images in pixels, where the network takes any; by default 224.")
+        int | None, Parameter(help="Side of the images in pixels, if the network accepts any; by default 224.")
     ] = None,
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Make a run of published weights, to be evaluated, compared and trained on from."""
+    """Import published weights as a run, to evaluate, compare or train from."""
     if image_size is not None and image_size < 1:
         raise WorkbenchError(f"--image-size must be at least 1 pixel, not {image_size}.")
-    from workbench.weights.importing import Order, bring
+    from workbench.weights.importing import ImportOptions, import_weights
 
-    run, told = bring(Order(source, file, data, download, runs, name, licence, heads, image_size))
-    print(f"{told}\nrun {run.id} in {runs}; `workbench evaluate {run.info()['name']}` measures it")
+    run, description = import_weights(
+        ImportOptions(source, file, data, download, runs, name, licence, heads, image_size)
+    )
+    print(f"{description}\nrun {run.id} in {runs}; evaluate it with `workbench evaluate {run.info()['name']}`")
 
 
 def export(
@@ -50,31 +50,31 @@ def export(
     *,
     output: Annotated[
         Path,
-        Parameter(name=["--output", "-o"], help="Folder to make (timm, diffusers), or file to write (onnx: .onnx)."),
+        Parameter(name=["--output", "-o"], help="Folder to create (timm, diffusers), or .onnx file to write."),
     ],
     form: Annotated[
         Literal["timm", "onnx", "diffusers"],
         Parameter(
             name="--format",
-            help="timm: safetensors, config.json and a model card, which timm loads; onnx: the encoder with its "
-            "normalisation, from uint8 images (N, C, H, W) to features; diffusers: a ddpm's U-Net, averaged, with its "
-            "scheduler and a model card, which DDPMPipeline loads.",
+            help="timm: safetensors, config.json and a model card; onnx: the encoder with its normalisation, from "
+            "uint8 images (N, C, H, W) to features; diffusers: the averaged U-Net of a ddpm, its scheduler and a model "
+            "card, for DDPMPipeline.",
         ),
     ] = "timm",
     checkpoint: Checkpoint = "last",
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Write a run's encoder, or what a ddpm draws with, for other programs."""
-    found = find_run(run, runs)
+    """Export a run's encoder, or a ddpm's U-Net, for other libraries."""
+    chosen = find_run(run, runs)
     if form == "timm":
         from workbench.weights.exporting import export_timm
 
-        print(export_timm(found, output, checkpoint))
+        print(export_timm(chosen, output, checkpoint))
     elif form == "diffusers":
-        from workbench.weights.diffusers_format import export_diffusers
+        from workbench.weights.diffusers_export import export_diffusers
 
-        print(export_diffusers(found, output, checkpoint))
+        print(export_diffusers(chosen, output, checkpoint))
     else:
         from workbench.weights.onnx_export import export_onnx
 
-        print(export_onnx(found, output, checkpoint))
+        print(export_onnx(chosen, output, checkpoint))

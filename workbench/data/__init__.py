@@ -1,1 +1,1 @@
-"""Images on their way to a model: data sets, the decoded cache, keyed randomness, augmentation and batches."""
+"""From images to batches: data sets, the cache of decoded images, keyed randomness, augmentation and loading."""

@@ -1,7 +1,7 @@
-"""Decode once: uint8 arrays on disk that every process on the host maps into memory.
+"""The cache of decoded images: uint8 arrays on disk that every process on the host memory-maps.
 
 An entry is a folder of ``.npy`` files and a ``meta.json``. It is built under a temporary name and renamed when
-complete, so an entry that exists is whole. A lock file lets one process build while the others wait for it.
+complete, so an entry that exists is complete. A lock file lets one process build while the others wait.
 """
 
 import errno
@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from workbench.errors import WorkbenchError
 
 FORMAT = 1
-HEARTBEAT = 1.0  # seconds between two signs of life of a building process
-STALE_AFTER = 30.0  # seconds without one after which its lock is taken over
+HEARTBEAT = 1.0  # seconds between two updates of a lock by the building process
+STALE_AFTER = 30.0  # seconds without an update after which a lock is taken over
 _POLL = 0.05
 
 
@@ -55,16 +55,16 @@ def cache_root(option: Path | None) -> Path:
 
 
 def stored(root: Path, name: str, key: Mapping[str, Any], build: Callable[[Path], dict[str, Any]]) -> Entry:
-    """The cache entry for ``key``, built now if there is none; among processes that ask at once, one builds.
+    """The cache entry for ``key``, built if it is missing; of several processes, one builds it.
 
     Args:
         root: the cache folder.
-        name: what the entry holds, in a few letters, for people who look into the folder.
-        key: everything that the contents depend on, as JSON values.
-        build: writes ``.npy`` files into the folder it is given and returns a JSON object.
+        name: a short name that makes the folder recognisable.
+        key: everything that the content depends on, as JSON values.
+        build: writes ``.npy`` files into the given folder and returns a JSON object.
 
     Raises:
-        WorkbenchError: the folder cannot be written to, or the disk is full.
+        WorkbenchError: the folder cannot be written, or the disk is full.
     """
     text = json.dumps({"format": FORMAT, **key}, sort_keys=True)
     folder = root / "decoded" / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
@@ -83,7 +83,7 @@ def stored(root: Path, name: str, key: Mapping[str, Any], build: Callable[[Path]
             ) from None
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise WorkbenchError(
-                f"The cache folder {root} cannot be written to ({error.strerror}); set $WORKBENCH_CACHE to another."
+                f"The cache folder {root} cannot be written ({error.strerror}); set $WORKBENCH_CACHE to another."
             ) from None
         raise
 
@@ -91,7 +91,7 @@ def stored(root: Path, name: str, key: Mapping[str, Any], build: Callable[[Path]
 def _read(folder: Path) -> Entry | None:
     try:
         return Entry(folder, json.loads((folder / "meta.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last after a loss of power
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a file cut short by a power failure
         return None
 
 
@@ -110,7 +110,7 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> Entry:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-            entry = _read(folder)  # whole, if this process was held up and its lock taken over, or broken
+            entry = _read(folder)  # built by the process that took over the lock, or broken
             if entry is not None:
                 return entry
             shutil.rmtree(folder)
@@ -122,8 +122,8 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> Entry:
 
 @contextmanager
 def _lock(path: Path, what: str, done: Callable[[], bool]) -> Iterator[None]:
-    """Holds the lock file while the body runs; waits for it as long as its owner lives and ``done`` is false."""
-    started, told = time.monotonic(), False
+    """Hold the lock file while the body runs; wait for it while its owner lives and ``done`` is false."""
+    started, announced = time.monotonic(), False
     mine = f"{os.getpid()} {socket.gethostname()} {time.time_ns()}"
     while True:
         try:
@@ -134,12 +134,12 @@ def _lock(path: Path, what: str, done: Callable[[], bool]) -> Iterator[None]:
             if done():
                 yield
                 return
-            if _abandoned(path):
-                _take_away(path)
+            if _is_abandoned(path):
+                _remove_abandoned(path)
                 continue
-            if not told and time.monotonic() - started > 2.0:
+            if not announced and time.monotonic() - started > 2.0:
                 print(f"Waiting for another process that is decoding {what} (its lock is {path}) ...", file=sys.stderr)
-                told = True
+                announced = True
             time.sleep(_POLL)
     stop = threading.Event()
 
@@ -147,7 +147,7 @@ def _lock(path: Path, what: str, done: Callable[[], bool]) -> Iterator[None]:
         while not stop.wait(HEARTBEAT):
             try:
                 os.utime(path)
-            except OSError:  # the build reports what is wrong with the disk; a lost lock costs a second decoding
+            except OSError:  # the build itself reports a broken disk; a lost lock only costs a second decoding
                 return
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -164,8 +164,8 @@ def _lock(path: Path, what: str, done: Callable[[], bool]) -> Iterator[None]:
             pass
 
 
-def _take_away(path: Path) -> None:
-    """Removes an abandoned lock; of several processes that see it, the rename lets one succeed."""
+def _remove_abandoned(path: Path) -> None:
+    """Remove an abandoned lock; the rename succeeds for only one of several processes."""
     aside = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.stale")
     try:
         os.rename(path, aside)
@@ -174,8 +174,8 @@ def _take_away(path: Path) -> None:
     aside.unlink(missing_ok=True)
 
 
-def _abandoned(path: Path) -> bool:
-    """Whether the lock's owner is gone: its process on this host, or its heartbeat."""
+def _is_abandoned(path: Path) -> bool:
+    """Whether the lock's owner is gone: its process has ended, or its heartbeat is old."""
     try:
         words = path.read_text(encoding="utf-8").split()
         silent = time.time() - path.stat().st_mtime
@@ -195,33 +195,33 @@ def _abandoned(path: Path) -> bool:
 
 
 class ArrayWriter:
-    """Writes the rows of a uint8 ``.npy`` file in any order; rows that never come are closed up at the end.
+    """Writes the rows of a uint8 ``.npy`` file in any order; rows that were never written are removed at the end.
 
-    Plain writes, because a full disk is an error there and a killed process with a writable memory map.
+    It uses plain writes: a full disk raises an error there, but kills a process with a writable memory map.
     """
 
     def __init__(self, path: Path, item_shape: tuple[int, ...], count: int) -> None:
         self.path, self.item_shape = path, item_shape
         self._digests = np.zeros(count, dtype=np.uint64)
-        self._there = np.zeros(count, dtype=bool)
+        self._written = np.zeros(count, dtype=bool)
         self._file = open(path, "w+b")  # noqa: SIM115 (__exit__ closes it)
         self._offset = self._header(count)
         self._bytes = int(np.prod(item_shape))
 
     def _header(self, count: int) -> int:
-        """Writes the header, padded so that a smaller count takes as much room, and returns its length."""
+        """Write the header, padded so that a smaller count has the same length, and return its length."""
         header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.item_shape)}
         self._file.seek(0)
         np.lib.format.write_array_header_1_0(self._file, header)
         return self._file.tell()
 
     def write(self, row: int, item: NDArray[np.uint8]) -> None:
-        """Writes one item of the writer's shape."""
+        """Write one item of the writer's shape."""
         data = item.tobytes()
         self._file.seek(self._offset + row * self._bytes)
         self._file.write(data)
         self._digests[row] = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
-        self._there[row] = True
+        self._written[row] = True
 
     def __enter__(self) -> "ArrayWriter":
         return self
@@ -230,15 +230,15 @@ class ArrayWriter:
         self._file.close()
 
     def close(self) -> tuple[NDArray[np.int64], str]:
-        """Completes the file: the rows (int64) that came, in order, and a hash of their contents."""
-        (kept,) = np.nonzero(self._there)
-        for new, old in enumerate(kept):
+        """Complete the file; returns the rows (int64) that were written, in order, and a hash of their content."""
+        (rows,) = np.nonzero(self._written)
+        for new, old in enumerate(rows):
             if new != old:
                 self._file.seek(self._offset + int(old) * self._bytes)
                 data = self._file.read(self._bytes)
                 self._file.seek(self._offset + new * self._bytes)
                 self._file.write(data)
-        self._header(len(kept))
-        self._file.truncate(self._offset + len(kept) * self._bytes)
+        self._header(len(rows))
+        self._file.truncate(self._offset + len(rows) * self._bytes)
         self._file.close()
-        return kept, hashlib.blake2b(self._digests[kept].tobytes(), digest_size=8).hexdigest()
+        return rows, hashlib.blake2b(self._digests[rows].tobytes(), digest_size=8).hexdigest()

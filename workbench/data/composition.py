@@ -5,15 +5,14 @@ Chen, Kornblith, Norouzi and Hinton, "A Simple Framework for Contrastive Learnin
 transformation alone, elsewhere the row's and then the column's. The transformations under study act on one branch
 only, the other is the identity.
 
-ImageNet's images differ in size, so the paper first crops every image at random and resizes the crop, and both
-branches start from this result: were the crops of the two branches different ones, every cell would hold a crop.
-The images of our data sets have been brought to one size when they were read. Nothing has to come first, so nothing
-does: the plain view is the image itself.
+ImageNet's images differ in size, so the paper first takes a random resized crop, from which both branches start: with
+different crops, every cell would contain a crop. The images of our data sets all have one size, so no crop comes first
+and the plain view is the image itself.
 
-The paper (section 3, figure 4, appendix A) says of the transformations what is kept here: crops of 8 to 100 % of the
+The parameters are the paper's (section 3, figure 4, appendix A): crops of 8 to 100 % of the
 area and an aspect ratio of 3/4 to 4/3, each mirrored with probability 1/2; colour jitter of strength 1 (0.8, 0.8, 0.8,
 0.2) with probability 0.8 and grey with 0.2; blur with probability 1/2, sigma 0.1 to 2.0 pixels and a kernel of a tenth
-of the image's side; rotation by 90, 180 or 270 degrees. Of the others it gives no numbers. Ours: cutout covers a
+of the image's side; rotation by 90, 180 or 270 degrees. It gives no numbers for the others. Ours: cutout covers a
 square of half the side, centred anywhere in the image (DeVries and Taylor's 16 of 32 pixels on CIFAR-10); Sobel is the
 magnitude in each channel; noise has a standard deviation between 0 and 0.2. These three act on every image.
 """
@@ -38,14 +37,14 @@ NOISE = 0.2  # largest standard deviation
 
 @dataclass(frozen=True, kw_only=True)
 class TwoViewConfig(TrainConfig):
-    """What every method is told that compares two views of an image."""
+    """The options of every method that compares two views of an image."""
 
     composition: Annotated[tuple[Transformation, ...] | None, Parameter(group="Data", consume_multiple=True)] = None
     """Apply only these transformations, in this order, to one view and leave the other plain (SimCLR's study)."""
 
 
 def two_views(config: TwoViewConfig, size: int, first: View, second: View) -> tuple[View, View]:
-    """The views that a method trains on: its own two, unless the configuration asks for a composition."""
+    """The views that a method trains on: its own two, unless ``config.composition`` is set."""
     if config.composition is None:
         return first, second
     return Composition(size, config.composition), plain(size)
@@ -71,14 +70,14 @@ class Composition:
 
 
 def transformation(name: Transformation, size: int) -> View:
-    """One of the seven, of square float images of ``size`` pixels."""
+    """One of the seven transformations, for square float images of ``size`` pixels."""
     alone = partial(Augmentation, size=size, crop_min=1.0, flip=0.0, jitter=0.0, grey=0.0)
     augmentations = {
         "crop": partial(alone, crop_min=0.08, flip=0.5),
         "colour": partial(alone, jitter=0.8, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, grey=0.2),
         "blur": partial(alone, blur=0.5, blur_radius=max(1, size // 10 // 2)),
     }
-    return augmentations[name]() if name in augmentations else _DRAWN[name]
+    return augmentations[name]() if name in augmentations else _KEYED[name]
 
 
 def _cutout(images: Tensor, keys: Tensor, /) -> Tensor:
@@ -100,7 +99,7 @@ def _rotation(images: Tensor, keys: Tensor, /) -> Tensor:
     return transforms.rotate(images, 1 + keyed.integers(keys, 3))
 
 
-_DRAWN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+_KEYED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cutout": _cutout,
     "sobel": _sobel,
     "noise": _noise,

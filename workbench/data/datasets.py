@@ -1,7 +1,7 @@
 """Data sets: a name, a folder or a Parquet file -> train, validation and test images, decoded once.
 
-Every image has a stable id, by which everything is chosen that must be the same for all runs: the validation split
-(a tenth of train), the test split of sources that have none (a fifth), the probe set and a limited training set.
+Every image has a stable id, which decides everything that must be the same for all runs: the validation split (a
+tenth of train), the test split of sources without one (a fifth), the probe set and a limited training set.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ from workbench.errors import WorkbenchError, unknown
 PROBE_SIZE = 1000
 VALIDATION_PART, TEST_PART = 0.1, 0.2
 _DEFAULTS = DataOptions()
-_VERSION = 2  # counts changes of how images are decoded and split, which make older cache entries useless
+_VERSION = 2  # of decoding and splitting; a change invalidates older cache entries
 
 
 class CatalogueEntry(NamedTuple):
-    """What is known of a named data set without opening it.
+    """Facts about a named data set that are known without opening it.
 
     Attributes:
         size: default side of an image in pixels.
         n_train: published number of training images, from which the validation split is taken.
-        download: whether it comes from the network.
+        download: whether it has to be downloaded.
     """
 
     summary: str
@@ -47,7 +47,7 @@ CATALOGUE = {
     "shapes": CatalogueEntry("generated colour shapes with known factors", 32, 6, 10_000, False),
     "digits": CatalogueEntry("scikit-learn's handwritten digits", 8, 10, 1_438, False),
     "cifar10": CatalogueEntry("small colour photos of animals and vehicles", 32, 10, 50_000, True),
-    "cifar100": CatalogueEntry("small colour photos of a hundred kinds of things", 32, 100, 50_000, True),
+    "cifar100": CatalogueEntry("small colour photos of a hundred classes", 32, 100, 50_000, True),
     "mnist": CatalogueEntry("handwritten digits", 28, 10, 60_000, True),
     "fashion_mnist": CatalogueEntry("grey pictures of clothes", 28, 10, 60_000, True),
     "stl10": CatalogueEntry("colour photos, and 100,000 more without labels", 96, 10, 5_000, True),
@@ -58,12 +58,12 @@ CATALOGUE = {
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one purpose.
+    """The images of one split.
 
     Attributes:
         images: (N, H, W, C) uint8, memory-mapped.
-        labels: (N,) int64, positions in the data set's classes; None where there are none.
-        factors: known factors, (N,) float32 by name; None where there are none.
+        labels: (N,) int64, positions in the data set's classes; None without labels.
+        factors: known factors, (N,) float32 by name; None if there are none.
         ids: (N,) int64, stable from run to run and machine to machine.
     """
 
@@ -87,18 +87,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images for training, for choosing and for judging.
+    """A data set with training, validation and test images.
 
     Attributes:
         name: of the data set, or of its folder or file.
-        fingerprint: 16 hexadecimal digits, a hash of all images, ids and labels (whatever the limit).
+        fingerprint: 16 hexadecimal digits, a hash of all images, ids and labels, independent of the limit.
         channels: 1 or 3.
         size: side of the images in pixels.
         classes: their names, or None for unlabelled images.
         train, val, test: the splits; labels are None in a split without them.
-        periods: of the factors that go round, such as an angle, the length of one turn.
+        periods: the period of each circular factor, such as an angle.
         skipped: corrupt images that were left out.
-        levels: values that a pixel can have; level k is stored as round(255 k / (levels - 1)).
+        levels: number of values that a pixel can have; level k is stored as round(255 k / (levels - 1)).
     """
 
     name: str
@@ -114,10 +114,10 @@ class Dataset:
     levels: int = 256
 
     def described(self) -> dict[str, Any]:
-        """What ``run.json`` says of the data."""
-        same = ("name", "fingerprint", "size", "channels", "levels", "classes", "factors")
+        """The entry ``data`` of ``run.json``."""
+        keys = ("name", "fingerprint", "size", "channels", "levels", "classes", "factors")
         counts = {name: len(getattr(self, name)) for name in ("train", "val", "test")}
-        return {name: getattr(self, name) for name in same} | counts
+        return {name: getattr(self, name) for name in keys} | counts
 
     @property
     def factors(self) -> list[str]:
@@ -126,9 +126,9 @@ class Dataset:
 
 
 def stratified_order(ids: NDArray[np.int64], labels: NDArray[np.int64] | None, salt: str) -> NDArray[np.int64]:
-    """Positions (N,) in an order whose every beginning holds the classes in their proportions.
+    """Positions (N,) in an order of which every prefix has the classes in their proportions.
 
-    Which images of a class come first is decided by a hash of their ids, so it depends on nothing else.
+    A hash of the ids decides which images of a class come first, so nothing else has an influence.
     """
     hashes = hash_ids(ids, salt)
     if labels is None:
@@ -144,21 +144,21 @@ def load(data: str, options: DataOptions = _DEFAULTS, download: bool = False) ->
     """A data set by its name in :data:`CATALOGUE`, or from a folder of images, a Parquet file or a folder of those.
 
     A folder may have ``train`` and ``test`` (or ``val``) folders, and class folders in these or at its top; images
-    that are in no class folder are unlabelled. Parquet files whose names start with ``train`` and ``test`` are
-    these splits. Images of a path keep their size where all have the same square one of at most 64 pixels (but for
-    what is beyond a multiple of four, which networks can halve twice), and are brought to 64 pixels otherwise;
-    ``options.image_size`` decides where it is given. Factors in pixels refer to the data set's own size.
+    outside class folders are unlabelled. Parquet files whose names start with ``train`` and ``test`` are
+    these splits. Images of a path keep their size if all have the same square one of at most 64 pixels (rounded
+    down to a multiple of four, which networks can halve twice), and are resized to 64 pixels otherwise, unless
+    ``options.image_size`` is given. Factors in pixels refer to the data set's own size.
 
     Raises:
         WorkbenchError: an unknown name, a missing path, no or corrupt images, a data set that is not downloaded, a
-            cache folder that cannot be written to.
+            cache folder that cannot be written.
     """
     if options.limit is not None and options.limit < 1:
         raise WorkbenchError(f"--data.limit must be at least 1, not {options.limit}.")
     if options.image_size is not None and options.image_size < 1:
         raise WorkbenchError(f"--data.image-size must be at least 1 pixel, not {options.image_size}.")
     if options.split == "unlabelled" and data != "stl10":
-        raise WorkbenchError(f'"{data}" has no unlabelled split, only stl10 has; leave out --data.split.')
+        raise WorkbenchError(f'"{data}" has no unlabelled split, only stl10 has one; leave out --data.split.')
     root = cache_root(options.cache)
     if data in CATALOGUE:
         name, entry = data, _load_named(data, root, options, download)
@@ -195,18 +195,18 @@ def load(data: str, options: DataOptions = _DEFAULTS, download: bool = False) ->
 
 
 def native_levels(data: str, size: int) -> int | None:
-    """Grey levels of a named data set at a side of ``size`` pixels, where it is known to have fewer than 256."""
+    """Grey levels of a named data set at a side of ``size`` pixels if they are known to be fewer than 256."""
     return 17 if data == "digits" and size == CATALOGUE["digits"].size else None
 
 
 def _binary(splits: dict[str, Split]) -> bool:
-    """Whether every pixel is 0 or 255, of which the first images of most data sets know that it is not."""
+    """Whether every pixel is 0 or 255; for most data sets the first images decide it."""
     images = (split.images[start : start + 256] for split in splits.values() for start in range(0, len(split), 256))
     return all(bool(np.isin(part, (0, 255)).all()) for part in images)
 
 
 def probe(dataset: Dataset, n: int = PROBE_SIZE) -> Split:
-    """The fixed test images that every model is shown: ``n`` in the classes' proportions, by class, then by id."""
+    """The fixed test images on which every model is shown: ``n``, stratified, sorted by class, then by id."""
     test = dataset.test
     rows = stratified_order(test.ids, test.labels, "probe")[:n]
     keys = (test.ids[rows],) if test.labels is None else (test.ids[rows], test.labels[rows])
@@ -239,29 +239,29 @@ def _load_named(name: str, root: Path, options: DataOptions, download: bool) -> 
 
 
 def _load_path(path: Path, root: Path, options: DataOptions) -> Entry:
-    from workbench.data import sources
+    from workbench.data import folder_source, parquet_source
 
     folder = path.parent if path.is_file() else path
     if path.is_file() and path.suffix != ".parquet":
         raise WorkbenchError(f"{path} is not a Parquet file; give a .parquet file or a folder of images.")
-    tables = sources.parquet_parts(path)
+    tables = parquet_source.parquet_parts(path)
     if tables:
         parts = {part: [file.relative_to(folder) for file in files] for part, files in tables.items()}
     else:
-        parts = sources.folder_parts(path)
+        parts = folder_source.folder_parts(path)
     files = [(part, file.as_posix(), *_state(folder / file)) for part, names in parts.items() for file in names]
     listing = hashlib.blake2b(repr(files).encode(), digest_size=16).hexdigest()
     key = {"path": str(path.resolve()), "files": listing, "size": options.image_size}
 
     def source() -> Any:
-        return sources.parquet_source(tables) if tables else sources.folder_source(path, parts)
+        return parquet_source.parquet_source(tables) if tables else folder_source.folder_source(path, parts)
 
     name = (path.resolve().stem if path.is_file() else path.resolve().name) or "data"
     return _stored(root, name, key, source, options.image_size, options.skip_corrupt)
 
 
 def _state(file: Path) -> tuple[int, int]:
-    """Size and time of a file, by which a change is noticed; a link to nothing has none, and decoding reports it."""
+    """Size and modification time of a file, to notice changes; zeros for a broken link, which decoding reports."""
     try:
         stat = file.stat()
     except OSError:
@@ -275,30 +275,30 @@ def _stored(
     def build(folder: Path) -> dict[str, Any]:
         from workbench.data.decode import common_form, decode
 
-        found = source()
-        form = common_form(found, size)
-        meta = decode(found, _placed(found), form, folder, name, skip_corrupt)
-        return meta | {"channels": form.channels, "size": form.size, "classes": found.classes}
+        opened = source()
+        form = common_form(opened, size)
+        meta = decode(opened, _split(opened), form, folder, name, skip_corrupt)
+        return meta | {"channels": form.channels, "size": form.size, "classes": opened.classes}
 
     return stored(root, name, key | {"version": _VERSION}, build)
 
 
-def _placed(source: Any) -> dict[str, Any]:
-    """Which rows of which part are for training, validation and test.
+def _split(source: Any) -> dict[str, Any]:
+    """The rows of training, validation and test images.
 
-    Train comes in a stratified order, so that its first N images are a stratified N.
+    The order of train is stratified, so that its first N images are a stratified sample.
     """
-    from workbench.data.decode import Placed
+    from workbench.data.decode import SplitRows
 
     train = source.parts["train"]
     order = stratified_order(train.ids, train.labels, "split")
     if len(order) < 3:
-        raise WorkbenchError(f"There are only {len(order)} images to train on; it takes at least 3.")
+        raise WorkbenchError(f"There are only {len(order)} training images; at least 3 are needed.")
     splits = {}
     if "test" in source.parts:
-        splits["test"] = Placed("test", np.arange(len(source.parts["test"].ids)))
+        splits["test"] = SplitRows("test", np.arange(len(source.parts["test"].ids)))
     else:
         n_test = max(1, round(TEST_PART * len(order)))
-        splits["test"], order = Placed("train", np.sort(order[:n_test])), order[n_test:]
+        splits["test"], order = SplitRows("train", np.sort(order[:n_test])), order[n_test:]
     n_val = max(1, round(VALIDATION_PART * len(order)))
-    return splits | {"val": Placed("train", np.sort(order[:n_val])), "train": Placed("train", order[n_val:])}
+    return splits | {"val": SplitRows("train", np.sort(order[:n_val])), "train": SplitRows("train", order[n_val:])}

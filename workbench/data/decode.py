@@ -1,4 +1,4 @@
-"""Raw images to uint8 arrays of one size, in a pool of threads, straight into the cache."""
+"""Decode raw images to uint8 arrays of one size, in a pool of threads, straight into the cache."""
 
 import hashlib
 import io
@@ -22,16 +22,16 @@ from workbench.data.sources import Part, Raw, Source
 from workbench.errors import WorkbenchError
 
 LARGEST_DEFAULT = 64
-"""Images of a folder that all have one square size keep it up to this side; otherwise it is the side they are given."""
+"""Side in pixels of a folder's images, unless they all have the same smaller square size."""
 MULTIPLE = 4
-"""What the side is a multiple of by default, so that every method's networks can halve it twice."""
+"""The default side is a multiple of this, so that every method's networks can halve it twice."""
 _GREY_MODES = ("1", "L", "I;16")
 _CHUNK = 256
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 class Form(NamedTuple):
-    """What all images of a data set are brought to."""
+    """Channels and side in pixels of all images of a data set."""
 
     channels: int
     size: int
@@ -40,7 +40,7 @@ class Form(NamedTuple):
 def common_form(source: Source, size: int | None) -> Form:
     """One channel if all images are grey, else three; the given size, or the images' own (see ``LARGEST_DEFAULT``).
 
-    Reads the images' headers, and only as many as it takes to know.
+    Reads only the images' headers, and no more than needed.
     """
     grey, sizes = True, set[tuple[int, int]]()
     for part in source.parts.values():
@@ -52,7 +52,7 @@ def common_form(source: Source, size: int | None) -> Form:
                     with _opened(raw) as image:
                         shape, mode = image.size, image.mode
             except _DECODING_ERRORS:
-                continue  # decoding reports it
+                continue  # decoding will report it
             grey = grey and mode in _GREY_MODES
             sizes.add(shape)
             odd = len(sizes) > 1 or shape[0] != shape[1] or shape[0] > LARGEST_DEFAULT
@@ -78,7 +78,7 @@ def _opened(raw: Raw) -> Image.Image:
 
 
 def decoded(raw: Raw, form: Form) -> NDArray[np.uint8]:
-    """An image as uint8 (size, size, C): upright, the shorter side resized to ``size``, the centre cut out.
+    """An image as uint8 (size, size, C): upright, shorter side resized to ``size``, centre crop.
 
     Raises:
         OSError, ValueError: it is not an image that can be decoded.
@@ -86,7 +86,7 @@ def decoded(raw: Raw, form: Form) -> NDArray[np.uint8]:
     mode = "L" if form.channels == 1 else "RGB"
     with _opened(raw) as image:
         if image.format == "JPEG":
-            image.draft(mode, (2 * form.size, 2 * form.size))  # lets the decoder skip detail that is resized away
+            image.draft(mode, (2 * form.size, 2 * form.size))  # the decoder may skip detail that resizing removes
         image = ImageOps.exif_transpose(image)
         if image.mode == "I;16":
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -101,27 +101,27 @@ def decoded(raw: Raw, form: Form) -> NDArray[np.uint8]:
     return np.asarray(image).reshape(form.size, form.size, form.channels)
 
 
-class Placed(NamedTuple):
-    """Rows of a part that become one split, in the split's order."""
+class SplitRows(NamedTuple):
+    """Rows of a source's part that form one split, in the split's order."""
 
     part: str
     rows: NDArray[np.int64]
 
 
 def decode(
-    source: Source, splits: dict[str, Placed], form: Form, folder: Path, name: str, skip_corrupt: bool
+    source: Source, splits: dict[str, SplitRows], form: Form, folder: Path, name: str, skip_corrupt: bool
 ) -> dict[str, Any]:
-    """Writes each split's ``.images``, ``.ids``, ``.labels`` and ``.factor.…`` arrays into a folder.
+    """Write each split's ``.images``, ``.ids``, ``.labels`` and ``.factor.…`` arrays into a folder.
 
-    Images are read in the source's order and written to their place, so that a split's order costs nothing.
+    Images are read in the source's order and written directly to their place in the split.
 
     Returns:
-        ``digest``, a hash of all images, ids and labels, and ``skipped``, the names of images left out.
+        ``digest``, a hash of all images, ids and labels, and ``skipped``, the names of the images left out.
 
     Raises:
         WorkbenchError: an image cannot be decoded (unless ``skip_corrupt``), or none can.
     """
-    total = sum(len(placed.rows) for placed in splits.values())
+    total = sum(len(split.rows) for split in splits.values())
     skipped: list[str] = []
     digest = hashlib.blake2b(digest_size=8)
     shape = (form.size, form.size, form.channels)
@@ -129,7 +129,7 @@ def decode(
     with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool, progress, ExitStack() as files:
         task = progress.add_task(f"Decoding {name}", total=total)
         for part_name, part in source.parts.items():
-            here = {split: placed.rows for split, placed in splits.items() if placed.part == part_name}
+            here = {name: split.rows for name, split in splits.items() if split.part == part_name}
             writers = {
                 split: files.enter_context(ArrayWriter(folder / f"{split}.images.npy", shape, len(rows)))
                 for split, rows in here.items()
@@ -145,14 +145,14 @@ def decode(
                 else:
                     writers[names[owner[index]]].write(int(place[index]), image)
             for split, rows in here.items():
-                kept, image_digest = writers[split].close()
-                if not len(kept):
-                    raise WorkbenchError(f"None of the images for {split} in {name} can be decoded; check the files.")
-                _write_columns(folder, split, part, rows[kept])
+                written, image_digest = writers[split].close()
+                if not len(written):
+                    raise WorkbenchError(f"None of the {split} images in {name} can be decoded; check the files.")
+                _write_columns(folder, split, part, rows[written])
                 digest.update(f"{split} {shape} {image_digest}".encode())
-                digest.update(part.ids[rows[kept]].tobytes())
+                digest.update(part.ids[rows[written]].tobytes())
                 if part.labels is not None:
-                    digest.update(part.labels[rows[kept]].tobytes())
+                    digest.update(part.labels[rows[written]].tobytes())
     return {"digest": digest.hexdigest(), "skipped": skipped}
 
 
@@ -160,12 +160,12 @@ def corrupt_error(image: str, error: object) -> WorkbenchError:
     """The error for an image that cannot be decoded."""
     reason = str(error).split(" <_io")[0].split(" '/")[0].rstrip(".")
     return WorkbenchError(
-        f"The image {image} cannot be decoded ({reason}); replace it, or leave such images out by --data.skip-corrupt."
+        f"The image {image} cannot be decoded ({reason}); replace it, or skip such images with --data.skip-corrupt."
     )
 
 
 def _destinations(n: int, splits: dict[str, NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each row of a part, which of its splits it belongs to and where it stands there."""
+    """For each row of a part, the number of its split and its position there."""
     owner, place = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     for number, rows in enumerate(splits.values()):
         owner[rows], place[rows] = number, np.arange(len(rows))

@@ -1,7 +1,7 @@
-"""Stable hashes of numbers and text, on numpy alone.
+"""Stable hashes of numbers and text, with numpy only.
 
-What is chosen once and for all (a validation split, a probe set, the generated images) is chosen by these, so it is
-the same on every machine and whatever the run's seed. The function is SplitMix64's (Steele, Lea & Flood, "Fast
+They decide what must be the same on every machine and for every seed: the validation split, the probe set, the
+generated images. The function is SplitMix64's (Steele, Lea & Flood, "Fast
 splittable pseudorandom number generators", OOPSLA 2014).
 """
 
@@ -17,7 +17,7 @@ MIX_2 = 0x94D049BB133111EB
 
 
 def mix(numbers: NDArray[np.int64] | NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser: a bijection on 64-bit numbers that scatters them evenly. Any shape."""
+    """SplitMix64's finaliser: a well-mixing bijection on 64-bit numbers; any shape."""
     z = numbers.astype(np.uint64)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(MIX_1)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(MIX_2)

@@ -1,6 +1,6 @@
-"""Randomness that is a function of (seed, epoch, sample id): no state, so neither order nor a resume changes it.
+"""Randomness as a function of (seed, epoch, sample id): without state, so neither order nor a resume changes it.
 
-A key is one 64-bit number per sample. The numbers drawn from it are the outputs of the SplitMix64 generator (Steele,
+A key is one 64-bit number per sample. The random numbers of a key are the outputs of the SplitMix64 generator (Steele,
 Lea & Flood, OOPSLA 2014) that starts at the key: output i is ``mix(key + (i + 1) * GAMMA)``, which is a few int64
 tensor operations for a whole batch, on any device.
 
@@ -25,7 +25,7 @@ _GAMMA, _MIX_1, _MIX_2 = _signed(GAMMA), _signed(MIX_1), _signed(MIX_2)
 
 
 def _shift(z: Tensor, bits: int) -> Tensor:
-    """Logical right shift: torch's is arithmetic on int64, so the copies of the sign are masked off."""
+    """Logical right shift: torch's is arithmetic on int64, so the sign bits are masked off."""
     return (z >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
@@ -62,7 +62,7 @@ def uniform(keys: Tensor, *shape: int) -> Tensor:
 def normal(keys: Tensor, *shape: int) -> Tensor:
     """Standard normal numbers (B, *shape) float32, finite (at most 6.7), by Box and Muller's transform."""
     n = math.prod(shape)
-    number = bits(keys, (n + 1) // 2)  # each gives a pair: the high half its radius, the low half its angle
+    number = bits(keys, (n + 1) // 2)  # each gives a pair: the high half the radius, the low half the angle
     radius = _shift(number, 32).add_(1).to(torch.float32).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
     angle = number.bitwise_and_(0xFFFFFFFF).to(torch.float32).mul_(2.0 * math.pi * 2.0**-32)
     pairs = torch.stack((radius * angle.cos(), radius * angle.sin()), dim=-1)

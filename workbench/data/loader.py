@@ -1,7 +1,7 @@
-"""Batches on the device, in an order that is a function of seed and epoch alone.
+"""Batches on the device, in an order that depends only on seed and epoch.
 
-Images that fit into the budget are put on the device whole, larger sets are read ahead by a thread: the batches are
-the same.
+Images that fit into the memory budget are copied to the device as a whole; larger sets are read ahead by a thread. The
+batches are the same.
 """
 
 import queue
@@ -20,7 +20,7 @@ from workbench.data.datasets import Split
 from workbench.errors import WorkbenchError
 
 _CGROUP = Path("/sys/fs/cgroup")
-_AHEAD = 4  # batches that are read before they are asked for
+_AHEAD = 4  # batches read ahead
 
 
 class Images(NamedTuple):
@@ -32,20 +32,20 @@ class Images(NamedTuple):
 
 
 class Loader:
-    """Shuffled batches of one split, for training; what is left over at an epoch's end is dropped.
+    """Shuffled batches of one split, for training; the incomplete batch at an epoch's end is dropped.
 
     Args:
         split: the images.
         batch_size: images per step, over all processes.
         seed: the order's seed.
-        device: where the batches are wanted.
-        memory_mb: largest size in MB (10**6 bytes) of images to be held on the device; by default a quarter of the
-            device's free memory.
+        device: of the batches.
+        memory_mb: largest size in MB (10**6 bytes) of images that are held on the device; by default a quarter of its
+            free memory.
         rank: this process among ``world``; each takes its slice of every batch.
         world: number of processes.
 
     Raises:
-        WorkbenchError: the batch is larger than the data, or cannot be shared evenly among the processes.
+        WorkbenchError: the batch is larger than the data, or cannot be divided evenly among the processes.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Loader:
             )
         if batch_size % world:
             raise WorkbenchError(
-                f"The batch size {batch_size} cannot be shared among {world} processes; make it a multiple of {world}."
+                f"The batch size {batch_size} cannot be divided among {world} processes; make it a multiple of {world}."
             )
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.device, self.rank, self.world = torch.device(device), rank, world
@@ -115,7 +115,7 @@ def ordered(split: Split, batch_size: int, device: torch.device | str = "cpu") -
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes of memory that are free on a device, or on the host where the device shares the host's."""
+    """Bytes of free memory on a device, or on the host if the device shares its memory."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -123,16 +123,16 @@ def free_memory(device: torch.device) -> int:
             available = next(line for line in file if line.startswith("MemAvailable:"))
         free = int(available.split()[1]) * 1024
     except (OSError, StopIteration):
-        return 4 * 2**30  # macOS and Windows do not say without another package
-    try:  # a container may use less than its host has
+        return 4 * 2**30  # macOS and Windows have no such file
+    try:  # a container's limit may be lower
         most, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         return min(free, max(most - used, 0))
-    except (OSError, ValueError):  # no container, or one without a limit, which says "max"
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
         return free
 
 
 def _to_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Memory-mapped images (N, H, W, C) as one tensor, copied in pieces so that the host never holds them twice."""
+    """Memory-mapped images (N, H, W, C) as one tensor, copied in pieces, so that the host never holds a second copy."""
     whole = torch.empty(images.shape, dtype=torch.uint8, device=device)
     for start in range(0, len(images), 4096):
         piece = np.array(images[start : start + 4096])
@@ -161,13 +161,13 @@ def _streamed(
                 if stop.is_set():
                     return
                 index = rows.numpy()
-                nearby = np.argsort(index)  # the disk is read forwards
+                nearby = np.argsort(index)  # read the disk in order
                 batch = np.empty((len(index), *images.shape[1:]), dtype=np.uint8)
                 batch[nearby] = images[index[nearby]]
                 tensor = torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous()
                 put((tensor.pin_memory() if pinned else tensor, ids[rows], None if labels is None else labels[rows]))
             put(None)
-        except BaseException as error:  # handed to the reader of the batches, which raises it
+        except BaseException as error:  # raised by the consumer
             put(error)
 
     reader = threading.Thread(target=read, daemon=True)

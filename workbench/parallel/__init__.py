@@ -1,1 +1,1 @@
-"""What training in several processes needs."""
+"""Training in several processes: collectives and synchronised BatchNorm."""

@@ -1,4 +1,4 @@
-"""BatchNorm over the batch of all processes, on any device; torch's SyncBatchNorm knows GPUs alone."""
+"""BatchNorm over the batch of all processes, on any device; torch's SyncBatchNorm needs GPUs."""
 
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from workbench.parallel.collectives import world
 
 
 class _Synchronised(nn.modules.batchnorm._BatchNorm):
-    """Mean and variance of all processes' batches, which must be of equal size; gradients pass through both."""
+    """BatchNorm with mean and variance of all processes' batches, of equal size; gradients pass through both."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or world()[1] == 1:
@@ -20,16 +20,16 @@ class _Synchronised(nn.modules.batchnorm._BatchNorm):
         dims = [0, *range(2, x.ndim)]
         n = x.numel() // x.shape[1] * world()[1]
         mean = all_reduce(x.sum(dims)) / n
-        centred = x - self._wide(mean, x)
+        centred = x - self._broadcast(mean, x)
         variance = all_reduce(centred.square().sum(dims)) / n
-        self._follow(mean.detach(), variance.detach() * n / max(n - 1, 1))
-        normed = centred * self._wide((variance + self.eps).rsqrt(), x)
+        self._update_running(mean.detach(), variance.detach() * n / max(n - 1, 1))
+        normed = centred * self._broadcast((variance + self.eps).rsqrt(), x)
         if self.affine:
-            normed = normed * self._wide(self.weight, x) + self._wide(self.bias, x)
+            normed = normed * self._broadcast(self.weight, x) + self._broadcast(self.bias, x)
         return normed.to(input.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
@@ -38,13 +38,13 @@ class _Synchronised(nn.modules.batchnorm._BatchNorm):
         self.running_var.lerp_(variance.to(self.running_var.dtype), part)
 
     @staticmethod
-    def _wide(values: Tensor, like: Tensor) -> Tensor:
+    def _broadcast(values: Tensor, like: Tensor) -> Tensor:
         return values.view(1, -1, *[1] * (like.ndim - 2))
 
 
 @cache
 def _synchronised(kind: type[nn.Module]) -> Any:
-    """A BatchNorm class, or one that extends it, with the statistics of all processes."""
+    """The subclass of a BatchNorm class that uses the statistics of all processes."""
     base = nn.BatchNorm2d if issubclass(kind, nn.BatchNorm2d) else nn.BatchNorm1d
     statistics = type(f"Synchronised{base.__name__}", (_Synchronised, base), {})
     return statistics if kind is base else type(f"Synchronised{kind.__name__}", (kind, statistics), {})
@@ -53,7 +53,7 @@ def _synchronised(kind: type[nn.Module]) -> Any:
 def synchronise(module: nn.Module) -> None:
     """Let every BatchNorm in a module use the batches of all processes.
 
-    Their class is exchanged in place, so that names, parameters and buffers stay what they are.
+    Only the class changes, in place; names, parameters and buffers stay the same.
     """
     for part in module.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and not isinstance(part, _Synchronised):

@@ -1,4 +1,4 @@
-"""What contrastive losses need of several processes."""
+"""Collective operations across processes; without a process group they leave their input alone."""
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ def gather(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def average(tensors: list[Tensor], megabytes: int = 64) -> None:
-    """Replace tensors by their mean over all processes, in place; many travel in one message."""
+    """Replace tensors by their mean over all processes, in place, in buckets of at most ``megabytes``."""
     _, size = world()
     if size == 1:
         return
@@ -42,17 +42,17 @@ def average(tensors: list[Tensor], megabytes: int = 64) -> None:
             bucket = []
 
 
-def any_of(answer: bool, device: torch.device) -> bool:
-    """Whether any process says yes."""
+def any_of(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is set in any process."""
     if world()[1] == 1:
-        return answer
-    votes = torch.tensor(float(answer), device=device)
-    dist.all_reduce(votes, dist.ReduceOp.MAX)
-    return bool(votes)
+        return flag
+    maximum = torch.tensor(float(flag), device=device)
+    dist.all_reduce(maximum, dist.ReduceOp.MAX)
+    return bool(maximum)
 
 
 def shared(text: str) -> str:
-    """The first process's text, for all."""
+    """The first process's text, in every process."""
     if world()[1] == 1:
         return text
     holder = [text]

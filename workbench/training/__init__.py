@@ -1,4 +1,4 @@
-"""Training runs: start one, resume one."""
+"""Start and resume training runs."""
 
 from workbench.training.loop import resume, start
 

@@ -1,4 +1,4 @@
-"""Saving and restoring: weights as safetensors, the optimiser's state in a file that loads with ``weights_only``."""
+"""Save and load checkpoints: weights as safetensors, the optimiser's state in a file for ``weights_only``."""
 
 import os
 import secrets
@@ -42,16 +42,16 @@ def save_checkpoint(
     state: dict[str, Any],
     best: float | None = None,
 ) -> None:
-    """Write ``checkpoints/step-…`` under a temporary name and rename it; then drop all but the last and the best.
+    """Write ``checkpoints/step-…`` under a temporary name and rename it; then delete all but the last and the best.
 
-    A step that has been saved is left as it is: training is a function of the seed, so it would be the same.
+    A checkpoint that exists is left alone: training is a function of the seed, so it would be the same.
 
     Args:
-        state: plain numbers to resume with.
-        best: the monitor's kNN accuracy in percent, where it is the best so far.
+        state: plain numbers that a resume needs.
+        best: the monitor's kNN accuracy in percent, if it is the best so far.
 
     Raises:
-        WorkbenchError: the disk is full; the former checkpoint is untouched.
+        WorkbenchError: the disk is full; the previous checkpoint is untouched.
     """
     folder = run.path / "checkpoints"
     target, building = folder / f"step-{step:08d}", folder / f".tmp-{secrets.token_hex(4)}"
@@ -73,7 +73,7 @@ def save_checkpoint(
     except OSError as error:
         shutil.rmtree(building, ignore_errors=True)
         raise storage_error(error, target, run.path) from error
-    except (SafetensorError, RuntimeError) as error:  # both wrap a failed write in an exception of their own
+    except (SafetensorError, RuntimeError) as error:  # both libraries wrap a failed write in their own exception
         shutil.rmtree(building, ignore_errors=True)
         if "os error 28" in str(error) or "No space left" in str(error) or "file write failed" in str(error):
             raise WorkbenchError(
@@ -83,63 +83,8 @@ def save_checkpoint(
     prune(run)
 
 
-def snapshot_steps(steps: int, count: int) -> list[int]:
-    """Steps at even parts of a training of ``steps``, the untrained network first; the last checkpoint is the end."""
-    return sorted({round(part * steps / count) for part in range(count)})
-
-
-def save_snapshot(run: Run, step: int, method: Method) -> None:
-    """Write ``checkpoints/snapshots/step-….safetensors``: weights alone, matrices in bf16.
-
-    A step that has been saved is left as it is: training is a function of the seed, so it would be the same.
-
-    Raises:
-        WorkbenchError: the disk is full.
-    """
-    folder = run.path / "checkpoints" / "snapshots"
-    target, building = folder / f"step-{step:08d}.safetensors", folder / f".tmp-{secrets.token_hex(4)}"
-    if target.exists():
-        return
-    weights = {name: _small(tensor.detach()).cpu().contiguous() for name, tensor in method.state_dict().items()}
-    try:
-        folder.parent.mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
-        save_file(weights, building)
-        os.rename(building, target)
-    except OSError as error:
-        building.unlink(missing_ok=True)
-        raise storage_error(error, target, run.path) from error
-    except SafetensorError as error:
-        building.unlink(missing_ok=True)
-        raise WorkbenchError(f"The snapshot {target} cannot be written ({error}); free some space.") from error
-
-
-def _small(tensor: torch.Tensor) -> torch.Tensor:
-    """Matrices in bf16, which are nearly all of the size; vectors, such as statistics of a norm, as they are."""
-    return tensor.to(torch.bfloat16) if tensor.is_floating_point() and tensor.ndim > 1 else tensor
-
-
-def snapshots(run: Run) -> list[tuple[int, Path]]:
-    """The steps and files of a run's snapshots, in the order of training."""
-    found = sorted((run.path / "checkpoints" / "snapshots").glob("step-*.safetensors"))
-    return [(int(file.stem.removeprefix("step-")), file) for file in found if file.stem[5:].isdecimal()]
-
-
-def keep_snapshots(run: Run, done: int, wanted: list[int]) -> None:
-    """Drop the snapshots after step ``done``, which another schedule may not pass through, and all but those nearest
-    to the ``wanted`` steps, so that training longer and longer does not pile them up."""
-    known = snapshots(run)
-    past = [step for step, _ in known if step <= done]
-    keep = {min(past, key=lambda step: abs(step - target)) for target in wanted if past and target <= done}
-    for step, file in known:
-        if step not in keep:
-            file.unlink(missing_ok=True)
-    for torn in (run.path / "checkpoints" / "snapshots").glob(".tmp-*"):
-        torn.unlink(missing_ok=True)
-
-
 def prune(run: Run) -> None:
-    """Drop every checkpoint but the last and the best, and what an interrupted write left behind."""
+    """Delete every checkpoint but the last and the best, and the remains of interrupted writes."""
     keep = {path for which in ("last", "best") if (path := run.checkpoint(which))}
     keep.add(run.path / "checkpoints" / "snapshots")
     for folder in (run.path / "checkpoints").iterdir():
@@ -153,7 +98,7 @@ def best_value(run: Run) -> float | None:
 
 
 def load_training_state(folder: Path) -> dict[str, Any]:
-    """The optimiser's state and the numbers saved with it; nothing is unpickled but tensors and plain containers."""
+    """The optimiser's state and the numbers saved with it; only tensors and plain containers are unpickled."""
     return torch.load(folder / "training.pt", map_location="cpu", weights_only=True)
 
 
@@ -178,11 +123,9 @@ def image_spec(run: Run) -> ImageSpec:
     """The images that a run's model is built for."""
     data = run.info().get("data")
     if not isinstance(data, dict) or not {"channels", "size"} <= data.keys():
-        raise WorkbenchError(
-            f"The run {run.id} does not say which images it was trained on (run.json); it cannot be loaded."
-        )
+        raise WorkbenchError(f"run.json of the run {run.id} does not describe its images; the run cannot be loaded.")
     channels, size, classes = int(data["channels"]), int(data["size"]), data.get("classes") or ()
-    levels = data.get("levels") or native_levels(str(data.get("name")), size) or 256  # older runs do not say
+    levels = data.get("levels") or native_levels(str(data.get("name")), size) or 256  # not stored by older runs
     return ImageSpec(channels, size, int(levels), len(classes))
 
 
@@ -190,7 +133,7 @@ def load_weights(method: Method, folder: Path, device: torch.device) -> None:
     """Load ``model.safetensors`` of a checkpoint, or a snapshot.
 
     Raises:
-        WorkbenchError: the file is missing or broken, or fits another network.
+        WorkbenchError: the file is missing, broken or of another network.
     """
     file = folder if folder.suffix == ".safetensors" else folder / "model.safetensors"
     try:
@@ -203,10 +146,10 @@ def load_weights(method: Method, folder: Path, device: torch.device) -> None:
 
 
 def load_encoder(method: Method, run: Run, folder: Path) -> None:
-    """Load the encoder alone of a run of another method, into a momentum encoder too.
+    """Load only the encoder of a run of another method, also into a momentum encoder.
 
     Raises:
-        WorkbenchError: the two methods have no encoder in common, or see pixels otherwise.
+        WorkbenchError: the two methods have different encoders, or normalise pixels differently.
     """
     name, config, _ = read_config(run)
     file, prefix, copy = folder / "model.safetensors", "backbone.", "momentum_backbone.module."
@@ -220,15 +163,15 @@ def load_encoder(method: Method, run: Run, folder: Path) -> None:
     if not state or missing or other:
         first = f" ({(other or missing)[0]} differs)" if state else ""
         raise WorkbenchError(
-            f"The run {run.id} of {name} has no encoder like this one to start from{first}; give this one the same "
-            f"--backbone, size and images ({run.path / 'config.yaml'} tells them)."
+            f"The run {run.id} of {name} has no encoder like this one to start from{first}; choose the same "
+            f"--backbone, size and images as in {run.path / 'config.yaml'}."
         )
     for statistic in ("mean", "std"):
-        given, wanted = getattr(config, statistic, None), getattr(method, statistic, None)
-        if given is not None and wanted is not None and not torch.allclose(torch.tensor(given), wanted.flatten().cpu()):
+        theirs, ours = getattr(config, statistic, None), getattr(method, statistic, None)
+        if theirs is not None and ours is not None and not torch.allclose(torch.tensor(theirs), ours.flatten().cpu()):
             raise WorkbenchError(
-                f"The encoder of {run.id} takes pixels less {getattr(config, 'mean', None)} divided by "
-                f"{getattr(config, 'std', None)}, which this method does not; "
+                f"The encoder of {run.id} normalises pixels by mean {getattr(config, 'mean', None)} and standard "
+                f"deviation {getattr(config, 'std', None)}, unlike this method; "
                 f"fine-tune it with `workbench evaluate {run.id} --only finetune`."
             )
     copies = {key.replace(prefix, copy, 1): value for key, value in state.items()}
@@ -262,24 +205,12 @@ def load_method_from(run: Run, which: Which = "last", device: torch.device | Non
         raise no_checkpoint(run, which)
     images = image_spec(run)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice on sizes, to who trains
+        warnings.simplefilter("ignore")  # advice on sizes, meant for training
         method = method_class(config, images).to(device)
     load_weights(method, folder, device)
     method.eval()
     step = int(folder.name.removeprefix("step-"))
     return LoadedMethod(method, config, images, step, f"{which}, step {step} ({method.weights})")
-
-
-def load_snapshot(run: Run, file: Path, device: torch.device) -> Method:
-    """A run's method with the weights of a snapshot, in evaluation mode.
-
-    Raises:
-        WorkbenchError: it cannot be read.
-    """
-    _, config, method_class = read_config(run)
-    method = method_class(config, image_spec(run)).to(device)
-    load_weights(method, file, device)
-    return method.eval()
 
 
 def build_untrained(run: Run, device: torch.device, seed: int = 0) -> Method:

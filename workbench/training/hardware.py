@@ -1,4 +1,4 @@
-"""The device, its precision, and what can be said of it."""
+"""Choice of device and precision, memory, and descriptions of hardware and versions."""
 
 import ctypes
 import os
@@ -21,23 +21,23 @@ def pick_device(wanted: Device) -> torch.device:
     """The device to compute on; ``auto`` prefers CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        WorkbenchError: the device is not there.
+        WorkbenchError: the device is not available.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
-        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
-    if not there[wanted]:
-        found = ", ".join(name for name, is_there in there.items() if is_there)
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
+    if not available[wanted]:
+        names = ", ".join(name for name, is_available in available.items() if is_available)
         raise WorkbenchError(
-            f"There is no {wanted} device that this PyTorch ({torch.__version__}) can use; it finds: {found}. "
-            "Choose with --device, or see `workbench doctor`."
+            f"There is no {wanted} device that this PyTorch ({torch.__version__}) can use; it has: {names}. "
+            "Choose one with --device, or see `workbench doctor`."
         )
     return torch.device(wanted)
 
 
 def pick_precision(wanted: Precision, device: torch.device) -> str:
-    """``fp32`` or ``bf16``. A CPU needs instructions for bf16 (AMX or AVX512-BF16); without them it is emulated, some
-    twenty times slower than fp32 for a ViT step."""
+    """``fp32`` or ``bf16``. Without instructions for bf16 (AMX or AVX512-BF16) a CPU emulates it, some twenty times
+    slower than fp32 for a ViT step."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -48,7 +48,7 @@ def pick_precision(wanted: Precision, device: torch.device) -> str:
 
 @contextmanager
 def memory_to_spare(advice: str) -> Iterator[None]:
-    """Context that turns running out of memory, of the device or of the host, into a sentence with this advice."""
+    """Context that turns running out of memory, on device or host, into a WorkbenchError with this advice."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -59,10 +59,10 @@ def memory_to_spare(advice: str) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks instead of handing each one back to the system.
+    """Let glibc keep freed blocks instead of returning each to the system.
 
-    Activations are large, and by default every one is mapped, faulted in page by page and unmapped at each step, which
-    costs a CPU training step about a fifth of its time. Elsewhere than on glibc this does nothing.
+    Activations are large, and by default each is mapped, faulted in page by page and unmapped at every step, which
+    costs about a fifth of a CPU training step. Does nothing without glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -72,7 +72,7 @@ def keep_freed_memory() -> None:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Largest memory so far in MB: the allocator's on a GPU, the process's resident set elsewhere."""
+    """Peak memory so far in MB: the allocator's on a GPU, the process's resident set elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     scale = 2**20 if platform.system() == "Darwin" else 2**10
@@ -101,13 +101,13 @@ def _processor_name() -> str:
 
 def describe_versions() -> dict[str, str]:
     """The entry ``versions`` of ``run.json``."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in ("torch", "torchvision", "timm", "diffusers", "accelerate", "numpy", "representation-workbench"):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+            versions[package] = "unknown"
+    return versions
 
 
 def rank() -> int:

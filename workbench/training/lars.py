@@ -1,7 +1,7 @@
 """LARS: SGD with momentum whose step is scaled, layer by layer, to the size of the weights.
 
-You, Gitman and Ginsburg, "Large batch training of convolutional networks", 2017 (arXiv 1708.03888), in the form in
-which the authors of MoCo v3 and SimCLR use it: decay and scaling for matrices and kernels alone. timm's ``Lars``
+You, Gitman and Ginsburg, "Large batch training of convolutional networks", 2017 (arXiv 1708.03888), as the
+authors of MoCo v3 and SimCLR use it: decay and scaling only for matrices and kernels. timm's ``Lars``
 divides by the sum of the norms of gradient and decay instead of the norm of their sum.
 """
 
@@ -19,7 +19,7 @@ class LARS(torch.optim.Optimizer):
         v <- momentum v + trust ||w|| / ||u|| u
         w <- w - lr v
 
-    For one of fewer dimensions (biases, norms) u = g, without the scaling; where a norm is zero, also without it.
+    For one of fewer dimensions (biases, norms) u = g, without the scaling, which is also omitted where a norm is zero.
 
     Args:
         params: parameters or groups.

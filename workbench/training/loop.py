@@ -19,9 +19,10 @@ from workbench.methods import METHODS, load_method
 from workbench.parallel.collectives import shared
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
+from workbench.training.cost import count_parameters
 from workbench.training.hardware import memory_to_spare, peak_memory_mb, pick_device, pick_precision, rank
 from workbench.training.progress import console
-from workbench.training.session import Session, smaller
+from workbench.training.session import Session, memory_advice
 from workbench.training.trainer import Trainer
 
 
@@ -29,23 +30,23 @@ def resolve(method: str, settings: Mapping[str, Any], where: str = "") -> tuple[
     """The complete configuration: the class's defaults, overridden by the preset, overridden by ``settings``.
 
     Args:
-        settings: what was asked for, by key (``{"epochs": 5, "optim.lr": 1e-3}``).
-        where: the file the settings come from, for messages.
+        settings: by key, such as ``{"epochs": 5, "optim.lr": 1e-3}``.
+        where: the file the settings come from, for error messages.
 
     Returns:
-        the configuration with every ``auto`` replaced by what was chosen, and the data.
+        the configuration, with every ``auto`` replaced by its choice, and the data.
     """
     _, config_class = load_method(method)
-    asked = replace_flat(config_class(), settings, where)
-    device = pick_device(asked.device)
-    dataset = datasets.load(asked.data, asked.data_options, asked.download)
-    preset = asked.preset if asked.preset != "auto" else "published" if device.type == "cuda" else "cpu"
-    chosen = config_class.presets(dataset.size)[preset]
-    config = replace_flat(config_class(), chosen | dict(settings), where)
+    given = replace_flat(config_class(), settings, where)
+    device = pick_device(given.device)
+    dataset = datasets.load(given.data, given.data_options, given.download)
+    preset = given.preset if given.preset != "auto" else "published" if device.type == "cuda" else "cpu"
+    defaults = config_class.presets(dataset.size)[preset]
+    config = replace_flat(config_class(), defaults | dict(settings), where)
     labelled = dataset.train.labels is not None
     config = config.for_classes(len(dataset.classes or ()) if labelled else None, dataset.name)
     precision: Any = pick_precision(config.precision, device)
-    if config.data not in datasets.CATALOGUE:  # so that the run can be read from any folder
+    if config.data not in datasets.CATALOGUE:  # so that the run loads from any working directory
         config = replace(config, data=str(Path(config.data).expanduser().resolve()))
     return replace(config, preset=preset, device=device.type, precision=precision), dataset
 
@@ -54,17 +55,17 @@ def start(method: str, settings: Mapping[str, Any], where: str = "", dry_run: bo
     """Train a method from the beginning (or from another run's weights) in a new run directory.
 
     Returns:
-        the run, or None after a dry run, which prints what the run would cost and writes nothing.
+        the run, or None after a dry run, which prints the expected cost and writes nothing.
 
     Raises:
         WorkbenchError: bad input, a loss that is not finite, no memory or no disk.
-        KeyboardInterrupt: the run was asked to stop, and has saved.
+        KeyboardInterrupt: the run was stopped, after saving a checkpoint.
     """
-    with _told_once():
+    with _first_process_output():
         config, dataset = resolve(method, settings, where)
         if not dry_run:
             store.check_writable(config.runs)
-        with memory_to_spare(smaller(config)):
+        with memory_to_spare(memory_advice(config)):
             trainer = Trainer(method, config, dataset)
             _initial_weights(trainer)
             _describe(trainer)
@@ -80,20 +81,20 @@ def start(method: str, settings: Mapping[str, Any], where: str = "", dry_run: bo
 
 
 def resume(run: Run, epochs: int | None = None, device: Device | None = None) -> Run:
-    """Continue a run exactly where its last checkpoint stands, in the same directory.
+    """Continue a run exactly from its last checkpoint, in the same directory.
 
     Args:
-        epochs: a new total number of epochs, for training longer.
-        device: another device to compute on, whose arithmetic may differ in the last digits.
+        epochs: a new total number of epochs, to train longer.
+        device: another device, whose arithmetic may differ in the last digits.
 
     Raises:
-        WorkbenchError: there is nothing left to train, the data has changed, a process is training the run, or it
-            cannot be read.
+        WorkbenchError: nothing is left to train, the data has changed, a process is training the run, or it cannot
+            be read.
     """
     if rank() == 0 and (reason := run.in_training()):
         raise WorkbenchError(f"The run {run.id} is being trained {reason}.")
-    with _told_once():
-        trainer, folder, done = _resumed(run, epochs, device)
+    with _first_process_output():
+        trainer, folder, done = _prepare_resume(run, epochs, device)
     if trainer.rank > 0:
         Session(run, trainer).train(folder)
         return run
@@ -108,8 +109,8 @@ def resume(run: Run, epochs: int | None = None, device: Device | None = None) ->
     return run
 
 
-def _resumed(run: Run, epochs: int | None, device: Device | None) -> tuple[Trainer, Path | None, int]:
-    """What goes on training a run, the checkpoint to go on from, and its step."""
+def _prepare_resume(run: Run, epochs: int | None, device: Device | None) -> tuple[Trainer, Path | None, int]:
+    """The trainer of a run, the checkpoint to continue from, and its step."""
     name, config, _ = ckpt.read_config(run)
     if epochs is not None:
         config = replace_flat(replace(config, max_steps=None), {"epochs": epochs})
@@ -128,10 +129,10 @@ def _resumed(run: Run, epochs: int | None, device: Device | None) -> tuple[Train
         raise ckpt.no_checkpoint(run)
     if folder is not None and not (folder / "training.pt").exists():
         raise WorkbenchError(
-            f"The run {run.id} has weights and no state of an optimiser, as imported ones have none; "
+            f"The run {run.id} has no optimiser state, as its weights were imported; "
             f"start a new run with --init {run.id}."
         )
-    with memory_to_spare(smaller(config)):
+    with memory_to_spare(memory_advice(config)):
         trainer = Trainer(name, config, dataset)
         if folder is None:
             _initial_weights(trainer)
@@ -142,8 +143,8 @@ def _resumed(run: Run, epochs: int | None, device: Device | None) -> tuple[Train
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
-    """Context in which what is wrong, and what goes on, is told by the first of several processes alone."""
+def _first_process_output() -> Iterator[None]:
+    """Context in which only the first of several processes prints messages and errors."""
     console.quiet = console.quiet or rank() > 0
     try:
         yield
@@ -168,12 +169,12 @@ def _initial_weights(trainer: Trainer) -> None:
 
 
 def _describe(trainer: Trainer) -> None:
-    """Say what was chosen."""
-    config, data, (parameters, _) = trainer.config, trainer.dataset, trainer.parameters()
+    """Print method, data and the preset's choices."""
+    config, data, (parameters, _) = trainer.config, trainer.dataset, count_parameters(trainer.method)
     classes = f"{len(data.classes)} classes" if data.classes else "no labels"
     length = f"{config.epochs} epochs of {trainer.steps_per_epoch} steps"
     if config.max_steps == trainer.steps:
-        length = f"{trainer.steps} steps, {trainer.steps_per_epoch} an epoch"
+        length = f"{trainer.steps} steps, {trainer.steps_per_epoch} per epoch"
     console.print(
         f"[bold]{trainer.name}[/] ({METHODS[trainer.name].summary}; {parameters / 1e6:.2f} M parameters, "
         f"preset {config.preset})\non {data.name} ({len(data.train)} images of {data.size} px, {classes}): "
@@ -186,25 +187,25 @@ def _describe(trainer: Trainer) -> None:
 
 
 def _estimate(trainer: Trainer) -> None:
-    """Print parameters, FLOPs, memory and time, measured on three steps of which nothing is kept."""
+    """Print parameters, FLOPs, memory and time, measured on three steps whose results are discarded."""
     rounds = []
-    for step, images in zip(range(3), _endless(trainer), strict=False):
+    for step, images in zip(range(3), _batches(trainer), strict=False):
         began = time.perf_counter()
         result = trainer.step(images, 0, step)
         float(result.loss.detach())
         rounds.append(time.perf_counter() - began)
-    (parameters, trainable), seconds = trainer.parameters(), min(rounds)
+    (parameters, trainable), seconds = count_parameters(trainer.method), min(rounds)
     memory = "device" if trainer.device.type == "cuda" else "process"
     print(
         f"parameters       {parameters:,} ({trainable:,} trained)\n"
         f"FLOPs per image  {trainer.flops_per_image() / 1e9:.3g} G (encoder, forward)\n"
         f"memory           {peak_memory_mb(trainer.device):,.0f} MB ({memory} peak)\n"
         f"time             about {format_duration(seconds * trainer.steps)} for {trainer.steps} steps at "
-        f"{trainer.config.batch_size / seconds:.0f} images/s (measured on three steps; monitoring comes on top)"
+        f"{trainer.config.batch_size / seconds:.0f} images/s (measured on three steps, without monitoring)"
     )
 
 
-def _endless(trainer: Trainer) -> Iterator[Images]:
+def _batches(trainer: Trainer) -> Iterator[Images]:
     epoch = 0
     while True:
         yield from trainer.loader.epoch(epoch)

@@ -13,9 +13,9 @@ from workbench.training.lars import LARS
 def build(module: nn.Module, options: OptimOptions, device: torch.device) -> torch.optim.Optimizer:
     """The optimiser of the trainable parameters.
 
-    Weight decay is on all of them (MoCo v3, section 4), or, without ``decay_vectors``, on matrices and kernels alone.
-    LARS never decays vectors. LAMB is timm's in the published form, without a clipped gradient (You et al., "Large
-    batch optimization for deep learning", ICLR 2020, algorithm 2).
+    Weight decay applies to all of them (MoCo v3, section 4), or, without ``decay_vectors``, only to matrices and
+    kernels. LARS never decays vectors. LAMB is timm's in the published form, without gradient clipping (You et al.,
+    "Large batch optimization for deep learning", ICLR 2020, algorithm 2).
     """
     groups = _groups(module, options)
     if options.name == "lars":
@@ -47,7 +47,7 @@ def _groups(module: nn.Module, options: OptimOptions) -> list[dict[str, object]]
 def learning_rate(options: OptimOptions, batch_size: int, step: int, steps_per_epoch: int, steps: int) -> float:
     """The learning rate of a step, counted from 0: linear warm-up from zero, then a cosine to zero or a constant.
 
-    Source: MoCo v3's per-iteration schedule, ``lr x batch / 256`` where lr scaling is on (Goyal et al. 2017).
+    Source: MoCo v3's per-iteration schedule; with lr scaling the peak is ``lr x batch / 256`` (Goyal et al. 2017).
     """
     peak = options.lr * (batch_size / 256 if options.scale_lr else 1.0)
     warmup = min(options.warmup_epochs * steps_per_epoch, steps)

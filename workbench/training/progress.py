@@ -1,4 +1,4 @@
-"""What a person sees while a model trains, and how they stop it."""
+"""Progress on the terminal, and signals that stop training."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class TrainingProgress:
-    """A live bar on a terminal, one line per epoch elsewhere; rate and time left in both."""
+    """A live bar on a terminal, a line per epoch elsewhere; both with rate and time left."""
 
     def __init__(self, steps: int, done: int) -> None:
         self.bar = Progress(
@@ -43,28 +43,28 @@ class TrainingProgress:
         self.bar.update(self.task, completed=step, text=text)
 
     def epoch(self, text: str) -> None:
-        """Say how an epoch ended."""
+        """Print the line of a finished epoch."""
         self.bar.console.print(text)
 
 
 class StopSignals:
-    """Context in which SIGINT and SIGTERM ask for an orderly stop; a second SIGINT is not waited for."""
+    """Context in which SIGINT and SIGTERM request an orderly stop; a second signal raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def __enter__(self) -> "StopSignals":
-        self.former = {}
+        self.handlers = {}
         if threading.current_thread() is threading.main_thread():
-            self.former = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+            self.handlers = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
-        console.print("Stopping: saving a checkpoint first (once more to stop at once).")
+        self.requested = True
+        console.print("Stopping after saving a checkpoint; interrupt again to stop at once.")
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in self.former.items():
+        for number, handler in self.handlers.items():
             signal.signal(number, handler)

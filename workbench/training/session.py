@@ -1,77 +1,69 @@
-"""One stretch of training a run: steps, rows of metrics, monitor, checkpoints, and how it ends."""
+"""Train a run to its end or an interruption, and write it as docs/run-format.md says."""
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from workbench import store
 from workbench.config import TrainConfig
 from workbench.errors import WorkbenchError
 from workbench.format import format_duration
-from workbench.metrics.stability import WINDOW, Collapse, collapses, is_spike
 from workbench.parallel.collectives import any_of
-from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
+from workbench.training import snapshots
+from workbench.training.cost import count_parameters
 from workbench.training.hardware import memory_to_spare, peak_memory_mb
 from workbench.training.monitor import FeatureMonitor
 from workbench.training.progress import StopSignals, TrainingProgress, console
+from workbench.training.stability_log import StabilityLog
 from workbench.training.trainer import Trainer
 from workbench.training.window import Window
 
 SUMMARY_SECONDS = 2.0
-THUMBNAILS, THUMBNAIL = 32, 64  # images of a batch that are kept, and their side in pixels at most
 
 
-def smaller(config: TrainConfig) -> str:
-    """What to lower where the memory does not suffice."""
+def memory_advice(config: TrainConfig) -> str:
+    """How to train with less memory."""
     more = "" if config.accumulate > 1 else ", compute it in parts with --accumulate"
     return f"lower --batch-size (now {config.batch_size}){more}, or lower --data.image-size or the size of the model"
 
 
 class Session:
-    """One stretch of training a run: from a checkpoint, or the beginning, to the end or an interruption.
-
-    Of several processes the first alone monitors and writes; the others compute their shares.
-    """
+    """The training of a run in this process. Of several processes only the first monitors and writes."""
 
     def __init__(self, run: Run, trainer: Trainer) -> None:
         self.run, self.trainer, self.config = run, trainer, trainer.config
         self.leads, self.stopping = trainer.rank == 0, False
         self.step, self.seconds, self.last_row = 0, 0.0, dict[str, Any]()
-        self.snapshots = list[int]()
+        self.snapshot_steps = list[int]()
         self.window, self.last_summary = Window(), 0.0
         rows = run.metrics()
         self.losses = [row["loss"] for row in rows if "loss" in row]
         self.readings = [row["knn"] for row in rows if "knn" in row]
-        self.health = [row for row in rows if "normalised_std" in row]
-        self.peaks = [row["max"][:2] for row in run.metrics(GRADIENTS) if "max" in row]
-        self.collapses, self.monitor = self._collapses(), None
+        self.stability, self.monitor = StabilityLog(run, trainer), None
         if self.leads and self.config.monitor_every and len(trainer.dataset.val):
-            part = self.config.batch_size // trainer.world // self.config.accumulate  # what memory suffices for
+            part = self.config.batch_size // trainer.world // self.config.accumulate  # fits the memory
             self.monitor = FeatureMonitor(trainer.dataset, part, trainer.device, trainer.views, self.config.seed)
 
     def train(self, folder: Path | None = None) -> None:
-        """Train on from the checkpoint in ``folder``; failures are written into the run before they are raised."""
+        """Train, from the checkpoint in ``folder`` if given; failures are written into the run before being raised."""
         if folder is not None:
             self._restore(folder)
-        self.snapshots = ckpt.snapshot_steps(self.trainer.steps, self.config.snapshots)
+        self.snapshot_steps = snapshots.snapshot_steps(self.trainer.steps, self.config.snapshots)
         try:
             with (
-                memory_to_spare(f"{smaller(self.config)}; `workbench resume {self.run.id}` continues"),
+                memory_to_spare(f"{memory_advice(self.config)}; `workbench resume {self.run.id}` continues"),
                 StopSignals() as stop,
                 TrainingProgress(self.trainer.steps, self.step) as progress,
             ):
                 self.lap = time.perf_counter()
                 self._snapshot()
                 if self.leads:
-                    names = {"layers": self.trainer.gradients.names, "first": self.trainer.method.first_block}
-                    self.run.update_info(gradients=names, collapses=[asdict(one) for one in self.collapses])
-                    ckpt.keep_snapshots(self.run, self.step, self.snapshots)
+                    self.stability.begin()
+                    snapshots.keep_snapshots(self.run, self.step, self.snapshot_steps)
                 while self.step < self.trainer.steps and not self.stopping:
                     self._epoch(stop, progress)
             if self.step < self.trainer.steps:
@@ -94,38 +86,38 @@ class Session:
         trainer, config = self.trainer, self.config
         epoch, within = divmod(self.step, trainer.steps_per_epoch)
         for images in trainer.loader.epoch(epoch, within):
-            watch = (self.step + 1) % config.log_every == 0 or self.step + 1 == trainer.steps
+            log = (self.step + 1) % config.log_every == 0 or self.step + 1 == trainer.steps
             result = trainer.step(images, epoch, self.step)
             self.window.add(result.loss, result.logs)
             self.step += 1
             self._snapshot()
-            if watch:
+            if log:
                 self._log()
                 progress.update(self.step, self.last_row)
             if self.step >= trainer.steps:
                 break
-            self._listen(stop, watch)
+            self._listen(stop, log)
             if self.stopping and self.step % trainer.steps_per_epoch:
                 return
         self._end_epoch(epoch + 1, progress)
 
-    def _listen(self, stop: StopSignals, watch: bool) -> None:
-        """Whether to stop; processes agree on it now and then, as asking one another takes time."""
+    def _listen(self, stop: StopSignals, agree: bool) -> None:
+        """Find out whether to stop; several processes only agree on it now and then, as that takes time."""
         if self.trainer.world == 1:
-            self.stopping = stop.asked
-        elif watch or self.step % self.trainer.steps_per_epoch == 0:
-            self.stopping = any_of(stop.asked, self.trainer.device)
+            self.stopping = stop.requested
+        elif agree or self.step % self.trainer.steps_per_epoch == 0:
+            self.stopping = any_of(stop.requested, self.trainer.device)
 
     def _snapshot(self) -> None:
-        """Keep the weights of this step for the maps of the training, where it is one of the chosen few."""
-        if self.leads and self.step in self.snapshots and self.step < self.trainer.steps:
+        """Save the weights of this step, if it is one of the snapshots'."""
+        if self.leads and self.step in self.snapshot_steps and self.step < self.trainer.steps:
             self._check_finite()
             began = time.perf_counter()
-            ckpt.save_snapshot(self.run, self.step, self.trainer.method)
-            self.lap += time.perf_counter() - began  # training time and rate leave the writing out
+            snapshots.save_snapshot(self.run, self.step, self.trainer.method)
+            self.lap += time.perf_counter() - began  # writing does not count as training time
 
     def _log(self) -> None:
-        """Write a row of metrics: the one place where the loop waits for the device."""
+        """Write a row of metrics; the only place where the loop waits for the device."""
         self._check_finite()
         self._lap()
         gradients = self.trainer.gradients.pop()
@@ -141,78 +133,38 @@ class Session:
         if not self.leads:
             return
         self.run.log(self.last_row)
-        self._log_gradients(gradients.layers)
+        self.stability.log_gradients(self.step, gradients.layers)
         self.losses.append(self.last_row["loss"])
         if time.time() - self.last_summary > SUMMARY_SECONDS:
             self._summarise()
 
-    def _log_gradients(self, row: dict[str, list[float]]) -> None:
-        """Write a row of gradients, and the batches of its highest norms where they are spikes."""
-        self.run.log({"step": self.step, **row}, GRADIENTS)
-        self.peaks = [*self.peaks[-WINDOW:], row["max"][:2]]
-        for of, norms, ago in zip(("total", "first"), zip(*self.peaks, strict=True), row["ago"], strict=False):
-            if is_spike(norms):
-                self._keep_batch(self.step - int(ago), of)
-
-    def _keep_batch(self, at: int, of: str) -> None:
-        """Write which images the batch of step ``at`` holds, and small copies of the first of them.
-
-        Args:
-            of: what was unusual there, as in ``batches.jsonl``.
-        """
-        train = self.trainer.dataset.train
-        rows = self.trainer.loader.rows(at - 1).numpy()
-        self.run.log({"step": self.step, "at": at, "of": of, "ids": train.ids[rows]}, BATCHES)
-        coarse = -(-self.trainer.images.size // THUMBNAIL)
-        small = np.stack([train.images[row][::coarse, ::coarse] for row in rows[:THUMBNAILS]])
-        self.run.write_array(f"batch-{at:08d}", small)
-
     def _end_epoch(self, epoch: int, progress: TrainingProgress) -> None:
-        """Monitor, say how it went, save."""
+        """Read the monitor, print the epoch's line and save a checkpoint."""
         if not self.leads:
             return
         config, done = self.config, self.step >= self.trainer.steps
         text = f"epoch {epoch}/{-(-self.trainer.steps // self.trainer.steps_per_epoch)}"
         if self.last_row:
             text += f"  loss {self.last_row['loss']:.4g}  {self.last_row['images_per_second']:.0f} images/s"
-        best, told = None, ""
+        best, warning = None, ""
         if self.monitor is not None and (done or epoch % config.monitor_every == 0):
             self._check_finite()  # which also waits for the device
             self._lap()
             reading = self.monitor(self.trainer.method)
-            self.lap = time.perf_counter()  # training time and rate leave the monitor out
+            self.lap = time.perf_counter()  # monitoring does not count as training time
             self.run.log({**self._where(), **reading})
             if (knn := reading.get("knn")) is not None:
                 self.readings.append(knn)
                 text += f"  kNN {knn:.1f} %"
                 former = ckpt.best_value(self.run)
                 best = knn if former is None or knn > former else None
-            told = self._watch_collapse(reading)
+            warning = self.stability.log_reading(self.step, reading)
         if not done:
             text += f"  {format_duration((self.trainer.steps - self.step) * self.seconds / self.step)} left"
-        progress.epoch(text + told)
+        progress.epoch(text + warning)
         if best is not None or done or epoch % config.checkpoint_every == 0:
             self._save(best)
         self._summarise()
-
-    def _watch_collapse(self, reading: dict[str, float]) -> str:
-        """What to say where features collapse with this reading, or are no longer collapsed; kept in ``run.json``."""
-        if "normalised_std" not in reading:
-            return ""
-        self.health.append({"step": self.step, **reading})
-        before, self.collapses = self.collapses, self._collapses()
-        if self.collapses == before:
-            return ""
-        self.run.update_info(collapses=[asdict(one) for one in self.collapses])
-        if new := [one for one in self.collapses if one not in before and one.until is None]:
-            return f"\n[bold red]Collapse[/] at step {self.step}: {new[0].reason}; lower --optim.lr or start anew."
-        return f"\nThe collapse is over at step {self.step}."
-
-    def _collapses(self) -> list[Collapse]:
-        steps = [row["step"] for row in self.health]
-        return collapses(
-            steps, *([row.get(key) for row in self.health] for key in ("normalised_std", "effective_rank"))
-        )
 
     def _where(self) -> dict[str, Any]:
         epoch = self.step / self.trainer.steps_per_epoch
@@ -231,24 +183,24 @@ class Session:
         self.window.seconds += lap
 
     def _check_finite(self) -> None:
-        """Stop where loss or gradient are not finite; what led there is written, the weights are not."""
-        found = zip(self.trainer.first_bad.tolist(), ("loss", "gradient"), strict=True)
-        bad = [(step, what) for step, what in found if step > 0]
+        """Raise a WorkbenchError, after logging gradients and batch, if loss or gradient are not finite."""
+        first_bad = zip(self.trainer.first_bad.tolist(), ("loss", "gradient"), strict=True)
+        bad = [(step, quantity) for step, quantity in first_bad if step > 0]
         if not bad:
             return
-        step, what = min(bad, key=lambda one: one[0])
+        step, quantity = min(bad, key=lambda pair: pair[0])
         if self.leads:
-            self._log_gradients(self.trainer.gradients.pop().layers)
-            self._keep_batch(step, what)
+            self.stability.log_gradients(self.step, self.trainer.gradients.pop().layers)
+            self.stability.log_batch(self.step, step, quantity)
         folder = self.run.checkpoint()
-        kept = f"the last good checkpoint is {folder.name}" if folder else "there is no checkpoint before it"
+        saved = f"the last good checkpoint is {folder.name}" if folder else "there is no checkpoint before it"
         raise WorkbenchError(
-            f"The {what} is not finite since step {step}; {kept}. Lower --optim.lr (now {self.config.optim.lr:g}), "
-            "lengthen --optim.warmup-epochs or set --optim.clip 1."
+            f"The {quantity} is not finite since step {step}; {saved}. Lower --optim.lr (now "
+            f"{self.config.optim.lr:g}), lengthen --optim.warmup-epochs or set --optim.clip 1."
         )
 
     def _save(self, best: float | None = None) -> None:
-        """Write a checkpoint, unless the weights are no longer finite."""
+        """Write a checkpoint; raises a WorkbenchError if the training has diverged."""
         if not self.leads:
             return
         self._check_finite()
@@ -262,7 +214,7 @@ class Session:
             "window": {name: float(value) for name, value in self.window.sums.items()},
         }
         ckpt.save_checkpoint(self.run, self.step, self.trainer.method, self.trainer.optimizer, state, best)
-        self.lap = time.perf_counter()  # training time and rate leave the writing out
+        self.lap = time.perf_counter()  # writing does not count as training time
 
     def _restore(self, folder: Path) -> None:
         ckpt.load_weights(self.trainer.method, folder, self.trainer.device)
@@ -277,7 +229,7 @@ class Session:
         }
 
     def _summarise(self, **changes: Any) -> None:
-        """Rewrite ``summary.json``: the heartbeat, and all that a list of runs shows."""
+        """Rewrite ``summary.json``: the heartbeat, and the columns of a list of runs."""
         trainer, seconds = self.trainer, max(self.seconds, 1e-9)
         curve = self.readings or self.losses
         stride = max(1, -(-len(curve) // store.SPARKLINE))
@@ -288,18 +240,18 @@ class Session:
             epochs=trainer.steps / trainer.steps_per_epoch,
             loss=self.last_row.get("loss"),
             knn_monitor=self.readings[-1] if self.readings else None,
-            collapse=next((one.reason for one in self.collapses if one.until is None), None),
+            collapse=self.stability.current_collapse(),
             images_per_second=self.last_row.get("images_per_second"),
             eta_seconds=(trainer.steps - self.step) * seconds / max(self.step, 1),
             seconds=self.seconds,
-            parameters=trainer.parameters()[0],
+            parameters=count_parameters(trainer.method)[0],
             sparkline=curve[::-1][::stride][::-1],
             **changes,
         )
         self.last_summary = time.time()
 
     def _close(self, status: str, error: str | None = None) -> None:
-        """Write the run's end into ``run.json`` and ``summary.json``."""
+        """Write status, error and cost into ``run.json`` and ``summary.json``."""
         if not self.leads:
             return
         cost = self.run.info().get("cost", {}) | {
@@ -312,7 +264,7 @@ class Session:
         self._summarise(status=status)
 
     def _failed(self, error: str) -> None:
-        """Write a failure into the run, as far as the disk allows."""
+        """Write a failure into the run, if the disk allows it."""
         try:
             self._close("failed", error)
         except WorkbenchError:

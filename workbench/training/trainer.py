@@ -1,4 +1,4 @@
-"""What a run trains with, built from its configuration and its data, and one step of it."""
+"""The components of a training run, built from its configuration and data, and one training step."""
 
 from typing import Any
 
@@ -6,19 +6,18 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from timm.models.vision_transformer import VisionTransformer
-from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.config import TrainConfig
 from workbench.data import keyed
 from workbench.data.datasets import Dataset
 from workbench.data.loader import Images, Loader
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.methods import METHODS, load_method
-from workbench.methods.base import Batch, ImageSpec, Method, Step, evaluation_mode
-from workbench.networks.momentum import MomentumCopy
+from workbench.methods.base import Batch, ImageSpec, Method, Step
 from workbench.parallel.batch_norm import synchronise
 from workbench.parallel.collectives import average
 from workbench.training.accumulate import step_in_parts
+from workbench.training.cost import count_parameters, flops_per_image
 from workbench.training.gradients import TOTAL, GradientWatch
 from workbench.training.hardware import describe_hardware, describe_versions, keep_freed_memory
 from workbench.training.optim import build, learning_rate
@@ -29,23 +28,23 @@ class Trainer:
 
     Args:
         name: the method.
-        config: complete, as :func:`workbench.training.loop.resolve` makes it.
+        config: complete, as returned by :func:`workbench.training.loop.resolve`.
 
     Raises:
-        WorkbenchError: sizes that do not fit one another.
+        WorkbenchError: batch size, number of processes and data do not fit together.
     """
 
     def __init__(self, name: str, config: TrainConfig, dataset: Dataset) -> None:
         self.name, self.config, self.dataset = name, config, dataset
         method_class, _ = load_method(name)
         keep_freed_memory()
-        AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
+        AcceleratorState._reset_state()  # an earlier run in this process may have used another precision
         self.accelerator = Accelerator(
             cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
         )
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         device = self.accelerator.device
-        self.device = torch.device("cpu") if device.type == "cpu" else device  # several processes have cpu:0
+        self.device = torch.device("cpu") if device.type == "cpu" else device  # cpu:0 with several processes
         self.images = ImageSpec.of(dataset)
         self.loader = Loader(
             dataset.train,
@@ -58,7 +57,7 @@ class Trainer:
         )
         if (share := config.batch_size // self.world) % config.accumulate:
             raise WorkbenchError(
-                f"{share} images a step cannot be computed in {config.accumulate} equal parts; "
+                f"{share} images per step cannot be computed in {config.accumulate} equal parts; "
                 "choose another --accumulate or --batch-size."
             )
         self.steps_per_epoch = self.loader.steps_per_epoch
@@ -66,7 +65,7 @@ class Trainer:
         self.steps = steps if config.max_steps is None else min(steps, config.max_steps)
         torch.manual_seed(config.seed)
         self.method: Method = method_class(config, self.images).to(self.device)
-        if self.device.type == "cpu":  # convolutions are a third faster
+        if self.device.type == "cpu":  # makes convolutions a third faster
             self.method.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         if self.world > 1:
             synchronise(self.method)
@@ -77,11 +76,11 @@ class Trainer:
         self.views = method_class.augmentations(config, self.images)
         self.optimizer = build(self.method, config.optim, self.device)
         self.gradients = GradientWatch(self.method, self.device)
-        # Steps from which on the loss, and the gradient, are not finite.
+        # First steps at which the loss, and the gradient, were not finite; -1 for none.
         self.first_bad = torch.full((2,), -1, dtype=torch.int64, device=self.device)
 
     def step(self, images: Images, epoch: int, step: int) -> Step:
-        """Update the weights once. Nothing in here waits for the device.
+        """Update the weights once, without waiting for the device.
 
         Args:
             images: this process's share of the batch.
@@ -106,16 +105,16 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.method.after_step(progress)
-        # The gradient may be bad where the loss is not, and is the same on all processes.
+        # The gradient may be non-finite where the loss is finite, and is the same on all processes.
         finite = torch.isfinite(torch.stack([result.loss.detach().float(), self.gradients.norms[TOTAL]]))
         self.first_bad = torch.where((self.first_bad < 0) & ~finite, step + 1, self.first_bad)
         return result
 
     def _losses(self, batch: Batch, progress: float, step: int) -> Step:
-        """The loss of this process's share; its gradients are left in the parameters."""
+        """The loss of this process's share of the batch; adds its gradients to the parameters'."""
 
         def reseed(part: int) -> None:
-            """For dropout; everything else is keyed by sample."""
+            """Seed dropout; all other randomness is keyed by sample."""
             place = (step + 0x9E3779B1 * (4096 * self.rank + part)) % 2**32
             torch.manual_seed((self.config.seed << 32) + place)
 
@@ -131,33 +130,25 @@ class Trainer:
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
-            reason = str(error).strip().splitlines()[0]
-            raise WorkbenchError(f"The networks could not be compiled ({reason}); train without --compile.") from error
+            raise WorkbenchError(
+                f"The networks could not be compiled ({first_line(error)}); train without --compile."
+            ) from error
 
     def _recompute(self) -> None:
-        """Let networks that can compute activations again instead of keeping them."""
-        able = [part for part in self.method.modules() if isinstance(part, VisionTransformer)]
-        if not able:
-            raise WorkbenchError(f"{self.name} has no ViT whose blocks could be computed again; leave out --recompute.")
-        for part in able:
+        """Let ViTs recompute activations instead of storing them."""
+        vits = [part for part in self.method.modules() if isinstance(part, VisionTransformer)]
+        if not vits:
+            raise WorkbenchError(f"{self.name} has no ViT whose blocks could be recomputed; leave out --recompute.")
+        for part in vits:
             part.set_grad_checkpointing(True)
 
     def flops_per_image(self) -> int:
-        """Floating-point operations of one image's way through the encoder, two per multiply-add."""
-        image = torch.zeros(1, self.images.channels, self.images.size, self.images.size, device=self.device)
-        with evaluation_mode(self.method), FlopCounterMode(display=False) as counter:
-            self.method.encode(image)
-        return counter.get_total_flops()
-
-    def parameters(self) -> tuple[int, int]:
-        """(all, trainable) parameters, momentum copies left out."""
-        copies = {id(p) for m in self.method.modules() if isinstance(m, MomentumCopy) for p in m.parameters()}
-        own = [parameter for parameter in self.method.parameters() if id(parameter) not in copies]
-        return sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)
+        """:func:`workbench.training.cost.flops_per_image` of the method."""
+        return flops_per_image(self.method, self.images, self.device)
 
     def info(self) -> dict[str, Any]:
-        """What ``run.json`` says of the run at its start."""
-        data, entry, (parameters, trainable) = self.dataset, METHODS[self.name], self.parameters()
+        """The content of ``run.json`` at the start of training."""
+        data, entry, (parameters, trainable) = self.dataset, METHODS[self.name], count_parameters(self.method)
         return {
             "name": self.config.name,
             "method": self.name,

@@ -8,7 +8,7 @@ from workbench.parallel.collectives import average
 
 
 class Window:
-    """Running means of the loss and its terms since the last row, kept on the device, and the seconds they took."""
+    """Running means of the loss and its terms since the last row, kept on the device, and the training time."""
 
     def __init__(self) -> None:
         self.steps, self.seconds, self.sums = 0, 0.0, dict[str, Tensor]()
@@ -16,11 +16,11 @@ class Window:
     def add(self, loss: Tensor, logs: Mapping[str, Tensor]) -> None:
         self.steps += 1
         for name, value in {"loss": loss.detach(), **logs}.items():
-            value = value.float()  # a sum in bf16 would lose what is added to it
+            value = value.float()  # sums in bf16 would lose small addends
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
 
     def pop(self) -> dict[str, float]:
-        """The means over steps and processes; a new window begins."""
+        """The means over steps and processes; begins a new window."""
         sums = list(self.sums.values())
         average(sums)
         means = {name: float(value) / self.steps for name, value in zip(self.sums, sums, strict=True)}

@@ -1,1 +1,1 @@
-"""Weights in and out: published checkpoints become runs, runs become files that other programs load."""
+"""Import published checkpoints as runs, and export runs to formats of other libraries."""

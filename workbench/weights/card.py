@@ -1,16 +1,15 @@
-"""The model card of an exported run: what it is, how timm loads it, and what was measured of it."""
+"""The model card of an exported run: the network, how to load it, its results and its origin."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.evaluation.runner import default_value
+from workbench.format import is_number
 from workbench.store import Run
 from workbench.studies.cells import is_measured
 from workbench.training.checkpoint import LoadedMethod
 
 MEASURED = {"knn": "kNN", "linear": "linear probe", "linear_sgd": "linear probe by SGD", "finetune": "fine-tuned"}
-
-
 TIMM = ("library_name: timm", "tags: [image-feature-extraction, timm]")
 
 
@@ -28,7 +27,7 @@ def write(
         config: the exported ``config.json``.
         tags: lines of the heading.
         network: what was exported, in words.
-        loading: how it is loaded, where that is not by timm.
+        loading: how to load it, if not with timm.
     """
     info = run.info()
     licence, name = info.get("licence"), info.get("name") or run.id
@@ -39,8 +38,8 @@ def write(
         f"# {name}",
         _what(run, info, loaded, network),
         "## Load it\n\n" + (loading or _loading(config)),
-        "## What was measured\n\n" + "\n\n".join(_measured(run, loaded.step)),
-        "## Where it comes from\n\n" + "\n".join(f"- {line}" for line in _origin(run, info, loaded)),
+        "## Results\n\n" + "\n\n".join(_measured(run, loaded.step)),
+        "## Origin\n\n" + "\n".join(f"- {line}" for line in _origin(run, info, loaded)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -52,14 +51,14 @@ def _quoted(text: str) -> str:
 def _what(run: Run, info: dict[str, Any], loaded: LoadedMethod, network: str) -> str:
     cost = info.get("cost") or {}
     size = (
-        f"{cost['parameters'] / 1e6:.2f} M parameters{' with its heads' if network == 'encoder' else ''}"
+        f"{cost['parameters'] / 1e6:.2f} M parameters{' including heads' if network == 'encoder' else ''}"
         if cost.get("parameters")
         else ""
     )
-    flops = f"{cost['flops_per_image'] / 1e9:.3g} GFLOPs an image" if cost.get("flops_per_image") else ""
+    flops = f"{cost['flops_per_image'] / 1e9:.3g} GFLOPs per image" if cost.get("flops_per_image") else ""
     images = f"images of {loaded.images.channels} x {loaded.images.size} x {loaded.images.size}"
-    told = ", ".join(filter(None, (images, size, flops)))
-    return f"The {network} of the run `{run.id}` of the method {info.get('method')}: {told}."
+    facts = ", ".join(filter(None, (images, size, flops)))
+    return f"The {network} of the run `{run.id}`, method {info.get('method')}: {facts}."
 
 
 def _loading(config: dict[str, Any]) -> str:
@@ -74,7 +73,7 @@ def _loading(config: dict[str, Any]) -> str:
     lines += [
         "model.eval()",
         f"mean, std = (torch.tensor(t)[:, None, None] for t in ({stated['mean']}, {stated['std']}))",
-        "# images: float (N, C, H, W) in [0, 1]; the shorter side resized (bicubic), the centre cut out",
+        "# images: float (N, C, H, W) in [0, 1]; shorter side resized (bicubic), centre crop",
         "features = model((images - mean) / std)",
     ]
     by_name = "`timm.create_model('local-dir:FOLDER', pretrained=True)` loads it, too.\n\n"
@@ -115,11 +114,11 @@ def _small_stem(config: dict[str, Any], arguments: dict[str, Any]) -> list[str]:
 
 
 def _measured(run: Run, step: int) -> Iterator[str]:
-    """What was measured of the weights of a step; numbers of others would be those of another model."""
+    """The results of the weights of a step; those of other steps belong to another model."""
     known = {name: run.evaluation(name) for name in MEASURED if is_measured(run, name, step)}
     known = {name: content for name, content in known.items() if default_value(content) is not None}
     if not known:
-        yield f"Nothing yet of the weights of step {step}; `workbench evaluate {run.id}` measures it."
+        yield f"None yet for the weights of step {step}; evaluate them with `workbench evaluate {run.id}`."
         return
     yield "\n".join(
         [
@@ -129,13 +128,13 @@ def _measured(run: Run, step: int) -> Iterator[str]:
         ]
     )
     for name, content in known.items():
-        told = ", ".join(f"{key} {content[key]}" for key in ("split", "checkpoint") if content.get(key))
-        yield f"**{MEASURED[name]}** ({told}): {content.get('protocol')}"
+        facts = ", ".join(f"{key} {content[key]}" for key in ("split", "checkpoint") if content.get(key))
+        yield f"**{MEASURED[name]}** ({facts}): {content.get('protocol')}"
 
 
 def _line(measure: str, row: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     value, low, high = (
-        f"{number:.1f}" if isinstance(number := row.get(key), int | float) else "?" for key in ("value", "low", "high")
+        f"{number:.1f}" if is_number(number := row.get(key)) else "?" for key in ("value", "low", "high")
     )
     where = f"{row.get('model')} | {row.get('space')}"
     return f"| {measure} | {where} | {value} | [{low}, {high}] | {content.get('n')} |"

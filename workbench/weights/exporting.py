@@ -1,4 +1,4 @@
-"""``workbench export --format timm``: a folder that plain timm loads."""
+"""``workbench export --format timm``: a folder that timm loads."""
 
 import json
 import secrets
@@ -25,12 +25,12 @@ ARCHITECTURES = {192: "vit_tiny_patch16_224", 384: "vit_small_patch16_224", 1024
 OTHER_ARCHITECTURE = "vit_base_patch16_224"
 
 
-class Recognises(NamedTuple):
-    """A method with an encoder of :mod:`workbench.networks.encoder`.
+class ExportableEncoder(NamedTuple):
+    """A run's encoder, one of :mod:`workbench.networks.encoder`.
 
     Attributes:
         mean, std: (channels, 1, 1), of the normalisation.
-        classifier: of the default feature, where there is one.
+        classifier: on the default feature, or None.
     """
 
     options: EncoderOptions
@@ -41,7 +41,7 @@ class Recognises(NamedTuple):
     classifier: nn.Linear | None
 
 
-def encoder_of(loaded: LoadedMethod, run: Run) -> Recognises:
+def encoder_of(loaded: LoadedMethod, run: Run) -> ExportableEncoder:
     """The encoder of a run's method.
 
     Raises:
@@ -51,36 +51,34 @@ def encoder_of(loaded: LoadedMethod, run: Run) -> Recognises:
     if not isinstance(options, EncoderOptions):
         weights = run.path / "checkpoints" / f"step-{loaded.step:08d}" / "model.safetensors"
         raise WorkbenchError(
-            f"The run {run.id} is of the method {run.info().get('method')}, and only the ViTs and ResNets of mocov3, "
-            "supervised and imported encoders can be exported; `workbench embed` writes its features, and all its "
-            f"weights are in {weights}."
+            f"The run {run.id} is of the method {run.info().get('method')}, but only the ViTs and ResNets of mocov3, "
+            "supervised and imported encoders can be exported; `workbench embed` writes its features, and its weights "
+            f"are in {weights}."
         )
     backbone, mean, std = (getattr(method, name) for name in ("backbone", "mean", "std"))
     classifier = getattr(method, "classifier", None)
-    return Recognises(options, loaded.images, backbone, mean, std, classifier)
+    return ExportableEncoder(options, loaded.images, backbone, mean, std, classifier)
 
 
 def export_timm(run: Run, output: Path, which: Which = "last") -> str:
-    """Write ``model.safetensors``, ``config.json`` and ``README.md`` into a new folder; returns what was written.
+    """Write ``model.safetensors``, ``config.json`` and ``README.md`` into a new folder; returns a summary.
 
     Raises:
-        WorkbenchError: the run has no encoder that timm has, the folder is there already, or cannot be written.
+        WorkbenchError: timm has no such encoder, or the folder exists already or cannot be written.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise WorkbenchError(f"{output} is there already; name a new folder with --output.")
+        raise WorkbenchError(f"The folder {output} exists already; give a new one with --output.")
     loaded = load_method_from(run, which)
-    found = encoder_of(loaded, run)
-    if found.options.backbone == "conv":
+    encoder = encoder_of(loaded, run)
+    if encoder.options.backbone == "conv":
         raise WorkbenchError(
-            f"timm has no encoder like the small convolutions of {run.id}, which cannot be exported for it; "
-            "--format onnx exports any encoder."
+            f"timm has no small convolutional encoder like that of {run.id}; --format onnx exports any encoder."
         )
-    if found.options.is_vit and found.options.mlp_norm == "batch":
+    if encoder.options.is_vit and encoder.options.mlp_norm == "batch":
         raise WorkbenchError(
-            f"timm has no ViT with BatchNorm in its blocks, so {run.id} cannot be exported for it; "
-            "--format onnx exports any encoder."
+            f"timm has no ViT with BatchNorm in its blocks like that of {run.id}; --format onnx exports any encoder."
         )
-    config, state = timm_config(found, run), timm_state(found)
+    config, state = timm_config(encoder, run), timm_state(encoder)
 
     def fill(folder: Path) -> None:
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
@@ -89,12 +87,12 @@ def export_timm(run: Run, output: Path, which: Which = "last") -> str:
 
     whole_folder(output, fill)
     parameters = sum(value.numel() for value in state.values() if value.is_floating_point()) / 1e6
-    how = "timm loads it by name" if "architecture" in config else "README.md has the lines that build it"
-    return f"{output}: {parameters:.2f} M numbers as model.safetensors, config.json and README.md; {how}"
+    how = "timm loads it by name" if "architecture" in config else "README.md has the code that builds it"
+    return f"{output}: {parameters:.2f} M parameters as model.safetensors, config.json and README.md; {how}"
 
 
 def whole_folder(output: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder and what ``fill`` writes into it, whole or not at all.
+    """Create a folder with the files that ``fill`` writes, completely or not at all.
 
     Raises:
         WorkbenchError: it cannot be written.
@@ -112,24 +110,24 @@ def whole_folder(output: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def timm_state(found: Recognises) -> State:
+def timm_state(encoder: ExportableEncoder) -> State:
     """The encoder's tensors, and a classifier's, by timm's names."""
-    state = {name: value.detach().cpu().contiguous() for name, value in found.backbone.state_dict().items()}
-    if found.options.is_vit and found.options.stem == "conv":
+    state = {name: value.detach().cpu().contiguous() for name, value in encoder.backbone.state_dict().items()}
+    if encoder.options.is_vit and encoder.options.stem == "conv":
         state = timm_stem(state)
-    if found.classifier is not None:
-        head = "head" if found.options.is_vit else "fc"
-        state |= {f"{head}.{name}": value.detach().cpu() for name, value in found.classifier.state_dict().items()}
+    if encoder.classifier is not None:
+        head = "head" if encoder.options.is_vit else "fc"
+        state |= {f"{head}.{name}": value.detach().cpu() for name, value in encoder.classifier.state_dict().items()}
     return state
 
 
-def timm_config(found: Recognises, run: Run) -> dict[str, Any]:
-    """``config.json`` as the Hugging Face hub has it of timm's models.
+def timm_config(encoder: ExportableEncoder, run: Run) -> dict[str, Any]:
+    """``config.json`` in the layout of timm's models on the Hugging Face hub.
 
-    Where timm cannot build the stem by an argument there is no ``architecture``, and ``stem`` says which it is.
+    If timm has no argument that builds the stem, ``stem`` names it and ``architecture`` is missing.
     """
-    options, images = found.options, found.images
-    classes = 0 if found.classifier is None else found.classifier.out_features
+    options, images = encoder.options, encoder.images
+    classes = 0 if encoder.classifier is None else encoder.classifier.out_features
     if options.is_vit:
         width, depth, heads = options.vit_size
         architecture, features = ARCHITECTURES.get(width, OTHER_ARCHITECTURE), width
@@ -162,8 +160,8 @@ def timm_config(found: Recognises, run: Run) -> dict[str, Any]:
         "interpolation": "bicubic",
         "crop_pct": 1.0,
         "crop_mode": "center",
-        "mean": [round(value, 6) for value in found.mean.flatten().tolist()],
-        "std": [round(value, 6) for value in found.std.flatten().tolist()],
+        "mean": [round(value, 6) for value in encoder.mean.flatten().tolist()],
+        "std": [round(value, 6) for value in encoder.std.flatten().tolist()],
         "num_classes": classes,
         "pool_size": None,
         "first_conv": None if stem else first,

@@ -1,4 +1,4 @@
-"""Files of weights, read without executing anything that stands in them."""
+"""Read files of weights without executing code from them."""
 
 import hashlib
 import pickle
@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from workbench.errors import WorkbenchError
 
 NAMES = ("model.safetensors", "pytorch_model.bin", "open_pytorch_model.bin")
-"""Of the weights in a folder of the Hugging Face hub, the best first."""
+"""Names of the weights in a folder of the Hugging Face hub, in order of preference."""
 
 
 def find(path: Path) -> Path:
-    """The file of weights that a path means: itself, or the one in a folder such as ``workbench export`` writes.
+    """The file of weights at a path: the file itself, or the one in a folder such as ``workbench export`` writes.
 
     Raises:
         WorkbenchError: there is none.
@@ -25,7 +25,7 @@ def find(path: Path) -> Path:
     if path.is_dir():
         inside = [path / name for name in NAMES if (path / name).is_file()]
         if not inside:
-            raise WorkbenchError(f"The folder {path} has no {' or '.join(NAMES[:2])}; name the file of weights.")
+            raise WorkbenchError(f"The folder {path} has no {' or '.join(NAMES[:2])}; give the file of weights.")
         return inside[0]
     if not path.is_file():
         raise WorkbenchError(f"There is no file {path}; check the path.")
@@ -39,19 +39,19 @@ def sha256(path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a file of weights holds: a mapping from names to tensors, or to further mappings and plain values.
+    """The content of a file of weights: a mapping from names to tensors, or to further mappings and plain values.
 
-    Pickles are loaded with ``weights_only``: tensors, containers and numbers, and nothing that would have to be called.
+    Pickles are loaded with ``weights_only``: tensors, containers and numbers, nothing that would have to be called.
 
     Raises:
-        WorkbenchError: the file is damaged, no file of weights, or holds more than that.
+        WorkbenchError: the file is damaged, is not a file of weights, or holds other objects.
     """
     try:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of kinds of pickles, of which those below say more
+                warnings.simplefilter("ignore")  # on kinds of pickles; the errors below say more
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         needs = re.search(r"(?:GLOBAL|class|function) ([\w.]+\.\w+)", str(error))
@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Any]:
             raise _refused(path, "a program (TorchScript)") from None
         raise _damaged(path, error) from None
     if not isinstance(content, dict) or not content:
-        raise WorkbenchError(f"The file {path} holds no named tensors, but {_kind(content)}; give a state_dict.")
+        raise WorkbenchError(f"The file {path} holds {_kind(content)} instead of named tensors; give a state_dict.")
     return content
 
 
@@ -73,15 +73,15 @@ def _kind(content: object) -> str:
 
 def _refused(path: Path, what: str) -> WorkbenchError:
     return WorkbenchError(
-        f"The file {path} was not loaded: beside tensors it holds {what}, which could execute anything; "
-        "where you trust it, save its state_dict alone with torch.save and import that."
+        f"The file {path} was not loaded: besides tensors it holds {what}, which could execute any code; "
+        "if you trust it, save only its state_dict with torch.save and import that."
     )
 
 
 def _damaged(path: Path, error: BaseException) -> WorkbenchError:
     if isinstance(error, PermissionError):
-        return WorkbenchError(f"The file {path} may not be read; change its permissions, or give a copy.")
+        return WorkbenchError(f"No permission to read the file {path}; change its permissions, or give a copy.")
     return WorkbenchError(
-        f"The file {path} cannot be read as weights: it is cut off, or of another kind; fetch it again, or give a "
+        f"The file {path} cannot be read as weights: it is truncated or of another kind; download it again, or give a "
         ".pth, .bin or .safetensors file."
     )

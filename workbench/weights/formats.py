@@ -1,8 +1,8 @@
-"""What a published file of weights holds, by the workbench's names.
+"""Published files of weights, translated to the workbench's names.
 
-Four kinds are told apart by their keys: MoCo v3's checkpoints of training (``state_dict`` with ``base_encoder.``,
+Four kinds are recognised by their keys: MoCo v3's checkpoints of training (``state_dict`` with ``base_encoder.``,
 ``momentum_encoder.`` and ``predictor.``, under ``module.``) and of its linear probe (``state_dict`` of the encoder
-under ``module.``), DeiT's (``model``), and bare mappings of an encoder, as timm and torchvision have them.
+under ``module.``), DeiT's (``model``), and plain mappings of an encoder, as timm and torchvision write them.
 """
 
 import re
@@ -21,13 +21,13 @@ CLASSIFIERS = ("head.", "head_dist.", "fc.")
 
 @dataclass(frozen=True)
 class Weights:
-    """The parts that a file holds, each with its names within the part; empty where it has none.
+    """The parts of a file, each with its names within the part; a part that the file lacks is empty.
 
     Attributes:
         kind: of the file, in words.
         encoder: the network that is trained, in timm's names for a ViT and torchvision's for a ResNet.
         projector, predictor, momentum_encoder, momentum_projector: MoCo v3's other parts.
-        heads: attention heads, where the file tells them.
+        heads: attention heads, if the file states them.
         classes: outputs of a classifier, which is left out.
     """
 
@@ -42,7 +42,7 @@ class Weights:
 
     @property
     def complete(self) -> bool:
-        """Whether all of MoCo v3 is there."""
+        """Whether all parts of MoCo v3 are there."""
         return bool(self.projector and self.predictor and self.momentum_encoder and self.momentum_projector)
 
 
@@ -50,11 +50,11 @@ def recognise(content: Mapping[str, Any], where: str) -> Weights:
     """The parts of a file.
 
     Args:
-        content: what :func:`workbench.weights.files.read` gives.
-        where: the file, for messages.
+        content: as read by :func:`workbench.weights.files.read`.
+        where: the file, for error messages.
 
     Raises:
-        WorkbenchError: there are no tensors in it.
+        WorkbenchError: it has no tensors.
     """
     key = next((key for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), None)
     arch = content.get("arch")
@@ -62,7 +62,7 @@ def recognise(content: Mapping[str, Any], where: str) -> Weights:
     state = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     if not state:
         raise WorkbenchError(
-            f"The file {where} holds no named tensors, but: {', '.join(map(str, content))[:80]}; give a state_dict."
+            f"The file {where} holds no named tensors, only: {', '.join(map(str, content))[:80]}; give a state_dict."
         )
     if all(name.startswith("module.") for name in state):
         state = _under("module.", state)
@@ -76,7 +76,7 @@ def recognise(content: Mapping[str, Any], where: str) -> Weights:
     encoder = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
     classifier = next((state[key] for key in ("head.weight", "fc.weight") if key in state), None)
     kind = "DeiT's checkpoint" if key == "model" else "MoCo v3's linear probe" if key and heads else "state_dict"
-    return Weights(kind, _own_stem(encoder), heads=heads, classes=0 if classifier is None else len(classifier))
+    return Weights(kind, _workbench_stem(encoder), heads=heads, classes=0 if classifier is None else len(classifier))
 
 
 def _under(prefix: str, state: State) -> State:
@@ -84,18 +84,18 @@ def _under(prefix: str, state: State) -> State:
 
 
 def _headed(state: State) -> tuple[State, State]:
-    """An encoder and the projector that stands in the place of its classifier."""
+    """An encoder, and the projector in place of its classifier."""
     head = "head." if any(name.startswith("head.") for name in state) else "fc."
     return {name: value for name, value in state.items() if not name.startswith(head)}, _under(head, state)
 
 
-def _own_stem(state: State) -> State:
-    """The names of a convolutional stem in the workbench, where they are timm's."""
-    return _renamed(state, r"patch_embed\.backbone\.(\d+)\.(conv|bn)\.", _own_name)
+def _workbench_stem(state: State) -> State:
+    """A convolutional stem's names changed from timm's to the workbench's."""
+    return _renamed(state, r"patch_embed\.backbone\.(\d+)\.(conv|bn)\.", _workbench_name)
 
 
 def timm_stem(state: State) -> State:
-    """The names of a convolutional stem in timm (``HybridEmbed`` of ``ConvStem``), where they are the workbench's."""
+    """A convolutional stem's names changed from the workbench's to timm's (``HybridEmbed`` of ``ConvStem``)."""
     return _renamed(state, r"patch_embed\.proj\.(\d+)\.", _timm_name)
 
 
@@ -103,10 +103,10 @@ def _renamed(state: State, pattern: str, name: Any) -> State:
     return {re.sub("^" + pattern, name, key): value for key, value in state.items()}
 
 
-def _own_name(match: re.Match[str]) -> str:
+def _workbench_name(match: re.Match[str]) -> str:
     return f"patch_embed.proj.{3 * int(match[1]) + (match[2] == 'bn')}."
 
 
 def _timm_name(match: re.Match[str]) -> str:
-    stage, place = divmod(int(match[1]), 3)  # convolution, norm, ReLU; a convolution ends it
+    stage, place = divmod(int(match[1]), 3)  # convolution, norm, ReLU; the last stage is a convolution
     return f"patch_embed.backbone.{stage}.{('conv', 'bn')[place]}."

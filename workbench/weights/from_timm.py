@@ -1,4 +1,4 @@
-"""timm's models by name: what timm says of them, where a downloaded copy lies, and whether ours computes the same."""
+"""timm's models by name: their configuration, downloaded weights, and a check that ours computes the same."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from timm.models.resnet import ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, first_line, unknown
 from workbench.files import read_json
 from workbench.weights.files import NAMES
 from workbench.weights.formats import CLASSIFIERS, State
@@ -45,10 +45,10 @@ class TimmModel:
 
 
 def named(name: str, arguments: dict[str, Any] | None = None) -> TimmModel:
-    """What timm knows of a name.
+    """timm's configuration of a model.
 
     Raises:
-        WorkbenchError: it knows no such model, or one that is neither a ViT nor a ResNet.
+        WorkbenchError: timm has no such model, or it is neither a ViT nor a ResNet.
     """
     arguments = arguments or {}
     architecture, _, tag = name.partition(".")
@@ -57,7 +57,7 @@ def named(name: str, arguments: dict[str, Any] | None = None) -> TimmModel:
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise unknown("timm model", name, [f"{architecture}.{known}" for known in tags] or [architecture])
-    model = _built(name, arguments)
+    model = _build(name, arguments)
     if type(model) not in (VisionTransformer, ResNet):
         raise WorkbenchError(
             f"timm's {name} is a {type(model).__name__}; only its VisionTransformer and ResNet can be imported."
@@ -71,7 +71,7 @@ def named(name: str, arguments: dict[str, Any] | None = None) -> TimmModel:
 
 
 def in_folder(folder: Path) -> TimmModel | None:
-    """What ``config.json`` in a folder of the Hugging Face hub, or of ``workbench export``, says; None without one.
+    """The model that ``config.json`` describes in a folder of the Hugging Face hub or of ``workbench export``, or None.
 
     Raises:
         WorkbenchError: it names a model that timm does not know.
@@ -91,7 +91,7 @@ def in_folder(folder: Path) -> TimmModel | None:
 
 
 def downloaded(name: str) -> Path:
-    """A copy of the weights that timm or the Hugging Face hub has downloaded before; nothing is fetched.
+    """The copy of the weights in the cache of timm or the Hugging Face hub; nothing is downloaded.
 
     Raises:
         WorkbenchError: there is none.
@@ -100,13 +100,13 @@ def downloaded(name: str) -> Path:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     if config.hf_hub_id:
         for file in (config.hf_hub_filename, *NAMES):
-            found = try_to_load_from_cache(config.hf_hub_id, file) if file else None
-            if isinstance(found, str):
-                return Path(found)
+            cached = try_to_load_from_cache(config.hf_hub_id, file) if file else None
+            if isinstance(cached, str):
+                return Path(cached)
     if config.url and (folder / Path(config.url).name).is_file():
         return folder / Path(config.url).name
     raise WorkbenchError(
-        f"There is no downloaded copy of timm's {name}, neither in the Hugging Face cache nor in {folder}; name its "
+        f"There is no downloaded copy of timm's {name}, neither in the Hugging Face cache nor in {folder}; give its "
         f"file with --file, or fetch it with `python -c \"import timm; timm.create_model('{name}', pretrained=True)\"`."
     )
 
@@ -114,7 +114,7 @@ def downloaded(name: str) -> Path:
 def check_same(model: TimmModel, state: State, network: nn.Module, channels: int, size: int) -> None:
     """Raise a WorkbenchError unless our network gives the features of timm's for the same weights and images."""
     shape = {"img_size": size} if isinstance(network, VisionTransformer) else {}
-    theirs = _built(model.name, model.arguments | {"in_chans": channels} | shape, "cpu").eval()
+    theirs = _build(model.name, model.arguments | {"in_chans": channels} | shape, "cpu").eval()
     own = theirs.state_dict()
     extra = [name for name in own if name not in state and not name.startswith(CLASSIFIERS)]
     extra = [name for name in extra if not name.endswith("num_batches_tracked")]
@@ -122,7 +122,7 @@ def check_same(model: TimmModel, state: State, network: nn.Module, channels: int
     if extra or other:
         raise WorkbenchError(
             f"The weights are not those of timm's {model.name}, which differs in {', '.join((extra + other)[:3])}; "
-            "give the file or the name that belongs to it."
+            "give the matching file or name."
         )
     theirs.load_state_dict(state, strict=False)
     images = torch.randn(2, channels, size, size, generator=torch.Generator().manual_seed(0))
@@ -136,15 +136,16 @@ def check_same(model: TimmModel, state: State, network: nn.Module, channels: int
     difference = float((given - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
     if not difference < TOLERANCE:
         raise WorkbenchError(
-            f"timm's {model.name} computes something else from these weights than a plain ViT or ResNet (features "
-            f"differ by {100 * difference:.2g} %), such as by another activation; it cannot be imported."
+            f"timm's {model.name} computes something else than a plain ViT or ResNet with these weights (features "
+            f"differ by {100 * difference:.2g} %), for example by another activation; it cannot be imported."
         )
 
 
-def _built(name: str, arguments: dict[str, Any], device: str = "meta") -> nn.Module:
+def _build(name: str, arguments: dict[str, Any], device: str = "meta") -> nn.Module:
     try:
         with torch.device(device):
             return timm.create_model(name, pretrained=False, **arguments)
     except (TypeError, RuntimeError, ValueError, AssertionError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WorkbenchError(f"timm cannot build {name} ({reason}); give the file of another model.") from None
+        raise WorkbenchError(
+            f"timm cannot build {name} ({first_line(error)}); give the file of another model."
+        ) from None

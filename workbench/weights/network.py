@@ -1,4 +1,4 @@
-"""Which encoder some tensors belong to: what can be told from their names and shapes."""
+"""Infer an encoder's architecture from the names and shapes of its tensors."""
 
 import math
 import re
@@ -15,47 +15,47 @@ from workbench.networks.vit import sincos_position
 from workbench.weights.formats import State
 
 RESNETS: dict[tuple[int, ...], str] = {(2, 2, 2, 2, False): "resnet18", (3, 4, 6, 3, True): "resnet50"}
-PUBLISHED_SIZE, SMALL_SIZE = 224, 32  # px, of a network that takes any, with the published stem and with that for small
-SHOWN = 3  # tensors that a message names
+PUBLISHED_SIZE, SMALL_SIZE = 224, 32  # px, if the network takes any: with the published stem, with the small one
+NAMED = 3  # tensors that a message names
 
 
-class Found(NamedTuple):
-    """A network: the settings of :class:`~workbench.networks.encoder.EncoderOptions` by name, and its images."""
+class Architecture(NamedTuple):
+    """The settings of :class:`~workbench.networks.encoder.EncoderOptions` by name, and the images."""
 
     settings: dict[str, Any]
     images: ImageSpec
 
 
-def infer(state: Mapping[str, Tensor], heads: int | None, size: int | None, where: str) -> Found:
-    """The encoder that some tensors belong to.
+def infer(state: Mapping[str, Tensor], heads: int | None, size: int | None, where: str) -> Architecture:
+    """The encoder that tensors belong to.
 
     Args:
-        state: in timm's names for a ViT and torchvision's for a ResNet, without classifier.
-        heads: attention heads of a ViT, which no tensor tells.
-        size: side of the images in pixels, where the network takes any.
-        where: the file, for messages.
+        state: with timm's names for a ViT and torchvision's for a ResNet, without classifier.
+        heads: attention heads of a ViT, which no tensor reveals.
+        size: side of the images in pixels, if the network accepts any.
+        where: the file, for error messages.
 
     Raises:
-        WorkbenchError: they are of another kind of network, or heads or size are missing or wrong.
+        WorkbenchError: they belong to another kind of network, or heads or size are missing or wrong.
     """
     if "conv1.weight" in state and "layer1.0.conv1.weight" in state:
         return _resnet(state, size, where)
     if "blocks.0.attn.qkv.weight" in state and any(name.startswith("patch_embed.proj.") for name in state):
         return _vit(state, heads, size, where)
     raise WorkbenchError(
-        f"The tensors in {where} ({_listed(list(state))}) are of neither a ViT nor a ResNet as timm and torchvision "
-        "name them; other networks cannot be imported."
+        f"The tensors in {where} ({_listed(list(state))}) belong to neither a ViT nor a ResNet with the names of "
+        "timm and torchvision; other networks cannot be imported."
     )
 
 
-def _vit(state: Mapping[str, Tensor], heads: int | None, size: int | None, where: str) -> Found:
+def _vit(state: Mapping[str, Tensor], heads: int | None, size: int | None, where: str) -> Architecture:
     width = state["blocks.0.attn.qkv.weight"].shape[1]
     depth = 1 + max(int(match[1]) for name in state if (match := re.match(r"blocks\.(\d+)\.", name)))
     convolutions = [value for name, value in state.items() if name.startswith("patch_embed.proj.") and value.ndim == 4]
     if not convolutions:
-        raise WorkbenchError(f"The patch projection in {where} is no convolution; such a ViT cannot be imported.")
-    one = "patch_embed.proj.weight" in state
-    patch = convolutions[0].shape[-1] if one else 2 ** (len(convolutions) - 1)
+        raise WorkbenchError(f"The patch projection in {where} is not a convolution; such a ViT cannot be imported.")
+    single = "patch_embed.proj.weight" in state  # else a stem of convolutions
+    patch = convolutions[0].shape[-1] if single else 2 ** (len(convolutions) - 1)
     token, table = "class" if "cls_token" in state else "mean", state.get("pos_embed")
     if table is None:
         position, side = "none", (size or PUBLISHED_SIZE) // patch
@@ -64,8 +64,8 @@ def _vit(state: Mapping[str, Tensor], heads: int | None, size: int | None, where
         side = math.isqrt(places)
         if side**2 != places:
             raise WorkbenchError(
-                f"The position table in {where} has {places} places for patches, which are no square; "
-                "distilled networks, with registers or of other images cannot be imported."
+                f"The position table in {where} has {places} patches, not a square number; networks with a "
+                "distillation token, with registers or of oblong images cannot be imported."
             )
         fixed = sincos_position(side, side, width)[:, int(token == "mean") :] if width % 4 == 0 else None
         same = fixed is not None and fixed.shape == table.shape and torch.allclose(table.float(), fixed, atol=1e-4)
@@ -74,8 +74,8 @@ def _vit(state: Mapping[str, Tensor], heads: int | None, size: int | None, where
         raise WorkbenchError(f"The network in {where} takes images of {side * patch} px; leave out --image-size.")
     if heads is None:
         raise WorkbenchError(
-            f"How many attention heads the ViT in {where} has cannot be told from its tensors: give --heads "
-            f"(of width {width} DeiT has {max(width // 64, 1)}, MoCo v3 12)."
+            f"The number of attention heads of the ViT in {where} does not follow from its tensors; give --heads "
+            f"(at width {width} DeiT has {max(width // 64, 1)}, MoCo v3 12)."
         )
     if heads < 1 or width % heads:
         raise WorkbenchError(f"--heads {heads} does not divide the width {width} of the ViT in {where}; give another.")
@@ -85,15 +85,15 @@ def _vit(state: Mapping[str, Tensor], heads: int | None, size: int | None, where
         "width": width,
         "depth": depth,
         "heads": heads,
-        "stem": "patch" if one else "conv",
+        "stem": "patch" if single else "conv",
         "position": position,
         "token": token,
         "mlp_norm": "batch" if "blocks.0.norm2.running_mean" in state else "layer",
     }
-    return Found(settings, ImageSpec(convolutions[0].shape[1], side * patch))
+    return Architecture(settings, ImageSpec(convolutions[0].shape[1], side * patch))
 
 
-def _resnet(state: Mapping[str, Tensor], size: int | None, where: str) -> Found:
+def _resnet(state: Mapping[str, Tensor], size: int | None, where: str) -> Architecture:
     stages = [[name for name in state if re.match(rf"layer{n}\.\d+\.conv1\.weight", name)] for n in (1, 2, 3, 4)]
     blocks, deep = tuple(map(len, stages)), "layer1.0.conv3.weight" in state
     name = RESNETS.get((*blocks, deep))
@@ -104,27 +104,27 @@ def _resnet(state: Mapping[str, Tensor], size: int | None, where: str) -> Found:
             "can be imported."
         )
     stem = state["conv1.weight"]
-    small = stem.shape[-1] == 3  # the stem that the workbench gives networks for images of at most so many pixels
+    small = stem.shape[-1] == 3  # the workbench's stem for images of at most SMALL pixels
     size = size or (SMALL_SIZE if small else PUBLISHED_SIZE)
     if small != (size <= SMALL):
         raise WorkbenchError(
             f"The ResNet in {where} has the stem for images of {'at most' if small else 'more than'} {SMALL} px; "
             f"give another --image-size than {size}."
         )
-    return Found({"backbone": name}, ImageSpec(stem.shape[1], size))
+    return Architecture({"backbone": name}, ImageSpec(stem.shape[1], size))
 
 
 def fitted(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str, what: str) -> State:
-    """The tensors as float32, if they are exactly those that a network has.
+    """The tensors as float32, if they are exactly those of a network.
 
-    Counters of BatchNorm, which older files lack and nothing reads, become 0.
+    BatchNorm's counters, which older files lack and nothing reads, become 0.
 
     Args:
-        expected: the network's own, of which shapes alone are looked at.
-        where, what: the file and the network, for messages.
+        expected: the network's own tensors; only their shapes matter.
+        where, what: the file and the network, for error messages.
 
     Raises:
-        WorkbenchError: names or shapes differ; the first are named.
+        WorkbenchError: names or shapes differ; the message names the first.
     """
     state = dict(state)
     for name in expected:
@@ -139,13 +139,13 @@ def fitted(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: s
         elif state[name].shape != expected[name].shape:
             wrong.append(f"{name} is {tuple(state[name].shape)}, not {tuple(expected[name].shape)}")
     if wrong:
-        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        more = f", and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
         raise WorkbenchError(
-            f"The weights in {where} are not those of {what}: {'; '.join(wrong[:SHOWN])}{more}; such a network cannot "
+            f"The weights in {where} are not those of {what}: {'; '.join(wrong[:NAMED])}{more}; such a network cannot "
             "be imported."
         )
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

@@ -36,7 +36,7 @@ class Features(nn.Module):
 
 
 def export_onnx(run: Run, output: Path, which: Which = "last") -> str:
-    """Write a run's encoder to an ONNX file and compare it with the run; returns what was written.
+    """Write a run's encoder to an ONNX file and compare their features; returns a summary.
 
     The input ``images`` is uint8 (N, C, size, size), N free; each output is a space of the run, (N, D) float32.
 
@@ -44,16 +44,16 @@ def export_onnx(run: Run, output: Path, which: Which = "last") -> str:
         WorkbenchError: a package is missing, the method cannot be exported, or the file cannot be written.
     """
     if output.suffix != ".onnx":
-        raise WorkbenchError(f"The file {output} must end in .onnx; name it so.")
+        raise WorkbenchError(f"The file {output} must end in .onnx; change its name.")
     if output.exists():
-        raise WorkbenchError(f"{output} is there already; name a new file with --output.")
+        raise WorkbenchError(f"The file {output} exists already; give a new one with --output.")
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise WorkbenchError(
             f"Exporting to ONNX needs {' and '.join(missing)}: `pip install 'representation-workbench[onnx]'`."
         )
     loaded = load_method_from(run, which)
-    encoder_of(loaded, run)  # any of those, and nothing else
+    encoder_of(loaded, run)  # raises for any other
     images, model = loaded.images, Features(loaded.method).eval()
     shape = (BATCH, images.channels, images.size, images.size)
     example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
@@ -71,7 +71,7 @@ def export_onnx(run: Run, output: Path, which: Which = "last") -> str:
         if not difference < TOLERANCE:
             raise WorkbenchError(
                 f"The features of the ONNX file differ from those of {run.id} by {100 * difference:.2g} %, so it was "
-                "not kept; try other versions of torch and onnxscript."
+                "deleted; try other versions of torch and onnxscript."
             )
         building.replace(output)
     except OSError as error:
@@ -86,7 +86,7 @@ def export_onnx(run: Run, output: Path, which: Which = "last") -> str:
 
 def _write(model: Features, example: Tensor, spaces: list[str], path: Path, run: Run) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, of its own future
+        warnings.simplefilter("ignore")  # the exporter announces its own changes
         program: Any = torch.onnx.export(
             model,
             (example,),
@@ -101,13 +101,13 @@ def _write(model: Features, example: Tensor, spaces: list[str], path: Path, run:
 
 
 def _difference(path: Path, example: Tensor, expected: tuple[Tensor, ...]) -> float:
-    """The largest difference of any feature, as a part of the largest feature of its space, for two sizes of batch."""
+    """Largest difference of any feature, relative to the largest feature of its space, over two batch sizes."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for n in (1, BATCH):
-        for given, wanted in zip(session.run(None, {"images": example[:n].numpy()}), expected, strict=True):
-            wanted = wanted[:n].numpy()
-            worst = max(worst, float(np.abs(np.asarray(given) - wanted).max() / max(np.abs(wanted).max(), 1e-12)))
+        for output, reference in zip(session.run(None, {"images": example[:n].numpy()}), expected, strict=True):
+            values = reference[:n].numpy()
+            worst = max(worst, float(np.abs(np.asarray(output) - values).max() / max(np.abs(values).max(), 1e-12)))
     return worst

@@ -10,6 +10,7 @@ from workbench.evaluation.geometry import projection
 from workbench.model import TrainedModel
 from workbench.store import Probe
 from workbench.training import checkpoint
+from workbench.training import snapshots as snapshot_files
 
 
 def distances(points: np.ndarray) -> np.ndarray:
@@ -117,8 +118,8 @@ def test_a_snapshot_loads_as_a_model(make_context) -> None:
     context = make_context()
     method = context.model.method
     (context.run.path / "checkpoints").mkdir(exist_ok=True)
-    checkpoint.save_snapshot(context.run, 5, method)
-    ((step, file),) = checkpoint.snapshots(context.run)
+    snapshot_files.save_snapshot(context.run, 5, method)
+    ((step, file),) = snapshot_files.snapshots(context.run)
     assert step == 5
     checkpoint.load_weights(method, file, torch.device("cpu"))
     then = TrainedModel(context.run, method, context.model.config, context.model.images, "step 5", context.model.device)

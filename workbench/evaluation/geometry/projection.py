@@ -14,7 +14,7 @@ from workbench import store
 from workbench.errors import WorkbenchError
 from workbench.evaluation.context import Context
 from workbench.model import TrainedModel
-from workbench.training.checkpoint import load_snapshot, snapshots
+from workbench.training.snapshots import load_snapshot, snapshots
 
 try:
     from umap import UMAP  # type: ignore[import-not-found]  # the extra "umap"
