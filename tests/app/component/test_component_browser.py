@@ -65,13 +65,9 @@ def maps(browser: Any, address: str, ids: dict[str, str], more: str = "") -> Any
     )
     page.locator(".stage[data-lit]").wait_for()
     sync_api.expect(page.locator(".wait:visible")).to_have_count(0, timeout=60_000)
-    before = 0
     for _ in range(240):  # points have been drawn, if only a few in full colour, and have slid to their places
-        page.wait_for_timeout(500)
-        now = _colours(page, 0)
-        if now > 20 and now == before:
+        if colours(page, 0) > 20:
             break
-        before = now
     return page
 
 
@@ -96,26 +92,34 @@ def token(page: Any) -> str:
 
 def colours(page: Any, plot: int) -> int:
     """How many pixels of a map are of a strong colour, as unselected points are not; once it has been drawn."""
-    counts = [-1, -2]
-    while counts[-1] != counts[-2] and len(counts) < 60:
-        page.wait_for_timeout(500)
-        counts.append(_colours(page, plot))
-    return counts[-1]
+    return _colours(page, plot, rounds=3)
 
 
-def _colours(page: Any, plot: int, part: float = 1) -> int:
-    """Those in the upper left part of a map, at this moment."""
-    script = """([plot, part]) => {
+def _colours(page: Any, plot: int, part: float = 1, rounds: int = 0) -> int:
+    """Those in the upper left part of a map, at this moment, or once they stay as they are for so many tenths."""
+    script = """async ([plot, part, rounds]) => {
       const stage = [...document.querySelectorAll('*')].map((n) => n.shadowRoot).filter(Boolean)
         .map((r) => r.querySelector('.stage')).find(Boolean);
       const canvas = stage.querySelectorAll('.plot')[plot].querySelector('canvas');
-      const { data } = canvas.getContext('2d').getImageData(0, 0, part * canvas.width, part * canvas.height);
-      let strong = 0;
-      for (let at = 0; at < data.length; at += 4)
-        strong += Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]) > 60;
-      return strong;
+      const count = () => {
+        const { data } = canvas.getContext('2d').getImageData(0, 0, part * canvas.width, part * canvas.height);
+        let strong = 0;
+        for (let at = 0; at < data.length; at += 4) {
+          const rgb = [data[at], data[at + 1], data[at + 2]];
+          strong += Math.max(...rgb) - Math.min(...rgb) > 60;
+        }
+        return strong;
+      };
+      let now = count();
+      for (let same = 0, tries = 0; same < rounds && tries < 300; tries++) {
+        for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+        const before = now;
+        now = count();
+        same = now === before ? same + 1 : 0;
+      }
+      return now;
     }"""
-    return page.evaluate(script, [plot, part])
+    return page.evaluate(script, [plot, part, rounds])
 
 
 def test_a_lasso_lights_up_in_every_map_and_is_carried_over_four_pages_and_into_a_fresh_browser(
