@@ -15,8 +15,8 @@ from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import gaps, job_panel, page
 from workbench import palette, report
 from workbench.comparison import differences
-from workbench.comparison import table as comparison
 from workbench.comparison.seeds import Group
+from workbench.comparison.table import COSTS, HEADINGS, comparison_table, cost_text, interval_text, notes
 from workbench.errors import WorkbenchError
 from workbench.store import Run
 
@@ -36,10 +36,10 @@ def render() -> None:
     )
     if chosen:
         comparable, _ = gaps.comparable(chosen)
-        found = seed_groups(comparable, "linear")
-        conclusions(found)
-        table([one.group for one in found])
-        downloads([run for one in found for run in one.group.runs])
+        groups = seed_groups(comparable, "linear")
+        conclusions(groups)
+        table([group.group for group in groups])
+        downloads([run for group in groups for run in group.group.runs])
     gaps.explain(missing, "linear")
 
 
@@ -51,10 +51,10 @@ def measured(members: Members, evaluated: tuple[str | None, ...]) -> tuple[list[
     return differences.group_differences(groups), differences.left_out(groups)
 
 
-def conclusions(found: Sequence[SeedGroup]) -> None:
+def conclusions(groups: Sequence[SeedGroup]) -> None:
     """Every comparison in a sentence, then as a picture."""
-    members = tuple((g.label, tuple(run.path for run in g.runs), g.seeds) for g in (one.group for one in found))
-    evaluated = tuple(run.evaluation("linear").get("created") for one in found for run in one.group.runs)
+    members = tuple((g.label, tuple(run.path for run in g.runs), g.seeds) for g in (group.group for group in groups))
+    evaluated = tuple(run.evaluation("linear").get("created") for group in groups for run in group.group.runs)
     try:
         pairs, left_out = measured(members, evaluated)
     except WorkbenchError as error:
@@ -64,7 +64,7 @@ def conclusions(found: Sequence[SeedGroup]) -> None:
         st.caption(theme.literal(sentence))
     if not pairs:
         return
-    colours = {one.group.runs[0].id: one.colour for one in found}
+    colours = {group.group.runs[0].id: group.colour for group in groups}
     lines = []
     for pair in pairs:
         colour = colours.get(pair.run, palette.GREY) if pair.real else "transparent"
@@ -83,7 +83,7 @@ def conclusions(found: Sequence[SeedGroup]) -> None:
         )
         for pair in pairs
     ]
-    labels = [one.group.label for one in found]
+    labels = [group.group.label for group in groups]
     names = [f"{_short(pair.label, labels)} \N{MINUS SIGN} {_short(pair.other, labels)}" for pair in pairs]
     figure = forest(names, dots, "difference in top-1, points")
     page.chart(figure, "report-differences", "differences of accuracy with intervals")
@@ -105,18 +105,18 @@ def _short(label: str, groups: Sequence[str]) -> str:
 
 def table(groups: Sequence[Group]) -> None:
     """Runs, groups and baselines side by side, as ``workbench compare`` prints them."""
-    rows = comparison.comparison_table([run for group in groups for run in group.runs])
-    shown = []
+    rows = comparison_table([run for group in groups for run in group.runs])
+    entries = []
     for row in rows:
         seeds = f" ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else ""
         best = ", best space" if row["kind"] == "best space" else ""
         entry = {"model": f"{row['model']}{seeds}{best}", "space": row["space"] or ""}
-        entry |= {title: comparison.interval_text(row[key]) for key, title in comparison.HEADINGS.items()}
-        shown.append(entry | {title: comparison.cost_text(key, row[key]) for key, title in comparison.COSTS.items()})
-    frame = pd.DataFrame(shown)
+        entry |= {title: interval_text(row[key]) for key, title in HEADINGS.items()}
+        entries.append(entry | {title: cost_text(key, row[key]) for key, title in COSTS.items()})
+    frame = pd.DataFrame(entries)
     st.subheader("Side by side", anchor=False)
     st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True, height="content")
-    for text in comparison.notes(rows):
+    for text in notes(rows):
         page.note(text)
     for row in rows:
         if row["warning"]:

@@ -24,16 +24,16 @@ from workbench.store import Probe
 ACROSS, DEEP = 10, 3  # images across, neighbours of each down
 
 
-def show(one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe | None, how: str) -> None:
+def show(first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe | None, how: str) -> None:
     """Both sections for a pair of models, as far as what they need is stored."""
     known = probe_images(probe)
     if known is None or probe is None:
         return
-    sides = [side(one, how, known), baseline(one, other, chosen, probe, how, known)]
+    sides = [side(first, how, known), baseline(first, other, chosen, probe, how, known)]
     st.subheader("Where they disagree most", anchor=False)
     if any(model.nearest is None for model in sides):
-        lacking = [c for c, model in zip((one, other), sides, strict=True) if model.nearest is None]
-        runs = [choice for choice in lacking if isinstance(choice, Choice)] or [one]
+        lacking = [c for c, model in zip((first, other), sides, strict=True) if model.nearest is None]
+        runs = [choice for choice in lacking if isinstance(choice, Choice)] or [first]
         if able := gaps.evaluable(runs, gaps.NAMES["retrieval"]):
             command = gaps.evaluate(able, "retrieval")
             gaps.box("Their neighbours are not known", "This command finds them:", command)
@@ -47,14 +47,14 @@ def side(choice: Choice, how: str, known: ProbeImages) -> Retriever:
 
 
 def baseline(
-    one: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe, how: str, known: ProbeImages
+    first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe, how: str, known: ProbeImages
 ) -> Retriever:
     """The other side of the pair: a run, the first one's untrained network, or pixels."""
     if isinstance(other, Choice):
         return side(other, how, known)
     if other == "pixels":
         return pixels_retriever(probe, known.ids, chosen)
-    return untrained_retriever(one, feature_space.space_of(one, one.run.evaluation("agreement"), how), known.ids)
+    return untrained_retriever(first, feature_space.space_of(first, first.run.evaluation("agreement"), how), known.ids)
 
 
 def overlap(nearest: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -76,24 +76,26 @@ def candidates(known: ProbeImages) -> np.ndarray:
     return rows if rows is not None and len(rows) else np.arange(len(known.ids))
 
 
-def neighbours(one: Retriever, other: Retriever, known: ProbeImages) -> None:
+def neighbours(first: Retriever, other: Retriever, known: ProbeImages) -> None:
     """The images whose neighbours have least in common, and these neighbours."""
-    assert one.nearest is not None and other.nearest is not None
-    common, k = overlap(one.nearest, other.nearest), min(one.nearest.shape[1], other.nearest.shape[1])
-    apart = np.abs(share(one, known) - share(other, known))
+    assert first.nearest is not None and other.nearest is not None
+    common, k = overlap(first.nearest, other.nearest), min(first.nearest.shape[1], other.nearest.shape[1])
+    apart = np.abs(share(first, known) - share(other, known))
     rows = candidates(known)
     rows = rows[np.lexsort((-apart[rows], common[rows]))]
     keep = rows[:ACROSS]
     captions = [f"{common[row]} of {k}" for row in keep]
     sheet = [ImageRow("image", known.images[keep], f"neighbours in common, of {k}", captions)]
-    for model in (one, other):
+    for model in (first, other):
         assert model.nearest is not None
         for rank in range(min(DEEP, k)):
-            found = model.nearest[keep, rank]
+            nearest = model.nearest[keep, rank]
             label, small = (model.label, model.small) if rank == 0 else ("", "")
-            told = [verdict(int(found[i]), int(row), known) for i, row in enumerate(keep)]
+            captions = [verdict(int(nearest[i]), int(row), known) for i, row in enumerate(keep)]
             sheet.append(
-                ImageRow(label, known.images[found], small, told, model.colour if rank == 0 else "", gap=rank == 0)
+                ImageRow(
+                    label, known.images[nearest], small, captions, model.colour if rank == 0 else "", gap=rank == 0
+                )
             )
     st.html(image_grid.sheet(sheet))
     order = ", those first whose classes differ most" if known.labels is not None else ""
@@ -102,39 +104,42 @@ def neighbours(one: Retriever, other: Retriever, known: ProbeImages) -> None:
     take("Select these images", keep, known, "take-neighbours")
 
 
-def verdict(found: int, query: int, known: ProbeImages) -> str:
+def verdict(row: int, query: int, known: ProbeImages) -> str:
     """Whether a neighbour is of the image's class, and which it is of."""
     if known.labels is None:
         return ""
-    mark = "\N{CHECK MARK}" if known.labels[found] == known.labels[query] else "\N{MULTIPLICATION X}"
-    return f"{mark} {known.label(found)}"
+    mark = "\N{CHECK MARK}" if known.labels[row] == known.labels[query] else "\N{MULTIPLICATION X}"
+    return f"{mark} {known.label(row)}"
 
 
-def verdicts(one: Retriever, other: Retriever, known: ProbeImages) -> None:
+def verdicts(first: Retriever, other: Retriever, known: ProbeImages) -> None:
     """The images that one model's linear probe gets right and the other's wrong, the clearest first."""
-    if known.labels is None or one.predicted is None or other.predicted is None:
+    if known.labels is None or first.predicted is None or other.predicted is None:
         return
     rows = candidates(known)
-    both = (one.predicted[rows] >= 0) & (other.predicted[rows] >= 0)
-    right, other_right = (told[rows] == known.labels[rows] for told in (one.predicted, other.predicted))
-    clear = share(one, known) - share(other, known)
+    both = (first.predicted[rows] >= 0) & (other.predicted[rows] >= 0)
+    right, other_right = (predicted[rows] == known.labels[rows] for predicted in (first.predicted, other.predicted))
+    clear = share(first, known) - share(other, known)
     st.subheader("Right in one, wrong in the other", anchor=False)
     sheet: list[ImageRow] = []
-    for model, against, only, sign in ((one, other, right & ~other_right, 1), (other, one, other_right & ~right, -1)):
-        found = rows[both & only]
-        keep = found[np.argsort(-sign * clear[found], kind="stable")][:ACROSS]
+    for model, against, only, sign in (
+        (first, other, right & ~other_right, 1),
+        (other, first, other_right & ~right, -1),
+    ):
+        rows_right = rows[both & only]
+        keep = rows_right[np.argsort(-sign * clear[rows_right], kind="stable")][:ACROSS]
         if len(keep):
             assert against.predicted is not None
             captions = [f"{known.label(row)}, not {name(against.predicted, row, known)}" for row in keep]
-            small = f"right where {against.label} errs: {len(found)} images"
+            small = f"right where {against.label} errs: {len(rows_right)} images"
             sheet.append(ImageRow(model.label, known.images[keep], small, captions, model.colour, gap=bool(sheet)))
     if not sheet:
         return page.note("There is no such image: both linear probes err on the same ones.")
     st.html(image_grid.sheet(sheet))
     n = int(both.sum())
     page.note(
-        f"linear probes of {one.label}{of(one)} and {other.label}{of(other)} on {n:,} probe images · first those whose "
-        "neighbours favour the model that is right"
+        f"linear probes of {first.label}{of(first)} and {other.label}{of(other)} on {n:,} probe images · first those "
+        "whose neighbours favour the model that is right"
     )
 
 

@@ -68,17 +68,17 @@ def box(known: image_query.ImageTable) -> None:
         st.caption("known: " + theme.literal(", ".join(known.columns)))
     if known.models and known.classes:
         st.caption("or a cell of a confusion matrix")
-        model, true, told = (st.session_state.get(key) for key in CELL)
+        model, true, predicted = (st.session_state.get(key) for key in CELL)
         labels = ("Model", "is a", "taken for a")
         classes = range(len(known.classes))  # by index, since names may not be unique
         for key, label, options, now in zip(
-            CELL, labels, (known.models, classes, classes), (model, true, told), strict=True
+            CELL, labels, (known.models, classes, classes), (model, true, predicted), strict=True
         ):
             st.selectbox(
                 label,
                 options,
-                index=next((place for place, one in enumerate(options) if one == now), None),
-                format_func=lambda one: known.classes[one] if isinstance(one, int) else one,
+                index=next((place for place, value in enumerate(options) if value == now), None),
+                format_func=lambda value: known.classes[value] if isinstance(value, int) else value,
                 key=key,
                 on_change=celled,
                 args=(known,),
@@ -97,30 +97,30 @@ def example(known: image_query.ImageTable) -> str:
 def searched(known: image_query.ImageTable) -> None:
     """Select what the words in the box describe."""
     try:
-        found = image_query.matching_ids(st.session_state["image-search"], known)
+        ids = image_query.matching_ids(st.session_state["image-search"], known)
     except WorkbenchError as error:
         st.session_state["image-problem"] = str(error)
         return
     if st.session_state["image-search"].strip():
-        take(found)
+        take(ids)
     else:
         chosen_images.select_images([])
 
 
-def take(found: np.ndarray) -> None:
+def take(ids: np.ndarray) -> None:
     """Select the images that were found, or say that there are none."""
-    if len(found):
-        chosen_images.select_images(found)
+    if len(ids):
+        chosen_images.select_images(ids)
     else:
         st.session_state["image-problem"] = "No image of the probe set is like that."
 
 
 def celled(known: image_query.ImageTable) -> None:
     """Select the images of a confusion matrix's cell, once it is complete."""
-    model, true, told = (st.session_state.get(key) for key in CELL)
-    if isinstance(model, str) and model in known.models and true is not None and told is not None:
+    model, true, predicted = (st.session_state.get(key) for key in CELL)
+    if isinstance(model, str) and model in known.models and true is not None and predicted is not None:
         st.session_state["image-search"] = ""
-        take(image_query.cell_ids(known, model, true, told))
+        take(image_query.cell_ids(known, model, true, predicted))
 
 
 def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -137,17 +137,19 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
     n = len(classes)
     if n > CLICKABLE:
         return {}
-    true, told = (part.ravel() for part in np.mgrid[:n, :n])
+    true, predicted = (part.ravel() for part in np.mgrid[:n, :n])
     unseen = {"marker": {"opacity": 0}}
     figure.add_scatter(
-        x=told,
+        x=predicted,
         y=true,
         mode="markers",
         marker={"symbol": "square", "size": max(6, 260 // n), "opacity": 0},
         selected=unseen,
         unselected=unseen,
         showlegend=False,
-        text=[f"{classes[i]} → {classes[j]}<br><b>{share[i, j]:.3g}</b> %" for i, j in zip(true, told, strict=True)],
+        text=[
+            f"{classes[i]} → {classes[j]}<br><b>{share[i, j]:.3g}</b> %" for i, j in zip(true, predicted, strict=True)
+        ],
         hovertemplate="%{text}<extra></extra>",
     )
     return {"on_select": partial(clicked, choice, key), "selection_mode": "points"}
@@ -160,11 +162,11 @@ def clicked(choice: Choice, key: str) -> None:
     probe = files.probe(choice.run)
     ids = np.asarray(probe.ids()) if probe is not None else None
     labels = files.matrix(probe.labels(), (len(ids),)) if probe is not None and ids is not None else None
-    told = predictions.of_run(choice.run, ids) if ids is not None else None
-    if None in cell or not cell or ids is None or labels is None or told is None:
+    predicted = predictions.of_run(choice.run, ids) if ids is not None else None
+    if None in cell or not cell or ids is None or labels is None or predicted is None:
         return
-    found = ids[(labels == cell[0]) & (told == cell[1])]
-    if len(found):
-        chosen_images.select_images(found)
+    images = ids[(labels == cell[0]) & (predicted == cell[1])]
+    if len(images):
+        chosen_images.select_images(images)
     else:
         st.toast("No image of the probe set is in this cell; its images are others of the test split.")

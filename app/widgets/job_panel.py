@@ -20,7 +20,7 @@ from workbench.format import format_duration
 from workbench.jobs import Job
 
 COLOURS = {"done": "green", "failed": "red", "cancelled": "orange", "lost": "orange", "running": "blue"}
-SHOWN = 8
+LISTED = 8
 CSS = """<style>
 div:has(> .st-key-jobs) {position: absolute;}
 .st-key-jobs {position: fixed; top: .7rem; right: 3.6rem; z-index: 1000001; width: auto;}
@@ -99,33 +99,33 @@ def panel() -> None:
     st.html(CSS)
     for text, icon in st.session_state.pop("told", []):
         st.toast(text, icon=f":material/{icon}:")
-    found = jobs.jobs(run_folder.runs_folder())
-    st.session_state["seen"] = state(found)
-    st.fragment(pulse, run_every=2 if any(job.live for job in found) else 5)()
+    commands = jobs.jobs(run_folder.runs_folder())
+    st.session_state["seen"] = state(commands)
+    st.fragment(pulse, run_every=2 if any(job.live for job in commands) else 5)()
 
 
-def state(found: Sequence[Job]) -> tuple[dict[str, str], list[int]]:
+def state(commands: Sequence[Job]) -> tuple[dict[str, str], list[int]]:
     """What a page depends on that changes by itself: how the jobs stand, and when the chosen runs were evaluated."""
     runs = [choice.run for choice in chosen_runs.choices()]
-    return {job.id: job.status for job in found}, [files.evaluation_time(run) for run in runs]
+    return {job.id: job.status for job in commands}, [files.evaluation_time(run) for run in runs]
 
 
 def pulse() -> None:
     """Look for news; draw the panel."""
-    found = jobs.jobs(run_folder.runs_folder())
-    before, now = st.session_state.get("seen"), state(found)
+    commands = jobs.jobs(run_folder.runs_folder())
+    before, now = st.session_state.get("seen"), state(commands)
     if before is not None and before != now:
-        for job in found:
+        for job in commands:
             if before[0].get(job.id) in ("queued", "running", "cancelling") and not job.live:
                 tell(f"{theme.literal(title(job))}: {job.status}, {format_duration(job.seconds)}", icon_of(job))
         run_folder.summaries.clear()
         st.rerun()
-    if not found:
+    if not commands:
         return
-    counts = {status: [job.status for job in found].count(status) for status in ("running", "cancelling", "queued")}
+    counts = {status: [job.status for job in commands].count(status) for status in ("running", "cancelling", "queued")}
     label = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "Commands"
     with st.container(key="jobs"), st.popover(label, icon=":material/terminal:", type="tertiary", key="jobs_open"):
-        for job in found[:SHOWN]:
+        for job in commands[:LISTED]:
             row(job)
         st.caption(f"The logs are in `{run_folder.runs_folder().name}/.jobs`; they outlive this page and the app.")
 
@@ -155,7 +155,9 @@ def cancel(job: Job) -> None:
 
 def title(job: Job) -> str:
     """A job in a few words: ``evaluate mocov3, vae --thorough``."""
-    names = {one["id"]: str(one.get("name") or one.get("method") or one["id"]) for one in _summaries()}
+    names = {
+        summary["id"]: str(summary.get("name") or summary.get("method") or summary["id"]) for summary in _summaries()
+    }
     words = job.words[1:]
     if "--runs" in words:
         place = words.index("--runs")

@@ -7,7 +7,7 @@ import streamlit as st
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs, run_folder
-from app.widgets import job_panel, page
+from app.widgets import gaps, job_panel, page
 from workbench import annotations, jobs
 from workbench.errors import WorkbenchError
 from workbench.run import Run
@@ -45,7 +45,7 @@ def read_only(chosen: Sequence[Choice]) -> None:
 
 def commands(chosen: Sequence[Choice]) -> None:
     """The commands that suit the chosen runs; those whose weights were deleted have none."""
-    gone = [choice for choice in chosen if choice.run.checkpoint() is None and choice.run.had_checkpoint()]
+    gone = [choice for choice in chosen if gaps.without_weights(choice)]
     chosen = [choice for choice in chosen if choice not in gone]
     ids = [choice.run.id for choice in chosen if choice.status in ("finished", "interrupted")]
     with st.container(horizontal=True, gap="small"):
@@ -55,7 +55,9 @@ def commands(chosen: Sequence[Choice]) -> None:
             job_panel.button(
                 f"Evaluate {number} thoroughly", job_panel.command("evaluate", ids, "--thorough"), "science"
             )
-        drawing = [one.run.id for one in chosen if one.run.id in ids and "samples" in files.capabilities(one.run)]
+        drawing = [
+            choice.run.id for choice in chosen if choice.run.id in ids and "samples" in files.capabilities(choice.run)
+        ]
         if drawing:
             text = job_panel.command("evaluate", drawing, "--only", "samples")
             job_panel.button(f"Draw samples of {len(drawing)} run{'s' * (len(drawing) > 1)}", text, "brush")
@@ -63,8 +65,7 @@ def commands(chosen: Sequence[Choice]) -> None:
             if choice.status in ("interrupted", "stalled", "failed"):
                 job_panel.button(f"Resume {choice.label}", job_panel.command("resume", [choice.run.id]), "resume")
     if gone:
-        names = ", ".join(choice.label for choice in gone)
-        page.note(f"{names}: the weights are not there any more, so nothing new can be evaluated.")
+        page.note(f"{page.names(gone)}: the weights are not there any more, so nothing new can be evaluated.")
 
 
 def picked(chosen: Sequence[Choice]) -> Choice:
@@ -88,7 +89,9 @@ def form(choice: Choice) -> None:
         note(choice)
     with right:
         name = choice.summary.get("name") or ""
-        known = sorted({tag for one in run_folder.summaries(run_folder.runs_folder()) for tag in one.get("tags", [])})
+        known = sorted(
+            {tag for summary in run_folder.summaries(run_folder.runs_folder()) for tag in summary.get("tags", [])}
+        )
         marked = state.get("marked", 0)
         name_key = f"name {run_id} {name} {marked}"
         st.text_input(
@@ -129,10 +132,10 @@ def mark(change: Callable[[], object]) -> None:
     st.session_state["marked"] = st.session_state.get("marked", 0) + 1  # in their keys, so they start anew
 
 
-def tag(run: Run, shown: Sequence[str], wanted: Sequence[str]) -> None:
+def tag(run: Run, before: Sequence[str], wanted: Sequence[str]) -> None:
     """Change the tags that were shown into others; what somebody else has changed meanwhile stays."""
-    added = [name for name in wanted if name not in shown]
-    annotations.change_tags(run, added, [name for name in shown if name not in wanted])
+    added = [name for name in wanted if name not in before]
+    annotations.change_tags(run, added, [name for name in before if name not in wanted])
 
 
 def note(choice: Choice) -> None:
@@ -146,12 +149,12 @@ def note(choice: Choice) -> None:
         return
     if draft_key not in state:
         state[base_key] = text, version
-    shown = state.get(draft_key, text)
-    if state.get(editor(run), shown) != shown:
+    value = state.get(draft_key, text)
+    if state.get(editor(run), value) != value:
         state[f"note-turn {run.id}"] = state.get(f"note-turn {run.id}", 0) + 1
     st.text_area(
         "Note",
-        shown,  # not set in the session, from where a browser that comes back to the page may miss it
+        value,  # not set in the session, from where a browser that comes back to the page may miss it
         key=editor(run),
         height=150,
         placeholder="What was tried, what came out, what is next",
@@ -232,11 +235,11 @@ def delete(choice: Choice) -> None:
 def trash() -> None:
     """What was deleted, to be brought back or deleted for good."""
     folder = run_folder.runs_folder()
-    found = annotations.in_trash(folder)
-    if not found:
+    runs = annotations.in_trash(folder)
+    if not runs:
         return
-    with st.expander(f"Trash: {len(found)} run{'s' * (len(found) > 1)}", icon=":material/delete:"):
-        for run in found[:50]:
+    with st.expander(f"Trash: {len(runs)} run{'s' * (len(runs) > 1)}", icon=":material/delete:"):
+        for run in runs[:50]:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button(
                     "Restore",
@@ -249,17 +252,17 @@ def trash() -> None:
         with st.popover("Empty the trash", icon=":material/delete_forever:"):
             st.markdown("What is in the trash is then gone for good.")
             st.button(
-                f"Delete {len(found)} for good",
+                f"Delete {len(runs)} for good",
                 type="primary",
                 on_click=act,
-                args=(lambda: annotations.empty_trash(folder, found),),
+                args=(lambda: annotations.empty_trash(folder, runs),),
             )
 
 
-def act(change: Callable[[], object], told: str = "") -> None:
+def act(change: Callable[[], object], message: str = "") -> None:
     """Change something and say so, or say why it was not possible."""
-    if attempt(change) and told:
-        job_panel.tell(told)
+    if attempt(change) and message:
+        job_panel.tell(message)
 
 
 def attempt(change: Callable[[], object]) -> bool:

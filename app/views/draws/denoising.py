@@ -20,13 +20,13 @@ def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
     chosen, missing = gaps.split(comparable, denoising.TASK, lambda choice, _: denoising.film_strip(choice))
     if chosen:
-        strips = [found for choice in chosen if (found := denoising.film_strip(choice)) is not None]
+        strips = [strip for choice in chosen if (strip := denoising.film_strip(choice)) is not None]
         ids, images = (probe.ids(), files.pictures(probe.images())) if probe is not None else (None, None)
         originals: dict[int, np.ndarray] = {}
         if ids is not None and images is not None:
             originals = dict(zip(np.asarray(ids).tolist(), images, strict=False))
-        same = [one for one in strips if np.array_equal(one.ids, strips[0].ids)]
-        if other := ", ".join(one.choice.label for one in strips if one not in same):
+        same = [strip for strip in strips if np.array_equal(strip.ids, strips[0].ids)]
+        if other := page.names(strip.choice for strip in strips if strip not in same):
             st.warning(f"Drawn from other images, and not shown here: {theme.literal(other)}.")
         film(same, originals)
         one_level(same, originals)
@@ -34,12 +34,12 @@ def render() -> None:
     gaps.explain(missing, denoising.TASK)
 
 
-def captions(one: FilmStrip) -> list[str]:
+def captions(strip: FilmStrip) -> list[str]:
     """The columns' noise, in words."""
     wide = "\N{NO-BREAK SPACE}"
     return [
         f"ln{wide}SNR{wide}{denoising.format_log_snr(value)}, t{wide}={wide}{t:.2f}"
-        for value, t in zip(one.log_snr, one.t, strict=True)
+        for value, t in zip(strip.log_snr, strip.t, strict=True)
     ]
 
 
@@ -48,18 +48,20 @@ def film(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> None:
     n = len(strips[0].ids)
     at = st.slider("Image", 1, n, 1, key="film-image", bind="query-params", width=260) - 1 if n > 1 else 0
     rows = []
-    for one in strips:
-        colour, label = one.choice.colour, one.choice.label
+    for strip in strips:
+        colour, label = strip.choice.colour, strip.choice.label
         rows.append(
-            ImageRow(label, one.noised[at, ::-1], "x_t: the image under noise", captions(one)[::-1], colour, bool(rows))
+            ImageRow(
+                label, strip.noised[at, ::-1], "x_t: the image under noise", captions(strip)[::-1], colour, bool(rows)
+            )
         )
-        rows.append(ImageRow(label, one.estimate[at, ::-1], "its estimate of x0", colour=colour))
+        rows.append(ImageRow(label, strip.estimate[at, ::-1], "its estimate of x0", colour=colour))
     original = originals.get(int(strips[0].ids[at]))
     if original is not None:
         rows.append(ImageRow("original", original[None].repeat(len(strips[0].t), 0), "a test image", gap=True))
     st.html(image_grid.sheet(rows))
     page.protocol(
-        [one.choice for one in strips],
+        [strip.choice for strip in strips],
         denoising.TASK,
         "every column is one pass through the network, not a step of a sampler",
         "the same column has about the same ln SNR in every model, as far as its schedule reaches",
@@ -71,7 +73,7 @@ def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> 
     st.subheader("Other images at one noise level", anchor=False)
     levels = strips[0].log_snr
     middle = len(levels) // 2
-    asked = st.select_slider(
+    text = st.select_slider(
         "ln SNR",
         [denoising.format_log_snr(value) for value in levels[::-1]],
         denoising.format_log_snr(levels[middle]),
@@ -79,18 +81,22 @@ def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> 
         bind="query-params",
         width=420,
     )
-    level = next((at for at, value in enumerate(levels) if denoising.format_log_snr(value) == asked), middle)
+    level = next((at for at, value in enumerate(levels) if denoising.format_log_snr(value) == text), middle)
     rows = []
-    found = [originals.get(int(one)) for one in strips[0].ids]
-    if all(image is not None for image in found):
-        rows.append(ImageRow("original", np.stack([image for image in found if image is not None]), "test images"))
-    for one in strips:
-        at = int(np.argmin(np.abs(one.log_snr - levels[level])))
-        small = captions(one)[at]
+    images = [originals.get(int(strip)) for strip in strips[0].ids]
+    if all(image is not None for image in images):
+        rows.append(ImageRow("original", np.stack([image for image in images if image is not None]), "test images"))
+    for strip in strips:
+        at = int(np.argmin(np.abs(strip.log_snr - levels[level])))
+        small = captions(strip)[at]
         rows.append(
-            ImageRow(one.choice.label, one.noised[:, at], f"x_t at {small}", colour=one.choice.colour, gap=bool(rows))
+            ImageRow(
+                strip.choice.label, strip.noised[:, at], f"x_t at {small}", colour=strip.choice.colour, gap=bool(rows)
+            )
         )
-        rows.append(ImageRow(one.choice.label, one.estimate[:, at], "its estimate of x0", colour=one.choice.colour))
+        rows.append(
+            ImageRow(strip.choice.label, strip.estimate[:, at], "its estimate of x0", colour=strip.choice.colour)
+        )
     st.html(image_grid.sheet(rows))
     page.note("noise from the image's id: the same column has the same noise in every model")
 
@@ -100,14 +106,14 @@ def errors(strips: Sequence[FilmStrip]) -> None:
     st.subheader("How far it is off", anchor=False)
     places = st.columns(2, gap="medium")
     for place, metric, title in ((places[0], "mse_eps", "the noise eps"), (places[1], "mse_x0", "the image x0")):
-        lines = [line for one in strips if (line := denoising.metric_curve(one.choice, metric)) is not None]
+        lines = [line for strip in strips if (line := denoising.metric_curve(strip.choice, metric)) is not None]
         if not lines:
             continue
         ends = np.array([min(line.x.min() for line in lines), max(line.x.max() for line in lines)])
         guess = {
             row["value"]
-            for one in strips
-            for row in files.rows(one.choice.run.evaluation(denoising.TASK), metric=metric)
+            for strip in strips
+            for row in files.rows(strip.choice.run.evaluation(denoising.TASK), metric=metric)
             if row["model"] == "mean image"
         }
         name, value = ("guess 0", 1.0) if metric == "mse_eps" else ("mean image", max(guess, default=None))
@@ -120,7 +126,7 @@ def errors(strips: Sequence[FilmStrip]) -> None:
             )
             page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
     page.protocol(
-        [one.choice for one in strips],
+        [strip.choice for strip in strips],
         denoising.TASK,
         "band: 95 % interval over images",
         "dotted: the guess of no noise, and the training images' mean",

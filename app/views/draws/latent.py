@@ -23,23 +23,23 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
     (variables, values, H, W, C)."""
     evaluation = choice.run.evaluation("latent")
     values = files.matrix(evaluation.get("values"), (None,))
-    drawn = files.pictures(choice.run.array("latent-traversal"), (None, None))
+    images = files.pictures(choice.run.array("latent-traversal"), (None, None))
     variables = evaluation.get("variables")
     if (
         values is None
-        or drawn is None
+        or images is None
         or not isinstance(variables, list)
-        or drawn.shape[:2] != (len(variables), len(values))
+        or images.shape[:2] != (len(variables), len(values))
     ):
         return None
-    if not all(isinstance(one, dict) for one in variables):
+    if not all(isinstance(variable, dict) for variable in variables):
         return None
-    names = [f"{one.get('group', 'z')}, number {one.get('index', '?')}" for one in variables]
-    kls = [finite_number(one.get("kl")) for one in variables]
+    names = [f"{variable.get('group', 'z')}, number {variable.get('index', '?')}" for variable in variables]
+    kls = [finite_number(variable.get("kl")) for variable in variables]
     return (
         [f"{name}|{kl:.2f} nats" if kl is not None else f"{name}|" for name, kl in zip(names, kls, strict=True)],
         values,
-        drawn,
+        images,
     )
 
 
@@ -81,8 +81,8 @@ def usage(chosen: Sequence[Choice]) -> None:
     if table:
         st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
     about = [choice for choice in chosen if latents.of_run(choice)]
-    found = [finite_number(latents.of_run(choice).get("threshold")) for choice in about]
-    thresholds = [value for value in found if value is not None]
+    values = [finite_number(latents.of_run(choice).get("threshold")) for choice in about]
+    thresholds = [value for value in values if value is not None]
     if about:
         active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
         page.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image")
@@ -92,12 +92,12 @@ def walks(chosen: Sequence[Choice]) -> None:
     """What changes in an image with one latent variable."""
     st.subheader("One variable at a time", anchor=False)
     for place, choice in zip(page.columns(len(chosen)), chosen, strict=True):
-        found = traversal(choice)
-        if found is None:
+        traversed = traversal(choice)
+        if traversed is None:
             continue
-        names, values, drawn = found
+        names, values, pictures = traversed
         rows = []
-        for index, (name, images) in enumerate(zip(names, drawn, strict=True)):
+        for index, (name, images) in enumerate(zip(names, pictures, strict=True)):
             label, _, kl = name.partition("|")
             captions = [f"{value:+.0f}" for value in values] if not index else ()
             rows.append(ImageRow(label, images, kl, captions))
@@ -113,17 +113,13 @@ def ways(chosen: Sequence[Choice]) -> None:
     """From one image to another."""
     rows = []
     for choice in chosen:
-        drawn = files.pictures(choice.run.array("latent-interpolation"), (None, None))
-        for index, images in enumerate(drawn if drawn is not None else []):
+        paths = files.pictures(choice.run.array("latent-interpolation"), (None, None))
+        for index, images in enumerate(paths if paths is not None else []):
             rows.append(ImageRow(choice.label, images, f"pair {index + 1}", colour=choice.colour, gap=not index))
     if rows:
         st.subheader("From one image to another", anchor=False)
         pairs = sorted({row.small for row in rows})
-        picked = (
-            st.segmented_control("Pair", pairs, default=pairs[0], required=True, key="pair", bind="query-params")
-            if len(pairs) > 1
-            else pairs[0]
-        )
+        picked = page.switch("Pair", pairs, "pair") if len(pairs) > 1 else pairs[0]
         st.html(image_grid.sheet([row for row in rows if row.small == picked]))
         with st.expander("All pairs"):
             st.html(image_grid.sheet(rows, side=64))

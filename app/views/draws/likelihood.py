@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app.figures import stacked_bars
@@ -25,8 +24,8 @@ SINGLE = "exact, "  # how kinds of models of single pixels begin
 
 def whole(choice: Choice, task: str = "likelihood", **where: Any) -> list[dict[str, Any]]:
     """Rows in bits per dimension that are no part of another."""
-    found = files.rows(choice.run.evaluation(task), metric="bits_per_dim", **where)
-    return [row for row in found if "term" not in row]
+    rows = files.rows(choice.run.evaluation(task), metric="bits_per_dim", **where)
+    return [row for row in rows if "term" not in row]
 
 
 def kind(row: dict[str, Any]) -> str:
@@ -60,8 +59,8 @@ def render() -> None:
 
 def terms(choice: Choice) -> list[dict[str, Any]]:
     """Rows in bits per dimension that are parts of a run's sum."""
-    found = files.rows(choice.run.evaluation("likelihood"), model="run", metric="bits_per_dim")
-    return [row for row in found if isinstance(row.get("term"), str)]
+    rows = files.rows(choice.run.evaluation("likelihood"), model="run", metric="bits_per_dim")
+    return [row for row in rows if isinstance(row.get("term"), str)]
 
 
 def stack(choice: Choice) -> Stack:
@@ -88,13 +87,13 @@ def stack(choice: Choice) -> Stack:
 
 def bars(chosen: Sequence[Choice]) -> None:
     """Stacked terms by model, and models of single pixels beneath."""
-    found = sorted((stack(choice) for choice in chosen), key=lambda one: one.value)
+    stacks = sorted((stack(choice) for choice in chosen), key=lambda bar: bar.value)
     single = {kind(row).removeprefix(SINGLE): row for choice in chosen for row in whole(choice, model="pixels")}
     for name, row in sorted(single.items(), key=lambda item: item[1]["value"]):
         ends = finite_number(row.get("low")), finite_number(row.get("high"))
-        found.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *ends, "exact"))
+        stacks.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *ends, "exact"))
     page.chart(
-        stacked_bars.stacked_bars(found, "bits per dimension (fewer is better)"),
+        stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)"),
         "likelihood-bars",
         "bits per dimension by model, stacked by term",
     )
@@ -113,11 +112,10 @@ def bars(chosen: Sequence[Choice]) -> None:
             "evaluate them again."
         )
     latents.warn_of_collapse(chosen)
-    with st.expander("All numbers"):
-        st.dataframe(numbers(chosen), hide_index=True, height="content")
+    page.numbers(numbers(chosen))
 
 
-def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """Every row, of the sum over all noise levels, too; those of pixels once."""
     table: list[dict[str, Any]] = []
     for choice in chosen:
@@ -137,7 +135,7 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
                 entry |= {"kind": kind(row) + (", no summand drawn" if task == "likelihood_full" and own else "")}
                 entry |= {"bits per dimension (95 % interval)": format_interval(row["value"], *ends, alone=3)}
                 table.append(entry | {"nats per image": f"{nats[0]:.4g}" if nats else ""})
-    return pd.DataFrame(table).drop_duplicates()
+    return table
 
 
 def classification(chosen: Sequence[Choice]) -> None:
@@ -156,19 +154,19 @@ def classification(chosen: Sequence[Choice]) -> None:
     panel = DotPanel("top-1 in %", dots, beside, {})
     order = list(dict.fromkeys(dot.label for dot in dots))
     page.chart(by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
-    told = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]
+    classifiers = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]
     words = ["large dot: the label of the highest bound", "small dot: a linear probe of the same model's features"]
     page.note(" · ".join([*words, *(f"dotted, {name}: {REFERENCES[name]}" for name in beside)]))
-    page.protocol(told, "classify")
+    page.protocol(classifiers, "classify")
 
 
 def references(chosen: Sequence[Choice]) -> dict[str, float]:
     """Top-1 in % of guesses and of the pixels' linear probe, as far as they are known."""
-    found: dict[str, float] = {}
+    levels: dict[str, float] = {}
     for choice in chosen:
         classes = choice.run.evaluation("classify").get("classes")
         if isinstance(classes, list) and classes:
-            found["chance"] = 100 / len(classes)
+            levels["chance"] = 100 / len(classes)
         for row in files.rows(choice.run.evaluation("linear"), model="pixels", metric="top1"):
-            found["pixels"] = row["value"]
-    return found
+            levels["pixels"] = row["value"]
+    return levels

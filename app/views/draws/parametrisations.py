@@ -23,8 +23,8 @@ MEANING = {
 
 
 def usable(choice: Choice) -> bool:
-    found = denoising.film_strip(choice)
-    return found is not None and denoising.parametrisations(choice, found) is not None
+    strip = denoising.film_strip(choice)
+    return strip is not None and denoising.parametrisations(choice, strip) is not None
 
 
 def render() -> None:
@@ -48,20 +48,20 @@ def sheets(chosen: Sequence[Choice]) -> None:
         image = st.slider("Image", 1, n, 1, key="views-image", bind="query-params", width=260) - 1 if n > 1 else 0
         truth = st.toggle("What is true, below each", value=True, key="views-truth", bind="query-params")
     for choice in [choice for choice in chosen if picked in (None, choice.label)]:
-        found = denoising.film_strip(choice)
-        drawn = denoising.parametrisations(choice, found) if found is not None else None
-        if found is None or drawn is None:
+        strip = denoising.film_strip(choice)
+        readings = denoising.parametrisations(choice, strip) if strip is not None else None
+        if strip is None or readings is None:
             continue
-        names, said, true = drawn
+        names, predicted, target = readings
         known = str(choice.run.evaluation(denoising.TASK).get("prediction", ""))
-        at = min(image, len(found.ids) - 1)
-        columns = [f"ln SNR {denoising.format_log_snr(value)}" for value in found.log_snr]
-        rows = [ImageRow("x_t", found.noised[at, ::-1], "what the network is shown", columns[::-1])]
+        at = min(image, len(strip.ids) - 1)
+        columns = [f"ln SNR {denoising.format_log_snr(value)}" for value in strip.log_snr]
+        rows = [ImageRow("x_t", strip.noised[at, ::-1], "what the network is shown", columns[::-1])]
         for place, name in enumerate(names):
             small = MEANING.get(name, "") + (", what it was trained to say" if name == known else ", computed from it")
-            rows.append(ImageRow(name, said[place, at, ::-1], small, colour=choice.colour, gap=True))
+            rows.append(ImageRow(name, predicted[place, at, ::-1], small, colour=choice.colour, gap=True))
             if truth:
-                rows.append(ImageRow(f"true {name}", true[place, at, ::-1]))
+                rows.append(ImageRow(f"true {name}", target[place, at, ::-1]))
         page.heading(choice.label, choice.colour, f"predicts {known}")
         st.html(image_grid.sheet(rows))
     reach = finite_number(chosen[0].run.evaluation(denoising.TASK).get("reach")) or 3.0
@@ -88,5 +88,7 @@ def agreement(chosen: Sequence[Choice]) -> None:
         lines, "ln SNR (less noise to the right)", "largest relative difference", log=True
     )
     page.chart(figure, "four-agreement", "relative difference of one KL through four readings, by ln SNR")
-    told = f"at most {worst:.0e} in double precision" if worst is not None else ""
-    page.protocol(chosen, denoising.TASK, "KL of one step through eps, x0, v and score, each with its own weight", told)
+    difference = f"at most {worst:.0e} in double precision" if worst is not None else ""
+    page.protocol(
+        chosen, denoising.TASK, "KL of one step through eps, x0, v and score, each with its own weight", difference
+    )

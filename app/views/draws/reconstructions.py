@@ -26,7 +26,7 @@ ORDERS = {"probe": "as in the probe set", "error": "largest error first", "disag
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Reconstruction:
     """One model's reconstructions: images uint8 (m, H, W, C) and their MSE (m,) on the scale [0, 1]."""
 
     label: str
@@ -48,9 +48,9 @@ def load(choice: Choice, task: str, model: str, variant: str) -> tuple[np.ndarra
 def variants(choice: Choice, task: str) -> list[str]:
     """The variants of a run that can be drawn, the default first."""
     evaluation = choice.run.evaluation(task)
-    found = [row["variant"] for row in files.rows(evaluation, model="run") if isinstance(row.get("variant"), str)]
+    names = [row["variant"] for row in files.rows(evaluation, model="run") if isinstance(row.get("variant"), str)]
     return sorted(
-        (variant for variant in dict.fromkeys(found) if load(choice, task, "run", variant)),
+        (variant for variant in dict.fromkeys(names) if load(choice, task, "run", variant)),
         key=lambda v: v != evaluation.get("default"),
     )
 
@@ -71,8 +71,8 @@ def originals(choice: Choice, task: str, probe: Probe | None) -> tuple[np.ndarra
 
 def same_ids(choice: Choice, task: str, ids: np.ndarray) -> bool:
     """Whether a run drew the images with these ids."""
-    drawn = choice.run.array(f"{ARRAYS[task]}-ids")
-    return drawn is not None and np.array_equal(drawn, ids)
+    stored = choice.run.array(f"{ARRAYS[task]}-ids")
+    return stored is not None and np.array_equal(stored, ids)
 
 
 def psnr(mse: float) -> str:
@@ -81,18 +81,7 @@ def psnr(mse: float) -> str:
 
 def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
-    task = (
-        st.segmented_control(
-            "Drawn by",
-            list(DECODERS),
-            format_func=DECODERS.__getitem__,
-            default="reconstruction",
-            required=True,
-            key="decoder",
-            bind="query-params",
-        )
-        or "reconstruction"
-    )
+    task = page.switch("Drawn by", DECODERS, "decoder")
     chosen, missing = gaps.split(
         comparable, task, lambda choice, _: variants(choice, task) and originals(choice, task, probe)
     )
@@ -109,31 +98,15 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     ids, images = base
     other = [c for c in chosen if not same_ids(c, task, ids)]
     if other:
-        names = theme.literal(", ".join(choice.label for choice in other))
-        st.warning(f"Drawn from other images, and not shown here: {names}.")
+        st.warning(f"Drawn from other images, and not shown here: {theme.literal(page.names(other))}.")
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-        order = (
-            st.segmented_control(
-                "Order",
-                list(ORDERS),
-                format_func=ORDERS.__getitem__,
-                default="probe",
-                required=True,
-                key="order",
-                bind="query-params",
-            )
-            or "probe"
-        )
+        order = page.switch("Order", ORDERS, "order")
         picked = {}
         for choice in (choice for choice in chosen if choice not in other):
             options = variants(choice, task)
-            asked = f"{theme.literal(choice.label)} at"
-            picked[choice] = (
-                st.segmented_control(asked, options, default=options[0], required=True, key=f"variant-{choice.index}")
-                if len(options) > 1
-                else options[0]
-            )
-    drawn = gather(picked, task)
+            label, key = f"{theme.literal(choice.label)} at", f"variant-{choice.index}"
+            picked[choice] = page.switch(label, options, key, in_url=False) if len(options) > 1 else options[0]
+    reconstructions = gather(picked, task)
     selected = chosen_images.selected_rows(ids)
     if selected is not None and len(selected):
         page.note(
@@ -142,11 +115,13 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     elif selected is not None:
         page.note("None of the selected images was drawn, so all are shown.")
     sequence = selected if selected is not None and len(selected) else np.arange(len(ids))
-    sequence = sequence[ranking(order, [one.mse[sequence] for one in drawn if one.colour])]
+    sequence = sequence[
+        ranking(order, [reconstruction.mse[sequence] for reconstruction in reconstructions if reconstruction.colour])
+    ]
     sheet = turn(-(-len(sequence) // ACROSS))
     keep = sequence[sheet * ACROSS : (sheet + 1) * ACROSS]
-    st.html(image_grid.sheet(rows(drawn, images, keep)))
-    highest = largest_error(drawn, images)
+    st.html(image_grid.sheet(rows(reconstructions, images, keep)))
+    highest = largest_error(reconstructions, images)
     st.html(image_grid.colour_bar("0", f"{highest:.0f} or more of 255", "absolute error, mean over channels"))
     page.protocol(
         list(picked),
@@ -157,25 +132,37 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     table(chosen, task)
 
 
-def gather(picked: dict[Choice, str], task: str) -> list[Drawn]:
+def gather(picked: dict[Choice, str], task: str) -> list[Reconstruction]:
     """Every model's reconstructions and those of the baselines, which all runs on the same data share."""
-    drawn, baselines = [], {}
+    reconstructions, baselines = [], {}
     for choice, picked_variant in picked.items():
         for row in files.rows(choice.run.evaluation(task)):
             model, variant, size = row["model"], str(row.get("variant", "")), size_of(choice, row)
             own = model == "run"
             if (own and variant != picked_variant) or (model, size) in baselines:
                 continue
-            found = load(choice, task, model, variant)
-            if found:
+            arrays = load(choice, task, model, variant)
+            if arrays:
                 small = ", ".join(filter(None, (variant, size)))
-                one = Drawn(choice.label if own else model, small, choice.colour if own else "", *found)
+                reconstruction = Reconstruction(
+                    choice.label if own else model, small, choice.colour if own else "", *arrays
+                )
                 if own:
-                    drawn.append(one)
+                    reconstructions.append(reconstruction)
                 else:
-                    baselines[model, size] = one
-    same = [one for one in baselines.values() if all(one.images.shape == other.images.shape for other in drawn)]
-    return drawn + sorted(same, key=lambda one: (not one.label.startswith("untrained"), one.label == "mean image"))
+                    baselines[model, size] = reconstruction
+    same = [
+        reconstruction
+        for reconstruction in baselines.values()
+        if all(reconstruction.images.shape == other.images.shape for other in reconstructions)
+    ]
+    return reconstructions + sorted(
+        same,
+        key=lambda reconstruction: (
+            not reconstruction.label.startswith("untrained"),
+            reconstruction.label == "mean image",
+        ),
+    )
 
 
 def size_of(choice: Choice, row: dict[str, Any]) -> str:
@@ -212,42 +199,58 @@ def step(by: int, pages: int) -> None:
     st.session_state["sheet"] = (st.session_state["sheet"] + by) % pages
 
 
-def largest_error(drawn: Sequence[Drawn], images: np.ndarray) -> float:
+def largest_error(reconstructions: Sequence[Reconstruction], images: np.ndarray) -> float:
     """The end of the error scale: what 99 % of the models' pixels stay under."""
-    errors = [np.abs(one.images.astype(np.float32) - images).mean(-1) for one in drawn if one.colour]
+    errors = [
+        np.abs(reconstruction.images.astype(np.float32) - images).mean(-1)
+        for reconstruction in reconstructions
+        if reconstruction.colour
+    ]
     return float(max(1.0, np.percentile(np.concatenate(errors), 99)))
 
 
-def rows(drawn: Sequence[Drawn], images: np.ndarray, keep: np.ndarray) -> list[ImageRow]:
+def rows(reconstructions: Sequence[Reconstruction], images: np.ndarray, keep: np.ndarray) -> list[ImageRow]:
     """Original, what the models drew, and where they erred."""
-    highest = largest_error(drawn, images)
-    found = [ImageRow("original", images[keep], "held-out images")]
-    for index, one in enumerate(drawn):
-        baseline = index and not one.colour and drawn[index - 1].colour
-        captions = [psnr(float(value)) for value in one.mse[keep]]
-        found.append(
-            ImageRow(one.label, one.images[keep], one.small, captions, one.colour or palette.GREY, gap=bool(baseline))
+    highest = largest_error(reconstructions, images)
+    sheet = [ImageRow("original", images[keep], "held-out images")]
+    for index, reconstruction in enumerate(reconstructions):
+        baseline = index and not reconstruction.colour and reconstructions[index - 1].colour
+        captions = [psnr(float(value)) for value in reconstruction.mse[keep]]
+        sheet.append(
+            ImageRow(
+                reconstruction.label,
+                reconstruction.images[keep],
+                reconstruction.small,
+                captions,
+                reconstruction.colour or palette.GREY,
+                gap=bool(baseline),
+            )
         )
-    for index, one in enumerate(drawn):
-        maps = image_grid.error_map(images[keep], one.images[keep], highest)
-        found.append(
-            ImageRow(one.label, maps, f"{one.small} error".strip(), colour=one.colour or palette.GREY, gap=not index)
+    for index, reconstruction in enumerate(reconstructions):
+        maps = image_grid.error_map(images[keep], reconstruction.images[keep], highest)
+        sheet.append(
+            ImageRow(
+                reconstruction.label,
+                maps,
+                f"{reconstruction.small} error".strip(),
+                colour=reconstruction.colour or palette.GREY,
+                gap=not index,
+            )
         )
-    return found
+    return sheet
 
 
 def table(chosen: Sequence[Choice], task: str) -> None:
     """PSNR over all held-out images."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    table_rows: dict[tuple[str, str], dict[str, Any]] = {}
     for choice in chosen:
         for row in files.rows(choice.run.evaluation(task), metric="psnr"):
             model = choice.label if row["model"] == "run" else row["model"]
             size = size_of(choice, row)
             model += f", {size}" if size else ""
             value = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
-            found.setdefault(
+            table_rows.setdefault(
                 (model, str(row.get("variant", ""))),
                 {"model": model, "at": str(row.get("variant", "")), "PSNR in dB (95 % interval)": value},
             )
-    with st.expander("All numbers"):
-        st.dataframe(list(found.values()), hide_index=True, height="content")
+    page.numbers(table_rows.values())

@@ -22,9 +22,9 @@ STRIP = 10
 
 def variants(choice: Choice) -> list[tuple[dict[str, Any], np.ndarray]]:
     """The sampler variants of a run with their images uint8 (n, H, W, C)."""
-    found = choice.run.evaluation("samples").get("variants")
+    entries = choice.run.evaluation("samples").get("variants")
     usable = []
-    for variant in found if isinstance(found, list) else []:
+    for variant in entries if isinstance(entries, list) else []:
         if isinstance(variant, dict) and isinstance(variant.get("array"), str):
             images = files.pictures(choice.run.array(variant["array"]))
             if images is not None:
@@ -62,7 +62,7 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
     """A grid per model and one of real images, all of the same size."""
     real = files.pictures(probe.images()) if probe else None
     across = {1: 6, 2: 4}.get(len(chosen), 3)
-    shown = across * 4
+    count = across * 4
     places = page.columns(len(chosen) + (real is not None))
     if real is not None:
         with places[0]:
@@ -71,21 +71,23 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
             st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
             st.html(
                 image_grid.tile_grid(
-                    np.asarray(real[np.linspace(0, len(real) - 1, min(shown, len(real))).astype(int)]), across
+                    np.asarray(real[np.linspace(0, len(real) - 1, min(count, len(real))).astype(int)]), across
                 )
             )
     for place, choice in zip(places[real is not None :], chosen, strict=True):
-        found = variants(choice)
+        samplers = variants(choice)
         with place:
             page.heading(choice.label, choice.colour)
             index = st.selectbox(
                 "Sampler",
-                range(len(found)),
-                format_func=lambda i, found=found: f"{describe(found[i][0])} · {cost(found[i][0], len(found[i][1]))}",
+                range(len(samplers)),
+                format_func=lambda i, samplers=samplers: (
+                    f"{describe(samplers[i][0])} · {cost(samplers[i][0], len(samplers[i][1]))}"
+                ),
                 key=f"sampler-{choice.index}",
                 label_visibility="collapsed",
             )
-            st.html(image_grid.tile_grid(np.asarray(found[index or 0][1][:shown]), across))
+            st.html(image_grid.tile_grid(np.asarray(samplers[index or 0][1][:count]), across))
     page.protocol(
         chosen,
         "samples",

@@ -32,8 +32,8 @@ def curves(chosen: Sequence[Choice]) -> None:
     lines: dict[str, Curve] = {}
     for choice in chosen:
         evaluation = choice.run.evaluation(denoising.TASK)
-        found = evaluation.get("references")
-        for entry in found if isinstance(found, list) else []:
+        references = evaluation.get("references")
+        for entry in references if isinstance(references, list) else []:
             curve = denoising.schedule(entry)
             if curve is not None:
                 name = str(entry.get("name", ""))
@@ -58,11 +58,11 @@ def shares(chosen: Sequence[Choice]) -> None:
     """Where the bound's diffusion term comes from, and how much it varies over images."""
     st.subheader("Where the bits are spent", anchor=False)
     places = st.columns(2, gap="medium")
-    shown = (
+    panels = (
         (places[0], "value", "share of the bound", "bits per dimension and unit of t"),
         (places[1], "std", "standard deviation over images", "bits per dimension and unit of t"),
     )
-    for place, entry, name, unit in shown:
+    for place, entry, name, unit in panels:
         lines = [line for choice in chosen if (line := denoising.metric_curve(choice, "bound", "t", entry)) is not None]
         if not lines:
             continue
@@ -85,9 +85,9 @@ def shares(chosen: Sequence[Choice]) -> None:
 def means(chosen: Sequence[Choice]) -> list[str]:
     """What a curve's mean over t is; only VDM's likelihood in continuous time has the same term."""
     methods = {str(choice.run.info().get("method")) for choice in chosen}
-    told = ["the mean over t is about the diffusion term of a bound in continuous time"]
+    parts = ["the mean over t is about the diffusion term of a bound in continuous time"]
     if CONTINUOUS in methods:
-        told[0] += f", as in the likelihood of {CONTINUOUS} without steps, there of other images and noise"
+        parts[0] += f", as in the likelihood of {CONTINUOUS} without steps, there of other images and noise"
     if others := [why for method, why in OTHERWISE.items() if method in methods]:
-        told.append("not that of the likelihood of " + ", nor of ".join(others))
-    return told
+        parts.append("not that of the likelihood of " + ", nor of ".join(others))
+    return parts

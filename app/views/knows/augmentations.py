@@ -20,9 +20,11 @@ FILE = "composition.json"
 def studies(folder: Path) -> dict[str, dict[str, Any]]:
     """The readable studies of a runs folder by name; also the one whose runs the folder holds."""
     files = [*sorted(folder.glob(f"compositions/*/{FILE}")), folder.absolute().parent / FILE]
-    found = {file.parent.name: read_json(file) for file in files}
+    contents = {file.parent.name: read_json(file) for file in files}
     return {
-        name: content for name, content in found.items() if any(_is_drawn(content, *place) for place in cells(content))
+        name: content
+        for name, content in contents.items()
+        if any(_is_drawn(content, *place) for place in cells(content))
     }
 
 
@@ -32,20 +34,20 @@ def _is_drawn(content: dict[str, Any], first: str, second: str) -> bool:
 
 def names(content: dict[str, Any]) -> list[str]:
     """The transformations of rows and columns."""
-    found = content.get("transformations")
-    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    entries = content.get("transformations")
+    return [name for name in entries if isinstance(name, str)] if isinstance(entries, list) else []
 
 
 def cells(content: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Rows of the table by place; means stand in the row and the column "mean"."""
     means = content.get("means")
-    found = {
+    by_place = {
         (str(row.get("first")), str(row.get("second") or row.get("first"))): row for row in rows(content, model="run")
     }
     for row in means if isinstance(means, list) else []:
         if isinstance(row, dict) and finite_number(row.get("value")) is not None:
-            found[str(row.get("first", "mean")), str(row.get("second", "mean"))] = row
-    return found
+            by_place[str(row.get("first", "mean")), str(row.get("second", "mean"))] = row
+    return by_place
 
 
 def printed(row: dict[str, Any]) -> str:
@@ -63,18 +65,18 @@ def baseline(row: dict[str, Any]) -> str:
 
 
 def render() -> None:
-    found = studies(run_folder.runs_folder())
-    if not found:
+    known_studies = studies(run_folder.runs_folder())
+    if not known_studies:
         gaps.box(
             "No study of augmentations yet",
             "This command trains a small network for each of 49 pairs:",
             "workbench augmentations mocov3 --config recipes/composition-shapes.yaml",
         )
         return
-    name = next(iter(found))
-    if len(found) > 1:
-        name = st.selectbox("Study", list(found), key="study", bind="query-params") or name
-    content = found[name]
+    name = next(iter(known_studies))
+    if len(known_studies) > 1:
+        name = st.selectbox("Study", list(known_studies), key="study", bind="query-params") or name
+    content = known_studies[name]
     sides, known = [*names(content), "mean"], cells(content)
     table = [[known.get((first, second)) for second in sides] for first in sides]
     values = np.array([[np.nan if row is None else row["value"] for row in line] for line in table], float)
@@ -98,9 +100,9 @@ def render() -> None:
     figure.update_traces(meta={"low": ends[0], "high": ends[1]})
     figure.update_xaxes(side="top")
     page.chart(figure, "composition", "linear probe, top-1 in %, by the two transformations of one view")
-    told = [baseline(row) for row in rows(content) if row["model"] != "run"]
-    if told:
-        page.note("for comparison: " + " · ".join(told))
+    baselines = [baseline(row) for row in rows(content) if row["model"] != "run"]
+    if baselines:
+        page.note("for comparison: " + " · ".join(baselines))
     n, seeds = content.get("n"), content.get("seeds")
     parts = [f"{content.get('method')} on {content.get('data')}", str(content.get("protocol") or "").rstrip(".")]
     parts += [f"n = {n:,}"] if isinstance(n, int) else []

@@ -12,27 +12,28 @@ from app.state import chosen_runs
 from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import gaps, page, protocol_line
 from workbench import palette
-from workbench.comparison import seeds as groups
+from workbench.comparison.seeds import over_seeds
 from workbench.format import finite_number
 from workbench.store import Run
 
 TITLE = "What is kept?"
 PROJECTOR = "projector"
+SPACES = {"default": "default space", "best": "best space per factor"}
 Columns = dict[str, tuple[str, dict[str, dict]]]
 """Colour and rows by factor of what stands side by side, by name."""
 
 
 def best(evaluation: dict, model: str, space: str) -> dict[str, dict]:
     """By factor, the model's row of a space, of the ``default`` one, or of the ``best`` for that factor."""
-    found: dict[str, dict] = {}
+    rows: dict[str, dict] = {}
     for row in files.rows(evaluation):
         kind = "untrained" if row["model"].startswith("untrained") else row["model"]
         wanted = evaluation.get("default") if space == "default" else None if space == "best" else space
         other = kind != "pixels" and wanted is not None and wanted != row.get("space")
         name = str(row.get("factor", ""))
-        if kind == model and name and not other and (name not in found or row["value"] > found[name]["value"]):
-            found[name] = row
-    return found
+        if kind == model and name and not other and (name not in rows or row["value"] > rows[name]["value"]):
+            rows[name] = row
+    return rows
 
 
 def share(row: dict) -> float:
@@ -47,11 +48,11 @@ def printed(row: dict) -> str:
     return f"{row['value']:.0f} %" if row.get("metric") == "accuracy" else f"{round(row['value'], 2) + 0.0:.2f}"
 
 
-def over_seeds(runs: Sequence[Run], model: str, space: str) -> dict[str, dict]:
+def mean_rows(runs: Sequence[Run], model: str, space: str) -> dict[str, dict]:
     """By factor, the model's row (see :func:`best`); of several seeds their mean, with its interval over seeds."""
-    found = [best(run.evaluation("factors"), model, space) for run in runs]
-    names = dict.fromkeys(name for rows in found for name in rows)
-    return {name: _mean([rows[name] for rows in found if name in rows], model) for name in names}
+    by_run = [best(run.evaluation("factors"), model, space) for run in runs]
+    names = dict.fromkeys(name for rows in by_run for name in rows)
+    return {name: _mean([rows[name] for rows in by_run if name in rows], model) for name in names}
 
 
 def _mean(rows: Sequence[dict], model: str) -> dict:
@@ -59,25 +60,25 @@ def _mean(rows: Sequence[dict], model: str) -> dict:
     if len(values) == 1 or (model != "run" and len(set(values)) == 1):  # untrained ones may be drawn from one seed
         return rows[0]
     spaces = "/".join(dict.fromkeys(str(row.get("space", "")) for row in rows))
-    return rows[0] | groups.over_seeds(values, rows[0].get("metric"))._asdict() | {"space": spaces, "seeds": len(rows)}
+    return rows[0] | over_seeds(values, rows[0].get("metric"))._asdict() | {"space": spaces, "seeds": len(rows)}
 
 
-def columns_for(found: Sequence[SeedGroup], space: str) -> Columns:
+def columns_for(groups: Sequence[SeedGroup], space: str) -> Columns:
     """Colour and rows by factor of every column: the models, pixels, and each model's untrained networks.
 
     A model whose projector can be read beside its default space has a column for both.
     """
     columns, untrained, pixels = {}, {}, {}
-    for one in found:
-        runs, title = one.group.runs, one.group.title
-        seeds = title.removeprefix(one.group.label)
-        own = over_seeds(runs, "run", space)
-        projector = over_seeds(runs, "run", PROJECTOR) if space == "default" else {}
+    for group in groups:
+        runs, title = group.group.runs, group.group.title
+        seeds = title.removeprefix(group.group.label)
+        own = mean_rows(runs, "run", space)
+        projector = mean_rows(runs, "run", PROJECTOR) if space == "default" else {}
         split = bool(projector) and {row.get("space") for row in own.values()} != {PROJECTOR}
-        columns[f"{one.group.label} backbone{seeds}" if split else title] = one.colour, own
+        columns[f"{group.group.label} backbone{seeds}" if split else title] = group.colour, own
         if split:
-            columns[f"{one.group.label} {PROJECTOR}{seeds}"] = one.colour, projector
-        untrained[f"untrained {one.group.label}"] = palette.GREY, over_seeds(runs, "untrained", space)
+            columns[f"{group.group.label} {PROJECTOR}{seeds}"] = group.colour, projector
+        untrained[f"untrained {group.group.label}"] = palette.GREY, mean_rows(runs, "untrained", space)
         pixels = pixels or best(runs[0].evaluation("factors"), "pixels", space)
     columns |= {"pixels": (palette.GREY, pixels)} if pixels else {}
     return columns | {name: column for name, column in untrained.items() if column[1]}
@@ -87,22 +88,14 @@ def render() -> None:
     comparable, _ = gaps.comparable(chosen_runs.choices())
     chosen, missing = gaps.split(comparable, "factors", lambda _, evaluation: files.rows(evaluation, model="run"))
     if chosen:
-        space = st.segmented_control(
-            "Read from",
-            ["default", "best"],
-            format_func={"default": "default space", "best": "best space per factor"}.__getitem__,
-            default="default",
-            required=True,
-            key="factor-space",
-            bind="query-params",
-        )
-        found = seed_groups(chosen, "factors")
-        columns = columns_for(found, space or "default")
+        space = page.switch("Read from", SPACES, "factor-space")
+        groups = seed_groups(chosen, "factors")
+        columns = columns_for(groups, space)
         first = {name: row for _, rows in reversed(columns.values()) for name, row in rows.items()}
         names = list(dict.fromkeys(name for _, rows in columns.values() for name in rows))
         units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}
         factor_map(columns, units)
-        sizes = "/".join(dict.fromkeys(str(len(one.group)) for one in found))
+        sizes = "/".join(dict.fromkeys(str(len(group.group)) for group in groups))
         entries = [(choice.label, choice.run.evaluation("factors")) for choice in chosen]
         line = protocol_line.describe(entries, "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect")
         page.note(line if sizes == "1" else line.replace(" · 1 seed ·", f" · means over {sizes} seeds ·"))
@@ -113,7 +106,7 @@ def render() -> None:
         st.subheader("With their intervals", anchor=False)
         chance = {name: level for name in names if (level := finite_number(first[name].get("chance"))) is not None}
         page.chart(small_multiples(dots(columns, names), chance, units), "factor-dots", "every factor with intervals")
-        several = [one.group.title for one in found if len(one.group) > 1]
+        several = [group.group.title for group in groups if len(group.group) > 1]
         over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), else " * bool(several)
         page.note(f"probes as above · bars: 95 % interval, {over}over test images (bootstrap) · dotted line: chance")
     gaps.explain(missing, "factors")
@@ -122,9 +115,11 @@ def render() -> None:
 def factor_map(columns: Columns, units: Mapping[str, str]) -> None:
     """Factors down, models across; of several seeds the mean."""
     names = list(units)
-    rows = [found for _, found in columns.values()]
-    values = np.array([[share(found[name]) if name in found else np.nan for found in rows] for name in names])
-    text = [[printed(found[name]) if name in found else "" for found in rows] for name in names]
+    rows = [by_factor for _, by_factor in columns.values()]
+    values = np.array(
+        [[share(by_factor[name]) if name in by_factor else np.nan for by_factor in rows] for name in names]
+    )
+    text = [[printed(by_factor[name]) if name in by_factor else "" for by_factor in rows] for name in names]
     st.html(image_grid.colour_bar("chance", "perfect", "share of what could be read beyond chance"))
     figure = matrices.heat_map(
         values,

@@ -34,18 +34,18 @@ FLIPS = {1: "left-right", 2: "top-bottom"}
 
 def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "invariance", lambda _, evaluation: kept(evaluation, model="run"))
+    chosen, missing = gaps.split(comparable, "invariance", lambda _, evaluation: complete_rows(evaluation, model="run"))
     if chosen:
         steps = {}
         for choice in chosen:
-            for row in kept(choice.run.evaluation("invariance"), model="run"):
+            for row in complete_rows(choice.run.evaluation("invariance"), model="run"):
                 strengths = steps.setdefault(row["transform"], [])
                 strengths += [row["strength"]] * (row["strength"] not in strengths)
         steps = {transform: sorted(strengths) for transform, strengths in steps.items()}
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             how = feature_space.space_switch()
             image = example(chosen, probe, steps)
-        lines, key = drawn(chosen, how)
+        lines, key = styled_lines(chosen, how)
         panels = [
             ChangePanel(
                 UNITS.get(transform, (transform, ""))[0],
@@ -66,12 +66,11 @@ def render() -> None:
             "below leaves the picture · bands and bars: 95 % interval · unchanged image on the left of each strip"
         )
         page.protocol(chosen, "invariance")
-        with st.expander("All numbers"):
-            st.dataframe(numbers(chosen), hide_index=True)
+        page.numbers(numbers(chosen), height="auto")
     gaps.explain(missing, "invariance")
 
 
-def kept(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
+def complete_rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
     """The rows that have all that the page draws."""
     return [
         row
@@ -89,7 +88,9 @@ def tick(transform: str, strength: float) -> str:
     return UNITS.get(transform, ("", "{:g}"))[1].format(strength)
 
 
-def drawn(chosen: Sequence[Choice], how: str) -> tuple[list[tuple[Profile, list[dict]]], dict[str, tuple[str, str]]]:
+def styled_lines(
+    chosen: Sequence[Choice], how: str
+) -> tuple[list[tuple[Profile, list[dict]]], dict[str, tuple[str, str]]]:
     """Every line's style and rows, the grey ones first so that they lie below, and the key."""
     front, behind, pixels = [], [], []
     for choice in chosen:
@@ -99,10 +100,10 @@ def drawn(chosen: Sequence[Choice], how: str) -> tuple[list[tuple[Profile, list[
         for name in read:
             dash = "dash" if name != space else "solid"
             label = f"{choice.label} {name}"
-            front.append((style(label, choice.colour, dash), kept(evaluation, model="run", space=name)))
-        rows = [row for row in kept(evaluation, space=space) if row["model"].startswith("untrained")]
+            front.append((style(label, choice.colour, dash), complete_rows(evaluation, model="run", space=name)))
+        rows = [row for row in complete_rows(evaluation, space=space) if row["model"].startswith("untrained")]
         behind.append((style(f"untrained {choice.label}", palette.GREY, "solid", main=False), rows))
-        pixels = pixels or kept(evaluation, model="pixels")
+        pixels = pixels or complete_rows(evaluation, model="pixels")
     behind.append((style("pixels", palette.GREY, "dot", main=False), pixels))
     lines = [(line, rows) for line, rows in behind + front if rows]
     key = {line.label: (line.colour, line.dash) for line, rows in front if rows}
@@ -132,19 +133,22 @@ def line_in(line: tuple[Profile, list[dict]], transform: str, strengths: Sequenc
 
 def example(chosen: Sequence[Choice], probe: Probe | None, steps: Steps) -> dict[str, np.ndarray] | None:
     """By transform, one image unchanged and at each strength, as a person picks it among those that are stored."""
-    told = next((found for c in chosen if isinstance(found := c.run.evaluation("invariance").get("steps"), list)), [])
-    array = files.pictures(probe.array("invariance-examples"), (1 + len(told), None)) if probe else None
-    at = {(step.get("transform"), step.get("strength")): i for i, step in enumerate(told, 1) if isinstance(step, dict)}
+    stored_steps = next(
+        (entry for c in chosen if isinstance(entry := c.run.evaluation("invariance").get("steps"), list)), []
+    )
+    array = files.pictures(probe.array("invariance-examples"), (1 + len(stored_steps), None)) if probe else None
+    at = {
+        (step.get("transform"), step.get("strength")): i
+        for i, step in enumerate(stored_steps, 1)
+        if isinstance(step, dict)
+    }
     whole = all((transform, strength) in at for transform, strengths in steps.items() for strength in strengths)
     if array is None or not whole:
         return None
     options = list(range(1, array.shape[1] + 1))
-    picked = st.segmented_control(
-        "Example image", options, default=1, required=True, key="invariance-example", bind="query-params"
-    )
-    shown = array[:, (picked or 1) - 1]
+    images = array[:, page.switch("Example image", options, "invariance-example") - 1]
     return {
-        transform: np.asarray(shown[[0, *(at[transform, strength] for strength in strengths)]])
+        transform: np.asarray(images[[0, *(at[transform, strength] for strength in strengths)]])
         for transform, strengths in steps.items()
     }
 
@@ -153,7 +157,7 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """Every row, those of pixels once."""
     table: dict[tuple[str, ...], dict[str, Any]] = {}
     for choice in chosen:
-        for row in kept(choice.run.evaluation("invariance")):
+        for row in complete_rows(choice.run.evaluation("invariance")):
             model = row["model"] if row["model"] == "pixels" else choice.label
             model += " untrained" if row["model"].startswith("untrained") else ""
             value = format_interval(

@@ -53,24 +53,24 @@ def kind(row: dict) -> str:
 
 def labels(chosen: Sequence[Choice]) -> None:
     """Accuracy against the number of labelled images."""
-    found, missing = gaps.split(chosen, "few_labels", lambda _, evaluation: label_rows(evaluation, "run"))
-    if found:
+    available, missing = gaps.split(chosen, "few_labels", lambda _, evaluation: label_rows(evaluation, "run"))
+    if available:
         lines, shares = [], {}
-        for choice in found:
+        for choice in available:
             lines.append(
                 LabelCurve(choice.label, choice.colour, label_points(choice, "run", choice.label, choice.colour))
             )
             rows = label_rows(choice.run.evaluation("few_labels"), "run")
             shares |= {row["n_labels"]: f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %" for row in rows}
         grey: dict[str, LabelCurve] = {}
-        for choice in found:
+        for choice in available:
             for model, label in (("untrained", untrained_name(choice, chosen)), ("pixels", "pixels")):
                 points = label_points(choice, model, label, palette.GREY)
                 if points and label not in grey:
                     grey[label] = LabelCurve(label, palette.GREY, points, baseline=True)
         figure = accuracy_cost.accuracy_by_labels(lines + list(grey.values()), shares)
         page.chart(figure, "label-curves", "accuracy against the number of labels, with intervals")
-        page.protocol(found, "few_labels", "default space of each model")
+        page.protocol(available, "few_labels", "default space of each model")
     gaps.explain(missing, "few_labels")
 
 
@@ -102,23 +102,12 @@ def label_points(choice: Choice, model: str, label: str, colour: str) -> list[Po
 
 def prices(chosen: Sequence[Choice]) -> None:
     """Accuracy of the linear probe against what training or encoding costs."""
-    found, missing = gaps.split(chosen, "linear", lambda _, evaluation: files.default_row(evaluation))
-    if found:
-        price = (
-            st.segmented_control(
-                "Price",
-                list(PRICES),
-                format_func=lambda name: PRICES[name][0],
-                default="parameters",
-                required=True,
-                key="price",
-                bind="query-params",
-            )
-            or "parameters"
-        )
+    available, missing = gaps.split(chosen, "linear", lambda _, evaluation: files.default_row(evaluation))
+    if available:
+        price = page.switch("Price", {name: entry[0] for name, entry in PRICES.items()}, "price")
         _, title, suffix, unit = PRICES[price]
         points, untrained, pixels = [], [], []
-        for choice in found:
+        for choice in available:
             evaluation, cost = choice.run.evaluation("linear"), cost_of(choice, price)
             row, random = files.default_row(evaluation), files.untrained_row(evaluation)
             pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
@@ -132,21 +121,21 @@ def prices(chosen: Sequence[Choice]) -> None:
             references = {"pixels": max(pixels)} if pixels else {}
             figure = accuracy_cost.accuracy_by_cost(points, untrained, references, title, suffix)
             page.chart(figure, "price-front", f"linear probe accuracy against {title}")
-            machines = dict.fromkeys(filter(None, (machine(choice) for choice in found)))
+            machines = dict.fromkeys(filter(None, (machine(choice) for choice in available)))
             where = "measured on " + " / ".join(machines) if machines and price in ("seconds", "peak_memory_mb") else ""
             page.note(
                 "grey line: Pareto front, nothing cheaper is as good · short grey line: the same network untrained · "
                 "dotted line: the same probe on raw pixels"
             )
-            page.protocol(found, "linear", "default space of each model", where, before="Linear probe: ")
+            page.protocol(available, "linear", "default space of each model", where, before="Linear probe: ")
     gaps.explain(missing, "linear")
 
 
 def cost_of(choice: Choice, price: str) -> float | None:
     """A positive entry of a run's cost, or None."""
     cost = choice.run.info().get("cost")
-    found = finite_number(cost.get(price)) if isinstance(cost, dict) else None
-    return found if found is not None and found > 0 else None
+    value = finite_number(cost.get(price)) if isinstance(cost, dict) else None
+    return value if value is not None and value > 0 else None
 
 
 def machine(choice: Choice) -> str:
@@ -182,9 +171,15 @@ def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
     lacking: dict[tuple[str, ...], list[Choice]] = {}
     for choice in chosen:
         evaluations = {task: choice.run.evaluation(task) for task in tasks}
-        for reason in dict.fromkeys(str(found["skipped"]) for found in evaluations.values() if "skipped" in found):
+        for reason in dict.fromkeys(
+            str(evaluation["skipped"]) for evaluation in evaluations.values() if "skipped" in evaluation
+        ):
             page.note(f"{choice.label}: {reason}")
-        missing = tuple(task for task, found in evaluations.items() if "skipped" not in found and not files.rows(found))
+        missing = tuple(
+            task
+            for task, evaluation in evaluations.items()
+            if "skipped" not in evaluation and not files.rows(evaluation)
+        )
         if missing and choice.status in ("finished", "interrupted"):
             lacking.setdefault(missing, []).append(choice)
     for missing, choices in lacking.items():

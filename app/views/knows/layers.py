@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app.figures import image_grid
@@ -24,29 +23,20 @@ def render() -> None:
     comparable, _ = gaps.comparable(chosen_runs.choices())
     chosen, missing = gaps.split(comparable, "layers", lambda choice, _: layers(choice, "full"))
     if chosen:
-        width = st.segmented_control(
-            "Width of the features",
-            list(WIDTHS),
-            format_func=WIDTHS.__getitem__,
-            default="full",
-            required=True,
-            key="layer-width",
-            bind="query-params",
-        )
+        width = page.switch("Width of the features", WIDTHS, "layer-width")
         draw_maps(chosen, width)
         draw_best(chosen)
         page.protocol(chosen, "layers")
-        with st.expander("All numbers"):
-            st.dataframe(numbers(chosen), hide_index=True, height=420)
+        page.numbers(numbers(chosen), height=420)
     gaps.explain(missing, "layers")
 
 
 def layers(choice: Choice, width: str, model: str = "run") -> list[Row]:
     """The rows of one width that name their layer, in order through the network; ``untrained`` is any such model."""
-    found = files.rows(choice.run.evaluation("layers"))
-    found = [row for row in found if row["model"].split(":")[0] == model and str(row.get("width")) == width]
-    found = [row for row in found if isinstance(row.get("layer"), str) and isinstance(row.get("space"), str)]
-    return sorted(found, key=lambda row: finite_number(row.get("depth")) or 0)
+    rows = files.rows(choice.run.evaluation("layers"))
+    rows = [row for row in rows if row["model"].split(":")[0] == model and str(row.get("width")) == width]
+    rows = [row for row in rows if isinstance(row.get("layer"), str) and isinstance(row.get("space"), str)]
+    return sorted(rows, key=lambda row: finite_number(row.get("depth")) or 0)
 
 
 def draw_maps(chosen: Sequence[Choice], width: str) -> None:
@@ -55,16 +45,16 @@ def draw_maps(chosen: Sequence[Choice], width: str) -> None:
     for choice in chosen:
         trained, pixels = layers(choice, width), layers(choice, width, "pixels")
         if (ringed := best_row(trained)) is not None:
-            shown = layer_grid(trained, layers(choice, width, "untrained"), pixels[0] if pixels else None)
-            grids[choice] = shown, ringed
-    values = [row["value"] for shown, _ in grids.values() for row in shown.cells.values()]
+            cells = layer_grid(trained, layers(choice, width, "untrained"), pixels[0] if pixels else None)
+            grids[choice] = cells, ringed
+    values = [row["value"] for cells, _ in grids.values() for row in cells.cells.values()]
     if grids:
         low, high = min(values), max(values)
         st.html(image_grid.colour_bar(f"{low:.0f}", f"{high:.0f} %", "top-1 of a linear probe"))
-        for place, (choice, (shown, ringed)) in zip(page.columns(len(grids)), grids.items(), strict=True):
+        for place, (choice, (cells, ringed)) in zip(page.columns(len(grids)), grids.items(), strict=True):
             with place:
                 page.heading(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
-                figure = layer_map(shown, ringed, low, max(high, low + 1))
+                figure = layer_map(cells, ringed, low, max(high, low + 1))
                 page.chart(figure, f"layers-{choice.index}", f"accuracy by layer of {choice.label}")
         page.note(
             "layers from the image down to the output · ringed: best on the validation images; the numbers are of the "
@@ -92,9 +82,9 @@ def draw_best(chosen: Sequence[Choice]) -> None:
 def best_panel(chosen: Sequence[Choice], width: str) -> DotPanel:
     dots, ticks, pixels = [], {}, []
     for choice in chosen:
-        found = layers(choice, width)
-        main = best_row(found)
-        for row in found:
+        rows = layers(choice, width)
+        main = best_row(rows)
+        for row in rows:
             bounds = (finite_number(row.get("low")), finite_number(row.get("high"))) if row is main else (None, None)
             dots.append(Dot(choice.label, choice.colour, row["value"], *bounds, row["space"], row is main))
         if untrained := best_row(layers(choice, width, "untrained")):
@@ -103,7 +93,7 @@ def best_panel(chosen: Sequence[Choice], width: str) -> DotPanel:
     return DotPanel(f"top-1 {SHORT[width]}, %", dots, {"pixels": max(pixels)} if pixels else {}, ticks)
 
 
-def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """Every row, at every width."""
     table: list[dict[str, Any]] = []
     for choice in chosen:
@@ -115,4 +105,4 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
                     entry |= {"width": width, "dimension": finite_number(row.get("dim"))}
                     entry |= {"validation, %": round(validation(row), 1)}
                     table.append(entry | {"test, % (95 % interval)": format_interval(row["value"], low, high)})
-    return pd.DataFrame(table).drop_duplicates()
+    return table

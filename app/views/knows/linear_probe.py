@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from app import theme
-from app.figures import dots as intervals
-from app.figures import image_grid, matrices
+from app.figures import dots, image_grid, matrices
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_runs
@@ -34,7 +32,7 @@ def render() -> None:
         panels = [panel("linear probe, top-1 in %", "linear", chosen)]
         if any(files.rows(choice.run.evaluation("knn"), model="run") for choice in chosen):
             panels.append(panel("kNN, top-1 in %", "knn", chosen))
-        page.chart(intervals.by_model(panels, order), "probe-dots", "accuracy by model with intervals")
+        page.chart(dots.by_model(panels, order), "probe-dots", "accuracy by model with intervals")
         page.note(
             "large dot: the model's default space, with its 95 % interval · small dots: its other spaces · "
             "short grey line: the same network untrained · dotted line: the same probe on raw pixels"
@@ -45,8 +43,7 @@ def render() -> None:
         verdict_table.verdict_table(chosen)
         pairs(chosen)
         by_class(chosen)
-        with st.expander("All numbers"):
-            st.dataframe(numbers(chosen), hide_index=True, height="content")
+        page.numbers(numbers(chosen))
     gaps.explain(missing, "linear")
 
 
@@ -56,24 +53,22 @@ def score(choice: Choice) -> float:
     return row["value"] if row else 0.0
 
 
-def panel(title: str, task: str, chosen: Sequence[Choice]) -> intervals.DotPanel:
+def panel(title: str, task: str, chosen: Sequence[Choice]) -> dots.DotPanel:
     """The dots of one evaluation."""
-    dots, ticks, pixels = [], {}, []
+    points, ticks, pixels = [], {}, []
     for choice in chosen:
         evaluation = choice.run.evaluation(task)
         main = files.default_row(evaluation)
         for row in files.rows(evaluation, model="run"):
             interval = finite_number(row.get("low")), finite_number(row.get("high"))
-            dots.append(
-                intervals.Dot(
-                    choice.label, choice.colour, row["value"], *interval, str(row.get("space", "")), row is main
-                )
+            points.append(
+                dots.Dot(choice.label, choice.colour, row["value"], *interval, str(row.get("space", "")), row is main)
             )
         untrained = files.untrained_row(evaluation)
         if untrained:
             ticks[choice.label] = untrained["value"]
         pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
-    return intervals.DotPanel(title, dots, {"pixels": max(pixels)} if pixels else {}, ticks)
+    return dots.DotPanel(title, points, {"pixels": max(pixels)} if pixels else {}, ticks)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -93,7 +88,7 @@ def pairs(chosen: Sequence[Choice]) -> None:
     """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
     colours = {choice.run.id: choice.colour for choice in chosen}
     try:
-        found, left_out = measured_pairs(
+        differing, left_out = measured_pairs(
             [(c.run.path, c.label, c.run.evaluation("linear").get("created")) for c in chosen]
         )
     except WorkbenchError as error:
@@ -101,32 +96,34 @@ def pairs(chosen: Sequence[Choice]) -> None:
         return
     for sentence in left_out:
         st.caption(theme.literal(sentence))
-    if not found:
+    if not differing:
         return
     st.subheader("Which differences are real?", anchor=False)
-    dots = [
-        intervals.Dot(str(pair), colours[pair.run] if pair.real else palette.GREY, *pair.difference, main=pair.real)
-        for pair in found
+    bars = [
+        dots.Dot(str(pair), colours[pair.run] if pair.real else palette.GREY, *pair.difference, main=pair.real)
+        for pair in differing
     ]
-    names = [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in found]
+    names = [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in differing]
     title = "difference in top-1, points"
-    page.chart(intervals.forest(names, dots, title), "differences", "differences of accuracy with intervals")
-    how = "95 % interval of the paired difference, over seeds and images where both sides have three seeds, otherwise"
+    page.chart(dots.forest(names, bars, title), "differences", "differences of accuracy with intervals")
+    over = "over seeds and images where both sides have three seeds, otherwise over images (bootstrap)"
     page.note(
-        f"linear probe of each model's best space by validation · test split · n = {found[0].n:,} · {how} over images "
-        f"(bootstrap) · in colour: significant at 5 % among {len(found)} comparisons"
+        f"linear probe of each model's best space by validation · test split · n = {differing[0].n:,} · 95 % interval "
+        f"of the paired difference, {over} · in colour: significant at 5 % among {len(differing)} comparisons"
     )
     with st.expander("In words"):
-        st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in found))
-        st.caption(differences.caveat(found))
+        st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in differing))
+        st.caption(differences.caveat(differing))
 
 
 def by_class(chosen: Sequence[Choice]) -> None:
     """Accuracy per class and confusions, of the default space."""
     rows = {choice.label: files.default_row(choice.run.evaluation("linear")) or {} for choice in chosen}
-    found = {label: files.matrix(row.get("per_class"), (None,)) for label, row in rows.items()}
-    found = {label: values for label, values in found.items() if values is not None and np.isfinite(values).any()}
-    sizes = {len(values) for values in found.values()}
+    accuracies = {label: files.matrix(row.get("per_class"), (None,)) for label, row in rows.items()}
+    accuracies = {
+        label: values for label, values in accuracies.items() if values is not None and np.isfinite(values).any()
+    }
+    sizes = {len(values) for values in accuracies.values()}
     if not sizes:
         return
     n = sizes.pop() if len(sizes) == 1 else 0
@@ -134,9 +131,11 @@ def by_class(chosen: Sequence[Choice]) -> None:
         st.caption("The models were probed on different classes, so they are not compared class by class.")
         return
     classes = files.class_names(chosen[0].run.evaluation("linear").get("classes"), n)
-    scores = {choice.label: (choice.colour, found[choice.label]) for choice in chosen if choice.label in found}
+    scores = {
+        choice.label: (choice.colour, accuracies[choice.label]) for choice in chosen if choice.label in accuracies
+    }
     st.subheader("Class by class", anchor=False)
-    page.chart(intervals.per_class(scores, classes), "per-class", "accuracy per class")
+    page.chart(dots.per_class(scores, classes), "per-class", "accuracy per class")
     measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
     few = f" · the 30 of {measured} classes on which the models differ most" if measured > 30 else ""
     none = f" · left out: {n - measured} of {n} classes, without test images" if measured < n else ""
@@ -173,7 +172,7 @@ def by_class(chosen: Sequence[Choice]) -> None:
     )
 
 
-def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """Every row of both evaluations."""
     table: list[dict[str, Any]] = []
     for choice in chosen:
@@ -187,4 +186,4 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
                     "dimension": finite_number(row.get("dim")),
                 }
                 table.append(entry | {"metric": title, "value (95 % interval)": value})
-    return pd.DataFrame(table).drop_duplicates()
+    return table

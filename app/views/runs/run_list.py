@@ -37,17 +37,8 @@ def controls(everything: list[dict[str, Any]]) -> None:
             key="filter",
             live=True,
         )
-        st.segmented_control(
-            "Groups",
-            list(GROUPINGS),
-            format_func=lambda key: GROUPINGS[key].capitalize(),
-            default="",
-            required=True,
-            key="groups",
-            label_visibility="collapsed",
-            bind="query-params",
-            width="content",
-        )
+        groupings = {key: text.capitalize() for key, text in GROUPINGS.items()}
+        page.switch("Groups", groupings, "groups", label_visibility="collapsed", width="content")
         if len({summary.get("owner") for summary in everything}) > 1:
             st.toggle("Mine", key="mine", bind="query-params", help=f"Runs of {owner()}", width="content")
         archived = sum(summary.get("archived") is True for summary in everything)
@@ -78,16 +69,16 @@ def _read_seed_group(folder: Path) -> str:
     return Run(folder).seed_group()
 
 
-def table_key(shown: list[TableRow], chosen: list[str]) -> str:
+def table_key(rows: list[TableRow], chosen: list[str]) -> str:
     """The table's key: the same while the person ticks, so that it keeps its sorting; another one when runs were chosen
     elsewhere, so that it shows their ticks."""
-    content = hash(tuple((line.ids, line.heads) for line in shown))
+    content = hash(tuple((line.ids, line.heads) for line in rows))
     key = f"runs {st.session_state.setdefault('table', 0)} {content}"
     if key in st.session_state:
-        ticks = {row for row in st.session_state[key]["selection"]["rows"] if row < len(shown)}
-        if ticks != set(run_table.ticked(shown, chosen)):
+        ticks = {row for row in st.session_state[key]["selection"]["rows"] if row < len(rows)}
+        if ticks != set(run_table.ticked(rows, chosen)):
             st.session_state["table"] += 1
-            return table_key(shown, chosen)
+            return table_key(rows, chosen)
     return key
 
 
@@ -95,55 +86,55 @@ def table() -> None:
     if st.session_state.pop("ticked", False):  # a fragment alone would leave the chips behind
         st.rerun()
     everything = run_folder.summaries(run_folder.runs_folder())
-    kept = visible(everything)
-    if not kept:
+    filtered = visible(everything)
+    if not filtered:
         text = st.session_state.get("filter") or ""
         why = f"contains “{text}”" if text else "passes the switches above"
         st.caption(f"None of the {len(everything)} runs {why}.")
         return
     opened = st.session_state.setdefault("opened", set())
-    shown = run_table.table_rows(kept, st.session_state.get("groups") or "", opened, seed_group)
+    rows = run_table.table_rows(filtered, st.session_state.get("groups") or "", opened, seed_group)
     chosen = chosen_runs.choices()
     chosen_ids = [choice.run.id for choice in chosen]
-    key = table_key(shown, chosen_ids)
+    key = table_key(rows, chosen_ids)
     st.dataframe(
-        run_table.frame(shown, {choice.run.id: choice.colour for choice in chosen}, opened),
+        run_table.frame(rows, {choice.run.id: choice.colour for choice in chosen}, opened),
         key=key,
         hide_index=True,
         row_height=36,
-        height=min(39 + 36 * len(shown), 684),
+        height=min(39 + 36 * len(rows), 684),
         placeholder="",
-        on_select=partial(ticked, key, shown, chosen_ids),
+        on_select=partial(ticked, key, rows, chosen_ids),
         selection_mode="multi-row",
-        selection_default={"selection": {"rows": run_table.ticked(shown, chosen_ids)}},
-        column_config=columns(shown),
+        selection_default={"selection": {"rows": run_table.ticked(rows, chosen_ids)}},
+        column_config=columns(rows),
         alt="Table of runs",
     )
-    few = "" if len(kept) == len(everything) else f"{len(kept)} of "
+    few = "" if len(filtered) == len(everything) else f"{len(filtered)} of "
     seeds = ", of seeds mean ± standard deviation" if st.session_state.get("groups") == "seeds" else ""
     page.note(
         f"{few}{len(everything)} runs in {run_folder.runs_folder()} · kNN and linear probe in %{seeds} · tick up to "
         f"{chosen_runs.MOST} to compare them on every page · click a column's head to sort"
     )
-    for summary in [summary for summary in kept if summary["status"] in ("failed", "stalled", "unreadable")][:6]:
+    for summary in [summary for summary in filtered if summary["status"] in ("failed", "stalled", "unreadable")][:6]:
         trouble(summary)
 
 
-def columns(shown: list[TableRow]) -> dict[str, Any]:
+def columns(rows: list[TableRow]) -> dict[str, Any]:
     """Head and width of every column; together they fit on 1,280 pixels, with tags or unfinished runs on 1,500."""
     column = st.column_config
     knn, linear = "Weighted kNN on test images", "Linear probe on test images"
-    statuses = [{one["status"] for one in line.members} for line in shown]
+    statuses = [{summary["status"] for summary in line.members} for line in rows]
     mixed = any(len(some) > 1 for some in statuses)
     short = set().union(*statuses) <= {"finished", "running", "stalled", "failed"}
-    unfinished = any(run_table.progress(one) for line in shown for one in line.members)
+    unfinished = any(run_table.progress(summary) for line in rows for summary in line.members)
     score = partial(column.NumberColumn, format="%.1f", width=72)
     if st.session_state.get("groups") == "seeds":
         score = partial(column.TextColumn, width=92, alignment="right")
     return {
-        "open": column.ButtonColumn(" ", width=36, type="tertiary", key="fold", on_click=fold, args=(shown,)),
+        "open": column.ButtonColumn(" ", width=36, type="tertiary", key="fold", on_click=fold, args=(rows,)),
         "colour": column.ImageColumn(" ", width=32),
-        "name": column.TextColumn("Run", width=184 if any(len(line.label) > 16 for line in shown) else 136),
+        "name": column.TextColumn("Run", width=184 if any(len(line.label) > 16 for line in rows) else 136),
         "tags": column.ListColumn("Tags", width=112),
         "method": column.TextColumn("Method", width=70),
         "data": column.TextColumn("Data", width=68),
@@ -172,20 +163,20 @@ def columns(shown: list[TableRow]) -> dict[str, Any]:
     }
 
 
-def ticked(key: str, shown: list[TableRow], chosen: list[str]) -> None:
+def ticked(key: str, rows: list[TableRow], chosen: list[str]) -> None:
     """Choose the ticked rows, besides chosen runs that the filter hides."""
-    wanted = run_table.choice_after(shown, chosen, st.session_state[key]["selection"]["rows"])
+    wanted = run_table.choice_after(rows, chosen, st.session_state[key]["selection"]["rows"])
     if len(wanted) > chosen_runs.MOST:
         st.toast(f"Eight runs at most: {chosen_runs.MOST} colours can be told apart.")
     chosen_runs.choose(wanted[: chosen_runs.MOST])
     st.session_state["ticked"] = True
 
 
-def fold(shown: list[TableRow]) -> None:
+def fold(rows: list[TableRow]) -> None:
     """Open a group, or close it."""
     row = st.session_state["fold"].row
-    if row < len(shown):
-        st.session_state["opened"] = st.session_state["opened"] ^ {shown[row].group}
+    if row < len(rows):
+        st.session_state["opened"] = st.session_state["opened"] ^ {rows[row].group}
 
 
 def trouble(summary: dict[str, Any]) -> None:

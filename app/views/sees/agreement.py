@@ -20,7 +20,7 @@ MEANS = {
     "mutual_knn": ("0 no neighbour in common", "1 all of them", "overlap of neighbours"),
     "procrustes": ("0 nothing in common", "1 the same up to rotation and scale", "Procrustes similarity"),
 }
-SHOWN = {"value": "value", "excess": "above chance"}
+READINGS = {"value": "value", "excess": "above chance"}
 ALIKE = "alike"
 LEVEL = 0.05
 BASELINES = ("its untrained self", "pixels")
@@ -33,7 +33,7 @@ Rows = dict[Choice, list[dict[str, Any]]]
 class Pair(NamedTuple):
     """A run and what it is compared with: another run, or a baseline by name."""
 
-    one: Choice
+    first: Choice
     other: Choice | str
 
     @property
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
         return self.other if isinstance(self.other, str) else self.other.label
 
     def __str__(self) -> str:
-        return f"{self.one.label} and {self.name}"
+        return f"{self.first.label} and {self.name}"
 
 
 def render() -> None:
@@ -49,21 +49,21 @@ def render() -> None:
     chosen, missing = gaps.split(comparable, "agreement", lambda _, evaluation: measured(evaluation))
     if chosen:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-            metric = switch("Measure", MEASURES, "measure")
-            shown = switch("Shown", SHOWN, "agreement-shown")
+            metric = page.switch("Measure", MEASURES, "measure")
+            reading = page.switch("Shown", READINGS, "agreement-shown")
             how = feature_space.space_switch(**{ALIKE: "the most alike of all"})
-        st.html(image_grid.colour_bar(*legend(metric, shown)))
+        st.html(image_grid.colour_bar(*legend(metric, reading)))
         left, right = st.columns([1.15, 1], gap="large")
         known = {choice: measured(choice.run.evaluation("agreement"), metric) for choice in chosen}
         with left:
-            matrix(known, metric, shown, how)
+            matrix(known, metric, reading, how)
         with right:
-            pair = layers(known, metric, shown)
+            pair = layers(known, metric, reading)
         page.protocol(
             chosen, "agreement", "pale, n.s.: no more alike than independent features, p > 0.05 after correction"
         )
         if pair:
-            disagreement.show(pair.one, pair.other, chosen, probe, how if how != ALIKE else "default")
+            disagreement.show(pair.first, pair.other, chosen, probe, how if how != ALIKE else "default")
     outdated = [choice for choice in missing if choice.run.evaluation("cka") and not measured_any(choice)]
     if able := gaps.evaluable(outdated, gaps.NAMES["agreement"]):
         text = "It knew CKA alone, without what chance gives. This command measures anew:"
@@ -71,29 +71,14 @@ def render() -> None:
     gaps.explain([choice for choice in missing if choice not in outdated], "agreement")
 
 
-def switch(label: str, options: dict[str, str], key: str) -> str:
-    """A choice of one among a few, kept in the URL."""
-    first = next(iter(options))
-    found = st.segmented_control(
-        label,
-        list(options),
-        format_func=options.__getitem__,
-        default=first,
-        required=True,
-        key=key,
-        bind="query-params",
-    )
-    return found or first
-
-
-def legend(metric: str, shown: str) -> tuple[str, str, str]:
+def legend(metric: str, reading: str) -> tuple[str, str, str]:
     low, high, what = MEANS[metric]
-    return (low, high, what) if shown == "value" else ("0 chance", "1", f"{what} less that of independent features")
+    return (low, high, what) if reading == "value" else ("0 chance", "1", f"{what} less that of independent features")
 
 
-def measure(metric: str, shown: str) -> str:
+def measure(metric: str, reading: str) -> str:
     """What the numbers are, in words."""
-    return MEASURES[metric] + " above chance" * (shown == "excess")
+    return MEASURES[metric] + " above chance" * (reading == "excess")
 
 
 def measured(evaluation: dict[str, Any], metric: str | None = None) -> list[dict[str, Any]]:
@@ -116,19 +101,19 @@ def measured_any(choice: Choice) -> bool:
 
 def between(pair: Pair, known: Rows) -> list[dict[str, Any]]:
     """The rows of a pair, seen from its first run; where only the second was evaluated with it, turned round."""
-    one, other = pair
+    first, other = pair
 
     def of(choice: Choice, name: str) -> list[dict[str, Any]]:
         return [row for row in known[choice] if row["other"].startswith(name)]
 
     if isinstance(other, str):
-        return of(one, "pixels" if other == "pixels" else "untrained:")
-    turned = [row | {"space": row["other_space"], "other_space": row["space"]} for row in of(other, one.run.id)]
-    return of(one, other.run.id) or turned
+        return of(first, "pixels" if other == "pixels" else "untrained:")
+    turned = [row | {"space": row["other_space"], "other_space": row["space"]} for row in of(other, first.run.id)]
+    return of(first, other.run.id) or turned
 
 
-def value(row: dict[str, Any], shown: str) -> float:
-    return row["value"] - (row["expected"] if shown == "excess" else 0.0)
+def value(row: dict[str, Any], reading: str) -> float:
+    return row["value"] - (row["expected"] if reading == "excess" else 0.0)
 
 
 def cell(pair: Pair, known: Rows, read: dict[Choice, str | None] | None) -> dict[str, Any] | None:
@@ -136,20 +121,22 @@ def cell(pair: Pair, known: Rows, read: dict[Choice, str | None] | None) -> dict
     rows = between(pair, known)
     if read is None:
         return max(rows, key=lambda row: value(row, "excess"), default=None)
-    own = read[pair.one]
+    own = read[pair.first]
     theirs = read[pair.other] if isinstance(pair.other, Choice) else "pixels" if pair.other == "pixels" else own
     return next((row for row in rows if (row["space"], row["other_space"]) == (own, theirs)), None)
 
 
-def matrix(known: Rows, metric: str, shown: str, how: str) -> None:
+def matrix(known: Rows, metric: str, reading: str, how: str) -> None:
     """Run x run, baselines as further columns: what they have in common with one another is nobody's question."""
     chosen = list(known)
     others: list[Choice | str] = [*chosen, *BASELINES]
     read = {choice: feature_space.space_of(choice, choice.run.evaluation("agreement"), how) for choice in chosen}
-    asked = None if how == ALIKE else read
-    cells = [[None if other is one else cell(Pair(one, other), known, asked) for other in others] for one in chosen]
-    values = np.array([[np.nan if row is None else value(row, shown) for row in line] for line in cells])
-    text = [[printed(row, shown, how == ALIKE) for row in line] for line in cells]
+    spaces = None if how == ALIKE else read
+    cells = [
+        [None if other is first else cell(Pair(first, other), known, spaces) for other in others] for first in chosen
+    ]
+    values = np.array([[np.nan if row is None else value(row, reading) for row in line] for line in cells])
+    text = [[printed(row, reading, how == ALIKE) for row in line] for line in cells]
     names = [other if isinstance(other, str) else other.label for other in others]
     rows = [choice.label for choice in chosen]
     figure = matrices.heat_map(
@@ -161,17 +148,17 @@ def matrix(known: Rows, metric: str, shown: str, how: str) -> None:
     figure.update_yaxes(tickfont={"size": 13})
     spaces_read = "" if how == ALIKE else ", ".join(map(str, read.values()))
     page.heading("Models", small=spaces_read)
-    alt = f"{measure(metric, shown)} between the models" + f", read from {spaces_read}" * bool(spaces_read)
+    alt = f"{measure(metric, reading)} between the models" + f", read from {spaces_read}" * bool(spaces_read)
     page.chart(figure, "agreement", alt)
     uncompared = [
-        Pair(one, other)
-        for one, line in zip(chosen, cells, strict=True)
+        Pair(first, other)
+        for first, line in zip(chosen, cells, strict=True)
         for other, row in zip(others, line, strict=True)
-        if row is None and other is not one
+        if row is None and other is not first
     ]
     lacking = [choice for choice in chosen if any(choice in pair for pair in uncompared)]
     able = gaps.evaluable(lacking, "comparison with some of the others")
-    if any({pair.one, pair.other} <= {*able, *BASELINES} for pair in uncompared):
+    if any({pair.first, pair.other} <= {*able, *BASELINES} for pair in uncompared):
         gaps.box(
             "Some pairs have not been compared",
             "A run is compared with those that are evaluated with it; this fills the gaps:",
@@ -179,11 +166,11 @@ def matrix(known: Rows, metric: str, shown: str, how: str) -> None:
         )
 
 
-def printed(row: dict[str, Any] | None, shown: str, named: bool) -> str:
+def printed(row: dict[str, Any] | None, reading: str, named: bool) -> str:
     """A cell's text: the value, and beneath it the spaces where they were searched for."""
     if row is None:
         return ""
-    text = f"{value(row, shown) + 0.0:.2f}" + (" n.s." if row["p_value"] > LEVEL else "")
+    text = f"{value(row, reading) + 0.0:.2f}" + (" n.s." if row["p_value"] > LEVEL else "")
     both = f"{row['space']}<br>{row['other_space']}"
     return f'{text}<br><span style="font-size:10px">{both}</span>' if named else text
 
@@ -193,11 +180,11 @@ def by_chance(cells: Sequence[Sequence[dict[str, Any] | None]]) -> np.ndarray:
     return np.array([[row is not None and row["p_value"] > LEVEL for row in line] for line in cells])
 
 
-def layers(known: Rows, metric: str, shown: str) -> Pair | None:
+def layers(known: Rows, metric: str, reading: str) -> Pair | None:
     """Layer x layer of one pair, which is returned."""
     chosen = list(known)
-    runs = [Pair(one, other) for index, one in enumerate(chosen) for other in chosen[index + 1 :]]
-    pairs = runs + [Pair(one, other) for one in chosen for other in BASELINES]
+    runs = [Pair(first, other) for index, first in enumerate(chosen) for other in chosen[index + 1 :]]
+    pairs = runs + [Pair(first, other) for first in chosen for other in BASELINES]
     pairs = {str(pair): pair for pair in pairs if between(pair, known)}
     if not pairs:
         return None
@@ -209,8 +196,8 @@ def layers(known: Rows, metric: str, shown: str) -> Pair | None:
     own, theirs = (list(dict.fromkeys(row[key] for row in rows)) for key in ("space", "other_space"))
     at = {(row["space"], row["other_space"]): row for row in rows}
     cells = [[at.get((space, other)) for other in theirs] for space in own]
-    values = np.array([[np.nan if row is None else value(row, shown) for row in line] for line in cells])
-    text = [[printed(row, shown, False) for row in line] for line in cells] if len(own) * len(theirs) <= 120 else None
+    values = np.array([[np.nan if row is None else value(row, reading) for row in line] for line in cells])
+    text = [[printed(row, reading, False) for row in line] for line in cells] if len(own) * len(theirs) <= 120 else None
     figure = matrices.heat_map(
         values,
         rows=own,
@@ -221,9 +208,9 @@ def layers(known: Rows, metric: str, shown: str) -> Pair | None:
         height=120 + 44 * len(own),
         square=False,
         x_title=pair.name,
-        y_title=pair.one.label,
+        y_title=pair.first.label,
     )
     matrices.fade(figure, by_chance(cells))
     figure.update_traces(textfont={"size": 13})
-    page.chart(figure, "agreement-layers", f"{measure(metric, shown)} between the layers of {pair}")
+    page.chart(figure, "agreement-layers", f"{measure(metric, reading)} between the layers of {pair}")
     return pair

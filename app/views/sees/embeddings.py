@@ -21,7 +21,7 @@ from workbench.store import Probe, Run
 
 TITLE = "What is near what?"
 MOST = 4
-SHOWN = 24
+THUMBNAILS = 24
 KINDS = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
 KEY = "maps"
 TILE, COLUMNS, ROWS = 48, 32, 32  # pixels of a tile at most, and tiles of a sheet
@@ -59,34 +59,22 @@ def render() -> None:
 def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, probe: Probe) -> None:
     """The controls, the maps of at most four models and of pixels, and the selected images."""
     ids = np.asarray(probe.ids())
-    shown = chosen[:MOST]
-    told = {choice.run.id: predictions.of_run(choice.run, ids) for choice in shown}
+    drawn_runs = chosen[:MOST]
+    predicted = {choice.run.id: predictions.of_run(choice.run, ids) for choice in drawn_runs}
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-        st.segmented_control(
-            "Map",
-            kinds_of(comparable),
-            format_func=KINDS.__getitem__,
-            default="tsne",
-            required=True,
-            key="map",
-            bind="query-params",
-        )
-        names = point_colours.options(probe, any(found is not None for found in told.values()))
-        by = None
-        if names:
-            by = st.segmented_control(
-                "Colour", names, default=names[0], required=True, key="colour", bind="query-params"
-            )
+        page.switch("Map", {kind: KINDS[kind] for kind in kinds_of(comparable)}, "map")
+        names = point_colours.options(probe, any(classes is not None for classes in predicted.values()))
+        by = page.switch("Colour", names, "colour") if names else ""
         pixels, few = pixel_map(probe, kind), len(chosen) < MOST
         if pixels is not None:
             key = "pixels" if few else "pixels-too"  # the URL leaves out what is the default, and that differs
             pixels = pixels if st.toggle("Raw pixels, too", value=few, key=key, bind="query-params") else None
     if not chosen:
         return
-    colours = point_colours.colouring(probe, by or "", len(ids))
-    panes = [pane(choice, kind, probe, colours) for choice in shown]
+    colours = point_colours.colouring(probe, by, len(ids))
+    panes = [pane(choice, kind, probe, colours) for choice in drawn_runs]
     if pixels is not None:
-        panes.append(pixel_pane(pixels, kind, probe, colours, shown))
+        panes.append(pixel_pane(pixels, kind, probe, colours, drawn_runs))
     component.show(payload(probe, panes, colours), KEY, partial(circled, probe), asked_for_sheet)
     if len(chosen) > MOST:
         page.note(f"The first {MOST} of {len(chosen)} models are drawn; remove a chip above to see another.")
@@ -102,7 +90,7 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
 def pane(choice: Choice, kind: str, probe: Probe, colours: Colouring) -> dict[str, Any]:
     """One model's maps, one per space, as the component wants them."""
     ids, evaluation = np.asarray(probe.ids()), choice.run.evaluation("projection")
-    found = []
+    entries = []
     for space in spaces_with(choice, kind):
         points = np.asarray(choice.run.array(f"{kind}-{space}"))
         if len(points) != len(ids):
@@ -115,15 +103,15 @@ def pane(choice: Choice, kind: str, probe: Probe, colours: Colouring) -> dict[st
         if near is not None:
             entry["neighbours"] = component.file(near.astype("<u4").tobytes(), f"neighbours-{name}")
         entry["frames"] = frames(choice.run, evaluation, kind, space, len(ids), name)
-        found.append(entry)
-    if not found:
+        entries.append(entry)
+    if not entries:
         lost = {"name": "its map is of another probe set", "points": None, "note": "evaluate it again", "frames": []}
-        found = [lost | {"points": component.file(component.positions(np.full((len(ids), 2), np.nan)), "lost")}]
+        entries = [lost | {"points": component.file(component.positions(np.full((len(ids), 2), np.nan)), "lost")}]
     return {
         "name": choice.label,
         "colour": choice.colour,
         "alt": f"{KINDS[kind]} of {choice.label}",
-        "spaces": found,
+        "spaces": entries,
     }
 
 
@@ -141,12 +129,12 @@ def pixel_pane(
     return {"name": "pixels", "colour": palette.GREY, "alt": f"{KINDS[kind]} of pixels", "spaces": [entry]}
 
 
-def own_codes(colours: Colouring, probe: Probe, told: np.ndarray | None, name: str) -> dict[str, str]:
+def own_codes(colours: Colouring, probe: Probe, predicted: np.ndarray | None, name: str) -> dict[str, str]:
     """The codes of a map that is coloured by its own model's errors."""
     labels = files.matrix(probe.labels(), (None,))
     if colours.codes is not None or labels is None:
         return {}
-    return {"codes": component.file(point_colours.errors(labels, told).astype("<u2").tobytes(), f"errors-{name}")}
+    return {"codes": component.file(point_colours.errors(labels, predicted).astype("<u2").tobytes(), f"errors-{name}")}
 
 
 def neighbour_rows(owner: Run | Probe, space: str, ids: np.ndarray) -> np.ndarray | None:
@@ -161,15 +149,15 @@ def neighbour_rows(owner: Run | Probe, space: str, ids: np.ndarray) -> np.ndarra
 
 def frames(run: Run, evaluation: dict[str, Any], kind: str, space: str, n: int, name: str) -> list[dict[str, Any]]:
     """The maps of a space at the run's snapshots, by the share of training that was done."""
-    found, told = [], evaluation.get("snapshots")
-    for one in told if isinstance(told, list) else []:
-        step = one.get("step") if isinstance(one, dict) else None
-        share = finite_number(one.get("share")) if isinstance(one, dict) else None
+    snapshots, entries = [], evaluation.get("snapshots")
+    for entry in entries if isinstance(entries, list) else []:
+        step = entry.get("step") if isinstance(entry, dict) else None
+        share = finite_number(entry.get("share")) if isinstance(entry, dict) else None
         points = files.matrix(run.array(f"{kind}-{space}-step-{step}"), (n, 2))
         if share is not None and points is not None:
             address = component.file(component.positions(points), f"{kind}-{name}-{step}")
-            found.append({"share": share, "step": step, "points": address})
-    return sorted(found, key=lambda one: one["share"]) if len(found) > 1 else []
+            snapshots.append({"share": share, "step": step, "points": address})
+    return sorted(snapshots, key=lambda entry: entry["share"]) if len(snapshots) > 1 else []
 
 
 def payload(probe: Probe, panes: list[dict[str, Any]], colours: Colouring) -> dict[str, Any]:
@@ -205,21 +193,21 @@ LAST = 65535  # the label of an image that has none
 def sheets(probe: Probe) -> dict[str, Any]:
     """Where the sheets of small images are: all of a few, of many those that were asked for."""
     images = files.pictures(probe.images())
-    told = {"side": TILE, "columns": COLUMNS, "rows": ROWS, "sheets": {}, "many": False}
+    layout = {"side": TILE, "columns": COLUMNS, "rows": ROWS, "sheets": {}, "many": False}
     if images is None:
-        return told
+        return layout
     count = -(-len(images) // (COLUMNS * ROWS))
     try:
         modified = (probe.path / "probe.json").stat().st_mtime_ns  # which is written after the images
     except OSError:
         modified = 0
-    asked = st.session_state.get("sheets", set())
-    wanted = [sheet for sheet in range(count) if count <= AT_ONCE or sheet in asked]
+    requested = st.session_state.get("sheets", set())
+    wanted = [sheet for sheet in range(count) if count <= AT_ONCE or sheet in requested]
     addresses = {
         sheet: component.file(drawn_sheet(probe.path, modified, sheet), f"sheet-{sheet}", "image/webp")
         for sheet in wanted
     }
-    return told | {"side": min(TILE, images.shape[1]), "sheets": addresses, "many": count > AT_ONCE}
+    return layout | {"side": min(TILE, images.shape[1]), "sheets": addresses, "many": count > AT_ONCE}
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -233,8 +221,8 @@ def drawn_sheet(folder: Path, modified: int, sheet: int) -> bytes:
 
 def explained(evaluation: dict[str, Any], kind: str, space: str) -> str:
     """How much of the variance the two principal components hold."""
-    found = evaluation.get("explained")
-    parts = files.matrix(found.get(space), (2,)) if kind == "pca" and isinstance(found, dict) else None
+    shares = evaluation.get("explained")
+    parts = files.matrix(shares.get(space), (2,)) if kind == "pca" and isinstance(shares, dict) else None
     if parts is None or not np.isfinite(parts).all():
         return ""
     return "explained variance: " + " + ".join(f"{100 * part:.0f} %" for part in parts)
@@ -264,11 +252,11 @@ def images(probe: Probe) -> None:
         return
     st.subheader("The selected images", anchor=False)
     names = files.class_names(probe.info().get("classes"), len(probe.info().get("classes") or []))
-    found = rows[np.linspace(0, len(rows) - 1, min(len(rows), SHOWN)).round().astype(int)]
+    sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), THUMBNAILS)).round().astype(int)]
     captions = [
         f"{names[int(labels[i])] if labels is not None and int(labels[i]) < len(names) else 'image'} · {int(ids[i])}"
-        for i in found
+        for i in sample
     ]
-    st.html(image_grid.wrapped_tiles(np.asarray(thumbnails[found]), captions))
-    if len(rows) > SHOWN:
-        page.note(f"{SHOWN} of {len(rows):,}, evenly spread over the classes")
+    st.html(image_grid.wrapped_tiles(np.asarray(thumbnails[sample]), captions))
+    if len(rows) > THUMBNAILS:
+        page.note(f"{THUMBNAILS} of {len(rows):,}, evenly spread over the classes")

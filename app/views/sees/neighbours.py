@@ -44,7 +44,7 @@ def render() -> None:
     if chosen and known and probe:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             how = feature_space.space_switch()
-            rows = asked(known)
+            rows = queries(known)
             untrained = st.toggle("Untrained networks", value=True, key="untrained-rows", bind="query-params")
         models = retrievers(chosen, probe, known.ids, how, untrained)
         st.html(STYLE)
@@ -66,20 +66,20 @@ def stored(choice: Choice, known: ProbeImages) -> bool:
 def retrievers(chosen: Sequence[Choice], probe: Probe, ids: np.ndarray, how: str, untrained: bool) -> list[Retriever]:
     """The models, then pixels and the untrained networks, as far as their neighbours are stored."""
     read = [(choice, feature_space.space_of(choice, choice.run.evaluation("retrieval"), how)) for choice in chosen]
-    found = [neighbours.run_retriever(choice, space, ids) for choice, space in read]
-    found.append(neighbours.pixels_retriever(probe, ids, chosen))
+    models = [neighbours.run_retriever(choice, space, ids) for choice, space in read]
+    models.append(neighbours.pixels_retriever(probe, ids, chosen))
     if untrained:
-        found += [neighbours.untrained_retriever(choice, space, ids) for choice, space in read]
-    return [one for one in found if one.nearest is not None]
+        models += [neighbours.untrained_retriever(choice, space, ids) for choice, space in read]
+    return [model for model in models if model.nearest is not None]
 
 
-def asked(known: ProbeImages) -> list[int]:
+def queries(known: ProbeImages) -> list[int]:
     """Rows of the queries: the one that was clicked or typed, the selected images, or some at random."""
     query = st.text_input("Query", key="query", placeholder="id of an image", bind="query-params", width=160)
-    found = np.flatnonzero(known.ids.astype(str) == (query.split() or [""])[0])  # links had the class after the id
-    if len(found):
+    rows = np.flatnonzero(known.ids.astype(str) == (query.split() or [""])[0])  # links had the class after the id
+    if len(rows):
         st.button("Back to several", on_click=ask)
-        return [int(found[0])]
+        return [int(rows[0])]
     if query:
         st.caption("There is no such image here.")
     chosen = chosen_images.selected_rows(known.ids)
@@ -106,7 +106,7 @@ def draw_others() -> None:
     st.session_state["neighbours-draw"] = st.session_state.get("neighbours-draw", 0) + 1
 
 
-def told(row: int, known: ProbeImages) -> str:
+def image_name(row: int, known: ProbeImages) -> str:
     """An image in words."""
     return f"{known.ids[row]} {known.label(row)}".strip()
 
@@ -145,7 +145,7 @@ def neighbour(row: int, query: int, known: ProbeImages, side: int) -> str:
         right = known.labels[row] == known.labels[query]
         kind = "wb-right" if right else "wb-wrong"
         caption = f"{chr(0x2713) if right else chr(0x2715)} {escape(known.label(row))}"
-    image = image_grid.tag(known.images[row], side, f"image {told(row, known)}")
+    image = image_grid.tag(known.images[row], side, f"image {image_name(row, known)}")
     target = escape(link(row, known))
     link_to = f'<a href="{target}" data-link="{known.ids[row]}">{image}</a>'
     return f'<figure class="{kind}">{link_to}<figcaption>{caption}</figcaption></figure>'
@@ -185,8 +185,7 @@ def precision(chosen: Sequence[Choice], how: str) -> None:
         "short grey line: the same network untrained · dotted line: raw pixels"
     )
     page.protocol(measured, "retrieval")
-    with st.expander("All numbers"):
-        st.dataframe(numbers(measured), hide_index=True, height="content")
+    page.numbers(numbers(measured))
 
 
 def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ CORNER = 10
 SCALES = ["the same for every model", "each model its own"]
 
 
-class Shown(NamedTuple):
+class SimilarityMap(NamedTuple):
     """A model's matrix (n, n) in one of its spaces, what the ends of its colour scale mean, and which rows (n,) of the
     stored matrix it has: all of them, or those of the selected images."""
 
@@ -35,16 +35,19 @@ def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
     chosen, missing = gaps.split(comparable, "similarity", lambda choice, _: usable_spaces(choice))
     if chosen:
-        scale = st.segmented_control(
-            "Colour scale", SCALES, default=SCALES[0], required=True, key="scale", bind="query-params"
-        )
-        shared = scale != SCALES[1]
+        shared = page.switch("Colour scale", SCALES, "scale") == SCALES[0]
         matrices = {choice: matrix(choice, picked(choice)) for choice in chosen}
-        limits = colour_limits({choice: found[::3, ::3] for choice, found in matrices.items()}, shared)
-        kept = {choice: kept_rows(choice, len(found)) for choice, found in matrices.items()}
+        limits = colour_limits({choice: table[::3, ::3] for choice, table in matrices.items()}, shared)
+        selected = {choice: kept_rows(choice, len(table)) for choice, table in matrices.items()}
         models = [
-            Shown(choice, picked(choice), found[np.ix_(kept[choice], kept[choice])], limits[choice], kept[choice])
-            for choice, found in matrices.items()
+            SimilarityMap(
+                choice,
+                picked(choice),
+                table[np.ix_(selected[choice], selected[choice])],
+                limits[choice],
+                selected[choice],
+            )
+            for choice, table in matrices.items()
         ]
         instances(models, probe, shared)
         corners(models, probe)
@@ -67,14 +70,14 @@ def kept_rows(choice: Choice, n: int) -> np.ndarray:
 
 def picked(choice: Choice) -> str:
     """The space that was picked above the model's matrix, the default at first."""
-    options, kept = usable_spaces(choice), st.session_state.get(f"space-{choice.index}")
-    return kept if kept in options else options[0]
+    options, choice_before = usable_spaces(choice), st.session_state.get(f"space-{choice.index}")
+    return choice_before if choice_before in options else options[0]
 
 
 def matrix(choice: Choice, space: str) -> np.ndarray:
-    found = files.square(choice.run.array(f"similarity-{space}"))
-    assert found is not None
-    return found
+    table = files.square(choice.run.array(f"similarity-{space}"))
+    assert table is not None
+    return table
 
 
 def colour_limits(tables: dict[Choice, np.ndarray], shared: bool) -> dict[Choice, tuple[float, float]]:
@@ -93,7 +96,7 @@ def legend(limits: tuple[float, float], what: str) -> None:
     st.html(image_grid.colour_bar(f"{limits[0]:.2f}", f"{limits[1]:.2f}", what))
 
 
-def class_labels(model: Shown, probe: Probe | None) -> list[str]:
+def class_labels(model: SimilarityMap, probe: Probe | None) -> list[str]:
     """Class names of the matrix's images, or nothing where they have none."""
     labels = files.matrix(model.choice.run.array("similarity-labels"), (None,))
     if labels is None or labels.min() < 0 or len(labels) <= model.rows.max():
@@ -104,7 +107,7 @@ def class_labels(model: Shown, probe: Probe | None) -> list[str]:
     return [files.class_names(names, known)[int(label)] for label in labels]
 
 
-def image_names(model: Shown, probe: Probe | None) -> list[str]:
+def image_names(model: SimilarityMap, probe: Probe | None) -> list[str]:
     """The matrix's images by sample id and class, as far as they are known."""
     ids, labels = model.choice.run.array("similarity-ids"), class_labels(model, probe)
     if ids is None or ids.ndim != 1 or len(ids) <= model.rows.max():
@@ -114,13 +117,13 @@ def image_names(model: Shown, probe: Probe | None) -> list[str]:
     return [f"{name}, {label}" for name, label in zip(names, labels, strict=True)] if labels else names
 
 
-def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
+def instances(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool) -> None:
     """The large matrices, one per model."""
     if chosen_images.selected_ids():
         parts = {len(model.rows) for model in models if len(model.rows) < len(matrix(model.choice, model.space))}
-        found = " / ".join(f"{part:,}" for part in sorted(parts))
+        counts = " / ".join(f"{part:,}" for part in sorted(parts))
         page.note(
-            f"{found} of the selected images were compared, and are shown; clear the selection above to see all."
+            f"{counts} of the selected images were compared, and are shown; clear the selection above to see all."
             if parts
             else "Fewer than two of the selected images were compared, so all are shown."
         )
@@ -139,8 +142,8 @@ def instances(models: Sequence[Shown], probe: Probe | None, shared: bool) -> Non
             figure = similarity_map(model.matrix, labels, low=low, high=high, names=names, height=height)
             alt = f"cosine similarity in {model.choice.label}, {model.space}"
             page.chart(figure, f"similarity-{model.choice.index}", alt)
-            told = model.choice.run.evaluation("similarity").get("spaces")
-            numbers = told.get(model.space) if isinstance(told, dict) else None
+            spaces = model.choice.run.evaluation("similarity").get("spaces")
+            numbers = spaces.get(model.space) if isinstance(spaces, dict) else None
             if isinstance(numbers, dict):
                 page.note(summary(numbers))
     choices = [model.choice for model in models]
@@ -158,7 +161,7 @@ def summary(numbers: dict[str, Any]) -> str:
     return " · ".join(texts[key].format(value) for key, value in values.items() if value is not None)
 
 
-def corners(models: Sequence[Shown], probe: Probe | None) -> None:
+def corners(models: Sequence[SimilarityMap], probe: Probe | None) -> None:
     """Ten images, spread over the classes, with printed values."""
     ten = "Ten" if any(len(model.rows) >= CORNER for model in models) else "Each"
     st.subheader(f"{ten} of them, with their values", anchor=False)
@@ -168,10 +171,10 @@ def corners(models: Sequence[Shown], probe: Probe | None) -> None:
             page.heading(model.choice.label, model.choice.colour, model.space)
             low, high = model.limits
             values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), page.side(len(models)) + 20
-            shown = thumbnails(model.choice, probe, model.rows[keep])
+            images = thumbnails(model.choice, probe, model.rows[keep])
             names = image_names(model, probe)
             names = [names[row] for row in keep]
-            figure = image_map(values, shown, names=names, low=low, high=high, height=height)
+            figure = image_map(values, images, names=names, low=low, high=high, height=height)
             alt = f"cosine similarity of ten images in {model.choice.label}, {model.space}"
             page.chart(figure, f"corner-{model.choice.index}", alt)
     page.note(
@@ -191,7 +194,7 @@ def thumbnails(choice: Choice, probe: Probe | None, keep: np.ndarray) -> np.ndar
     return np.asarray(images[wanted]) if len(wanted) == len(keep) else None
 
 
-def classes(models: Sequence[Shown], probe: Probe | None, shared: bool) -> None:
+def classes(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool) -> None:
     """Mean similarity between classes."""
     tables = {}
     for model in models:

@@ -30,15 +30,7 @@ SMALL = {
 
 def render() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="large"):
-        st.segmented_control(
-            "x axis",
-            list(X_AXES),
-            format_func=X_AXES.__getitem__,
-            default="step",
-            required=True,
-            key="x",
-            bind="query-params",
-        )
+        page.switch("x axis", X_AXES, "x")
         st.slider("Smoothing", 0.0, 0.98, 0.6, 0.02, key="smoothing", bind="query-params", width=220)
         st.toggle("Logarithmic loss", key="log", bind="query-params")
         st.button(
@@ -108,22 +100,22 @@ def figures() -> None:
     chosen, state = chosen_runs.choices(), st.session_state
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
     columns = files.metrics_of([choice.run for choice in chosen])
-    metrics = {choice.run.id: found for choice, found in zip(chosen, columns, strict=True)}
+    metrics = {choice.run.id: curves_of for choice, curves_of in zip(chosen, columns, strict=True)}
     scale, x_title = axis(x, metrics)
     opened = zoom()
     window = (opened[0] / scale, opened[1] / scale) if opened else None
 
-    def draw(found: Sequence[Curve], title: str, key: str, **options: Any) -> None:
+    def draw(curves_of: Sequence[Curve], title: str, key: str, **options: Any) -> None:
         # Streamlit rebuilds a figure whose data change, so the zoom is kept here and not in the browser.
-        figure = curves(found, y_title=title, x_title=x_title, zoom=window, **options)
+        figure = curves(curves_of, y_title=title, x_title=x_title, zoom=window, **options)
         select = partial(dragged, key, x, scale)
         page.chart(figure, key, title, on_select=select, selection_mode="box")
-        if options.get("log") and not above_zero(found, window):
+        if options.get("log") and not above_zero(curves_of, window):
             page.note("nothing here is above zero, so the axis is linear")
 
     def lines(key: str, among: Sequence[Choice] = chosen) -> list[Curve]:
-        found = [curve(choice, metrics[choice.run.id], key, x, scale) for choice in among]
-        return [line for line in found if line is not None]
+        curves_of = [curve(choice, metrics[choice.run.id], key, x, scale) for choice in among]
+        return [line for line in curves_of if line is not None]
 
     if not any(metrics.values()):
         gaps.box(
@@ -142,37 +134,36 @@ def figures() -> None:
         method: lines("loss", [choice for choice in chosen if str(choice.summary.get("method")) == method])
         for method in methods
     }
-    losses = {method: found for method, found in losses.items() if found}
+    losses = {method: curves_of for method, curves_of in losses.items() if curves_of}
     if losses:
         st.subheader("Loss", anchor=False)
-        for place, (method, found) in zip(page.columns(len(losses)), losses.items(), strict=True):
+        for place, (method, curves_of) in zip(page.columns(len(losses)), losses.items(), strict=True):
             with place:
-                page.heading(method, found[0].colour if len(found) == 1 else "")
-                options = {"smoothing": smoothing, "log": log, "labels": len(found) > 1}
-                draw(found, f"{method} loss", f"loss-{method}", height=270, **options)
+                page.heading(method, curves_of[0].colour if len(curves_of) == 1 else "")
+                options = {"smoothing": smoothing, "log": log, "labels": len(curves_of) > 1}
+                draw(curves_of, f"{method} loss", f"loss-{method}", height=270, **options)
         page.note(
             f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because "
             "losses of different methods have different units"
         )
     small = {key: lines(key) for key in SMALL}
-    small = {key: found for key, found in small.items() if found}
+    small = {key: curves_of for key, curves_of in small.items() if curves_of}
     if small:
         st.subheader("How the optimiser and the machine are doing", anchor=False)
-        places = [place for _ in range(-(-len(small) // 3)) for place in st.columns(3, gap="medium")]
-        for place, (key, found) in zip(places, small.items(), strict=False):
+        for place, (key, curves_of) in zip(page.columns(len(small), across=3), small.items(), strict=True):
             with place:
                 smoothed = 0.0 if key == "lr" else smoothing
                 # Gradient norms of different methods lie orders of magnitude apart.
                 norm = key.startswith("grad_norm")
-                draw(found, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
+                draw(curves_of, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
         page.note(
             "colours as above · hover for names and values · drag sideways to open a part of training in every figure"
         )
     for choice in chosen:
-        told(choice, bool(metrics[choice.run.id]))
+        explain_status(choice, bool(metrics[choice.run.id]))
 
 
-def told(choice: Choice, has_metrics: bool) -> None:
+def explain_status(choice: Choice, has_metrics: bool) -> None:
     """What the curves of an unusual run mean."""
     if choice.status == "failed":
         reason = choice.run.info().get("error") or "The reason was not recorded."
@@ -185,8 +176,10 @@ def told(choice: Choice, has_metrics: bool) -> None:
 
 def pixels(chosen: Sequence[Choice]) -> dict[str, float]:
     """kNN on raw pixels, where an evaluation has measured it: once for each data set."""
-    found: dict[str, tuple[str, float]] = {}
+    accuracies: dict[str, tuple[str, float]] = {}
     for choice in chosen:
         for row in files.rows(choice.run.evaluation("knn"), model="pixels"):
-            found.setdefault(files.fingerprint(choice.run), (choice.label, row["value"]))
-    return {"pixels" if len(found) == 1 else f"pixels of {label}'s data": value for label, value in found.values()}
+            accuracies.setdefault(files.fingerprint(choice.run), (choice.label, row["value"]))
+    return {
+        "pixels" if len(accuracies) == 1 else f"pixels of {label}'s data": value for label, value in accuracies.values()
+    }

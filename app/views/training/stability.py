@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import theme
 from app.figures import gradient_map, image_grid
-from app.figures import lines as charts
+from app.figures.lines import curves
 from app.reading import training_health
 from app.reading.choice import Choice
 from app.reading.curve import Curve
@@ -22,7 +22,7 @@ from workbench.metrics.stability import Spike
 TITLE = "Why did it dip?"
 WHOLE = "the whole training"
 Window = tuple[float, float] | None
-Found = dict[Choice, Diagnosis]
+Diagnoses = dict[Choice, Diagnosis]
 
 
 def render() -> None:
@@ -31,22 +31,22 @@ def render() -> None:
 
 
 def figures() -> None:
-    found = {choice: diagnose(choice.run) for choice in chosen_runs.choices()}
-    window = opened(found)
-    knn(found, window)
-    gradients(found, window)
-    maps(found, window)
-    words(found)
-    batches(found)
-    health(found, window)
-    lacking(found)
+    diagnoses = {choice: diagnose(choice.run) for choice in chosen_runs.choices()}
+    window = opened(diagnoses)
+    knn(diagnoses, window)
+    gradients(diagnoses, window)
+    maps(diagnoses, window)
+    words(diagnoses)
+    batches(diagnoses)
+    health(diagnoses, window)
+    lacking(diagnoses)
 
 
-def opened(found: Found) -> Window:
+def opened(diagnoses: Diagnoses) -> Window:
     """The part of training that is looked at: all of it, or the steps around a dip."""
     around: dict[str, Window] = {WHOLE: None}
-    for choice, one in found.items():
-        for dip in one.dips:
+    for choice, diagnosis in diagnoses.items():
+        for dip in diagnosis.dips:
             every = max(dip.start - dip.before, 1)
             end = (dip.recovered or dip.step) + 2 * every
             around[f"{choice.label}: the dip at step {dip.step:,}"] = (max(0.0, dip.before - 3.0 * every), float(end))
@@ -63,7 +63,7 @@ def line(choice: Choice, series: Series | None) -> Curve | None:
 
 
 def draw(lines: Sequence[Curve], title: str, window: Window, **options: Any) -> go.Figure:
-    return charts.curves(lines, y_title=title, x_title="step", zoom=window, **options)
+    return curves(lines, y_title=title, x_title="step", zoom=window, **options)
 
 
 def value_at(series: Series, step: int) -> float:
@@ -71,21 +71,21 @@ def value_at(series: Series, step: int) -> float:
     return float(series.values[max(int(np.searchsorted(series.steps, step, "right")) - 1, 0)])
 
 
-def knn(found: Found, window: Window) -> None:
-    lines = [curve for choice, one in found.items() if (curve := line(choice, one.knn))]
+def knn(diagnoses: Diagnoses, window: Window) -> None:
+    lines = [curve for choice, diagnosis in diagnoses.items() if (curve := line(choice, diagnosis.knn))]
     if not lines:
         return
     st.subheader("kNN accuracy, its dips marked", anchor=False)
     figure = draw(lines, "top-1, %", window, height=340)
-    for choice, one in found.items():
-        if one.knn is not None:
+    for choice, diagnosis in diagnoses.items():
+        if diagnosis.knn is not None:
             dips = [
-                (dip.step, value_at(one.knn, dip.step), f"{choice.label}: {dip.depth:.1f} points below its best")
-                for dip in one.dips
+                (dip.step, value_at(diagnosis.knn, dip.step), f"{choice.label}: {dip.depth:.1f} points below its best")
+                for dip in diagnosis.dips
             ]
             gradient_map.add_marks(figure, dips, choice.colour, gradient_map.DIP, window)
             gradient_map.add_marks(
-                figure, collapsed(choice, one, one.knn), choice.colour, gradient_map.COLLAPSE, window
+                figure, collapsed(choice, diagnosis, diagnosis.knn), choice.colour, gradient_map.COLLAPSE, window
             )
     page.chart(figure, "stability-knn", "kNN accuracy with its dips")
     page.note(
@@ -94,33 +94,37 @@ def knn(found: Found, window: Window) -> None:
     )
 
 
-def collapsed(choice: Choice, one: Diagnosis, series: Series) -> list[tuple[float, float, str]]:
-    return [(c.step, value_at(series, c.step), f"{choice.label}: {c.reason}") for c in one.collapses]
+def collapsed(choice: Choice, diagnosis: Diagnosis, series: Series) -> list[tuple[float, float, str]]:
+    return [(c.step, value_at(series, c.step), f"{choice.label}: {c.reason}") for c in diagnosis.collapses]
 
 
-def gradients(found: Found, window: Window) -> None:
+def gradients(diagnoses: Diagnoses, window: Window) -> None:
     parts = {"total": "gradient norm", "first": "gradient norm, first layer"}
-    drawn = {
+    parts_by_run = {
         part: {
             choice: curve
-            for choice, one in found.items()
-            if one.gradients is not None
-            and (curve := line(choice, Series(one.gradients.steps, getattr(one.gradients, part))))
+            for choice, diagnosis in diagnoses.items()
+            if diagnosis.gradients is not None
+            and (curve := line(choice, Series(diagnosis.gradients.steps, getattr(diagnosis.gradients, part))))
         }
         for part in parts
     }
-    if not drawn["total"]:
+    if not parts_by_run["total"]:
         return
     st.subheader("Gradient norms, their spikes marked", anchor=False)
-    for place, (part, curves) in zip(st.columns(2, gap="medium"), drawn.items(), strict=True):
-        if not curves:
+    for place, (part, by_run) in zip(st.columns(2, gap="medium"), parts_by_run.items(), strict=True):
+        if not by_run:
             continue
-        lines = [gradient_map.envelope(curve, window) for curve in curves.values()]
+        lines = [gradient_map.envelope(curve, window) for curve in by_run.values()]
         figure = draw(lines, parts[part], window, log=True, height=290, labels=False)
-        for choice in curves:
-            one, curve = found[choice], curves[choice]
+        for choice in by_run:
+            diagnosis, curve = diagnoses[choice], by_run[choice]
             series = Series(curve.x, curve.y)
-            own = one.first_spikes if part == "first" else [spike for spike in one.spikes if spike.of == "total"]
+            own = (
+                diagnosis.first_spikes
+                if part == "first"
+                else [spike for spike in diagnosis.spikes if spike.of == "total"]
+            )
             heights = [peak_near(series, spike.start, spike.end) for spike in own]
             marks = [(s.step, height, spike_words(choice, s)) for s, height in zip(own, heights, strict=True)]
             gradient_map.add_marks(figure, marks, choice.colour, gradient_map.SPIKE, window)
@@ -146,23 +150,22 @@ def first_in(spike: Spike) -> str:
     return f", first in {spike.layer}" if spike.layer else ""
 
 
-def maps(found: Found, window: Window) -> None:
+def maps(diagnoses: Diagnoses, window: Window) -> None:
     """One map per run with norms by layer."""
-    drawn = {
-        choice: (figure, one)
-        for choice, one in found.items()
-        if (figure := gradient_map.gradient_map(one, choice.colour, window)) is not None
+    maps_by_run = {
+        choice: (figure, diagnosis)
+        for choice, diagnosis in diagnoses.items()
+        if (figure := gradient_map.gradient_map(diagnosis, choice.colour, window)) is not None
     }
-    if not drawn:
+    if not maps_by_run:
         return
     st.subheader("Gradient norm of every layer", anchor=False)
-    across = min(len(drawn), 2)
-    places = [place for _ in range(-(-len(drawn) // across)) for place in st.columns(across, gap="medium")]
-    for place, (choice, (figure, one)) in zip(places, drawn.items(), strict=False):
-        assert one.gradients is not None
-        low, high = gradient_map.norm_limits(gradient_map.binned(one.gradients, window)[1])
+    places = page.columns(len(maps_by_run), across=min(len(maps_by_run), 2))
+    for place, (choice, (figure, diagnosis)) in zip(places, maps_by_run.items(), strict=True):
+        assert diagnosis.gradients is not None
+        low, high = gradient_map.norm_limits(gradient_map.binned(diagnosis.gradients, window)[1])
         with place:
-            page.heading(choice.label, choice.colour, f"first trained layer: {one.gradients.name}")
+            page.heading(choice.label, choice.colour, f"first trained layer: {diagnosis.gradients.name}")
             st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
             page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
     page.note(
@@ -171,42 +174,47 @@ def maps(found: Found, window: Window) -> None:
     )
 
 
-def words(found: Found) -> None:
+def words(diagnoses: Diagnoses) -> None:
     """Each dip with the spike before it, and each collapse."""
     st.subheader("What happened", anchor=False)
-    for choice, one in found.items():
-        told = []
-        if one.knn is not None:
-            first = one.gradients.name if one.gradients is not None else ""
-            told += [(dip.step, dip_sentence(dip, first, one.knn, one.gradients is not None)) for dip in one.dips]
-        for collapse in one.collapses:
+    for choice, diagnosis in diagnoses.items():
+        sentences = []
+        if diagnosis.knn is not None:
+            first = diagnosis.gradients.name if diagnosis.gradients is not None else ""
+            sentences += [
+                (dip.step, dip_sentence(dip, first, diagnosis.knn, diagnosis.gradients is not None))
+                for dip in diagnosis.dips
+            ]
+        for collapse in diagnosis.collapses:
             over = f"; over at step {collapse.until:,}" if collapse.until is not None else ""
-            told.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
-        linked = [spike for dip in one.dips for spike in dip.near]
-        if rest := sum(spike not in linked for spike in one.spikes):
-            after = " without a dip after" if one.knn is not None else "; no kNN was followed, so dips are not known"
-            told.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
-        page.heading(choice.label, choice.colour, "" if told else nothing_in(one))
-        if told:
-            st.markdown("\n".join(f"- {theme.literal(text)}" for _, text in sorted(told)))
+            sentences.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
+        linked = [spike for dip in diagnosis.dips for spike in dip.near]
+        if rest := sum(spike not in linked for spike in diagnosis.spikes):
+            after = (
+                " without a dip after" if diagnosis.knn is not None else "; no kNN was followed, so dips are not known"
+            )
+            sentences.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
+        page.heading(choice.label, choice.colour, "" if sentences else nothing_in(diagnosis))
+        if sentences:
+            st.markdown("\n".join(f"- {theme.literal(text)}" for _, text in sorted(sentences)))
 
 
-def nothing_in(one: Diagnosis) -> str:
+def nothing_in(diagnosis: Diagnosis) -> str:
     """What was looked for in vain, and what was not recorded."""
-    looked = {"spike": one.gradients, "dip": one.knn, "collapse": one.health.get("normalised_std")}
+    series_of = {"spike": diagnosis.gradients, "dip": diagnosis.knn, "collapse": diagnosis.health.get("normalised_std")}
     missing = {"spike": "gradients", "dip": "kNN accuracy", "collapse": "health of the features"}
-    seen = ", ".join(f"no {what}" for what, series in looked.items() if series is not None)
-    unseen = " and ".join(missing[what] for what, series in looked.items() if series is None)
-    return "; ".join(filter(None, (seen, unseen and f"not recorded: {unseen}")))
+    absent = ", ".join(f"no {what}" for what, series in series_of.items() if series is not None)
+    unrecorded = " and ".join(missing[what] for what, series in series_of.items() if series is None)
+    return "; ".join(filter(None, (absent, unrecorded and f"not recorded: {unrecorded}")))
 
 
-def batches(found: Found) -> None:
+def batches(diagnoses: Diagnoses) -> None:
     """The images of the steps at which the gradient was unusual."""
-    kept = {text: batch for choice, one in found.items() for text, batch in unusual(choice, one)}
-    if not kept:
+    by_step = {text: batch for choice, diagnosis in diagnoses.items() for text, batch in unusual(choice, diagnosis)}
+    if not by_step:
         return
     st.subheader("Which images were in the batch?", anchor=False)
-    batch = kept[st.selectbox("Step", list(kept), key="batch", width=760) or next(iter(kept))]
+    batch = by_step[st.selectbox("Step", list(by_step), key="batch", width=760) or next(iter(by_step))]
     if batch.images is not None:
         st.html(image_grid.wrapped_tiles(batch.images, [str(number) for number in batch.ids[: len(batch.images)]]))
     with st.expander(f"Ids of all {len(batch.ids):,} images"):
@@ -218,35 +226,38 @@ def batches(found: Found) -> None:
     )
 
 
-def unusual(choice: Choice, one: Diagnosis) -> list[tuple[str, Batch]]:
+def unusual(choice: Choice, diagnosis: Diagnosis) -> list[tuple[str, Batch]]:
     """The batches of a run that were kept, each with its step in words."""
-    kept, told = training_health.batches(choice.run), []
-    for spike in one.spikes:
-        for step in sorted({spike.start, spike.step} & kept.keys()):
+    recorded, labelled = training_health.batches(choice.run), []
+    for spike in diagnosis.spikes:
+        for step in sorted({spike.start, spike.step} & recorded.keys()):
             part = "beginning" if step == spike.start else "height"
             which = f"of a spike to {training_health.spike_height(spike)}{first_in(spike)}"
-            told.append((f"{choice.label}: step {step:,}, {part} {which}", kept[step]))
-    for batch in kept.values():
+            labelled.append((f"{choice.label}: step {step:,}, {part} {which}", recorded[step]))
+    for batch in recorded.values():
         if batch.of in ("loss", "gradient"):
-            told.append((f"{choice.label}: step {batch.step:,}, whose {batch.of} was not finite", batch))
-    return told
+            labelled.append((f"{choice.label}: step {batch.step:,}, whose {batch.of} was not finite", batch))
+    return labelled
 
 
-def health(found: Found, window: Window) -> None:
-    shown = {
-        key: {choice: curve for choice, one in found.items() if (curve := line(choice, one.health.get(key)))}
+def health(diagnoses: Diagnoses, window: Window) -> None:
+    readings = {
+        key: {
+            choice: curve
+            for choice, diagnosis in diagnoses.items()
+            if (curve := line(choice, diagnosis.health.get(key)))
+        }
         for key in HEALTH
     }
-    shown = {key: curves for key, curves in shown.items() if curves}
-    if not shown:
+    readings = {key: by_run for key, by_run in readings.items() if by_run}
+    if not readings:
         return
     st.subheader("Health of the features", anchor=False)
-    places = [place for _ in range(-(-len(shown) // 3)) for place in st.columns(3, gap="medium")]
-    for place, (key, curves) in zip(places, shown.items(), strict=False):
-        figure = draw(list(curves.values()), HEALTH[key], window, height=230, labels=False)
-        for choice in curves:
-            one = found[choice]
-            marks = collapsed(choice, one, one.health[key])
+    for place, (key, by_run) in zip(page.columns(len(readings), across=3), readings.items(), strict=True):
+        figure = draw(list(by_run.values()), HEALTH[key], window, height=230, labels=False)
+        for choice in by_run:
+            diagnosis = diagnoses[choice]
+            marks = collapsed(choice, diagnosis, diagnosis.health[key])
             gradient_map.add_marks(figure, marks, choice.colour, gradient_map.COLLAPSE, window)
         with place:
             page.chart(figure, f"stability-{key}", HEALTH[key])
@@ -258,14 +269,18 @@ def health(found: Found, window: Window) -> None:
     )
 
 
-def lacking(found: Found) -> None:
+def lacking(diagnoses: Diagnoses) -> None:
     """Runs without norms by layer or readings of the features, and how to get them."""
-    bare = [choice for choice, one in found.items() if one.gradients is None or not one.gradients.layers]
-    blind = [choice for choice, one in found.items() if not one.health]
+    bare = [
+        choice
+        for choice, diagnosis in diagnoses.items()
+        if diagnosis.gradients is None or not diagnosis.gradients.layers
+    ]
+    blind = [choice for choice, diagnosis in diagnoses.items() if not diagnosis.health]
     unread = [choice for choice in bare if choice.status == "unreadable"]
     for choice in unread:
         page.note(f"{choice.label}: its run.json is missing or damaged, so nothing is known about it.")
-    missing = [choice for choice in found if choice in (*bare, *blind) and choice not in unread]
+    missing = [choice for choice in diagnoses if choice in (*bare, *blind) and choice not in unread]
     for choice in missing:
         if choice.status == "failed":
             page.note(f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}")
@@ -273,7 +288,6 @@ def lacking(found: Found) -> None:
             page.note(f"{choice.label} is training: what it records is shown after its first rows.")
     missing = [choice for choice in missing if choice.status != "running"]
     if missing:
-        names = ", ".join(choice.label for choice in missing)
         what = " and ".join(
             part
             for part, those in (("gradient norms by layer", bare), ("readings of the features' health", blind))
@@ -281,7 +295,7 @@ def lacking(found: Found) -> None:
         )
         configs = [shlex.quote(str(choice.run.path / "config.yaml")) for choice in missing]
         gaps.box(
-            f"{names}: no {what}",
+            f"{page.names(missing)}: no {what}",
             "They are recorded while a model trains (--monitor-every 1 reads the features). Train it again, or let "
             "`workbench resume` go on with one that is not complete, which then records them.",
             *(f"workbench train --config {config}" for config in configs),
