@@ -8,21 +8,19 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import theme
 from app.figures import gradient_map, image_grid
 from app.figures.lines import curves
 from app.reading import training_health
 from app.reading.choice import Choice
 from app.reading.curve import Curve
-from app.reading.training_health import HEALTH, Batch, Diagnosis, Series, diagnose, dip_sentence
+from app.reading.training_health import HEALTH, Diagnosis, Series, diagnose
 from app.state import chosen_runs
-from app.widgets import gaps, page
+from app.widgets import gaps, incidents, page
 from workbench.metrics.stability import Spike
 
 TITLE = "Why did it dip?"
 WHOLE = "the whole training"
 Window = tuple[float, float] | None
-Diagnoses = dict[Choice, Diagnosis]
 
 
 def render() -> None:
@@ -36,13 +34,13 @@ def figures() -> None:
     knn(diagnoses, window)
     gradients(diagnoses, window)
     maps(diagnoses, window)
-    words(diagnoses)
-    batches(diagnoses)
+    incidents.sentences(diagnoses)
+    incidents.batches(diagnoses)
     health(diagnoses, window)
     lacking(diagnoses)
 
 
-def opened(diagnoses: Diagnoses) -> Window:
+def opened(diagnoses: incidents.Diagnoses) -> Window:
     """The part of training that is looked at: all of it, or the steps around a dip."""
     around: dict[str, Window] = {WHOLE: None}
     for choice, diagnosis in diagnoses.items():
@@ -71,7 +69,7 @@ def value_at(series: Series, step: int) -> float:
     return float(series.values[max(int(np.searchsorted(series.steps, step, "right")) - 1, 0)])
 
 
-def knn(diagnoses: Diagnoses, window: Window) -> None:
+def knn(diagnoses: incidents.Diagnoses, window: Window) -> None:
     lines = [curve for choice, diagnosis in diagnoses.items() if (curve := line(choice, diagnosis.knn))]
     if not lines:
         return
@@ -98,7 +96,7 @@ def collapsed(choice: Choice, diagnosis: Diagnosis, series: Series) -> list[tupl
     return [(c.step, value_at(series, c.step), f"{choice.label}: {c.reason}") for c in diagnosis.collapses]
 
 
-def gradients(diagnoses: Diagnoses, window: Window) -> None:
+def gradients(diagnoses: incidents.Diagnoses, window: Window) -> None:
     parts = {"total": "gradient norm", "first": "gradient norm, first layer"}
     parts_by_run = {
         part: {
@@ -143,14 +141,10 @@ def peak_near(series: Series, start: int, end: int) -> float:
 
 
 def spike_words(choice: Choice, spike: Spike) -> str:
-    return f"{choice.label}: {training_health.spike_height(spike)} at step {spike.step:,}{first_in(spike)}"
+    return f"{choice.label}: {training_health.spike_height(spike)} at step {spike.step:,}{incidents.first_in(spike)}"
 
 
-def first_in(spike: Spike) -> str:
-    return f", first in {spike.layer}" if spike.layer else ""
-
-
-def maps(diagnoses: Diagnoses, window: Window) -> None:
+def maps(diagnoses: incidents.Diagnoses, window: Window) -> None:
     """One map per run with norms by layer."""
     maps_by_run = {
         choice: (figure, diagnosis)
@@ -174,73 +168,7 @@ def maps(diagnoses: Diagnoses, window: Window) -> None:
     )
 
 
-def words(diagnoses: Diagnoses) -> None:
-    """Each dip with the spike before it, and each collapse."""
-    st.subheader("What happened", anchor=False)
-    for choice, diagnosis in diagnoses.items():
-        sentences = []
-        if diagnosis.knn is not None:
-            first = diagnosis.gradients.name if diagnosis.gradients is not None else ""
-            sentences += [
-                (dip.step, dip_sentence(dip, first, diagnosis.knn, diagnosis.gradients is not None))
-                for dip in diagnosis.dips
-            ]
-        for collapse in diagnosis.collapses:
-            over = f"; over at step {collapse.until:,}" if collapse.until is not None else ""
-            sentences.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
-        linked = [spike for dip in diagnosis.dips for spike in dip.near]
-        if rest := sum(spike not in linked for spike in diagnosis.spikes):
-            after = (
-                " without a dip after" if diagnosis.knn is not None else "; no kNN was followed, so dips are not known"
-            )
-            sentences.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
-        page.heading(choice.label, choice.colour, "" if sentences else nothing_in(diagnosis))
-        if sentences:
-            st.markdown("\n".join(f"- {theme.literal(text)}" for _, text in sorted(sentences)))
-
-
-def nothing_in(diagnosis: Diagnosis) -> str:
-    """What was looked for in vain, and what was not recorded."""
-    series_of = {"spike": diagnosis.gradients, "dip": diagnosis.knn, "collapse": diagnosis.health.get("normalised_std")}
-    missing = {"spike": "gradients", "dip": "kNN accuracy", "collapse": "health of the features"}
-    absent = ", ".join(f"no {what}" for what, series in series_of.items() if series is not None)
-    unrecorded = " and ".join(missing[what] for what, series in series_of.items() if series is None)
-    return "; ".join(filter(None, (absent, unrecorded and f"not recorded: {unrecorded}")))
-
-
-def batches(diagnoses: Diagnoses) -> None:
-    """The images of the steps at which the gradient was unusual."""
-    by_step = {text: batch for choice, diagnosis in diagnoses.items() for text, batch in unusual(choice, diagnosis)}
-    if not by_step:
-        return
-    st.subheader("Which images were in the batch?", anchor=False)
-    batch = by_step[st.selectbox("Step", list(by_step), key="batch", width=760) or next(iter(by_step))]
-    if batch.images is not None:
-        st.html(image_grid.wrapped_tiles(batch.images, [str(number) for number in batch.ids[: len(batch.images)]]))
-    with st.expander(f"Ids of all {len(batch.ids):,} images"):
-        st.code(", ".join(map(str, batch.ids)), language=None, wrap_lines=True)
-    page.note(
-        "training images of the step, as they are stored, in the batch's order, with their sample ids · recorded "
-        "where a row's highest norm, of the whole gradient or the first layer, is a spike · all of them made this "
-        "gradient, and which of them most is not known"
-    )
-
-
-def unusual(choice: Choice, diagnosis: Diagnosis) -> list[tuple[str, Batch]]:
-    """The batches of a run that were kept, each with its step in words."""
-    recorded, labelled = training_health.batches(choice.run), []
-    for spike in diagnosis.spikes:
-        for step in sorted({spike.start, spike.step} & recorded.keys()):
-            part = "beginning" if step == spike.start else "height"
-            which = f"of a spike to {training_health.spike_height(spike)}{first_in(spike)}"
-            labelled.append((f"{choice.label}: step {step:,}, {part} {which}", recorded[step]))
-    for batch in recorded.values():
-        if batch.of in ("loss", "gradient"):
-            labelled.append((f"{choice.label}: step {batch.step:,}, whose {batch.of} was not finite", batch))
-    return labelled
-
-
-def health(diagnoses: Diagnoses, window: Window) -> None:
+def health(diagnoses: incidents.Diagnoses, window: Window) -> None:
     readings = {
         key: {
             choice: curve
@@ -269,7 +197,7 @@ def health(diagnoses: Diagnoses, window: Window) -> None:
     )
 
 
-def lacking(diagnoses: Diagnoses) -> None:
+def lacking(diagnoses: incidents.Diagnoses) -> None:
     """Runs without norms by layer or readings of the features, and how to get them."""
     bare = [
         choice

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.figures import gradient_map
 from app.reading.choice import Choice
 from app.reading.training_health import Series, batches, diagnose, dip_sentence
-from app.views.training import stability
+from app.widgets import incidents
 from tests.app.app_fixture import make_run, set_status
 from tests.app.pages import Show, figures, text
 from tests.app.stability_fixture import LAYERS, keep_batches, unstable
@@ -70,7 +70,7 @@ def test_a_spike_has_the_batches_of_its_beginning_and_its_height(tmp_path: Path)
     found = diagnose(run)
     spike = replace(found.spikes[0], step=1523, height=9.0)
     keep_batches(run, (1503, 1510, 1523))
-    told = stability.unusual(Choice(run, 0, "#0072B2", "unstable", {}), replace(found, spikes=[spike]))
+    told = incidents.unusual(Choice(run, 0, "#0072B2", "unstable", {}), replace(found, spikes=[spike]))
     assert [batch.step for _, batch in told] == [1503, 1523]
     assert told[1][0] == "unstable: step 1,523, height of a spike to 9 times the usual, first in patch embed"
 
@@ -122,9 +122,9 @@ def test_damaged_batches_are_left_out(show: Show, tmp_path: Path) -> None:
 def test_words_for_what_was_not_followed_and_for_a_spike_after_the_fall_began(tmp_path: Path) -> None:
     run = unstable(tmp_path)
     found = diagnose(run)
-    assert stability.nothing_in(found) == "no spike, no dip, no collapse"
+    assert incidents.nothing_in(found) == "no spike, no dip, no collapse"
     bare = replace(found, knn=None, health={})
-    assert stability.nothing_in(bare) == "no spike; not recorded: kNN accuracy and health of the features"
+    assert incidents.nothing_in(bare) == "no spike; not recorded: kNN accuracy and health of the features"
     assert found.knn is not None
     dip = replace(found.dips[0], start=1500, recovered=None)
     said = dip_sentence(dip, "patch embed", Series(found.knn.steps, found.knn.values))
