@@ -112,7 +112,7 @@ class Stage {
     };
     this.background = colour("--st-background-color", "#ffffff");
     this.ink0 = colour("--st-text-color", "#1c2024");
-    this.accent = colour("--st-primary-color", "#0072b2");
+    this.accent = colour("--st-primary-color", "#0072B2");
   }
 
   // The server's selection, unless it has not heard of the newest one yet.

@@ -12,13 +12,11 @@ from app import theme
 from app.figures import image_grid, matrices, style
 from app.figures import lines as charts
 from app.figures.dots import Dot, DotPanel, by_model, per_class
-from app.reading import files
 from app.reading.curve import Curve
 from app.state import chosen_runs
 from app.views.draws import reconstructions
 from app.views.knows import factors
 from app.views.runs import differences
-from workbench.format import decimals, format_count, format_duration, format_interval
 
 
 def test_smoothing_keeps_a_constant_and_starts_unbiased() -> None:
@@ -161,65 +159,6 @@ def test_names_cannot_bring_markdown_into_the_page(name: str, written: str) -> N
 def test_sheets_of_images_shrink_to_the_page() -> None:
     row = image_grid.ImageRow("a", np.zeros((10, 4, 4, 1), np.uint8))
     assert "repeat(10, minmax(48px, 96px))" in image_grid.sheet([row])
-
-
-@pytest.mark.parametrize(
-    ("value", "low", "high", "printed"),
-    [
-        (71.23, 69.1, 73.4, "71 [69, 73]"),
-        (71.23, 70.9, 71.5, "71.2 [70.9, 71.5]"),
-        (0.8213, 0.801, 0.841, "0.82 [0.80, 0.84]"),
-        (-35.2, -38.1, -32.0, "-35 [-38, -32]"),
-        (71.23, None, None, "71.2"),
-    ],
-)
-def test_no_more_digits_than_the_interval_carries(value: float, low: float, high: float, printed: str) -> None:
-    assert format_interval(value, low, high) == printed
-
-
-def test_an_interval_that_is_no_number_has_a_digit() -> None:
-    assert [decimals(width) for width in (float("nan"), float("inf"), 0.0, 0.03)] == [1, 1, 1, 2]
-
-
-def test_null_in_a_list_of_numbers_is_nan() -> None:
-    np.testing.assert_array_equal(files.matrix([50.0, None], (2,)), [50.0, np.nan])
-    np.testing.assert_array_equal(files.matrix([[1, None], [2, 3]], (2, None)), [[1, np.nan], [2, 3]])
-    for foreign in (None, [[1.0, None], [2.0]], ["a", None], [{}, 1.0], []):
-        assert files.matrix(foreign, (None,)) is None
-
-
-def test_counts_and_durations() -> None:
-    assert [format_count(n) for n in (None, 950, 12_340, 2_812_000)] == ["", "950", "12.3k", "2.81M"]
-    assert [format_duration(s) for s in (None, 42, 200, 7500, 200_000)] == [
-        "",
-        "42 s",
-        "3 min 20 s",
-        "2 h 5 min",
-        "2 d 7 h",
-    ]
-
-
-def test_the_choice_goes_through_the_url_and_back() -> None:
-    chosen = {"20260101-a": 0, "run:with:colons": 5}
-    assert chosen_runs.parse(chosen_runs.write(chosen)) == chosen
-    assert chosen_runs.parse(chosen_runs.write({})) == {}
-    assert chosen_runs.parse("a:0,b:0,a:1,c:99,d:x,,e:-1,f,g:" + "9" * 5000) == {"a": 0}
-    assert len(chosen_runs.parse(",".join(f"r{n}:{n}" for n in range(20)))) == chosen_runs.MOST
-
-
-def test_colours_stay_with_their_runs() -> None:
-    chosen = chosen_runs.recolour(["a", "b", "c"], {})
-    assert chosen == {"a": 0, "b": 1, "c": 2}
-    assert chosen_runs.recolour(["c", "d", "b"], chosen) == {"b": 1, "c": 2, "d": 0}
-    assert len(chosen_runs.recolour([f"r{n}" for n in range(12)], {})) == chosen_runs.MOST
-
-
-def test_labels_tell_runs_apart_with_as_little_as_needed() -> None:
-    one = {"id": "x-aaaa", "method": "vae", "seed": 0}
-    assert chosen_runs.labels([one, {"id": "x-bbbb", "method": "ddpm", "seed": 0}]) == ["vae", "ddpm"]
-    assert chosen_runs.labels([one, one | {"id": "x-bbbb", "seed": 1}]) == ["vae · seed 0", "vae · seed 1"]
-    both = chosen_runs.labels([one, one | {"id": "x-bbbb"}])
-    assert len(set(both)) == 2 and both[1].endswith("bbbb")
 
 
 def test_differing_settings() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.reading import files
@@ -63,3 +64,10 @@ def test_a_damaged_line_costs_that_line_alone(writable: Folder) -> None:
         assert (found["loss"][~(found["loss"] != found["loss"])] == whole["loss"][whole["loss"] == whole["loss"]]).all()
     (run.path / "metrics.jsonl").write_text("")
     assert files.metrics(run) == {}
+
+
+def test_null_in_a_list_of_numbers_is_nan() -> None:
+    np.testing.assert_array_equal(files.matrix([50.0, None], (2,)), [50.0, np.nan])
+    np.testing.assert_array_equal(files.matrix([[1, None], [2, 3]], (2, None)), [[1, np.nan], [2, 3]])
+    for foreign in (None, [[1.0, None], [2.0]], ["a", None], [{}, 1.0], []):
+        assert files.matrix(foreign, (None,)) is None

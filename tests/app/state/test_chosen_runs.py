@@ -269,3 +269,26 @@ def test_reconstructions_of_the_selected_images(show: Show, runs_folder: Folder)
     assert "2 of the selected images were drawn" in html(app)
     app = show(folder, "reconstructions", [ids["vae"]], images="1")
     assert "None of the selected images was drawn" in html(app) and not app.exception
+
+
+def test_the_choice_goes_through_the_url_and_back() -> None:
+    chosen = {"20260101-a": 0, "run:with:colons": 5}
+    assert chosen_runs.parse(chosen_runs.write(chosen)) == chosen
+    assert chosen_runs.parse(chosen_runs.write({})) == {}
+    assert chosen_runs.parse("a:0,b:0,a:1,c:99,d:x,,e:-1,f,g:" + "9" * 5000) == {"a": 0}
+    assert len(chosen_runs.parse(",".join(f"r{n}:{n}" for n in range(20)))) == chosen_runs.MOST
+
+
+def test_colours_stay_with_their_runs() -> None:
+    chosen = chosen_runs.recolour(["a", "b", "c"], {})
+    assert chosen == {"a": 0, "b": 1, "c": 2}
+    assert chosen_runs.recolour(["c", "d", "b"], chosen) == {"b": 1, "c": 2, "d": 0}
+    assert len(chosen_runs.recolour([f"r{n}" for n in range(12)], {})) == chosen_runs.MOST
+
+
+def test_labels_tell_runs_apart_with_as_little_as_needed() -> None:
+    one = {"id": "x-aaaa", "method": "vae", "seed": 0}
+    assert chosen_runs.labels([one, {"id": "x-bbbb", "method": "ddpm", "seed": 0}]) == ["vae", "ddpm"]
+    assert chosen_runs.labels([one, one | {"id": "x-bbbb", "seed": 1}]) == ["vae · seed 0", "vae · seed 1"]
+    both = chosen_runs.labels([one, one | {"id": "x-bbbb"}])
+    assert len(set(both)) == 2 and both[1].endswith("bbbb")
