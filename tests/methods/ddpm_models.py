@@ -54,7 +54,9 @@ def is_function(model: DDPM, function: Any) -> DDPM:
 
 def gradients(model: DDPM) -> Tensor:
     """All of them in one vector."""
-    return torch.cat([one.grad.flatten() for one in model.network.parameters() if one.grad is not None])
+    return torch.cat(
+        [parameter.grad.flatten() for parameter in model.network.parameters() if parameter.grad is not None]
+    )
 
 
 def knows_the_image(model: DDPM, image: Tensor) -> Any:
@@ -68,5 +70,5 @@ def knows_the_image(model: DDPM, image: Tensor) -> Any:
 
 
 def pixels_and_keys(n: int = 6) -> tuple[Tensor, Tensor]:
-    one = batch(n)
-    return one.views[0], one.keys
+    whole = batch(n)
+    return whole.views[0], whole.keys

@@ -55,14 +55,14 @@ def test_runs_from_before_predictions_and_losses_could_be_chosen_give_the_same_n
     keys = keyed.sample_keys(3, 0, torch.arange(3))
     images = (keyed.uniform(keys, 1, 8, 8) * 255).round() / 255
     step = model(Batch((images,), keys), 0.0)
-    found = {"loss": step.loss.detach(), "mse_low_noise": step.logs["mse_low_noise"]}
+    values = {"loss": step.loss.detach(), "mse_low_noise": step.logs["mse_low_noise"]}
     with evaluation_mode(model):
-        found |= {f"feature {space}": value for space, value in model.encode(images).items()}
-        found |= {f"reconstruction {space}": value for space, value in model.reconstruct(images, keys).items()}
+        values |= {f"feature {space}": value for space, value in model.encode(images).items()}
+        values |= {f"reconstruction {space}": value for space, value in model.reconstruct(images, keys).items()}
         for sampler in SAMPLERS:
-            found |= {f"sample {sampler} {steps}": model.sample(2, 5, steps, sampler) for steps in (1, 7, 25)}
-    assert {f"{name} {key}" for key in found} == {key for key in GOLDEN.files if key.startswith(name)}
-    for key, value in found.items():
+            values |= {f"sample {sampler} {steps}": model.sample(2, 5, steps, sampler) for steps in (1, 7, 25)}
+    assert {f"{name} {key}" for key in values} == {key for key in GOLDEN.files if key.startswith(name)}
+    for key, value in values.items():
         np.testing.assert_allclose(value, GOLDEN[f"{name} {key}"], rtol=2e-5, atol=2e-5, err_msg=key)
 
 
@@ -89,16 +89,16 @@ def test_averaged_weights_follow_and_come_back_from_a_checkpoint() -> None:
 @pytest.mark.parametrize("variance", ["small", "large"])
 def test_weighted_losses_do_not_depend_on_what_is_predicted(loss: Any, variance: Any) -> None:
     """min-SNR weighs errors of x0, and the bound is one number, whichever way they are computed."""
-    found = []
+    losses = []
     for prediction in PREDICTIONS:
         model = small(prediction=prediction, loss=loss, variance=variance)
 
         def says(x: Tensor, steps: Tensor, model: DDPM = model) -> Tensor:
             return convert((2 * x).tanh(), x, model.process.gamma[steps], "x0", model.config.prediction)
 
-        found.append(is_function(model, says)(batch(64), 0.0).loss)
-    for other in found[1:]:
-        torch.testing.assert_close(other, found[0], rtol=1e-3, atol=0)
+        losses.append(is_function(model, says)(batch(64), 0.0).loss)
+    for other in losses[1:]:
+        torch.testing.assert_close(other, losses[0], rtol=1e-3, atol=0)
 
 
 def test_a_scores_simple_loss_is_that_of_the_noise() -> None:
@@ -111,22 +111,22 @@ def test_a_scores_simple_loss_is_that_of_the_noise() -> None:
 def test_the_hybrid_losss_gradient_stops_at_the_mean() -> None:
     """Rows of the last layer that give the mean learn from the simple loss alone, those of the variance from .001 times
     the bound alone."""
-    model, one = small(variance="learned", noise_steps=40, feature_steps=(1,), reconstruct_steps=(2,)), batch(64)
+    model, examples = small(variance="learned", noise_steps=40, feature_steps=(1,), reconstruct_steps=(2,)), batch(64)
     weight: Any = model.network.get_submodule("conv_out").weight  # type: ignore[union-attr]
-    (hybrid,) = torch.autograd.grad(model(one, 0.0).loss, weight)
+    (hybrid,) = torch.autograd.grad(model(examples, 0.0).loss, weight)
 
     def simple(x: Tensor, steps: Tensor) -> Tensor:
         return model.network(x, steps).sample
 
-    images, steps = 2 * one.views[0] - 1, keyed.integers(keyed.fork(one.keys, "step"), 40)
-    noise = keyed.normal(keyed.fork(one.keys, "noise"), 1, 8, 8)
+    images, steps = 2 * examples.views[0] - 1, keyed.integers(keyed.fork(examples.keys, "step"), 40)
+    noise = keyed.normal(keyed.fork(examples.keys, "noise"), 1, 8, 8)
     output = simple(model.process.noised(images, steps, noise), steps)
     (mean_alone,) = torch.autograd.grad((output[:, :1] - noise).square().mean(), weight)
     torch.testing.assert_close(hybrid[:1], mean_alone[:1])
     assert not mean_alone[1:].any() and hybrid[1:].any()
     bound = small(variance="learned", loss="variational", noise_steps=40, feature_steps=(1,), reconstruct_steps=(2,))
     weight = bound.network.get_submodule("conv_out").weight  # type: ignore[union-attr]
-    (whole,) = torch.autograd.grad(bound(one, 0.0).loss, weight)
+    (whole,) = torch.autograd.grad(bound(examples, 0.0).loss, weight)
     torch.testing.assert_close(hybrid[1:], HYBRID * whole[1:])
     assert not torch.allclose(hybrid[:1], mean_alone[:1] + HYBRID * whole[:1])
 
@@ -135,17 +135,17 @@ def test_the_hybrid_losss_gradient_stops_at_the_mean() -> None:
 
 
 def test_the_logged_bits_are_the_whole_bound_with_the_prior_of_which_nothing_learns() -> None:
-    model, one = small(loss="variational"), batch()
+    model, whole = small(loss="variational"), batch()
     model.process.gamma[-1] = 0.0  # a process that ends with half of the image
-    step = model(one, 0.0)
-    prior = prior_kl(2 * one.views[0] - 1, torch.tensor(0.0)).mean() / (64 * math.log(2))
+    step = model(whole, 0.0)
+    prior = prior_kl(2 * whole.views[0] - 1, torch.tensor(0.0)).mean() / (64 * math.log(2))
     assert prior > 0.1
     torch.testing.assert_close(step.logs["bits_per_dim"], step.loss.detach() + prior)
 
 
-@pytest.mark.parametrize(("drawn", "sampled"), [(3, True), (23, False), (50, False)])
-def test_the_protocol_says_what_is_drawn(drawn: int, sampled: bool) -> None:
-    model = small(**SHORT, noise_steps=24, likelihood_steps=drawn, conditional=True)
+@pytest.mark.parametrize(("draws", "sampled"), [(3, True), (23, False), (50, False)])
+def test_the_protocol_says_what_is_drawn(draws: int, sampled: bool) -> None:
+    model = small(**SHORT, noise_steps=24, likelihood_steps=draws, conditional=True)
     assert model.likelihood_sampled == sampled
     assert ("3 terms are drawn" in model.likelihood_drawn) == sampled
     assert ("in full" in model.likelihood_drawn) != sampled and "over 23 noise" in model.likelihood_in_full
@@ -160,13 +160,13 @@ def test_the_protocol_says_what_is_drawn(drawn: int, sampled: bool) -> None:
 def test_labels_are_withheld_as_often_as_asked_for(dropout: float) -> None:
     model, n = small(conditional=True, label_dropout=dropout), 20_000
     keys, labels = keyed.sample_keys(0, 0, torch.arange(n)), torch.arange(n) % CLASSES
-    found = model._labels(Batch((), keys, labels))
-    assert found is not None
-    withheld = found == CLASSES
+    labels_given = model._labels(Batch((), keys, labels))
+    assert labels_given is not None
+    withheld = labels_given == CLASSES
     assert withheld.float().mean().item() == pytest.approx(dropout, abs=4 * math.sqrt(0.25 / n))
-    assert torch.equal(found[~withheld], labels[~withheld])
+    assert torch.equal(labels_given[~withheld], labels[~withheld])
     part = model._labels(Batch((), keys[5:9], labels[5:9]))
-    assert torch.equal(part, found[5:9])  # type: ignore[arg-type]
+    assert torch.equal(part, labels_given[5:9])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("network", ["unet", "vit"])
@@ -202,20 +202,20 @@ VARIANTS: list[dict[str, Any]] = [
 def test_other_networks_and_losses_keep_the_promises_of_every_method(changes: dict[str, Any]) -> None:
     from tests.test_contract import check_layers
 
-    model, one = small(**changes), batch()
-    step = model(one, 0.0)
+    model, whole = small(**changes), batch()
+    step = model(whole, 0.0)
     step.loss.backward()
     assert torch.isfinite(step.loss) and not any(term.requires_grad for term in step.logs.values())
     for name, parameter in model.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
     model.after_step(0.0)
-    check_layers(model, one.views[0])
+    check_layers(model, whole.views[0])
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        half = model(one, 0.0).loss
+        half = model(whole, 0.0).loss
     assert half.dtype == torch.float32
-    torch.testing.assert_close(half, model(one, 0.0).loss, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(half, model(whole, 0.0).loss, rtol=0.05, atol=0.05)
     with evaluation_mode(model):
-        nats = model.nats_per_image(one.views[0], one.keys)
+        nats = model.nats_per_image(whole.views[0], whole.keys)
         assert (nats > 0).all() and torch.isfinite(nats).all()
         assert model.sample(2, 0, 3).shape == (2, 1, 8, 8)
 

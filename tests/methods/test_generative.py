@@ -28,10 +28,10 @@ def test_kl_and_likelihood_are_those_of_torch_distributions() -> None:
 
 @pytest.mark.parametrize("build", [lambda: VAE(VAEConfig(latent_dim=3, width=8), ImageSpec(1, 8)),
                                    lambda: HVAE(HVAEConfig(groups=2, width=8, blocks=1), ImageSpec(1, 8))])  # fmt: skip
-@pytest.mark.parametrize("told", [{"steps": -5}, {"sampler": "nonsense"}], ids=str)
-def test_who_draws_in_one_pass_refuses_steps_and_samplers(build: Any, told: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{"steps": -5}, {"sampler": "nonsense"}], ids=str)
+def test_who_draws_in_one_pass_refuses_steps_and_samplers(build: Any, options: dict[str, Any]) -> None:
     with pytest.raises(WorkbenchError, match=r"in one pass.*leave out --steps and --sampler"):
-        build().sample(1, 0, **told)
+        build().sample(1, 0, **options)
 
 
 def test_noise_that_the_observation_has_not_is_refused() -> None:

@@ -88,7 +88,7 @@ def test_the_importance_weighted_bound_is_above_the_elbo() -> None:
                 parameter.mul_(10)
     keys = [keyed.sample_keys(seed, 0, torch.arange(3)) for seed in range(30)]
     with evaluation_mode(model):
-        elbo, one, many = (
+        elbo, single, many = (
             torch.stack([read(key) for key in keys]).mean(dim=0)
             for read in (
                 lambda key: model.nats_per_image(whole.views[0], key),
@@ -96,7 +96,7 @@ def test_the_importance_weighted_bound_is_above_the_elbo() -> None:
                 lambda key: model.iwae_nats(whole.views[0], key, 20),
             )
         )
-    torch.testing.assert_close(one, elbo, rtol=0.05, atol=0.5)  # the same in expectation
+    torch.testing.assert_close(single, elbo, rtol=0.05, atol=0.5)  # the same in expectation
     assert (many < elbo).all()
 
 
@@ -111,10 +111,10 @@ def test_an_unused_group_is_named() -> None:
     with evaluation_mode(model):
         means, kls = (part.numpy() for part in model.latents(whole.views[0], whole.keys))
         logs = model(whole, 1.0).logs
-    found = usage(means, kls, model.latent_groups)
-    assert [group.active > 0 for group in found] == [True, False, True]
-    assert found[1].kl == 0 and logs["active_units_2"] == 0 and logs["active_units_1"] == found[0].active
-    assert (collapse(found) or "").startswith("Not used: z_2 of 3 groups")
+    groups = usage(means, kls, model.latent_groups)
+    assert [group.active > 0 for group in groups] == [True, False, True]
+    assert groups[1].kl == 0 and logs["active_units_2"] == 0 and logs["active_units_1"] == groups[0].active
+    assert (collapse(groups) or "").startswith("Not used: z_2 of 3 groups")
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bernoulli", "logistic", "logistic_mixture"])

@@ -76,9 +76,9 @@ def test_the_likelihood_of_gaussian_data_is_the_closed_form(deviation: float) ->
     last, divergence = solve(lambda x, gamma: gaussian_noise(x, gamma, deviation), x, low, high, 1e-8, signs)
     a, s = diffusion.amplitudes(torch.tensor([low, high], dtype=torch.float64))
     spread = (a.square() * deviation**2 + s.square()).sqrt()  # the data's deviation with the noise of either end
-    found = torch.distributions.Normal(0.0, spread[1]).log_prob(last).flatten(1).sum(dim=1) + divergence
+    log_density = torch.distributions.Normal(0.0, spread[1]).log_prob(last).flatten(1).sum(dim=1) + divergence
     expected = torch.distributions.Normal(0.0, spread[0]).log_prob(x).flatten(1).sum(dim=1)
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(log_density, expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(last, x * spread[1] / spread[0], rtol=1e-5, atol=1e-6)
 
 
@@ -110,14 +110,14 @@ def test_the_trace_of_hutchinson_is_without_bias() -> None:
     low, high, many = -1.0, -0.99, 4000
     signs = rademacher(torch.arange(many), 1, 3, 3).double()
     assert float(signs.mean()) == pytest.approx(0, abs=0.02) and torch.equal(signs.abs(), torch.ones_like(signs))
-    found = solve(noise_of, x.expand(many, 1, 3, 3), low, high, 1e-6, signs)[1]
+    divergences = solve(noise_of, x.expand(many, 1, 3, 3), low, high, 1e-6, signs)[1]
     gamma = torch.tensor(low, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda x: flow(x, noise_of(x, gamma), gamma).flatten(), x)
     assert isinstance(jacobian, Tensor)
     trace = float(jacobian.reshape(9, 9).trace())
-    error = float(found.std()) / math.sqrt(many)
-    assert float(found.std()) > 0
-    assert float(found.mean()) == pytest.approx(0.01 * trace, abs=4 * error + 1e-4 * abs(trace))
+    error = float(divergences.std()) / math.sqrt(many)
+    assert float(divergences.std()) > 0
+    assert float(divergences.mean()) == pytest.approx(0.01 * trace, abs=4 * error + 1e-4 * abs(trace))
 
 
 @both
@@ -126,10 +126,10 @@ def test_likelihoods_and_samples_do_not_depend_on_what_else_is_in_the_batch(sde:
     images[1] = 1.0  # one that takes other steps
     with evaluation_mode(model):
         whole, part = model.nats_per_image(images, KEYS[:3]), model.nats_per_image(images[:1], KEYS[:1])
-        three, one = model.sample(3, seed=0, sampler="ode"), model.sample(1, seed=0, sampler="ode")
+        three, single = model.sample(3, seed=0, sampler="ode"), model.sample(1, seed=0, sampler="ode")
     torch.testing.assert_close(whole[:1], part, rtol=1e-5, atol=1e-5)
     assert (whole[1:] - part).abs().min() > 0.5
-    torch.testing.assert_close(three[:1], one, rtol=1e-5, atol=5e-5)
+    torch.testing.assert_close(three[:1], single, rtol=1e-5, atol=5e-5)
 
 
 def test_the_protocol_names_the_tolerance_and_the_probe() -> None:
@@ -144,8 +144,10 @@ def test_samples_of_gaussian_data_have_its_deviation(
 ) -> None:
     model = small(ImageSpec(1, 32), sde=sde, ode_tolerance=1e-4, corrector_snr=0.05)
     monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, 0.3))
-    drawn = model.scaled(model.sample(8, seed=0, steps=steps, sampler=sampler))
-    assert float(drawn.std()) == pytest.approx(0.3, abs=0.015) and float(drawn.mean()) == pytest.approx(0.0, abs=0.015)
+    samples = model.scaled(model.sample(8, seed=0, steps=steps, sampler=sampler))
+    assert float(samples.std()) == pytest.approx(0.3, abs=0.015) and float(samples.mean()) == pytest.approx(
+        0.0, abs=0.015
+    )
 
 
 @both
@@ -158,8 +160,8 @@ def test_every_sampler_finds_the_only_image_there_is(
     monkeypatch.setattr(
         model.ema, "forward", lambda x, gamma: diffusion.convert(start.expand_as(x), x, gamma, "x0", "eps")
     )
-    drawn = model.sample(2, seed=0, steps=steps, sampler=sampler)
-    torch.testing.assert_close(drawn, image.expand(2, -1, -1, -1), rtol=0, atol=0.02)
+    samples = model.sample(2, seed=0, steps=steps, sampler=sampler)
+    torch.testing.assert_close(samples, image.expand(2, -1, -1, -1), rtol=0, atol=0.02)
     for variant in model.reconstruct(image, KEYS[:1]).values():
         torch.testing.assert_close(variant, image, rtol=0, atol=0.02)
 
@@ -196,10 +198,10 @@ def test_denoising_learns_the_score_of_gaussian_data(sde: str) -> None:
 
 @both
 def test_reconstruction_begins_at_no_more_noise_than_there_is(sde: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, asked = small(sde=sde, reconstruct_steps=(1000,)), []
-    monkeypatch.setattr(model.ema, "forward", lambda x, gamma: asked.append(float(gamma)) or 0 * x)
+    model, levels = small(sde=sde, reconstruct_steps=(1000,)), []
+    monkeypatch.setattr(model.ema, "forward", lambda x, gamma: levels.append(float(gamma)) or 0 * x)
     model.reconstruct(pictures(), KEYS)
-    assert max(asked) == pytest.approx(model.high, abs=1e-5) and min(asked) == pytest.approx(model.low, abs=1e-5)
+    assert max(levels) == pytest.approx(model.high, abs=1e-5) and min(levels) == pytest.approx(model.low, abs=1e-5)
 
 
 def test_the_likelihood_weighting_logs_the_integral_over_gamma() -> None:

@@ -50,7 +50,7 @@ def linear_gaussian(worse: float = 0.0) -> tuple[VAE, MultivariateNormal]:
     return model, MultivariateNormal(bias, covariance)
 
 
-def drawn(density: MultivariateNormal, n: int) -> tuple[Tensor, Tensor]:
+def images_and_nats(density: MultivariateNormal, n: int) -> tuple[Tensor, Tensor]:
     """Images in [0, 1] on the fine grid and their exact negative log mass (n,)."""
     torch.manual_seed(1)
     fine = FINE.levels - 1
@@ -61,7 +61,7 @@ def drawn(density: MultivariateNormal, n: int) -> tuple[Tensor, Tensor]:
 
 def test_with_the_exact_posterior_every_bound_is_the_likelihood() -> None:
     model, density = linear_gaussian()
-    images, exact = drawn(density, 8)
+    images, exact = images_and_nats(density, 8)
     keys = keyed.sample_keys(0, 0, torch.arange(8))
     with evaluation_mode(model):
         for k in (1, 2, 7):  # each weight is p(x), whatever z
@@ -73,7 +73,7 @@ def test_with_the_exact_posterior_every_bound_is_the_likelihood() -> None:
 
 def test_the_training_loss_is_the_density_of_the_same_bound() -> None:
     model, density = linear_gaussian()
-    images, exact = drawn(density, 8)
+    images, exact = images_and_nats(density, 8)
     keys = keyed.sample_keys(0, 0, torch.arange(8))
     with evaluation_mode(model):
         losses = torch.stack([model(Batch((images,), keyed.fork(keys, draw)), 1.0).loss for draw in range(2000)])
@@ -83,7 +83,7 @@ def test_the_training_loss_is_the_density_of_the_same_bound() -> None:
 
 def test_the_importance_weighted_bound_rises_with_k_towards_the_likelihood() -> None:
     model, density = linear_gaussian(worse=1.0)
-    images, exact = drawn(density, 32)
+    images, exact = images_and_nats(density, 32)
     keys = [keyed.sample_keys(seed, 0, torch.arange(32)) for seed in range(20)]
     with evaluation_mode(model):
         gaps = [torch.stack([model.iwae_nats(images, key, k) - exact for key in keys]).mean() for k in (1, 4, 16, 64)]
@@ -143,33 +143,33 @@ def test_a_planted_posterior_collapse_is_named() -> None:
     assert isinstance(last, nn.Linear)
     images = batch(n=40).views[0]
 
-    def told() -> tuple[str | None, float]:
+    def report() -> tuple[str | None, float]:
         keys = keyed.sample_keys(0, 0, torch.arange(40))
         with evaluation_mode(model):
             means, kls = (part.numpy() for part in model.latents(images, keys))
             logged = model(Batch((images,), keys), 1.0).logs["active_units"].item()
-        found = usage(means, kls, model.latent_groups)
-        assert found[0].active == logged and found[0].kl == pytest.approx(kls.sum(axis=1).mean(), rel=1e-5)
-        return collapse(found), logged
+        groups = usage(means, kls, model.latent_groups)
+        assert groups[0].active == logged and groups[0].kl == pytest.approx(kls.sum(axis=1).mean(), rel=1e-5)
+        return collapse(groups), logged
 
     with torch.no_grad():
         last.weight.mul_(100)
-    assert told() == (None, 4)
+    assert report() == (None, 4)
     with torch.no_grad():
         last.weight[1:4] = 0  # three of four means are the prior's
-        assert told() == (None, 1)
+        assert report() == (None, 1)
         last.weight.zero_()
         last.bias.zero_()
-    sentence, active = told()
+    sentence, active = report()
     assert sentence is not None and sentence.startswith("Posterior collapse: the 4 ") and active == 0
 
 
 def test_active_units_are_counted_group_by_group() -> None:
     means = np.zeros((10, 3))
     means[:, 2] = np.arange(10)
-    found = usage(means, np.full((10, 3), 0.5), {"z_1": 2, "z_2": 1})
-    assert [(group.active, group.kl) for group in found] == [(0, 1.0), (1, 0.5)]
-    assert (collapse(found) or "").startswith("Not used: z_1 of 2 groups")
+    groups = usage(means, np.full((10, 3), 0.5), {"z_1": 2, "z_2": 1})
+    assert [(group.active, group.kl) for group in groups] == [(0, 1.0), (1, 0.5)]
+    assert (collapse(groups) or "").startswith("Not used: z_1 of 2 groups")
 
 
 def test_kl_terms_add_up() -> None:
@@ -214,20 +214,20 @@ def test_noise_in_the_bounds_of_labels_does_not_flatter_the_bound_of_the_image(m
 
 def test_labels_are_dropped_at_the_stated_rate_and_needed() -> None:
     model, n = small(LABELLED, conditional=True), 2000
-    seen: list[Tensor] = []
+    labels_seen: list[Tensor] = []
     inner = model._inputs
 
     def watched(images: Tensor, labels: Tensor | None) -> Tensor:
         assert labels is not None
-        seen.append(labels)
+        labels_seen.append(labels)
         return inner(images, labels)
 
     model._inputs = watched  # type: ignore[method-assign]
     whole = batch(LABELLED, n)
     model(whole, 0.5)
-    unknown = (seen[0] == UNKNOWN).float().mean().item()
+    unknown = (labels_seen[0] == UNKNOWN).float().mean().item()
     assert unknown == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / n))
-    assert ((seen[0] == UNKNOWN) | (seen[0] == whole.labels)).all()
+    assert ((labels_seen[0] == UNKNOWN) | (labels_seen[0] == whole.labels)).all()
     with pytest.raises(WorkbenchError, match="no labels"):
         model(Batch(whole.views, whole.keys), 0.5)
     with pytest.raises(WorkbenchError, match="no labels"):

@@ -106,11 +106,11 @@ def test_all_of_few_steps_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_in_full_means_all_steps_or_many_levels_and_the_protocol_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    for steps, asked, words in ((30, 30, "all 30 steps"), (None, FULL_DRAWS, "from 128 evenly spread")):
+    for steps, count, words in ((30, 30, "all 30 steps"), (None, FULL_DRAWS, "from 128 evenly spread")):
         model, levels = small(likelihood_steps=steps), []
-        monkeypatch.setattr(model.ema, "forward", lambda x, gamma, seen=levels: seen.append(gamma) or x)
+        monkeypatch.setattr(model.ema, "forward", lambda x, gamma, calls=levels: calls.append(gamma) or x)
         few, whole = model.nats_terms(pictures(), KEYS), model.full_nats_terms(pictures(), KEYS)
-        assert len(levels) == 16 + asked and list(few) == list(whole) and model.likelihood_sampled
+        assert len(levels) == 16 + count and list(few) == list(whole) and model.likelihood_sampled
         assert words in model.likelihood_in_full and "from 16 noise levels per image" in model.likelihood_drawn
         assert ("continuous time" if steps is None else "of 30 steps") in model.likelihood_note
     alone = small(likelihood_steps=16)
@@ -136,21 +136,21 @@ def test_the_loss_is_the_bound_that_is_evaluated() -> None:
 def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, image = small(), pictures(n=1)
     knows(model, model.scaled(image), monkeypatch)
-    drawn = model.sample(2, seed=0, steps=steps, sampler=sampler)
+    samples = model.sample(2, seed=0, steps=steps, sampler=sampler)
     # The last noise is 1 / 6 of a bin: rounding to the nearest level takes it away.
-    assert torch.equal((16 * drawn).round(), (16 * image).round().expand(2, -1, -1, -1))
+    assert torch.equal((16 * samples).round(), (16 * image).round().expand(2, -1, -1, -1))
 
 
 def test_a_perfect_denoiser_reconstructs_perfectly(monkeypatch: pytest.MonkeyPatch) -> None:
     model, images = small(), pictures()
     knows(model, model.scaled(images), monkeypatch)
-    for drawn in model.reconstruct(images, KEYS).values():
-        assert torch.equal((16 * drawn).round(), (16 * images).round())
+    for reconstruction in model.reconstruct(images, KEYS).values():
+        assert torch.equal((16 * reconstruction).round(), (16 * images).round())
 
 
 def test_the_network_is_asked_for_no_noise_that_it_was_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Named levels beyond ends that have been learned become the ends."""
-    model, asked = small(feature_steps=(1, 1000), reconstruct_steps=(1000, 1)), []
+    model, levels = small(feature_steps=(1, 1000), reconstruct_steps=(1000, 1)), []
     with torch.no_grad():
         model.schedule.margin.fill_(3.0)
         model.schedule.width.fill_(8.0)
@@ -159,13 +159,13 @@ def test_the_network_is_asked_for_no_noise_that_it_was_not_trained_on(monkeypatc
     for network in (model.ema.module, model.ema):
         inner = network.forward
         monkeypatch.setattr(
-            network, "forward", lambda x, gamma, inner=inner: asked.append(float(gamma)) or inner(x, gamma)
+            network, "forward", lambda x, gamma, inner=inner: levels.append(float(gamma)) or inner(x, gamma)
         )
     with evaluation_mode(model):
         model.encode(pictures())
-        assert asked == [pytest.approx(first), pytest.approx(last)]
+        assert levels == [pytest.approx(first), pytest.approx(last)]
         model.reconstruct(pictures(), KEYS)
-    assert min(asked) >= first - 1e-5 and max(asked) <= last + 1e-5 and len(asked) > 10
+    assert min(levels) >= first - 1e-5 and max(levels) <= last + 1e-5 and len(levels) > 10
 
 
 def test_samples_of_gaussian_data_have_its_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +178,10 @@ def test_samples_of_gaussian_data_have_its_deviation(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(model.ema, "forward", best)
     with evaluation_mode(model):
-        drawn = model.scaled(model.sample(8, seed=0, steps=300, sampler="ancestral"))
-    assert float(drawn.std()) == pytest.approx(0.3, abs=0.01) and float(drawn.mean()) == pytest.approx(0.0, abs=0.01)
+        samples = model.scaled(model.sample(8, seed=0, steps=300, sampler="ancestral"))
+    assert float(samples.std()) == pytest.approx(0.3, abs=0.01) and float(samples.mean()) == pytest.approx(
+        0.0, abs=0.01
+    )
 
 
 def test_the_learned_schedule_lowers_the_variance_of_the_bound() -> None:
@@ -208,8 +210,8 @@ def test_averaged_weights_come_back_from_a_checkpoint() -> None:
     for each in (model, other):
         each.after_step(0.5)
     assert int(other.ema.updates) == 2
-    for one, two in zip(model.ema.parameters(), other.ema.parameters(), strict=True):
-        assert torch.equal(one, two)
+    for ours, theirs in zip(model.ema.parameters(), other.ema.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_a_copy_of_averaged_weights_counts_its_own_updates() -> None:
@@ -220,8 +222,8 @@ def test_a_copy_of_averaged_weights_counts_its_own_updates() -> None:
     copied.load_state_dict(model.state_dict())
     copied.after_step(0.5)
     model.after_step(0.5)
-    for one, two in zip(model.ema.parameters(), copied.ema.parameters(), strict=True):
-        assert torch.equal(one, two)
+    for ours, theirs in zip(model.ema.parameters(), copied.ema.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
     assert copied.ema._updates == model.ema._updates == 4
 
 

@@ -110,8 +110,10 @@ def test_levels_and_labels_reach_the_output(conditioning: Conditioning) -> None:
     model, x = network(conditioning, classes=4), torch.randn(1, 3, 8, 8).expand(3, -1, -1, -1)
     by_level = model(x, torch.tensor([0, 10, 999])).sample
     by_label = model(x, 10, torch.tensor([0, 1, 4])).sample
-    for one in (by_level, by_label):
-        assert not torch.allclose(one[0], one[1], atol=1e-4) and not torch.allclose(one[1], one[2], atol=1e-4)
+    for output in (by_level, by_label):
+        assert not torch.allclose(output[0], output[1], atol=1e-4) and not torch.allclose(
+            output[1], output[2], atol=1e-4
+        )
     torch.testing.assert_close(by_label[2], by_level[1])  # the label after the last stands for none
     torch.testing.assert_close(model(x, torch.tensor(10)).sample[0], by_level[1])
 
@@ -119,14 +121,14 @@ def test_levels_and_labels_reach_the_output(conditioning: Conditioning) -> None:
 @both
 def test_recomputing_gives_the_same_gradients(conditioning: Conditioning) -> None:
     model, x, t = network(conditioning), torch.randn(2, 3, 8, 8), torch.tensor([3, 700])
-    found = []
+    gradients = []
     for recompute in (False, True):
         model.set_grad_checkpointing(recompute)
         model.zero_grad()
         model(x, t).sample.square().sum().backward()
-        found.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+        gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_unpatchify_undoes_cutting_into_patches() -> None:
@@ -156,9 +158,9 @@ def test_autoencoder_has_shapes_stages_and_learns() -> None:
     stages, out = encoder.stages(x)
     torch.testing.assert_close(out, encoder(x))
     assert out.shape == (3, 10) and [stage.shape for stage in stages] == [(3, 24, 2, 2)] * 2
-    drawn = decoder(out[:, :5])
-    assert drawn.shape == (3, 2, 8, 8)
-    drawn.square().sum().backward()
+    images = decoder(out[:, :5])
+    assert images.shape == (3, 2, 8, 8)
+    images.square().sum().backward()
     for part in (encoder, decoder):
         assert all(parameter.grad is not None for parameter in part.parameters() if parameter.requires_grad)
     assert encoder.patch_embed.proj.weight.grad.any()

@@ -143,5 +143,5 @@ def test_recomputed_activations_give_the_same_gradients() -> None:
         model.zero_grad()
         model(images).square().sum().backward()
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)

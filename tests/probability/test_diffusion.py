@@ -105,9 +105,13 @@ def test_the_posterior_is_bayes() -> None:
 
 
 def test_kl_of_gaussians_is_that_of_torch() -> None:
-    (one, other), (log_one, log_other) = draws(2, 4, 6), draws(2, 4, 6, seed=1)
-    distributions = (Independent(Normal(m, (0.5 * v).exp()), 1) for m, v in ((one, log_one), (other, log_other)))
-    torch.testing.assert_close(diffusion.normal_kl(one, log_one, other, log_other), kl_divergence(*distributions))
+    (mean, other_mean), (log_variance, other_log_variance) = draws(2, 4, 6), draws(2, 4, 6, seed=1)
+    distributions = (
+        Independent(Normal(m, (0.5 * v).exp()), 1) for m, v in ((mean, log_variance), (other_mean, other_log_variance))
+    )
+    torch.testing.assert_close(
+        diffusion.normal_kl(mean, log_variance, other_mean, other_log_variance), kl_divergence(*distributions)
+    )
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])

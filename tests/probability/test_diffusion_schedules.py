@@ -57,8 +57,8 @@ def test_autocast_leaves_the_schedule_alone() -> None:
     made, t = schedule(), torch.rand(16)
     with torch.autocast("cpu", torch.bfloat16):
         half = made(t)
-    for one, other in zip(half, made(t), strict=True):
-        assert torch.equal(one, other)
+    for ours, theirs in zip(half, made(t), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_variance_gradient_is_that_of_the_squared_loss_and_the_ends_keep_the_bounds() -> None:
@@ -79,10 +79,10 @@ def test_the_variance_gradient_is_that_of_the_squared_loss_and_the_ends_keep_the
     loss = losses(n, slope)
     for each in (n, slope):
         gradient_of_variance(each, loss)
-    found = dict(zip(names, torch.autograd.grad(loss.mean(), list(names.values())), strict=True))
+    gradients = dict(zip(names, torch.autograd.grad(loss.mean(), list(names.values())), strict=True))
     for name in names:
         expected = square if name.startswith("shape.") else bound
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradients[name], expected[name], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(square["width"], bound["width"], rtol=1e-2)
 
 
@@ -102,8 +102,8 @@ def test_evenly_spread_times_lower_the_variance_and_keep_the_mean() -> None:
     spread, independent = [], []
     for epoch in range(400):
         keys = keyed.sample_keys(0, epoch, torch.arange(64))
-        for found, times in ((spread, antithetic_times(keys)), (independent, keyed.uniform(keyed.fork(keys, "free")))):
-            found.append((3 * times).exp().mean())
+        for means, times in ((spread, antithetic_times(keys)), (independent, keyed.uniform(keyed.fork(keys, "free")))):
+            means.append((3 * times).exp().mean())
     even, free = torch.stack(spread), torch.stack(independent)
     exact = (math.exp(3) - 1) / 3
     assert float(even.mean()) == pytest.approx(exact, abs=0.02) and float(free.mean()) == pytest.approx(exact, abs=0.2)

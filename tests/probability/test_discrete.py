@@ -31,7 +31,7 @@ def test_a_term_of_the_bound_is_the_kl_of_two_gaussians(variance: Any, level: in
     images, noise = 2 * images - 1, keyed.normal(keys, 1, 8, 8)
     x = model.process.noised(images, steps, noise)
     output = model._output(model.network, x, steps, None)
-    found = model.process.step_nats(
+    nats = model.process.step_nats(
         images, x, steps, output.prediction, output.fraction, (output.prediction - noise).square(), 256
     )
     gamma = gamma_of(model.process.signal.double())
@@ -41,7 +41,7 @@ def test_a_term_of_the_bound_is_the_kl_of_two_gaussians(variance: Any, level: in
     log_beta = (1 - model.process.signal.double()[level] / model.process.signal.double()[level - 1]).log()
     other = log_variance + output.fraction.double() * (log_beta - log_variance)
     expected = normal_kl(mean, log_variance, other_mean, other)
-    torch.testing.assert_close(found.double(), expected, rtol=2e-3 if level < 10 else 1e-4, atol=1e-6)
+    torch.testing.assert_close(nats.double(), expected, rtol=2e-3 if level < 10 else 1e-4, atol=1e-6)
     clipped, _ = posterior(x.double(), estimate.clamp(-1, 1), gamma[level - 1], gamma[level])
     squared = (images - estimate.float().clamp(-1, 1)).square()
     torch.testing.assert_close(

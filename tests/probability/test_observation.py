@@ -88,20 +88,20 @@ def test_masses_are_those_of_scipy() -> None:
 
 def test_equal_components_are_one_logistic() -> None:
     images = (torch.rand(4, 3, 5, 5, dtype=torch.float64) * 255).round() / 255
-    one = torch.randn(4, 3, 2, 1, 5, 5, dtype=torch.float64)
+    outputs = torch.randn(4, 3, 2, 1, 5, 5, dtype=torch.float64)
     weights = torch.randn(4, 3, 1, 5, 5, 5, dtype=torch.float64)
-    mixed = torch.cat([one.expand(-1, -1, -1, 5, -1, -1), weights], dim=2)
+    mixed = torch.cat([outputs.expand(-1, -1, -1, 5, -1, -1), weights], dim=2)
     single, mixture = observation("logistic", 3, 256), observation("logistic_mixture", 3, 256)
     zero = torch.zeros(())
     torch.testing.assert_close(
-        mixture.mass_nats(images, mixed.flatten(1, 3), zero), single.mass_nats(images, one.flatten(1, 3), zero)
+        mixture.mass_nats(images, mixed.flatten(1, 3), zero), single.mass_nats(images, outputs.flatten(1, 3), zero)
     )
-    torch.testing.assert_close(mixture.mean(mixed.flatten(1, 3)), single.mean(one.flatten(1, 3)))
+    torch.testing.assert_close(mixture.mean(mixed.flatten(1, 3)), single.mean(outputs.flatten(1, 3)))
 
 
-@pytest.mark.parametrize(("channels", "levels", "said"), [(3, 2, "colour"), (1, 256, "256 levels")])
-def test_bernoulli_is_refused_where_it_gives_no_mass_to_a_level(channels: int, levels: int, said: str) -> None:
-    with pytest.raises(WorkbenchError, match=said) as raised:
+@pytest.mark.parametrize(("channels", "levels", "words"), [(3, 2, "colour"), (1, 256, "256 levels")])
+def test_bernoulli_is_refused_where_it_gives_no_mass_to_a_level(channels: int, levels: int, words: str) -> None:
+    with pytest.raises(WorkbenchError, match=words) as raised:
         Bernoulli(channels, levels)
     assert str(raised.value).count(".") == 1 and "choose gaussian or logistic" in str(raised.value)
 
@@ -172,8 +172,8 @@ def test_the_level_term_is_the_softmax_of_the_paper(levels: int, gamma: float) -
     )
     values = level_values(levels, dtype=DOUBLE)
     assert values.mean().abs() < 1e-12 and float(values[-1]) == pytest.approx(1 - 1 / levels)
-    seen = values[index] + math.exp(gamma / 2) * noise
-    logits = -0.5 * math.exp(-gamma) * (seen[..., None] - values).square()
+    noisy = values[index] + math.exp(gamma / 2) * noise
+    logits = -0.5 * math.exp(-gamma) * (noisy[..., None] - values).square()
     expected = -logits.log_softmax(dim=-1).gather(-1, index[..., None]).flatten(1).sum(dim=1)
     torch.testing.assert_close(
         level_nll(index, noise, torch.tensor(gamma, dtype=DOUBLE), levels), expected, rtol=1e-9, atol=1e-12

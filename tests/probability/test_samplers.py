@@ -85,16 +85,16 @@ def test_dpm_solver_is_that_of_diffusers(prediction: Prediction, steps: int) -> 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 def test_the_same_function_gives_the_same_samples_through_every_prediction(sampler: Any, name: Any) -> None:
-    drawn = []
+    samples = []
     for prediction in PREDICTIONS:
         model = small(prediction=prediction, noise_schedule=name)
 
         def says(x: Tensor, steps: Tensor, model: DDPM = model) -> Tensor:
             return convert((2 * x).tanh(), x, model.process.gamma[steps], "x0", model.config.prediction)
 
-        drawn.append(is_function(model, says).sample(2, 0, 12, sampler))
-    for other in drawn[1:]:
-        torch.testing.assert_close(other, drawn[0], rtol=0, atol=1e-3)  # 1 / a is 20,000 at the cosine's end
+        samples.append(is_function(model, says).sample(2, 0, 12, sampler))
+    for other in samples[1:]:
+        torch.testing.assert_close(other, samples[0], rtol=0, atol=1e-3)  # 1 / a is 20,000 at the cosine's end
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -109,8 +109,8 @@ def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, p
         levels.append(int(step))
         return denoise(x, step)
 
-    drawn = is_function(model, says).sample(2, seed=0, steps=steps, sampler=sampler)
-    torch.testing.assert_close(drawn, image.expand(2, -1, -1, -1), rtol=0, atol=2e-3)
+    samples = is_function(model, says).sample(2, seed=0, steps=steps, sampler=sampler)
+    torch.testing.assert_close(samples, image.expand(2, -1, -1, -1), rtol=0, atol=2e-3)
     assert levels[0] == 999 and len(levels) == steps and levels == sorted(set(levels), reverse=True)
 
 
@@ -118,8 +118,8 @@ def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, p
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_pure_noise_at_the_end_does_no_harm(prediction: Any, sampler: Any) -> None:
     model, image = small(prediction=prediction, noise_schedule="zero_snr"), torch.rand(1, 1, 8, 8)
-    drawn = is_function(model, knows_the_image(model, image)).sample(2, seed=0, steps=9, sampler=sampler)
-    torch.testing.assert_close(drawn, image.expand(2, -1, -1, -1), rtol=0, atol=2e-3)
+    samples = is_function(model, knows_the_image(model, image)).sample(2, seed=0, steps=9, sampler=sampler)
+    torch.testing.assert_close(samples, image.expand(2, -1, -1, -1), rtol=0, atol=2e-3)
     for loss in ("simple", "variational"):
         model = small(prediction=prediction, noise_schedule="zero_snr", loss=loss, variance="learned", noise_steps=21,
                       feature_steps=(1,), reconstruct_steps=(2,))  # fmt: skip
@@ -152,14 +152,14 @@ def test_what_is_drawn_has_the_variance_that_is_asked_for(fraction: float) -> No
         outputs = torch.zeros_like(x).repeat(1, 2 if kind == "learned" else 1, 1, 1)
         return outputs  # a variance of 0 is half-way
 
-    drawn: list[Tensor] = []
+    visited: list[Tensor] = []
 
     def keeps(x: Tensor, step: Tensor) -> Tensor:
-        drawn.append(x)
+        visited.append(x)
         return says(x, step)
 
     is_function(model, keeps).sample(400, 0, 2, "ancestral")
-    before, after = drawn
+    before, after = visited
     start = convert(torch.zeros_like(before), before, model.process.gamma[level], "eps", "x0").clamp(-1, 1)
     noise = after - move.keep * before - move.start * start
     beta = 1 - model.process.signal[49] / model.process.signal[24]

@@ -100,7 +100,7 @@ def test_plain_diffusers_draws_our_samples_from_the_same_noise(tmp_path: Path) -
             # Levels end at 0 where variances are larger; a conditional model is told no label.
             levels = [125 * (8 - i) - (1 if method.config.variance == "small" else 125) for i in range(8)]
             with evaluation_mode(method):
-                ours = method._draw(keyed.normal(keys, 1, 8, 8), levels, sampler, None, keys)
+                ours = method._sample_from(keyed.normal(keys, 1, 8, 8), levels, sampler, None, keys)
                 if kind in ("eps", "v, pure noise"):
                     assert torch.equal(ours, method.sample(n, seed, 8, sampler))
             np.testing.assert_allclose(drawn[name], ours[:, 0], rtol=0, atol=2e-5, err_msg=f"{kind} {name}")
@@ -169,7 +169,9 @@ def test_published_pipelines_come_in(tmp_path: Path) -> None:
     assert method.config.variance == "large" and method.config.attention_size == 8 and method.config.layers == 2
     x, steps = torch.randn(2, 3, 8, 8), torch.tensor([0, 500])
     with evaluation_mode(method):
-        torch.testing.assert_close(method._said(method.ema, x, steps, None).output, network.eval()(x, steps).sample)
+        torch.testing.assert_close(
+            method._output(method.ema, x, steps, None).prediction, network.eval()(x, steps).sample
+        )
 
 
 def rewritten(folder: Path, file: str, **changes: Any) -> None:
@@ -244,6 +246,6 @@ def test_the_schedule_in_the_folder_is_that_of_the_run(steps: int, tmp_path: Pat
     run = trained(tmp_path / "runs", prediction="v", noise_schedule="zero_snr", **words)
     folder = exported(run, tmp_path / "out")
     theirs: Any = DDPMScheduler.from_pretrained(folder / "scheduler")
-    assert torch.equal(theirs.alphas_cumprod, ddpm(run).signal)
+    assert torch.equal(theirs.alphas_cumprod, ddpm(run).process.signal)
     assert theirs.config["beta_end"] == pytest.approx(0.02 * 1000 / steps)
     assert theirs.config["prediction_type"] == "v_prediction" and theirs.config["clip_sample"]

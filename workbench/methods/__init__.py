@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """What can be said of a method without importing it."""
+    """A method's metadata, known without importing it."""
 
     class_name: str
     family: str

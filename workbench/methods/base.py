@@ -53,7 +53,7 @@ class Batch:
 
 
 class Step(NamedTuple):
-    """What a step yields: the scalar to minimise and named scalars to log (detached)."""
+    """A step's result: the scalar to minimise and named scalars to log (detached)."""
 
     loss: Tensor
     logs: dict[str, Tensor]
@@ -83,8 +83,8 @@ class Method(nn.Module, ABC):
     """A training method: networks and their loss.
 
     Attributes:
-        default_feature: the entry of :meth:`encode` that stands for the model where one is asked for.
-        levels: what :meth:`layers` can be asked for: noise levels, or None alone where there is no noise.
+        default_feature: the entry of :meth:`encode` that stands for the model.
+        levels: the arguments of :meth:`layers`: noise levels, or None alone where there is no noise.
         weights: which weights :meth:`encode` and the capabilities use, in words.
         first_block, last_block: names of the submodules whose gradient norms are monitored.
         compiled: whether the networks are compiled.
@@ -123,18 +123,18 @@ class Method(nn.Module, ABC):
         """Features (B, D) at every depth, in order through the network, at one of :attr:`levels`.
 
         Without a level it is the one at which the default feature is read. Over all levels, the features of
-        :meth:`encode` are among them under their names. A method that does not say more has these alone.
+        :meth:`encode` are among them under their names. By default these alone.
         """
         return {Layer(name, name, depth): value for depth, (name, value) in enumerate(self.encode(images).items())}
 
     def before_step(self, progress: float) -> None:
-        """What happens before the loss is computed, such as a momentum encoder's update."""
+        """Called before the loss is computed, as for a momentum encoder's update."""
 
     def after_step(self, progress: float) -> None:
-        """What happens after the optimiser's step, such as an exponential moving average."""
+        """Called after the optimiser's step, as for an exponential moving average."""
 
     def compile_networks(self) -> None:
-        """Compile each network by itself; what a method does between them is cheap, and changes from step to step."""
+        """Compile each network by itself; the code between them is cheap and changes from step to step."""
         self.compiled = True
         for network in self.children():
             network.compile()
@@ -142,7 +142,7 @@ class Method(nn.Module, ABC):
 
 @contextmanager
 def evaluation_mode(method: Method) -> Iterator[None]:
-    """Context: no gradient, evaluation mode, nothing compiled (batches differ in size); the former mode comes back."""
+    """Context: no gradient, evaluation mode, nothing compiled (batches differ in size); the former mode is restored."""
     was_training = method.training
     method.eval()
     try:

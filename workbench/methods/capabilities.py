@@ -50,7 +50,7 @@ class ReadsAtNoiseLevels(Method):
 
 
 class Couples(ABC):
-    """Has a loss that compares the images of a batch with one another, and an encoder that does not.
+    """Its loss compares the images of a batch with one another, and its encoder does not.
 
     ``forward(batch, progress)`` is ``objective(batch, embed(views), embed_keys(views))``, so that the encoders can be
     run in parts.
@@ -70,7 +70,7 @@ class Couples(ABC):
 
 
 class Reconstructs(ABC):
-    """Can draw what it has understood of an image."""
+    """Reconstructs images."""
 
     @abstractmethod
     def reconstruct(self, images: Tensor, keys: Tensor, default_only: bool = False) -> dict[str, Tensor]:
@@ -84,7 +84,7 @@ class Reconstructs(ABC):
 
 
 class Samples(ABC):
-    """Can draw images of its own."""
+    """Generates images."""
 
     @abstractmethod
     def sample(self, n: int, seed: int, steps: int | None = None, sampler: str | None = None) -> Tensor:
@@ -92,7 +92,7 @@ class Samples(ABC):
 
 
 def check_one_pass(steps: int | None, sampler: str | None) -> None:
-    """Raises a WorkbenchError where a model that draws in one pass is told how many steps to take, or a sampler."""
+    """Raises a WorkbenchError where a model that generates in one pass is given a number of steps, or a sampler."""
     if steps is not None or sampler is not None:
         raise WorkbenchError(
             "This model draws an image in one pass of its decoder and has neither steps nor samplers; leave out "
@@ -101,7 +101,7 @@ def check_one_pass(steps: int | None, sampler: str | None) -> None:
 
 
 class Likelihood(ABC):
-    """Knows how probable an image is: one probability mass per discrete pixel, whatever the model is inside.
+    """Has a likelihood, or a bound on it: the probability mass of an image's discrete pixels, whatever the model.
 
     So that families can be compared, a density must be turned into the mass of a pixel's bin, or be said to bound it
     (uniform dequantisation).
@@ -109,9 +109,9 @@ class Likelihood(ABC):
     Attributes:
         likelihood_kind: what the negative log-likelihood is computed from: a ``lower bound`` on the likelihood (then
             it is too high), ``exact``, or an ``estimate`` that may be off to either side.
-        likelihood_note: in a sentence or two how pixels are scaled and a mass comes about, with all options that the
-            number depends on.
-        likelihood_sampled: whether :meth:`nats_terms` draws a few summands of a long sum, of which
+        likelihood_note: in a sentence or two, how pixels are scaled and the mass is computed, with all options that
+            the number depends on.
+        likelihood_sampled: whether :meth:`nats_terms` estimates a long sum from a few of its terms, of which
             :meth:`full_nats_terms` computes all, or many more where it is an integral.
         likelihood_drawn, likelihood_in_full: a sentence each on what is computed of that sum by the former and the
             latter; empty where there is none.
@@ -136,7 +136,7 @@ class Likelihood(ABC):
         """
 
     def full_nats_terms(self, images: Tensor, keys: Tensor) -> dict[str, Tensor]:
-        """The same without sampling where a term is a long sum of which one summand is drawn; by default the same."""
+        """The same without sampling where a term is a long sum that is estimated; by default the same."""
         return self.nats_terms(images, keys)
 
     def nats_per_image(self, images: Tensor, keys: Tensor) -> Tensor:
@@ -150,20 +150,20 @@ class Denoises(ABC):
     a^2 = sigmoid(ln SNR) and s^2 = 1 - a^2, whatever the process is called; see :mod:`workbench.probability.diffusion`.
 
     Attributes:
-        prediction: what the network says of x_t.
+        prediction: what the network predicts.
     """
 
     prediction: Prediction
 
     @abstractmethod
     def log_snr(self, t: Tensor) -> Tensor:
-        """ln SNR (B,) in double precision and on the CPU at times (B,), and falls as they grow; where the process has
-        steps, these are evenly spread, the first at 0 and the last at 1."""
+        """ln SNR (B,) in double precision and on the CPU at times (B,), falling; where the process has steps, they are
+        evenly spread, the first at 0 and the last at 1."""
 
     @abstractmethod
     def denoise(self, x: Tensor, t: Tensor) -> Tensor:
         """The network's :attr:`prediction` (B, C, H, W) at x_t (B, C, H, W) and times (B,), nothing clipped or rounded.
-        A class-conditional one is told no label."""
+        A class-conditional network gets no label."""
 
     @abstractmethod
     def scaled(self, images: Tensor) -> Tensor:
@@ -175,12 +175,12 @@ class Denoises(ABC):
 
 
 class Conditional(ABC):
-    """Can be built to model the images of each class by themselves, and then tells an image's class by Bayes' rule."""
+    """Can be built class-conditional, and then classifies by Bayes' rule."""
 
     @property
     @abstractmethod
     def label_count(self) -> int:
-        """Classes that it was built for; 0 where it was not."""
+        """Classes of a class-conditional model; 0 otherwise."""
 
     @abstractmethod
     def label_nats(self, images: Tensor, keys: Tensor, labels: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """An encoder that was trained elsewhere: it can be read, measured and fine-tuned, and has no loss of its own.
 
 ``workbench import`` makes runs of it. Weights that are all of MoCo v3's become a run of that method instead; to call
-any other network one would give it heads that it never had.
+any other network one would add heads that it never had.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ NO_LOSS = (
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig(EncoderOptions, TrainConfig):
-    """What an imported encoder is."""
+    """An imported encoder's architecture and normalisation."""
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     """Mean of each channel that is subtracted from pixels in [0, 1]."""

@@ -100,7 +100,7 @@ class MoCoV3(Recognition, Couples):
 
     def __init__(self, config: MoCoV3Config, images: ImageSpec) -> None:
         if config.batch_size < 2:
-            raise WorkbenchError("MoCo v3 tells the images of a batch apart: --batch-size must be at least 2.")
+            raise WorkbenchError("MoCo v3 contrasts the images of a batch: --batch-size must be at least 2.")
         super().__init__(config, images)
         self.config = config
         layers = 3 if config.is_vit else 2

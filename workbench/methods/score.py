@@ -113,7 +113,7 @@ class VE:
 
 
 def flow(x: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
-    """dx/dgamma (B, …) of the probability-flow ODE, for x of variance about 1 and the noise seen in it at gamma, a
+    """dx/dgamma (B, …) of the probability-flow ODE, for x of variance about 1 and the noise predicted in it at gamma, a
     scalar or (B,)."""
     s = diffusion.amplitudes(diffusion.spread(gamma, x))[1]
     return -0.5 * (s.square() * x - s * eps)

@@ -47,7 +47,7 @@ class Residual(nn.Module):
 
 
 class ConvEncoder(nn.Sequential):
-    """Images (B, channels, size, size) -> (B, outputs); ``flag`` has set the width, in the words of an error."""
+    """Images (B, channels, size, size) -> (B, outputs); ``flag`` names the width's option in errors."""
 
     def __init__(self, channels: int, size: int, width: int, outputs: int, flag: str = "--width") -> None:
         *larger, side = _sides(size)
@@ -61,13 +61,13 @@ class ConvEncoder(nn.Sequential):
         super().__init__(*layers)
 
     def stages(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What each halving of the side has given, (B, channels, side, side) each, and the output (B, outputs)."""
-        found = []
+        """The maps after each halving of the side, (B, channels, side, side) each, and the output (B, outputs)."""
+        stages = []
         for layer in self:
             x = layer(x)
             if isinstance(layer, Residual):
-                found.append(x)
-        return found, x
+                stages.append(x)
+        return stages, x
 
 
 class ConvDecoder(nn.Sequential):

@@ -35,7 +35,7 @@ class DiT(ViT):
         size, channels: of the images.
         patch, width, depth, heads: of the transformer, as in :func:`workbench.networks.vit.vit`.
         channels_out: of the prediction; twice ``channels`` where variances are predicted, too.
-        classes: labels 0 … classes - 1 that it can be told; ``classes`` itself stands for none. 0 without labels.
+        classes: labels 0 … classes - 1 that it accepts; ``classes`` itself stands for none. 0 without labels.
         conditioning: how noise level and label go in.
 
     Raises:

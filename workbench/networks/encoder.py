@@ -1,5 +1,5 @@
-"""The encoders that methods of recognition share, a ViT, a ResNet or the VAE's convolutions: their options, and where
-features are read."""
+"""The encoders of recognition methods: a ViT, a ResNet or the VAE's convolutions, their options, and where features are
+read."""
 
 import warnings
 from dataclasses import dataclass
@@ -169,16 +169,16 @@ def places(network: Any, images: Tensor) -> dict[Place, Tensor]:
     """Features at every depth, those of :func:`features` last, for normalised images.
 
     They are the pooled patches of a ViT's stem and class token and pooled patches of each block (the last one read
-    after the final norm), or a ResNet's stem and stages, pooled, or what each halving of the side by convolutions has
-    given, pooled, and their output.
+    after the final norm), or a ResNet's stem and stages, pooled, or the maps after each halving of the side by
+    convolutions, pooled, and their output.
     """
     if isinstance(network, ConvEncoder):
         stages, output = network.stages(images)
-        found = {
+        values = {
             Place(f"stage_{depth}", f"stage_{depth}", depth - 1): stage.mean(dim=(2, 3))
             for depth, stage in enumerate(stages, start=1)
         }
-        return found | {Place("embedding", "embedding", len(stages), "vector"): output}
+        return values | {Place("embedding", "embedding", len(stages), "vector"): output}
     return _blocks(network, images) if isinstance(network, ViT) else _stages(network, images)
 
 
@@ -191,21 +191,21 @@ def _readings(network: ViT, tokens: Tensor, names: tuple[str, str]) -> dict[str,
 
 def _blocks(network: Any, images: Tensor) -> dict[Place, Tensor]:
     tokens = network.embed(images)
-    stem = _readings(network, tokens, ("", "stem"))["stem"]  # the class token knows nothing yet
-    found = {Place("stem", "stem", 0): stem}
+    stem = _readings(network, tokens, ("", "stem"))["stem"]  # the class token is the same for all images here
+    values = {Place("stem", "stem", 0): stem}
     for depth, block in enumerate(network.blocks, start=1):
         tokens, name, spaces = block(tokens), f"block_{depth}", (f"block_{depth}", f"block_{depth} patches")
         if depth == len(network.blocks):
             tokens, spaces = network.norm(tokens), ("class_token", "pooled_patches")
         for space, value in _readings(network, tokens, spaces).items():
-            found[Place(space, name, depth, "class token" if space == spaces[0] else "mean")] = value
-    return found
+            values[Place(space, name, depth, "class token" if space == spaces[0] else "mean")] = value
+    return values
 
 
 def _stages(network: Any, images: Tensor) -> dict[Place, Tensor]:
     x = network.maxpool(network.relu(network.bn1(network.conv1(images))))
-    found = {Place("stem", "stem", 0): x.mean(dim=(2, 3))}
+    values = {Place("stem", "stem", 0): x.mean(dim=(2, 3))}
     for depth in (1, 2, 3, 4):
         x = getattr(network, f"layer{depth}")(x)
-        found[Place("pooled" if depth == 4 else f"stage_{depth}", f"stage_{depth}", depth)] = x.mean(dim=(2, 3))
-    return found
+        values[Place("pooled" if depth == 4 else f"stage_{depth}", f"stage_{depth}", depth)] = x.mean(dim=(2, 3))
+    return values

@@ -90,7 +90,7 @@ def unet(
         attention_size: side in pixels at which self-attention is added, one of :func:`sides`; None for nowhere.
         dropout: probability in every residual block.
         channels_out: of the prediction, by default those of the images.
-        classes: labels 0 … classes - 1 that it can be told, added to the noise level's embedding; ``classes`` itself
+        classes: labels 0 … classes - 1 that it accepts, added to the noise level's embedding; ``classes`` itself
             stands for none. 0 without labels.
 
     Raises:

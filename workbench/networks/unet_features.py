@@ -1,4 +1,4 @@
-"""What the blocks of a U-Net put out, pooled: the features of diffusion models."""
+"""Pooled outputs of a U-Net's blocks: the features of diffusion models."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +28,7 @@ def pooled_outputs(network: UNet2DModel, run: Callable[[], object]) -> dict[str,
 
 
 class BlockOutputs(dict[str, Tensor]):
-    """Context that catches what named modules put out, in the order in which they run."""
+    """Context that records the outputs of named modules, in the order in which they run."""
 
     def __init__(self, modules: dict[str, nn.Module]) -> None:
         super().__init__()

@@ -80,7 +80,7 @@ class ViT(VisionTransformer):
         return self.norm(_first_token(last, x))
 
     def embed(self, x: Tensor) -> Tensor:
-        """The tokens (B, N, embed_dim) that the first block is given."""
+        """The tokens (B, N, embed_dim) before the first block."""
         return self.norm_pre(self.patch_drop(self._pos_embed(self.patch_embed(x))))
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class ViT(VisionTransformer):
 
 
 def _first_token(block: Any, x: Tensor) -> Tensor:
-    """What timm's ``Block`` makes of the first of its tokens: (B, N, D) -> (B, D)."""
+    """timm's ``Block`` for the first of its tokens alone: (B, N, D) -> (B, D)."""
     attention, dim = block.attn, x.shape[2]
     (query_weight, pair_weight), (query_bias, pair_bias) = (
         parameter.split([dim, 2 * dim]) for parameter in (attention.qkv.weight, attention.qkv.bias)
@@ -99,8 +99,8 @@ def _first_token(block: Any, x: Tensor) -> Tensor:
     query = F.linear(normed[:, :1], query_weight, query_bias)
     key, value = F.linear(normed, pair_weight, pair_bias).chunk(2, dim=2)
     query, key, value = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in (query, key, value))
-    seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(1)
-    token = x[:, 0] + attention.proj(seen)
+    attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(1)
+    token = x[:, 0] + attention.proj(attended)
     return token + block.mlp(block.norm2(token))
 
 
@@ -166,7 +166,7 @@ def arguments(
     position: Position = "sincos",
     token: Token = "class",
 ) -> dict[str, Any]:
-    """What timm's ``VisionTransformer`` is told to be that of :func:`vit`.
+    """Arguments of timm's ``VisionTransformer`` for :func:`vit`.
 
     Raises:
         WorkbenchError: sizes that do not fit.

@@ -9,7 +9,7 @@ from workbench.networks.vit import ViT, arguments, prepare, sincos_position, vit
 
 
 class Images(Protocol):
-    """What is asked of an ``ImageSpec``."""
+    """The part of an ``ImageSpec`` that is used."""
 
     @property
     def channels(self) -> int: ...
@@ -20,7 +20,7 @@ class Images(Protocol):
 class ViTEncoder(ViT):
     """Images (B, C, size, size) -> (B, out): a ViT, all of it trained, and a linear layer on its class token.
 
-    Called ``ViTEncoder(images, width, depth, heads, patch, out)``. The parts whose gradients tell how training goes
+    Called ``ViTEncoder(images, width, depth, heads, patch, out)``. The parts whose gradients are monitored
     are ``patch_embed`` and ``blocks.0`` first, ``output`` last.
 
     Args:
@@ -41,12 +41,12 @@ class ViTEncoder(ViT):
         return self.output(super().forward(x))
 
     def stages(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What each block has made of the patches, (B, width, rows, columns) each, and the output (B, out)."""
-        tokens, found = self.embed(x), []
+        """The patches after each block, (B, width, rows, columns) each, and the output (B, out)."""
+        tokens, stages = self.embed(x), []
         for block in self.blocks:
             tokens = block(tokens)
-            found.append(tokens[:, 1:].transpose(1, 2).unflatten(2, self.patch_embed.grid_size))
-        return found, self.output(self.norm(tokens)[:, 0])
+            stages.append(tokens[:, 1:].transpose(1, 2).unflatten(2, self.patch_embed.grid_size))
+        return stages, self.output(self.norm(tokens)[:, 0])
 
 
 class ViTDecoder(nn.Module):
@@ -54,7 +54,7 @@ class ViTDecoder(nn.Module):
 
     Called ``ViTDecoder(images, width, depth, heads, patch, latent_dim, channels_out)``. Every patch begins as its place
     in the position table plus one projection of the code; blocks and a norm follow, and a linear layer from each token
-    to its pixels. The part whose gradients tell how training goes is ``output``.
+    to its pixels. The part whose gradients are monitored is ``output``.
 
     Raises:
         WorkbenchError: sizes that do not fit.

@@ -1,4 +1,4 @@
-"""What models with latent variables share: KL terms and their weight, the importance-weighted bound, what is used."""
+"""Latent variables: KL terms and their weight, the importance-weighted bound, and how many units are used."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 
 ACTIVE = 0.01  # of the variance of a posterior mean over images, above which Burda et al. call a unit active
-TELLING = 0.5  # nats of KL, a bound on what is told of an image, below which a group counts as unused
+TELLING = 0.5  # nats of KL, an upper bound on the information on an image, below which a group counts as unused
 
 
 def gaussian_kls(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def kl_weight(progress: float, warmup: float, beta: float = 1.0) -> float:
 
 
 def free_kl(kls: Tensor, free: float) -> Tensor:
-    """The KL term with ``free`` nats that each column has for nothing: sum over j of max(free, mean over images).
+    """The KL term with ``free`` nats that cost nothing in each column: sum over j of max(free, mean over images).
 
     Columns are latent dimensions, or groups of them. Below ``free`` a column has no gradient, so nothing pushes it
     towards the prior. The mean is that of the batch on one device (of a part of it, with ``--accumulate``).
@@ -92,27 +92,27 @@ class Usage(NamedTuple):
 
 
 def usage(means: NDArray[np.floating], kls: NDArray[np.floating], groups: Mapping[str, int]) -> list[Usage]:
-    """What is used of each group, from posterior means and KL terms (n, D) of n images."""
+    """The :class:`Usage` of each group, from posterior means and KL terms (n, D) of n images."""
     ends = np.cumsum(list(groups.values()))
     active = means.var(axis=0) > ACTIVE
-    found = []
+    rows = []
     for name, dims, end in zip(groups, groups.values(), ends, strict=True):
         own = slice(end - dims, end)
-        found.append(Usage(name, dims, int(active[own].sum()), float(kls[:, own].sum(axis=1).mean())))
-    return found
+        rows.append(Usage(name, dims, int(active[own].sum()), float(kls[:, own].sum(axis=1).mean())))
+    return rows
 
 
-def collapse(found: list[Usage]) -> str | None:
+def collapse(groups: list[Usage]) -> str | None:
     """Posterior collapse in one sentence, or None: of the whole code, or of the groups that are not used.
 
     A group's KL, averaged over images, is at least the mutual information of image and group (Hoffman and Johnson
-    2016), so that a small one says that the group tells next to nothing, whatever its means do.
+    2016), so that a group with a small one carries next to no information, whatever its means do.
     """
-    unused = [group.name for group in found if not group.active or group.kl < TELLING]
+    unused = [group.name for group in groups if not group.active or group.kl < TELLING]
     criterion = f"a KL below {TELLING} nats, or no posterior mean whose variance over images is above {ACTIVE}"
-    if len(unused) == len(found):
-        dims = sum(group.dims for group in found)
+    if len(unused) == len(groups):
+        dims = sum(group.dims for group in groups)
         return f"Posterior collapse: the {dims} latent dimensions do not tell images apart ({criterion})."
     if unused:
-        return f"Not used: {', '.join(unused)} of {len(found)} groups of latent variables ({criterion})."
+        return f"Not used: {', '.join(unused)} of {len(groups)} groups of latent variables ({criterion})."
     return None

@@ -98,13 +98,13 @@ class NoiseSchedule(nn.Module):
         return self.scaled(*self.between(t))
 
     def scaled(self, n: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """gamma and dgamma/dt of what :meth:`between` gives."""
+        """gamma and dgamma/dt (B,) of n and dn/dt (B,), those of :meth:`between`."""
         first, last = self.ends()
         return first + (last - first) * n, (last - first) * slope
 
 
 def gradient_of_variance(n: Tensor, loss: Tensor) -> None:
-    """Let what made ``n`` (B,) get the gradient of the loss's variance instead of its mean's, up to a factor.
+    """Give what computed ``n`` (B,) the gradient of the loss's variance instead of its mean's, up to a factor.
 
     The mean of the continuous bound does not depend on n(t), so that of its square has its variance's gradient:
     d loss^2 = 2 loss d loss (Kingma et al. 2021, appendix I.2). Dividing by the mean keeps it in the loss's units. Call

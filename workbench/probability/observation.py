@@ -1,4 +1,4 @@
-"""Observation models p(x|z): what a decoder's output says of each pixel, as a probability mass of its levels.
+"""Observation models p(x|z): the probability mass of each level of a pixel, given a decoder's output.
 
 A pixel is one of L levels k = 0 … L - 1, which the models see at y_k = 2 k / (L - 1) - 1 in [-1, 1]. A continuous
 distribution F gives level k the mass F(y_k + h) - F(y_k - h) with h = 1 / (L - 1), and the outer bins are open, so that
@@ -53,7 +53,7 @@ def bin_middles(images: Tensor, levels: int) -> Tensor:
 
 
 def from_bin_middles(x: Tensor, levels: int) -> Tensor:
-    """The inverse of :func:`bin_middles`, kept in [0, 1]; not rounded to levels."""
+    """The inverse of :func:`bin_middles`, clipped to [0, 1]; not rounded to levels."""
     return (((x + 1) * levels - 1) / (2 * (levels - 1))).clamp(0, 1)
 
 
@@ -86,7 +86,7 @@ def gaussian_decoder_nll(x0: Tensor, mean: Tensor, log_sigma: Tensor, levels: in
     device = x0.device
     if device.type == "mps":  # has no double precision
         x0, mean, log_sigma = x0.cpu(), mean.cpu(), log_sigma.cpu()
-    kept = torch.promote_types(x0.dtype, mean.dtype)
+    dtype = torch.promote_types(x0.dtype, mean.dtype)
     x0, mean, half = x0.double(), mean.double(), 1.0 / (levels - 1)
     scale = (-log_sigma.double()).exp()
     upper = torch.where(x0 > 1 - half, torch.inf, (x0 + half - mean) * scale)
@@ -96,7 +96,7 @@ def gaussian_decoder_nll(x0: Tensor, mean: Tensor, log_sigma: Tensor, levels: in
     upper, lower = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
     top = torch.special.log_ndtr(upper)
     log_mass = top + torch.log(-torch.expm1(torch.special.log_ndtr(lower) - top))
-    return -log_mass.flatten(1).sum(dim=1).to(kept).to(device)
+    return -log_mass.flatten(1).sum(dim=1).to(dtype).to(device)
 
 
 def level_values(levels: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -135,7 +135,7 @@ def level_window(gamma: float, levels: int = 256) -> int:
 
 
 class Observation(ABC):
-    """p(x|z) for a decoder that puts out ``per_channel`` numbers for each channel of a pixel.
+    """p(x|z) for a decoder with ``per_channel`` outputs for each channel of a pixel.
 
     Args:
         channels, levels: of the images.
@@ -150,7 +150,7 @@ class Observation(ABC):
 
     @property
     def outputs(self) -> int:
-        """Channels that the decoder must put out."""
+        """Channels of the decoder's output."""
         return self.channels * self.per_channel
 
     @abstractmethod
@@ -158,7 +158,7 @@ class Observation(ABC):
         """-ln of the mass of the images' levels (B,) in nats, summed over pixels and channels."""
 
     def training_nats(self, images: Tensor, outputs: Tensor, log_sigma: Tensor) -> Tensor:
-        """What training minimises in its place (B,); by default the same."""
+        """The training loss (B,) in its place; by default the same."""
         return self.mass_nats(images, outputs, log_sigma)
 
     @abstractmethod
