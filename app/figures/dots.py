@@ -76,7 +76,7 @@ def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int =
             )
         for dot in panel.dots:
             add_dot(figure, dot, rows[dot.label], f"{dot.label} {dot.detail}".strip(), **place)
-        figure.update_xaxes(title=panel.title, **VALUES, **place)
+        figure.update_xaxes(title=panel.title, showgrid=True, **VALUES, **place)
     top = max(
         [dot.high or dot.value for panel in panels for dot in panel.dots]
         + [value for panel in panels for value in panel.references.values()]
@@ -130,7 +130,7 @@ def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:
     for index, (name, dot) in enumerate(zip(names, dots, strict=True)):
         add_dot(figure, dot, len(dots) - 1 - index, name, **place)
     reach = 1.1 * max(max(abs(dot.low or dot.value), abs(dot.high or dot.value)) for dot in dots)
-    figure.update_xaxes(title=title, **VALUES, range=[-reach, reach])
+    figure.update_xaxes(title=title, showgrid=True, **VALUES, range=[-reach, reach])
     name_rows(figure, names, -0.6, -0.3, tickfont={"size": 13})
     figure.update_layout(height=46 * len(dots) + 90, margin=MARGIN)
     return figure
@@ -162,7 +162,7 @@ def per_class(scores: Mapping[str, tuple[str, np.ndarray]], classes: Sequence[st
             showlegend=False,
             hovertemplate=f"{label}: %{{x:.0f}} %<extra></extra>",
         )
-    figure.update_xaxes(title="accuracy of the class, %", **VALUES, range=[-2, 102])
+    figure.update_xaxes(title="accuracy of the class, %", showgrid=True, **VALUES, range=[-2, 102])
     name_rows(figure, [str(classes[index]) for index in order[::-1]], -0.6, -0.4)
     figure.update_layout(height=26 * len(order) + 100, margin=MARGIN)
     return figure
@@ -200,7 +200,7 @@ def small_multiples(
             )
         lowest = min(-0.03, min((dot.value for dot in dots), default=0))
         figure.update_xaxes(range=[-3, 103] if units[name] == "%" else [lowest, 1.03], **place)
-    figure.update_xaxes(**VALUES, nticks=4)
+    figure.update_xaxes(showgrid=True, **VALUES, nticks=4)
     name_rows(figure, [coloured(label, colours[label]) for label in labels], -0.6, -0.4)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(height=down * (22 * len(labels) + 84), margin={"l": 20, "r": 12, "t": 30, "b": 30})

@@ -85,7 +85,7 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
             showarrow=False,
             font={"color": stack.colour, "size": 13},
         )
-    figure.update_xaxes(title=x_title, **VALUES | {"zeroline": True}, zerolinecolor=GRID)
+    figure.update_xaxes(title=x_title, showgrid=True, **VALUES | {"zeroline": True}, zerolinecolor=GRID)
     figure.update_xaxes(range=[1.06 * lowest, 1.16 * reach])
     names = [coloured(stack.label, stack.colour if stack.terms else None) for stack in stacks]
     name_rows(figure, names, -0.6, -0.25, tickfont={"size": 14})

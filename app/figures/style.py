@@ -10,7 +10,7 @@ from workbench import palette
 
 GRID = palette.rgba(palette.GREY, 0.18)
 REFERENCE = {"color": palette.GREY, "width": 1.5, "dash": "dot"}
-VALUES = {"showgrid": True, "gridcolor": GRID, "zeroline": False}  # an axis of numbers
+VALUES = {"gridcolor": GRID, "zeroline": False}  # an axis of numbers
 LABEL_HEIGHT = 17  # px
 
 Ends = Sequence[float | None] | np.ndarray
