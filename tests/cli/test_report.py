@@ -43,7 +43,9 @@ def test_a_report_is_one_file(folder: Folder, tmp_path: Path, suffix: str, capsy
     path = tmp_path / "new" / f"report{suffix}"
     assert main([*command(folder, "report", "mocov3", "vae"), "--output", str(path)]) == 0
     assert capsys.readouterr().out.startswith(f"{path}: 2 runs, ")
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    figures = ["report-figures"] if suffix == ".tex" else []
+    assert sorted(file.name for file in path.parent.iterdir()) == [*figures, path.name]
+    assert {file.suffix for file in (path.parent / "report-figures").glob("*")} == ({".pdf"} if figures else set())
     assert folder[1]["mocov3"] in path.read_text()
 
 

@@ -20,7 +20,8 @@ from workbench.comparison.differences import differences
 from workbench.comparison.seeds import group_runs
 from workbench.comparison.table import rows_of
 from workbench.errors import WorkbenchError
-from workbench.report import conclusions, latex, markdown
+from workbench.figures import tex
+from workbench.report import conclusions, writers
 from workbench.report.document import Code, Document, Heading, Paragraph, Points, Table
 from workbench.report.entries import entries
 from workbench.store import Run, write_json
@@ -128,20 +129,33 @@ def pages(text: str) -> Document:
 
 
 def test_markdown_tables_keep_their_columns_whatever_they_hold() -> None:
-    lines = markdown.write(pages(NASTY.replace("`", ""))).splitlines()
+    lines = writers.write(pages(NASTY), ".md").splitlines()
     cells = [re.split(r"(?<!\\)\|", line) for line in lines if line.startswith("| ")]
     assert len(cells) == 4 and {len(row) for row in cells} == {4}
 
 
+def test_no_name_is_markup() -> None:
+    """A run's name may hold anything; whatever it is, readers see it as it is."""
+    name = "</summary><script>alert(1)</script> ``` {{ 7 * 7 }} <% if %> \\input{x}"
+    text = writers.write(pages(name), ".html")
+    assert "<script" not in text and "{{ 7 * 7 }}" in "".join(Page(text).words)
+    text = writers.write(pages(name), ".md")
+    assert re.findall(r"(?<!\\)<(?!/?details>|/?summary>)", text) == []
+    document = Document("a", "b", [Code(f"{name}\n```\n<b>", name)])
+    assert writers.write(document, ".md").count("\n````\n") == 2
+    text = writers.write(pages(name), ".tex")
+    assert "\\input" not in text and "\\textbackslash{}input" in text and "7 * 7" in text
+
+
 def test_markdown_leaves_code_and_nothing_else_as_it_is() -> None:
-    assert markdown.escape("a_b `c_d` [e]") == r"a\_b `c_d` \[e\]"
+    assert writers.escape_markdown("a_b `c_d` [e]") == r"a\_b `c_d` \[e\]"
 
 
 def test_latex_escapes_every_special_character() -> None:
-    text = latex.escape(NASTY)
+    text = tex.escape(NASTY)
     bare = re.sub(r"\\[a-z]+\{\}|\\[&%$#_{}]", "", text)
     assert not set(bare) & set(r"\&%$#_{}~^<>|")
-    assert latex.escape("R² · Łódź 漢 a\nb") == r"R\textsuperscript{2} \textperiodcentered{} Łódź ? a b"
+    assert tex.escape("R² · Łódź 漢 a\nb") == r"R\textsuperscript{2} \textperiodcentered{} Łódź ? a b"
 
 
 def tables_of(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -161,8 +175,16 @@ def test_latex_is_balanced_and_its_rows_have_all_columns(three: list[Run]) -> No
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex")
 def test_latex_compiles(seeds: list[Run], tmp_path: Path) -> None:
-    for name, text in {"runs": report.render(seeds, ".tex"), "nasty": latex.write(pages(NASTY))}.items():
-        (tmp_path / f"{name}.tex").write_text(text)
+    report.write(seeds, tmp_path / "runs.tex")
+    report.write(seeds, tmp_path / "with pgf_%.tex", pgf=True)
+    (tmp_path / "with pgf_%.tex").rename(tmp_path / "pgf.tex")
+    (tmp_path / "alone.tex").write_text(report.render(seeds, ".tex"))
+    (tmp_path / "nasty.tex").write_text(writers.write(pages(NASTY), ".tex"))
+    assert {file.name for file in (tmp_path / "with_pgf__-figures").iterdir()} == {
+        *("differences.pgf", "probes.pgf", "factors.pgf", "reconstructions.pdf")
+    }
+    assert "includegraphics" in (tmp_path / "runs.tex").read_text()
+    for name in ("runs", "pgf", "alone", "nasty"):
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
         assert done.returncode == 0, done.stdout[-2000:]

@@ -111,8 +111,8 @@ def compared(groups: Sequence[Group]) -> list[Block]:
             size = f" ({data['train']:,})" if isinstance(data.get("train"), int) else ""
             images = f"{data.get('name')}{size}"
             checkpoints = dict.fromkeys(str(c["checkpoint"]) for c in run.evaluations().values() if c.get("checkpoint"))
-            told = [group.label, run.id, info.get("seed"), images, info.get("status"), "; ".join(checkpoints)]
-            rows.append(["" if cell is None else str(cell) for cell in told])
+            cells = [group.label, run.id, info.get("seed"), images, info.get("status"), "; ".join(checkpoints)]
+            rows.append(["" if cell is None else str(cell) for cell in cells])
     headings = ["model", "run", "seed", "data", "status", "checkpoint evaluated"]
     note = "In brackets behind the data: training images."
     return [Heading("What was compared"), Table("Runs", headings, rows, words=6, note=note)]
@@ -124,9 +124,9 @@ def settings(groups: Sequence[Group]) -> list[Block]:
     if not configs:
         return []
     keys = dict.fromkeys(key for config in configs.values() for key in config if key not in PRIVATE)
-    told = {key: [str(config.get(key, "\N{EM DASH}")) for config in configs.values()] for key in keys}
+    values = {key: [str(config.get(key, "\N{EM DASH}")) for config in configs.values()] for key in keys}
     shared = [key for key in keys if sum(key in config for config in configs.values()) > 1]
-    rows = [[key, *told[key]] for key in shared if len(set(told[key])) > 1 and key != "method"]
+    rows = [[key, *values[key]] for key in shared if len(set(values[key])) > 1 and key != "method"]
     blocks: list[Block] = [Heading("Settings")]
     if rows:
         note = "\N{EM DASH}: the method has no such setting."
@@ -147,10 +147,10 @@ def _config(run: Run) -> Row:
 
 def versions(runs: Sequence[Run]) -> list[Block]:
     """What the runs were trained with: one column where all agree."""
-    told = {run.id: mapping_of(run, "versions") for run in runs}
+    packages = {run.id: mapping_of(run, "versions") for run in runs}
     kinds: dict[tuple, list[str]] = {}
-    for run_id, found in told.items():
-        kinds.setdefault(tuple(sorted((str(k), str(v)) for k, v in found.items())), []).append(run_id)
+    for run_id, own in packages.items():
+        kinds.setdefault(tuple(sorted((str(k), str(v)) for k, v in own.items())), []).append(run_id)
     kinds.pop((), None)
     if not kinds:
         return []
@@ -176,8 +176,8 @@ def again(groups: Sequence[Group]) -> list[Block]:
     lines.append(f"workbench evaluate {places}{thorough}")
     lines += [f"workbench evaluate {places} --transfer-to {shlex.quote(target)}" for target in targets]
     lines.append(f"workbench report {places} --output report.html")
-    said = "The configurations are those above; new runs get new ids, to be put in place of these."
-    return [Heading("How to make it again"), Code("\n".join(lines)), Paragraph(said, small=True)]
+    note = "The configurations are those above; new runs get new ids, to be put in place of these."
+    return [Heading("How to make it again"), Code("\n".join(lines)), Paragraph(note, small=True)]
 
 
 def _place(run: Run) -> str:

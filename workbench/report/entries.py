@@ -61,7 +61,7 @@ def entries(
         keep: which rows of a run to take.
     """
     several = len({mapping_of(run, "data").get("fingerprint") for group in groups for run in group.runs}) > 1
-    found: dict[tuple[Any, ...], list[tuple[Run, Row]]] = {}
+    rows_by_key: dict[tuple[Any, ...], list[tuple[Run, Row]]] = {}
     about: dict[tuple[Any, ...], tuple[str, int | None, str]] = {}
     for index, group in enumerate(groups):
         data = f" on {mapping_of(group.runs[0], 'data').get('name')}" if several else ""
@@ -75,13 +75,13 @@ def entries(
                 key = (name, kind, *(str(row.get(name)) for name in keys))
                 if kind == "shared":
                     key += tuple(str(row.get(name)) for name in shared)
-                known = found.setdefault(key, [])
+                known = rows_by_key.setdefault(key, [])
                 if not keep(run, row) or any(other is run for other, _ in known):
                     continue
                 if kind != "shared" or not known:  # what all share is measured once
                     known.append((run, row))
                     about[key] = name, None if kind == "shared" else index, kind
-    made = [_entry(groups, *about[key], [row for _, row in rows]) for key, rows in found.items() if rows]
+    made = [_entry(groups, *about[key], [row for _, row in rows]) for key, rows in rows_by_key.items() if rows]
     order = {"run": 0, "untrained": 1, "shared": 2}
     return sorted(made, key=lambda entry: order[entry.kind])
 
@@ -106,7 +106,7 @@ def printed(interval: Interval, digits: int = 1) -> str:
 def default_of(run: Run, *evaluations: str) -> str | None:
     """The run's default space, as its evaluations name it."""
     for name in (*evaluations, "linear", "knn", "factors"):
-        found = run.evaluation(name).get("default")
-        if isinstance(found, str):
-            return found
+        default = run.evaluation(name).get("default")
+        if isinstance(default, str):
+            return default
     return None

@@ -15,15 +15,15 @@ from workbench.report.entries import Entry, entries
 from workbench.report.tables import section
 from workbench.store import Run, probe_of
 
-SHOWN = 12
+COLUMNS = 12
 """Images in the strip of reconstructions."""
 
 
 def reconstruction(groups: Sequence[Group]) -> list[Block]:
     names = {"reconstruction": "PSNR, dB"}
-    found = {"reconstruction": entries(groups, "reconstruction", "variant")}
+    numbers = {"reconstruction": entries(groups, "reconstruction", "variant")}
     blocks = section(
-        "What it draws", groups, found, names, ("model", "variant"), caption="Reconstruction of test images"
+        "What it draws", groups, numbers, names, ("model", "variant"), caption="Reconstruction of test images"
     )
     rows = _strip_rows(groups)
     if blocks and len(rows) > 1:
@@ -35,24 +35,33 @@ def reconstruction(groups: Sequence[Group]) -> list[Block]:
 def _strip_rows(groups: Sequence[Group]) -> dict[str, np.ndarray]:
     """The originals and each group's reconstructions of the same probe images, of its first run."""
     rows: dict[str, np.ndarray] = {}
-    shown: np.ndarray | None = None
+    probe_ids: np.ndarray | None = None
     for group in groups:
         run = group.runs[0]
         variant = str(run.evaluation("reconstruction").get("default") or "")
-        drawn, ids = run.array(f"reconstruction-run-{variant}"), run.array("reconstruction-ids")
+        images_of_run, ids = run.array(f"reconstruction-run-{variant}"), run.array("reconstruction-ids")
         probe = probe_of(run.path.parent, str(mapping_of(run, "data").get("fingerprint")))
         known, images = probe.ids(), probe.images()
-        if drawn is None or ids is None or known is None or images is None or len(drawn) != len(ids) or drawn.ndim != 4:
+        if (
+            images_of_run is None
+            or ids is None
+            or known is None
+            or images is None
+            or len(images_of_run) != len(ids)
+            or images_of_run.ndim != 4
+        ):
             continue
-        if shown is None:
+        if probe_ids is None:
             places = {int(image): index for index, image in enumerate(known)}
-            step = max(1, len(ids) // SHOWN)
-            shown = np.array([int(image) for image in ids[::step] if int(image) in places][:SHOWN])
-            rows["original"] = np.stack([images[places[int(image)]] for image in shown]) if len(shown) else drawn[:0]
+            step = max(1, len(ids) // COLUMNS)
+            probe_ids = np.array([int(image) for image in ids[::step] if int(image) in places][:COLUMNS])
+            rows["original"] = (
+                np.stack([images[places[int(image)]] for image in probe_ids]) if len(probe_ids) else images_of_run[:0]
+            )
         at = {int(image): index for index, image in enumerate(ids)}
-        if len(shown) and all(int(image) in at for image in shown):
-            taken = [at[int(image)] for image in shown]
-            rows[f"{group.label} {variant}".strip()] = np.asarray(drawn)[taken]
+        if len(probe_ids) and all(int(image) in at for image in probe_ids):
+            taken = [at[int(image)] for image in probe_ids]
+            rows[f"{group.label} {variant}".strip()] = np.asarray(images_of_run)[taken]
             models = [str(row.get("model")) for row in table.rows_of(run, "reconstruction")]
             pca = next((model for model in models if model.startswith("pca")), "")
             other = run.array(f"reconstruction-{pca}-")
@@ -62,18 +71,18 @@ def _strip_rows(groups: Sequence[Group]) -> dict[str, np.ndarray]:
 
 
 def decoder(groups: Sequence[Group]) -> list[Block]:
-    found = {"decoder": _told_apart(entries(groups, "decoder", "space", shared=("width",)))}
+    numbers = {"decoder": _by_width(entries(groups, "decoder", "space", shared=("width",)))}
     title = "What its features allow to draw"
     caption = "Reconstruction by a decoder of one fixed design, trained on frozen features"
-    return section(title, groups, found, {"decoder": "PSNR, dB"}, ("model", "space"), caption=caption)
+    return section(title, groups, numbers, {"decoder": "PSNR, dB"}, ("model", "space"), caption=caption)
 
 
-def _told_apart(found: Sequence[Entry]) -> list[Entry]:
+def _by_width(numbers: Sequence[Entry]) -> list[Entry]:
     """Pixels are reduced to each run's width; where there are several, their names tell them."""
-    widths = Counter(entry.model for entry in found if entry.kind == "shared")
+    widths = Counter(entry.model for entry in numbers if entry.kind == "shared")
     return [
         replace(entry, model=f"{entry.model}, {entry.row.get('width')} numbers") if widths[entry.model] > 1 else entry
-        for entry in found
+        for entry in numbers
     ]
 
 
@@ -81,12 +90,12 @@ def likelihood(groups: Sequence[Group]) -> list[Block]:
     def whole(_run: Run, row: Row) -> bool:
         return row.get("metric") == "bits_per_dim" and "term" not in row
 
-    found = entries(groups, "likelihood", "kind", keep=whole)
+    numbers = entries(groups, "likelihood", "kind", keep=whole)
     names = {"likelihood": "bits per dimension"}
     return section(
         "Likelihood",
         groups,
-        {"likelihood": found},
+        {"likelihood": numbers},
         names,
         ("model", "kind"),
         caption="Negative log-likelihood",

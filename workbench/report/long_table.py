@@ -21,10 +21,10 @@ def write(runs: Sequence[Run]) -> str:
         for evaluation in run.evaluations():
             n = run.evaluation(evaluation).get("n")
             for row in rows_of(run, evaluation):
-                told = [row.get(key) for key in ("model", "space", "metric", "value", "low", "high")]
+                values = [row.get(key) for key in ("model", "space", "metric", "value", "low", "high")]
                 rest = {key: value for key, value in row.items() if key not in KNOWN}
                 detail = "; ".join(f"{key}={value}" for key, value in rest.items() if _short(value))
-                writer.writerow([run.id, seed, evaluation, *told, row.get("n", n), detail])
+                writer.writerow([run.id, seed, evaluation, *values, row.get("n", n), detail])
     return text.getvalue()
 
 

@@ -29,21 +29,21 @@ def all_of(groups: Sequence[Group]) -> list[Block]:
 def probes(groups: Sequence[Group]) -> list[Block]:
     """Linear probe, kNN and the thorough probes, a row per model and space."""
     names = {"linear": "linear probe", "linear_sgd": "linear probe, SGD", "knn": "kNN", "finetune": "fine-tuned"}
-    found = {name: entries(groups, name, "space") for name in names}
-    main = found["linear"] or found["knn"]
+    numbers = {name: entries(groups, name, "space") for name in names}
+    main = numbers["linear"] or numbers["knn"]
     blocks = section(
-        "What it knows", groups, found, names, ("model", "space"), caption="Linear probe and kNN, top-1 in %"
+        "What it knows", groups, numbers, names, ("model", "space"), caption="Linear probe and kNN, top-1 in %"
     )
     if blocks and main:
-        blocks.insert(1, _dots(_defaults(groups, main), "linear probe, top-1 in %" if found["linear"] else "kNN, %"))
+        blocks.insert(1, _dots(_defaults(groups, main), "linear probe, top-1 in %" if numbers["linear"] else "kNN, %"))
     return blocks
 
 
 def few_labels(groups: Sequence[Group]) -> list[Block]:
     """Accuracy by share of the labels."""
-    found = entries(groups, "few_labels", "space", "labels")
+    numbers = entries(groups, "few_labels", "space", "labels")
     return pivot(
-        "How many labels it needs", found, lambda e: f"{100 * float(e.row.get('labels') or 0):g} % of the labels",
+        "How many labels it needs", numbers, lambda e: f"{100 * float(e.row.get('labels') or 0):g} % of the labels",
         note=protocol(groups, "few_labels", "Top-1 in %."),
     )  # fmt: skip
 
@@ -60,11 +60,11 @@ def layers(groups: Sequence[Group]) -> list[Block]:
     def best(run: Run, row: Row) -> bool:
         return chosen[run.id].get((str(row.get("model")), str(row.get("width")))) == row.get("space")
 
-    found = entries(groups, "layers", "width", keep=best)
+    numbers = entries(groups, "layers", "width", keep=best)
     note = protocol(
         groups, "layers", "Top-1 in % of the layer that validation prefers, which may differ between widths."
     )
-    return pivot("Where it is", found, spaces, by_space=False, caption="The best layer at equal width", note=note)
+    return pivot("Where it is", numbers, spaces, by_space=False, caption="The best layer at equal width", note=note)
 
 
 def _best_layers(run: Run) -> dict[tuple[str, str], str]:
@@ -75,28 +75,28 @@ def _best_layers(run: Run) -> dict[tuple[str, str], str]:
         score = row["validation"] if is_number(row.get("validation")) else -1.0
         if key not in best or score > best[key]["score"]:
             best[key] = row | {"score": score}
-    found = {key: str(row.get("space")) for key, row in best.items()}
+    spaces = {key: str(row.get("space")) for key, row in best.items()}
     own = run.evaluation("layers").get("best")
-    return found | ({("run", str(width)): str(space) for width, space in own.items()} if isinstance(own, dict) else {})
+    return spaces | ({("run", str(width)): str(space) for width, space in own.items()} if isinstance(own, dict) else {})
 
 
 def factors(groups: Sequence[Group]) -> list[Block]:
     """How well each factor is read: models across, the projector beside the default space."""
 
-    found = entries(groups, "factors", "space", "factor", keep=_main_spaces(groups, "factors"))
-    if not found:
+    numbers = entries(groups, "factors", "space", "factor", keep=_main_spaces(groups, "factors"))
+    if not numbers:
         return []
-    several = {e.model for e in found if e.kind == "run" and e.row.get("space") == "projector"}
+    several = {e.model for e in numbers if e.kind == "run" and e.row.get("space") == "projector"}
     columns: dict[str, dict[str, Entry]] = {}
-    for entry in found:
+    for entry in numbers:
         place = "projector" if entry.row.get("space") == "projector" else "backbone"
         name = entry.model
         if name in several and entry.group is not None:
             label = groups[entry.group].label
             name = f"{label} {place}{name.removeprefix(label)}"
         columns.setdefault(name, {})[str(entry.row.get("factor"))] = entry
-    names = list(dict.fromkeys(str(entry.row.get("factor")) for entry in found))
-    metric = {str(entry.row.get("factor")): str(entry.row.get("metric")) for entry in found}
+    names = list(dict.fromkeys(str(entry.row.get("factor")) for entry in numbers))
+    metric = {str(entry.row.get("factor")): str(entry.row.get("metric")) for entry in numbers}
     digits = {name: 0 if metric[name] == "accuracy" else 2 for name in names}
     rows = [f"{name}, {'%' if metric[name] == 'accuracy' else 'R²'}" for name in names]
     table = [
@@ -143,31 +143,35 @@ def _share(entry: Entry | None) -> float:
 def invariance(groups: Sequence[Group]) -> list[Block]:
     """What is kept of a feature under each transformation at its greatest strength."""
     keep = _main_spaces(groups, "invariance")
-    found = entries(groups, "invariance", "space", "transform", "strength", keep=keep)
-    found = [entry for entry in found if is_number(entry.row.get("strength"))]
+    numbers = entries(groups, "invariance", "space", "transform", "strength", keep=keep)
+    numbers = [entry for entry in numbers if is_number(entry.row.get("strength"))]
     strongest: dict[str, float] = {}
-    for entry in found:
+    for entry in numbers:
         name = str(entry.row.get("transform"))
         strongest[name] = max(strongest.get(name, 0.0), entry.row["strength"])
-    found = [entry for entry in found if entry.row["strength"] == strongest[str(entry.row.get("transform"))]]
+    numbers = [entry for entry in numbers if entry.row["strength"] == strongest[str(entry.row.get("transform"))]]
     note = protocol(groups, "invariance", "1: the feature stays as it is; 0: as far as that of another image.")
     return pivot(
-        "What it does not mind", found, lambda e: f"{e.row.get('transform')} {e.row['strength']:g}", digits=2, note=note
+        "What it does not mind",
+        numbers,
+        lambda e: f"{e.row.get('transform')} {e.row['strength']:g}",
+        digits=2,
+        note=note,
     )
 
 
 def similarity(groups: Sequence[Group]) -> list[Block]:
     names = {"similarity": "own view found, %"}
-    found = {"similarity": entries(groups, "similarity", "space")}
+    numbers = {"similarity": entries(groups, "similarity", "space")}
     caption = "Images whose own second view is the most similar one"
-    return section("What looks alike", groups, found, names, ("model", "space"), caption=caption)
+    return section("What looks alike", groups, numbers, names, ("model", "space"), caption=caption)
 
 
 def retrieval(groups: Sequence[Group]) -> list[Block]:
-    found = {"retrieval": entries(groups, "retrieval", "space")}
+    numbers = {"retrieval": entries(groups, "retrieval", "space")}
     caption = "Retrieval: mean average precision of the ten nearest images"
     names = {"retrieval": "mAP@10, %"}
-    return section("What it retrieves", groups, found, names, ("model", "space"), caption=caption)
+    return section("What it retrieves", groups, numbers, names, ("model", "space"), caption=caption)
 
 
 def agreement(groups: Sequence[Group]) -> list[Block]:
@@ -189,14 +193,14 @@ def agreement(groups: Sequence[Group]) -> list[Block]:
     if not pairs:
         return []
     rows = []
-    for key, found in pairs.items():
+    for key, members in pairs.items():
         mean, expected = (
-            float(np.mean(known)) if (known := [row[part] for row in found if is_number(row.get(part))]) else None
+            float(np.mean(known)) if (known := [row[part] for row in members if is_number(row.get(part))]) else None
             for part in ("value", "expected")
         )
-        p_value = max((row["p_value"] for row in found if is_number(row.get("p_value"))), default=None)
-        told = [f"{mean:.2f}", "" if expected is None else f"{expected:.2f}"]
-        rows.append([*key, *told, "" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"])
+        p_value = max((row["p_value"] for row in members if is_number(row.get("p_value"))), default=None)
+        parts = [f"{mean:.2f}", "" if expected is None else f"{expected:.2f}"]
+        rows.append([*key, *parts, "" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"])
     headings = ["model", "other", "metric", "likeness", "by chance", "largest p"]
     used = [index for index in range(6) if index < 4 or any(row[index] for row in rows)]
     cells = [[row[index] for index in used] for row in rows]
@@ -211,10 +215,10 @@ def _known(other: str, titles: Mapping[str, str]) -> bool:
 
 
 def transfer(groups: Sequence[Group]) -> list[Block]:
-    found = {name: entries(groups, name, "target", "space") for name in ("transfer", "transfer_finetune")}
+    numbers = {name: entries(groups, name, "target", "space") for name in ("transfer", "transfer_finetune")}
     names = {"transfer": "linear probe, %", "transfer_finetune": "fine-tuned, %"}
     columns = ("model", "target", "space")
-    return section("On other data", groups, found, names, columns, caption="Top-1 on other data")
+    return section("On other data", groups, numbers, names, columns, caption="Top-1 on other data")
 
 
 def cost(groups: Sequence[Group]) -> list[Block]:
@@ -229,20 +233,20 @@ def cost(groups: Sequence[Group]) -> list[Block]:
     return [Heading("At what price"), Table("Cost of training", ["model", *COSTS.values(), "device"], rows, note=note)]
 
 
-def _defaults(groups: Sequence[Group], found: Sequence[Entry]) -> list[Entry]:
+def _defaults(groups: Sequence[Group], numbers: Sequence[Entry]) -> list[Entry]:
     """Of each model, the entry of the default space, or its first."""
     spaces = [default_of(group.runs[0]) for group in groups]
     chosen: dict[str, Entry] = {}
-    for entry in found:
+    for entry in numbers:
         default = None if entry.group is None else spaces[entry.group]
         if entry.model not in chosen or entry.row.get("space") == default:
             chosen[entry.model] = entry
     return list(chosen.values())
 
 
-def _dots(found: Sequence[Entry], title: str) -> Figure:
+def _dots(numbers: Sequence[Entry], title: str) -> Figure:
     labels, dots = [], []
-    for row, entry in enumerate(found):
+    for row, entry in enumerate(numbers):
         space = str(entry.row.get("space") or "")
         labels.append(f"{entry.model} · {space}" if space and space != entry.model and not entry.grey else entry.model)
         colour = run_colour(None if entry.grey else entry.group)

@@ -11,7 +11,7 @@ from workbench.report.entries import Entry
 def section(
     title: str,
     groups: Sequence[Group],
-    found: dict[str, list[Entry]],
+    numbers: dict[str, list[Entry]],
     names: dict[str, str],
     columns: tuple[str, ...],
     *,
@@ -19,29 +19,29 @@ def section(
     digits: int = 1,
 ) -> list[Block]:
     """A table with a row per model and whatever else the first columns tell, a column per evaluation."""
-    found = {name: listed for name, listed in found.items() if listed}
-    if not found:
+    numbers = {name: listed for name, listed in numbers.items() if listed}
+    if not numbers:
         return []
     cells: dict[tuple[str, ...], dict[str, Entry]] = {}
-    for name, listed in found.items():
+    for name, listed in numbers.items():
         for entry in listed:
             key = entry.model, *(str(entry.row.get(column) or "") for column in columns[1:])
             cells.setdefault(key, {})[name] = entry
     ordered = sorted(cells.items(), key=lambda item: next(iter(item[1].values())).grey)
-    kept = [i for i in range(len(columns)) if i == 0 or any(key[i] for key, _ in ordered)]
+    used = [i for i in range(len(columns)) if i == 0 or any(key[i] for key, _ in ordered)]
     rows = [
-        [*(key[i] for i in kept), *(own[name].printed(digits) if name in own else "" for name in found)]
+        [*(key[i] for i in used), *(own[name].printed(digits) if name in own else "" for name in numbers)]
         for key, own in ordered
     ]
     grey = [index for index, (_, own) in enumerate(ordered) if next(iter(own.values())).grey]
-    notes = " ".join(protocol(groups, name, f"{names[name]}:" if len(found) > 1 else "") for name in found)
-    headings = [*(columns[i] for i in kept), *(names[name] for name in found)]
-    return [Heading(title), Table(caption or title, headings, rows, words=len(kept), grey=grey, note=notes)]
+    notes = " ".join(protocol(groups, name, f"{names[name]}:" if len(numbers) > 1 else "") for name in numbers)
+    headings = [*(columns[i] for i in used), *(names[name] for name in numbers)]
+    return [Heading(title), Table(caption or title, headings, rows, words=len(used), grey=grey, note=notes)]
 
 
 def pivot(
     title: str,
-    found: Sequence[Entry],
+    numbers: Sequence[Entry],
     column: Callable[[Entry], str],
     *,
     digits: int = 1,
@@ -50,12 +50,12 @@ def pivot(
     note: str = "",
 ) -> list[Block]:
     """A table with a row per model, and per space where it has several, and a column per whatever ``column`` says."""
-    if not found:
+    if not numbers:
         return []
-    names = list(dict.fromkeys(column(entry) for entry in found))
+    names = list(dict.fromkeys(column(entry) for entry in numbers))
     cells: dict[tuple[str, str], dict[str, Entry]] = {}
-    for entry in found:
-        many = len({str(other.row.get("space")) for other in found if other.model == entry.model}) > 1
+    for entry in numbers:
+        many = len({str(other.row.get("space")) for other in numbers if other.model == entry.model}) > 1
         key = entry.model, str(entry.row.get("space") or "") if many and by_space else ""
         cells.setdefault(key, {})[column(entry)] = entry
     rows: list[list[Any]] = [
@@ -71,8 +71,8 @@ def pivot(
 
 def protocol(groups: Sequence[Group], name: str, before: str = "") -> str:
     """Protocol, split and n of an evaluation; what several runs say alike is said once."""
-    found = [content for group in groups for run in group.runs if (content := run.evaluation(name)).get("protocol")]
-    clauses = dict.fromkeys(part for content in found for part in str(content["protocol"]).rstrip(".").split("; "))
-    where = dict.fromkeys(f"{c.get('split')} images, n = {c['n']:,}" for c in found if isinstance(c.get("n"), int))
-    told = "; ".join((*clauses, *where))
-    return " ".join(part for part in (before, told and f"{told}.") if part)
+    contents = [content for group in groups for run in group.runs if (content := run.evaluation(name)).get("protocol")]
+    clauses = dict.fromkeys(part for content in contents for part in str(content["protocol"]).rstrip(".").split("; "))
+    where = dict.fromkeys(f"{c.get('split')} images, n = {c['n']:,}" for c in contents if isinstance(c.get("n"), int))
+    text = "; ".join((*clauses, *where))
+    return " ".join(part for part in (before, text and f"{text}.") if part)
