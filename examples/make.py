@@ -28,7 +28,7 @@ CHECKOUT = Path(__file__).parent.parent
 TARGET = CHECKOUT / "examples" / "runs"
 METHODS = ("mocov3", "vae", "ddpm")
 LIMITS = Limits(
-    train=3_000, val=500, test=1_500, probe=240, reconstruct=200, drawn=12, similarity=60, slow_samplers=False
+    train=3_000, val=500, test=1_500, probe=240, reconstruct=200, samples=12, similarity=60, slow_samplers=False
 )
 MOST_BYTES = 3_000_000
 METRIC_ROWS = 60

@@ -18,7 +18,7 @@ from workbench.methods.capabilities import Likelihood, Reconstructs, Samples
 from workbench.model import TrainedModel
 
 SIDE, CLASSES = 8, ["dark blue", "grey", "bright yellow"]
-LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, drawn=9, similarity=15)
+LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, samples=9, similarity=15)
 
 
 @dataclass(frozen=True, kw_only=True)

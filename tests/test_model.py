@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
+from workbench.data.arrays import prepare
 from workbench.data.decode import Form, decoded
 from workbench.errors import WorkbenchError
 from workbench.methods.base import ImageSpec, Method, Step
 from workbench.methods.capabilities import Reconstructs
-from workbench.model import load, prepare
+from workbench.model import load
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (300, 8, 8, 3), dtype=np.uint8)
@@ -53,12 +54,12 @@ def test_encode_leaves_the_method_in_its_mode(make_model):
 
 def test_channels_are_brought_to_the_models():
     grey = IMAGES[:4, :, :, :1]
-    assert (prepare(grey, ImageSpec(3, 8)).numpy() == np.moveaxis(grey, -1, 1)).all()
-    assert (prepare(grey[..., 0], ImageSpec(1, 8)).numpy() == np.moveaxis(grey, -1, 1)).all()
-    luma = prepare(IMAGES[:4], ImageSpec(1, 8)).numpy()[:, 0]
+    assert (prepare(grey, 3, 8).numpy() == np.moveaxis(grey, -1, 1)).all()
+    assert (prepare(grey[..., 0], 1, 8).numpy() == np.moveaxis(grey, -1, 1)).all()
+    luma = prepare(IMAGES[:4], 1, 8).numpy()[:, 0]
     np.testing.assert_allclose(luma, IMAGES[:4] @ [0.299, 0.587, 0.114], atol=1)
     transparent = np.concatenate([IMAGES[:4], grey], axis=-1)
-    assert (prepare(transparent, ImageSpec(3, 8)).numpy() == np.moveaxis(IMAGES[:4], -1, 1)).all()
+    assert (prepare(transparent, 3, 8).numpy() == np.moveaxis(IMAGES[:4], -1, 1)).all()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_channels_are_brought_to_the_models():
 )
 def test_what_is_no_image_is_refused(images, words):
     with pytest.raises(WorkbenchError, match=words):
-        prepare(images, ImageSpec(3, 8))
+        prepare(images, 3, 8)
 
 
 def test_reconstruct_and_sample_return_images(make_model):

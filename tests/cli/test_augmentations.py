@@ -252,7 +252,7 @@ def test_a_parent_of_runs_is_the_default_place(made: Path, tmp_path: Path, monke
         (["mocov3", "--transformations", "crop", "blurr"], 'Unknown transformation "blurr"; did you mean "blur"?'),
         (["mocov3", "--config", "missing.yaml"], "There is no configuration file missing.yaml"),
         (["mocov3", "--config", "vae.yaml"], 'vae.yaml is for the method "vae", not "mocov3"'),
-        (["mocov3", "--config", "composed.yaml"], '"composition" in composed.yaml is what this command varies'),
+        (["mocov3", "--config", "composed.yaml"], '"composition" in composed.yaml is varied by this command'),
         (["mocov3", "--config", "typo.yaml"], 'Unknown key "temprature" in typo.yaml; did you mean "temperature"?'),
         (["mocov3", "--config", "data.yaml"], 'Unknown data set "shape"; did you mean "shapes"?'),
     ],

@@ -16,7 +16,7 @@ from workbench.comparison.seeds import over_seeds
 from workbench.figures.shares import Panels
 from workbench.metrics.variance import two_way_shares
 from workbench.store import list_runs
-from workbench.studies import tables
+from workbench.studies.tables import measure_tables, variance_shares
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "runs"
 VIT = {"depth": 1, "heads": 2, "patch": 4}
@@ -106,7 +106,7 @@ def test_tables_and_figures(made: Path) -> None:
 
 def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_space() -> None:
     run = next(run for run in list_runs(EXAMPLES) if run.info()["method"] == "ddpm")
-    found = tables.tables(("layers", "factors"), {("DDPM", 0): run})
+    found = measure_tables(("layers", "factors"), {("DDPM", 0): run})
     layers, factors = run.evaluation("layers"), run.evaluation("factors")
     best = next(row for row in found["layers"]["rows"] if (row["model"], row["quantity"]) == ("run", "full width"))
     assert best["space"] == layers["best"]["full"]
@@ -135,7 +135,7 @@ def test_what_is_the_same_of_all_runs_has_no_shares_and_stops_nothing(made: Path
         for seed in (0, 1)
         for value in [odd if (cell, seed) == ("VAE, ViT", 0) else 100.0]
     ]
-    found = tables.shares(labels, rows)
+    found = variance_shares(labels, rows)
     assert {row["quantity"] for row in found} == {"one differs"}
     assert all(0 <= row["low"] <= row["high"] <= 1 for row in found)
 

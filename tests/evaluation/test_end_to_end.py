@@ -8,7 +8,7 @@ from workbench.comparison import table
 from workbench.evaluation import runner
 from workbench.evaluation.features import Limits
 
-LIMITS = Limits(train=120, val=60, test=90, reconstruct=16, drawn=4, similarity=20)
+LIMITS = Limits(train=120, val=60, test=90, reconstruct=16, samples=4, similarity=20)
 
 
 def test_a_trained_run_is_evaluated_compared_and_loaded(tmp_path):

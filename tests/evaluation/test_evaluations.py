@@ -253,7 +253,7 @@ def test_every_listed_sampler_is_used_unless_it_is_slow(make_context, make_run, 
     listed = {"vae": (("quick", 3, False), ("slow", 9, True))}
     monkeypatch.setattr(samples, "SAMPLERS", listed)
     context = make_context()
-    context.limits = type(context.limits)(drawn=4, slow_samplers=False)
+    context.limits = type(context.limits)(samples=4, slow_samplers=False)
     samples.evaluate(context)
     assert [(v["sampler"], v["steps"]) for v in context.run.evaluation("samples")["variants"]] == [("quick", 3)]
 
@@ -266,7 +266,7 @@ def test_no_more_steps_are_drawn_than_the_process_has(make_context, monkeypatch)
     listed = {"vae": (("one", 100, False), ("two", 20, False), ("one", 1000, True))}
     monkeypatch.setattr(samples, "SAMPLERS", listed)
     context = make_context()
-    context.limits = type(context.limits)(drawn=4, slow_samplers=True)
+    context.limits = type(context.limits)(samples=4, slow_samplers=True)
     context.model.config = Stepped()
     samples.evaluate(context)
     variants = context.run.evaluation("samples")["variants"]

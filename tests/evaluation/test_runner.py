@@ -9,7 +9,7 @@ from workbench.errors import WorkbenchError
 from workbench.evaluation import runner
 from workbench.evaluation.features import Limits, Material
 
-LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, drawn=9, similarity=15)
+LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, samples=9, similarity=15)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from workbench.methods.base import ImageSpec, Method
 from workbench.metrics.image import mse, psnr
 from workbench.metrics.paired import mcnemar
 
-LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, drawn=9, similarity=15)
+LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, samples=9, similarity=15)
 SMALL = {
     "mocov3": {"patch": 4, "width": 16, "depth": 1, "heads": 2, "hidden": 16, "out_dim": 8, "stem": "conv"},
     "vae": {"latent_dim": 6, "width": 8},
@@ -92,7 +92,7 @@ def test_images_are_mirrored_where_that_keeps_their_class(make_dataset):
     tiny = make_dataset()
     assert fitting.crop_and_flip(tiny).flip == 0.5
     digits = type(tiny)("digits", "f", 1, SIDE, None, tiny.train, tiny.val, tiny.test)
-    assert fitting.crop_and_flip(digits).flip == 0 and "no flips" in fitting.described(fitting.crop_and_flip(digits))
+    assert fitting.crop_and_flip(digits).flip == 0 and "no flips" in fitting.describe(fitting.crop_and_flip(digits))
 
 
 def test_fine_tuning_keeps_what_both_networks_told_and_leaves_the_run_as_it_is(make_context):
@@ -249,8 +249,8 @@ def test_a_decoder_draws_what_the_features_hold(make_context, monkeypatch):
     noise = np.random.default_rng(0).normal(size=(len(train) + 20, 12)).astype(np.float32)
     scores = []
     for codes, others in (decoder.whitened(flat, wanted, 12), (noise[:-20], noise[-20:])):
-        drawn = decoder.draw(context, "some", codes, others, 300)
-        scores.append(psnr(mse(images / 255, drawn / 255)).mean())
+        decoded = decoder.decode(context, "some", codes, others, 300)
+        scores.append(psnr(mse(images / 255, decoded / 255)).mean())
     assert scores[0] > scores[1] + 3
 
 

@@ -22,7 +22,7 @@ from workbench.training import start
 from workbench.training.checkpoint import build_untrained, read_config
 from workbench.training.loop import resolve
 
-LIMITS = Limits(train=150, val=50, test=100, layer_train=100, layer_test=60, probe=40, reconstruct=8, drawn=4)
+LIMITS = Limits(train=150, val=50, test=100, layer_train=100, layer_test=60, probe=40, reconstruct=8, samples=4)
 SHAPE = {"width": 48, "depth": 2, "heads": 2, "patch": 4}
 
 

@@ -96,13 +96,14 @@ def reconstruct(
     _check_suffix(output, (".png", ".webp"))
     _check_count(n)
     model, dataset = _open(run, data, checkpoint, device, runs)
+    from workbench.data.arrays import prepare
     from workbench.data.datasets import stratified_order
-    from workbench.model import prepare
 
     test = dataset.test
     chosen = test.take(np.sort(stratified_order(test.ids, test.labels, "probe")[:n]))
     reconstructions = model.reconstruct(chosen.images, chosen.ids, seed)
-    originals = prepare(np.asarray(chosen.images), model.images).permute(0, 2, 3, 1).numpy()
+    channels, size = model.images.channels, model.images.size
+    originals = prepare(np.asarray(chosen.images), channels, size).permute(0, 2, 3, 1).numpy()
     _write_picture(output, [originals, *reconstructions.values()], COLUMNS)
     variants = ", ".join(name for name in reconstructions if name)
     print(f"{output}: originals above, reconstructions below{f' ({variants})' if variants else ''}")

@@ -1,7 +1,7 @@
-"""The images that evaluation reads and their features: read once, held in memory, shared by all evaluations."""
+"""The images that evaluations read and their features, held in memory for all of them."""
 
 import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor
 from workbench import store
 from workbench.config import TrainConfig
 from workbench.data import datasets
+from workbench.data.arrays import channels_first, prepare
 from workbench.data.datasets import Dataset, Split
 from workbench.methods.base import ImageSpec
-from workbench.model import TrainedModel, prepare
+from workbench.model import TrainedModel
 
 Spaces = dict[str, NDArray[np.float32]]
 PIXEL_SIDE = 32  # larger images are shrunk for the row "pixels", whose features would not fit the memory otherwise
@@ -27,7 +28,7 @@ class Limits:
     """How many images evaluation reads at most. Runs are only comparable where these are the same."""
 
     train: int = 10_000
-    """Training images that probes are fitted to and that vote in kNN."""
+    """Training images that probes are fitted to and that kNN searches."""
     val: int = 5_000
     """Validation images that choose the regularisation."""
     test: int = 10_000
@@ -40,23 +41,23 @@ class Limits:
     """Images of the probe set."""
     reconstruct: int = 1_000
     """Probe images that are reconstructed."""
-    drawn: int = 64
-    """Reconstructions that are kept, and samples that are drawn."""
+    samples: int = 64
+    """Reconstructions that are stored, and samples that are drawn."""
     likelihood: int = 2_000
-    """Test images whose probability is computed, evenly spread over those above; a class-conditional model tells the
-    class of as many."""
+    """Test images whose likelihood is computed, evenly spread over those above; a class-conditional model classifies
+    as many."""
     likelihood_full: int = 512
-    """Of which so many, where a sum over all noise levels is asked for."""
+    """The same where the sum over all noise levels is computed."""
     similarity: int = 200
     """Probe images in the similarity matrix."""
     invariance: int = 200
-    """Probe images that are changed to see what a model is blind to."""
+    """Probe images whose transformed copies are compared with them."""
     slow_samplers: bool = True
     """Also draw with samplers of a thousand steps."""
 
     @classmethod
     def of(cls, device: torch.device) -> "Limits":
-        """Few enough for minutes on a CPU, or all there are to a common size."""
+        """Few enough for minutes on a CPU; elsewhere the defaults."""
         if device.type != "cpu":
             return cls()
         fewer = cls(train=3_000, val=500, test=1_500, layer_train=1_200, layer_test=800)
@@ -64,7 +65,9 @@ class Limits:
         return replace(fewer, reconstruct=200, invariance=100, slow_samplers=False)
 
     def __str__(self) -> str:
-        return ", ".join(f"{field.name} {getattr(self, field.name)}" for field in fields(self))
+        """As in the files of shared baselines, where ``samples`` is still called ``drawn``."""
+        names = ("drawn" if field.name == "samples" else field.name for field in fields(self))
+        return ", ".join(f"{name} {value}" for name, value in zip(names, astuple(self), strict=True))
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,17 @@ class Features:
     val: Spaces
     test: Spaces
 
+    def of(self, space: str) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Those of one space."""
+        return self.train[space], self.val[space], self.test[space]
+
 
 class Material:
-    """The images of a data set that evaluation reads, the same for all runs on it.
+    """The images of a data set that evaluations read, the same for all runs on it.
 
     Attributes:
         train, val, test: in the classes' proportions; ``test`` begins with the probe set.
-        probe: the fixed test images that are shown, by class, then by id.
+        probe: the fixed test images that pages show, by class, then by id.
     """
 
     def __init__(self, dataset: Dataset, limits: Limits) -> None:
@@ -98,44 +105,56 @@ class Material:
 
     @classmethod
     def load(cls, config: TrainConfig, limits: Limits) -> "Material":
-        """The material of a run's data; probes read the same training images whatever the run's own limit was."""
+        """The material of a run's data, with all training images whatever the run's own limit was."""
         return cls(datasets.load(config.data, replace(config.data_options, limit=None), config.download), limits)
 
     def shaped(self, spec: ImageSpec) -> "Material":
         """The same images at a model's size and number of channels."""
-        found = copy.copy(self)
-        found.__dict__.pop("pixels", None)  # of the images as they were
+        shaped = copy.copy(self)
+        shaped.__dict__.pop("pixels", None)  # of the images as they were
         for name in ("train", "val", "test"):
             split = getattr(self, name)
-            images = prepare(split.images, spec).permute(0, 2, 3, 1).contiguous().numpy()
-            setattr(found, name, replace(split, images=images))
-        found.dataset = replace(self.dataset, channels=spec.channels, size=spec.size)
-        return found
+            images = prepare(split.images, spec.channels, spec.size).permute(0, 2, 3, 1).contiguous().numpy()
+            setattr(shaped, name, replace(split, images=images))
+        shaped.dataset = replace(self.dataset, channels=spec.channels, size=spec.size)
+        return shaped
+
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        """Training, validation and test images."""
+        return self.train, self.val, self.test
+
+    @property
+    def labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The labels of the splits."""
+        return np.asarray(self.train.labels), np.asarray(self.val.labels), np.asarray(self.test.labels)
+
+    @property
+    def class_count(self) -> int:
+        return len(self.dataset.classes or ())
 
     @cached_property
     def pixels(self) -> Features:
-        """Pixels in [0, 1] as features, in the one space ``pixels``."""
-        return Features(*({"pixels": _flat(split.images)} for split in (self.train, self.val, self.test)))
+        """Pixels in [0, 1] as features, in the space ``pixels``."""
+        return Features(*({"pixels": _flat(split.images)} for split in self.splits))
 
     def encode(self, model: TrainedModel) -> Features:
         """A model's features, its default space first."""
-        splits = (self.train, self.val, self.test)
-        return Features(*(default_first(model.encode(split.images), model.default) for split in splits))
+        return Features(*(default_first(model.encode(split.images), model.default) for split in self.splits))
 
     def spread(self, n: int) -> NDArray[np.int64]:
         """At most ``n`` rows of the probe set, evenly spread and therefore in the classes' proportions."""
-        return np.linspace(0, len(self.probe) - 1, min(n, len(self.probe))).round().astype(np.int64)
+        return spread(len(self.probe), n)
 
     def spread_test(self, n: int) -> Split:
         """At most ``n`` of the test images, evenly spread over the probe set and the others."""
-        return self.test.take(np.linspace(0, len(self.test) - 1, min(n, len(self.test))).round().astype(np.int64))
+        return self.test.take(spread(len(self.test), n))
 
     def factor_kind(self, name: str) -> str:
         """``circular``, ``categorical`` or ``continuous``."""
         if name in self.dataset.periods:
             return "circular"
-        found = [split.factors[name] for split in (self.train, self.val, self.test) if split.factors]
-        values = np.unique(np.concatenate(found))
+        values = np.unique(np.concatenate([split.factors[name] for split in self.splits if split.factors]))
         return "categorical" if len(values) <= CATEGORIES and np.all(values == np.rint(values)) else "continuous"
 
     def unlabelled(self) -> str:
@@ -148,7 +167,7 @@ class Material:
         return ""
 
     def write_probe(self, probe: store.Probe) -> None:
-        """Write the probe set, unless it is there."""
+        """Write the probe set, unless it is stored already."""
         known = probe.ids()
         if probe.info() and known is not None and np.array_equal(known, self.probe.ids):
             return
@@ -172,6 +191,11 @@ class Material:
         )
 
 
+def spread(count: int, n: int) -> NDArray[np.int64]:
+    """At most ``n`` of ``count`` rows, evenly spread."""
+    return np.linspace(0, count - 1, min(n, count)).round().astype(np.int64)
+
+
 def default_first(spaces: Spaces, default: str) -> Spaces:
     return {default: spaces[default], **spaces}
 
@@ -182,9 +206,8 @@ def flat_pixels(images: Tensor) -> Tensor:
 
 
 def _flat(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The same of uint8 images (N, H, W, C), whose values go to [0, 1]."""
+    """The same of uint8 images (N, H, W, C), scaled to [0, 1]."""
     parts = []
     for start in range(0, len(images), 1024):
-        part = torch.from_numpy(np.array(images[start : start + 1024])).permute(0, 3, 1, 2).float() / 255
-        parts.append(flat_pixels(part).numpy())
+        parts.append(flat_pixels(channels_first(images[start : start + 1024]).float() / 255).numpy())
     return np.concatenate(parts)

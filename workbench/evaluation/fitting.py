@@ -1,4 +1,4 @@
-"""What the evaluations share that train something: batches, augmentation, and how an accuracy is told."""
+"""Batches, augmentation and encoding, for the evaluations that train a model."""
 
 import math
 from collections.abc import Callable
@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.data import keyed
+from workbench.data.arrays import channels_first
 from workbench.data.augment import Augmentation, to_float
 from workbench.data.datasets import Dataset
-from workbench.evaluation.context import Row
 from workbench.methods.base import evaluation_mode
-from workbench.metrics.intervals import bootstrap_mean
 from workbench.model import TrainedModel
 
 SEED = 0
@@ -35,25 +34,24 @@ def crop_and_flip(dataset: Dataset) -> Augmentation:
     return Augmentation(size=dataset.size, crop_min=crop_min, flip=flip, jitter=0.0, grey=0.0)
 
 
-def described(augmentation: Augmentation) -> str:
-    """The augmentation in words."""
+def describe(augmentation: Augmentation) -> str:
+    """The augmentation in words, for a protocol."""
     flips = "flips" if augmentation.flip else "no flips, which change what these images mean"
     return f"random resized crops of at least {100 * augmentation.crop_min:.0f} % of the area and {flips}"
 
 
 def tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 images (n, H, W, C) as (n, C, H, W) on a device."""
-    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous().to(device)
+    return channels_first(images).to(device)
 
 
 def keys_of(ids: NDArray[np.int64], epoch: int, device: torch.device) -> Tensor:
-    """Keys (n,) of images in an epoch, which depend on their ids alone."""
+    """Random keys (n,) of images in an epoch, from their ids."""
     return keyed.fork(keyed.sample_keys(SEED, epoch, torch.from_numpy(np.array(ids)).to(device)), "fitting")
 
 
 def schedule(n: int, batch: int, epochs: int) -> list[tuple[int, Tensor]]:
-    """Epoch and rows (B,) of each step, in a random order each epoch; a last batch that is not full is left out,
-    unless it is all there is."""
+    """Epoch and rows (B,) of each step, reshuffled every epoch; an incomplete last batch is dropped if not alone."""
     batch = min(batch, n)
     orders = [keyed.permutation(SEED, epoch, n) for epoch in range(epochs)]
     starts = range(0, n - batch + 1, batch)
@@ -75,14 +73,8 @@ def default_encoder(model: TrainedModel) -> Encoder:
     return encode
 
 
-def encoded(encoder: Encoder, images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Features (n, D) float32 of images as they are, on the device."""
+def encode(encoder: Encoder, images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Features (n, D) float32 of images without augmentation, on the device."""
     starts = range(0, len(images), READ)
     parts = [encoder(to_float(tensor(images[start : start + READ], device))) for start in starts]
     return torch.cat(parts).clone()  # outside of inference mode, so that gradients may pass through
-
-
-def accuracy(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> Row:
-    """Top-1 in % with its 95 % bootstrap interval over images."""
-    value, low, high = bootstrap_mean(100.0 * (predicted == labels))
-    return {"metric": "top1", "value": value, "low": low, "high": high}

@@ -1,4 +1,4 @@
-"""What a person sees while runs are evaluated: a bar over the evaluations, and one for each long loop inside them."""
+"""Progress of ``workbench evaluate``: a bar over the evaluations, and one for each long loop inside them."""
 
 import os
 import sys
@@ -25,11 +25,11 @@ LOG_SECONDS = 3.0
 
 
 class EvaluationProgress:
-    """Two live bars on a terminal; elsewhere nothing but the lines that are printed.
+    """Two live bars on a terminal; elsewhere only the printed lines.
 
     Args:
         total: evaluations over all runs.
-        quiet: say nothing.
+        quiet: print nothing.
     """
 
     def __init__(self, total: int, quiet: bool = False) -> None:
@@ -53,7 +53,7 @@ class EvaluationProgress:
         self._bars.stop()
 
     def start(self, text: str) -> None:
-        """Say what is done now."""
+        """Show which evaluation runs now."""
         self._bars.update(self._outer, description=text)
         outer = self._bars.tasks[self._outer]
         self._log(f"{text}  {outer.completed:.0f} of {outer.total:.0f}")
@@ -63,11 +63,11 @@ class EvaluationProgress:
         self._bars.advance(self._outer)
 
     def print(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line above the bars."""
         self._bars.console.print(text)
 
     def track(self, items: Sequence[T], what: str) -> Iterator[T]:
-        """The items one by one, with a bar of their own that shows rate and time left."""
+        """Yield the items, with a bar that shows rate and time left."""
         task: TaskID = self._bars.add_task(f"  {what}", total=len(items), paced=True)
         try:
             for done, item in enumerate(items):
@@ -79,14 +79,14 @@ class EvaluationProgress:
             self._bars.remove_task(task)
 
     def _log(self, text: str) -> None:
-        """In a background command of the app, which shows the last line of the log."""
+        """Write a line to the log of a background command, of which the app shows the last."""
         if os.environ.get("WORKBENCH_JOB"):
             print(text, file=sys.stderr, flush=True)
             self._logged = time.monotonic()
 
 
 class _Pace(ProgressColumn):
-    """Rate and time left of a loop; the evaluations themselves last too differently for either."""
+    """Rate and time left of a loop; nothing for the evaluations, whose durations differ too much."""
 
     def __init__(self) -> None:
         super().__init__(Column(no_wrap=True))

@@ -26,7 +26,8 @@ from workbench.store import Run, probe_of
 from workbench.training.checkpoint import no_checkpoint
 from workbench.training.hardware import keep_freed_memory
 
-EVALUATIONS: dict[str, Callable[[Context], None]] = {
+Evaluation = Callable[[Context], None]
+EVALUATIONS: dict[str, Evaluation] = {
     "knn": knn.evaluate,
     "linear": linear.evaluate,
     "layers": layers.evaluate,
@@ -44,7 +45,7 @@ EVALUATIONS: dict[str, Callable[[Context], None]] = {
     "samples": samples.evaluate,
 }
 TRANSFERS = {"transfer": transfer.evaluate, "transfer_finetune": transfer.evaluate_finetuned}
-THOROUGH: dict[str, Callable[[Context], None]] = {  # take minutes, and are done where they are asked for
+THOROUGH: dict[str, Evaluation] = {  # take minutes, and run only on request
     "linear_sgd": linear_sgd.evaluate,
     "finetune": finetune.evaluate,
     **TRANSFERS,
@@ -65,22 +66,22 @@ def evaluate(
     limits: Limits | None = None,
     quiet: bool = False,
 ) -> None:
-    """Measure what runs have learnt and write it into them; see docs/run-format.md for what.
+    """Evaluate runs and write the results into them; docs/run-format.md describes these.
 
     Args:
-        runs: trained on the same data, if they are to be compared with one another by ``agreement``.
-        only: names among :data:`NAMES` and :data:`THOROUGH`; by default all of the former.
-        thorough: all of the latter, too.
+        runs: trained on the same data, if ``agreement`` is to compare them with one another.
+        only: names among :data:`NAMES` and :data:`THOROUGH`; by default all of :data:`NAMES`.
+        thorough: add all of :data:`THOROUGH`.
         transfer_to: the data set on which ``transfer`` probes the runs and ``transfer_finetune`` trains them; given
-            alone, it asks for ``transfer`` and no other evaluation.
+            alone, it selects ``transfer`` and no other evaluation.
         device: where to compute.
-        checkpoint: which weights to take.
-        limits: how many images are read; by default as suits the device.
-        quiet: say nothing.
+        checkpoint: which weights to load.
+        limits: how many images are read; by default those for the device.
+        quiet: print nothing.
 
     Raises:
-        WorkbenchError: an unknown evaluation, runs on different data, a run that cannot be loaded, or what the only
-            evaluation that was asked for says. Where there are several, that is written as why one was left out.
+        WorkbenchError: an unknown evaluation, runs on different data, a run that cannot be loaded, or the error of the
+            only evaluation; of several, the error of one is written as the reason why it was left out.
     """
     wanted = _wanted(only, thorough, transfer_to)
     runs = list({run.path.resolve(): run for run in runs}.values())
@@ -88,57 +89,46 @@ def evaluate(
         agreement.check_comparable(runs)
     if TRANSFERS.keys() & set(wanted):
         transfer.check(runs, transfer_to)
-    for run in runs:  # before the first of them takes its minutes
+    for run in runs:  # before any of them is evaluated
         if run.checkpoint(checkpoint) is None:
             raise no_checkpoint(run, checkpoint)
-    evaluations = EVALUATIONS | THOROUGH
-    evaluations |= {name: partial(one, target=transfer_to) for name, one in TRANSFERS.items()}
     keep_freed_memory()
     materials: dict[str, Material] = {}
     compared: list[tuple[Context, Mapping[str, agreement.Layers]]] = []
+    evaluations = EVALUATIONS | THOROUGH
+    evaluations |= {name: partial(evaluation, target=transfer_to) for name, evaluation in TRANSFERS.items()}
+    evaluations["agreement"] = lambda context: compared.append((context, agreement.representations(context)))
     with EvaluationProgress(len(runs) * len(wanted), quiet) as progress:
-
-        def leave_out(context: Context, name: str, error: WorkbenchError) -> None:
-            """One evaluation that fails does not take the others with it, unless nothing else was asked for."""
-            if len(wanted) == 1:
-                raise error
-            context.skip(name, str(error))
-            progress.print(f"Left out {name} of {context.run.id}: {error}")
-
         for run in runs:
             start = time.monotonic()
             context = _open(run, device, checkpoint, limits, materials)
             context.track = progress.track
             try:
-                for name in (name for name in wanted if name in evaluations):
+                for name in wanted:
                     progress.start(f"{run.id}  {name}")
                     begun = time.monotonic()
                     try:
                         evaluations[name](context)
-                    except WorkbenchError as error:
-                        leave_out(context, name, error)
+                    except WorkbenchError as error:  # does not stop the others, unless there are none
+                        if len(wanted) == 1:
+                            raise
+                        context.skip(name, str(error))
+                        progress.print(f"Left out {name} of {run.id}: {error}")
                     progress.advance()
                     if name in THOROUGH:
                         progress.print(f"Evaluated {run.id}: {name}, in {time.monotonic() - begun:.0f} s.")
-                if "agreement" in wanted:
-                    progress.start(f"{run.id}  agreement")
-                    try:
-                        compared.append((context, agreement.representations(context)))
-                    except WorkbenchError as error:
-                        leave_out(context, "agreement", error)
-                    progress.advance()
-            finally:  # an interrupted evaluation leaves what is finished, the summary included
+            finally:  # an interrupted evaluation keeps its finished results, and sums them up
                 scores = _summarise(run, wanted)
-            for kept in ("trained", "untrained", "untrained_model"):  # the next run needs the memory
-                context.__dict__.pop(kept, None)
+            for name in ("trained", "untrained", "untrained_model"):  # the next run needs the memory
+                context.__dict__.pop(name, None)
             progress.print(f"Evaluated {run.id}{scores}, in {time.monotonic() - start:.0f} s.")
         if compared:
             progress.start("agreement of all with one another")
-            agreement.evaluate([context for context, _ in compared], [found for _, found in compared])
+            agreement.evaluate([context for context, _ in compared], [layers for _, layers in compared])
 
 
 def _wanted(only: Sequence[str], thorough: bool, transfer_to: str | None) -> list[str]:
-    """Names of the evaluations in the order in which they are done.
+    """Names of the selected evaluations, in the order in which they run.
 
     Raises:
         WorkbenchError: an unknown name.
@@ -147,10 +137,10 @@ def _wanted(only: Sequence[str], thorough: bool, transfer_to: str | None) -> lis
         if name not in NAMES and name not in THOROUGH:
             raise unknown("evaluation", name, (*NAMES, *THOROUGH))
     alone = transfer_to is not None and not only and not thorough
-    asked = set(only) if only or alone else set(NAMES)
-    asked |= set(THOROUGH) if thorough else set()
-    asked |= {"transfer"} if transfer_to is not None and not asked & TRANSFERS.keys() else set()
-    return [name for name in (*NAMES, *THOROUGH) if name in asked]
+    selected = set(only) if only or alone else set(NAMES)
+    selected |= set(THOROUGH) if thorough else set()
+    selected |= {"transfer"} if transfer_to is not None and not selected & TRANSFERS.keys() else set()
+    return [name for name in (*NAMES, *THOROUGH) if name in selected]
 
 
 def _open(
@@ -174,11 +164,11 @@ def _open(
 
 
 def _summarise(run: Run, wanted: Sequence[str]) -> str:
-    """Put the default space's accuracies into the run's summary, as far as they are known; the wanted ones in words."""
+    """Write the default space's accuracies into the run's summary, as far as they are known; the new ones in words."""
     values = {name: default_value(run.evaluation(name)) for name in ("knn", "linear")}
-    found = {name: value for name, value in values.items() if value is not None}
-    run.update_summary(alive=False, **found)
-    return "".join(f", {name} {value:.1f} %" for name, value in found.items() if name in wanted)
+    known = {name: value for name, value in values.items() if value is not None}
+    run.update_summary(alive=False, **known)
+    return "".join(f", {name} {value:.1f} %" for name, value in known.items() if name in wanted)
 
 
 def default_value(evaluation: Mapping[str, Any]) -> float | None:

@@ -1,8 +1,8 @@
 """SimCLR's study of augmentations for any method of two views: a run per cell of the matrix, and its linear probe.
 
-Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020, figure 5; what the
-cells are trained on is told in :mod:`workbench.data.composition`. A study is a folder: ``runs/`` holds a run per cell,
-beside it stand the table and the figure, rewritten after every cell. What is there already is not done again.
+Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020, figure 5;
+:mod:`workbench.data.composition` describes the cells. A study is a folder: ``runs/`` holds a run per cell, beside it
+are the table and the figure, rewritten after every cell. Finished cells are not trained again.
 """
 
 import csv
@@ -17,12 +17,11 @@ import numpy as np
 from workbench.config import TrainConfig
 from workbench.data.composition import TRANSFORMATIONS, Transformation, TwoViewConfig
 from workbench.errors import WorkbenchError, unknown
-from workbench.evaluation.context import Row
+from workbench.evaluation.context import Row, accuracy, measured
 from workbench.evaluation.features import Limits, Material, Spaces
 from workbench.figures.augmentations import Augmentations
 from workbench.files import plain, read_json, replacing, write_json
 from workbench.methods import METHODS, load_method
-from workbench.metrics.intervals import bootstrap_mean
 from workbench.metrics.linear_probe import MAX_ITERATIONS, linear_probe
 from workbench.model import TrainedModel, load
 from workbench.run import Run, now
@@ -35,11 +34,11 @@ COLUMNS = ("model", "first", "second", "value", "low", "high", "validation", "di
 
 
 class Study:
-    """The cells, the runs that are there, and what has been measured.
+    """The cells of a study, their runs, and what has been measured.
 
     Args:
         method: one that compares two views.
-        settings: what every cell is trained with, by key.
+        settings: of every cell, by key.
         where: the file the settings come from, for messages.
         folder: of the study.
         names: the transformations of rows and columns.
@@ -56,7 +55,7 @@ class Study:
             raise WorkbenchError(f"{method} does not compare two views of an image; choose a method that does: {able}.")
         if settings.get("composition") is not None:
             raise WorkbenchError(
-                f'The key "composition"{f" in {where}" if where else ""} is what this command varies; leave it out.'
+                f'The key "composition"{f" in {where}" if where else ""} is varied by this command; leave it out.'
             )
         self.method, self.folder, self.names = method, folder, _chosen(names)
         config, self.dataset = resolve(method, {**settings, "runs": str(folder / "runs")}, where)
@@ -70,7 +69,7 @@ class Study:
         self.rows: list[Row] = self._known_rows()
 
     def is_trained(self, cell: Cell) -> bool:
-        """Whether there is nothing left to train."""
+        """Whether a cell is trained completely."""
         return cells.is_trained(self.runs.get(cell), self.steps)
 
     def row(self, cell: Cell) -> Row | None:
@@ -78,16 +77,16 @@ class Study:
         return next((row for row in self.rows if row["model"] == "run" and _cell(row) == cell), None)
 
     def train(self, cell: Cell) -> None:
-        """Train a cell, from where it was left if need be.
+        """Train a cell, resuming its run if there is one.
 
         Raises:
             WorkbenchError: as training does.
-            KeyboardInterrupt: training was asked to stop, and has saved.
+            KeyboardInterrupt: training was interrupted, and has saved.
         """
         self.runs[cell] = cells.train(self.method, self._config(cell), self.runs.get(cell), self.steps)
 
     def measure(self, cell: Cell) -> Row:
-        """The linear probe of a trained cell, with those of the baselines where they are missing; all is written."""
+        """Measure and write the linear probe of a trained cell, and those of the baselines where they are missing."""
         if (known := self.row(cell)) is not None:
             return known
         run = self.runs[cell]
@@ -99,13 +98,9 @@ class Study:
         run.write_array("predicted-labels", np.asarray(self.material.test.labels))
         if not any(row["model"] != "run" for row in self.rows):
             pixels = self.material.pixels
-            self.rows += [
-                {"model": "pixels", **self._probe((pixels.train, pixels.val, pixels.test), "pixels")[0]},
-                {
-                    "model": f"untrained:{self.method}",
-                    **self._probe(self._encode(model.untrained(self.config.seed)), space)[0],
-                },
-            ]
+            pixels_row, _ = self._probe((pixels.train, pixels.val, pixels.test), "pixels")
+            untrained_row, _ = self._probe(self._encode(model.untrained(self.config.seed)), space)
+            self.rows += [{"model": "pixels", **pixels_row}, {"model": f"untrained:{self.method}", **untrained_row}]
         second = cell[1] if len(cell) == 2 else None
         self.rows.append({"model": "run", "first": cell[0], "second": second, "run": run.id, **row})
         self.write()
@@ -156,20 +151,15 @@ class Study:
         return Material.load(self.config, Limits.of(pick_device(self.config.device)))
 
     def _encode(self, model: TrainedModel) -> tuple[Spaces, Spaces, Spaces]:
-        material = self.material
-        return (
-            model.encode(material.train.images),
-            model.encode(material.val.images),
-            model.encode(material.test.images),
-        )
+        train, val, test = (model.encode(split.images) for split in self.material.splits)
+        return train, val, test
 
     def _probe(self, features: tuple[Spaces, Spaces, Spaces], space: str) -> tuple[Row, np.ndarray]:
         train, val, test = (split[space] for split in features)
-        labels = [np.asarray(split.labels) for split in (self.material.train, self.material.val, self.material.test)]
-        probe = linear_probe(train, labels[0], val, labels[1], test)
-        interval = bootstrap_mean(100.0 * (probe.predicted == labels[2]))._asdict()
-        more = {"dim": test.shape[1], "regularisation": probe.regularisation}
-        row = {"space": space, "metric": "top1", **interval, "validation": 100 * probe.validation_accuracy, **more}
+        train_labels, val_labels, labels = self.material.labels
+        probe = linear_probe(train, train_labels, val, val_labels, test)
+        row = {"space": space, **accuracy(probe.predicted, labels), "validation": 100 * probe.validation_accuracy}
+        row |= {"dim": test.shape[1], "regularisation": probe.regularisation}
         return row, probe.predicted
 
     def means(self, names: Iterable[Transformation]) -> list[Row]:
@@ -180,10 +170,9 @@ class Study:
         for side, place in (("first", 0), ("second", -1)):
             for name in names:
                 members = [cell for cell in _cells(names) if cell[place] == name]
-                found = [hit for cell in members if (hit := hits.get(cell)) is not None]
-                if len(found) == len(members):
-                    interval = bootstrap_mean(100.0 * np.mean(found, axis=0))._asdict()
-                    means.append({side: name, "metric": "top1", **interval})
+                known = [hit for cell in members if (hit := hits.get(cell)) is not None]
+                if len(known) == len(members):
+                    means.append({side: name, **measured("top1", 100.0 * np.mean(known, axis=0))})
         return means
 
     def _hits(self, row: Row) -> np.ndarray | None:
@@ -195,7 +184,7 @@ class Study:
         return np.asarray(predicted) == np.asarray(test.labels)
 
     def _same(self) -> dict[str, Any]:
-        """What all cells share, and without which a row of another study does not count."""
+        """What all cells share; the rows of a study that differs in it are not reused."""
         return {
             "method": self.method,
             "fingerprint": self.dataset.fingerprint,
@@ -207,13 +196,13 @@ class Study:
         return replace(self.config, composition=cell, name=", ".join(cell))
 
     def _runs(self) -> dict[Cell, Run]:
-        """By cell, the run that was trained with these settings on this data: a finished one, or else the newest."""
+        """By cell, the run trained with these settings on this data: a finished one, or else the newest."""
         wanted = {cell: (self.method, self._config(cell)) for cell in _cells(TRANSFORMATIONS)}
-        found = cells.find(self.folder / "runs", wanted, self.dataset.fingerprint)
-        return {cell: run for (cell, seed), run in found.items() if seed == self.config.seed}
+        runs = cells.find_runs(self.folder / "runs", wanted, self.dataset.fingerprint)
+        return {cell: run for (cell, seed), run in runs.items() if seed == self.config.seed}
 
     def _known_rows(self) -> list[Row]:
-        """The rows of ``composition.json`` that hold for the runs that are there."""
+        """The rows of ``composition.json`` that belong to the present runs."""
         record = read_json(self.folder / "composition.json")
         rows = record.get("rows")
         if not isinstance(rows, list) or any(record.get(key) != value for key, value in self._same().items()):
@@ -232,7 +221,7 @@ def _compares_two_views(method: str) -> bool:
 
 
 def _chosen(names: Iterable[str]) -> tuple[Transformation, ...]:
-    """The names that were asked for, in the figure's order."""
+    """The selected names, in the figure's order."""
     names = set(names)
     for name in names - set(TRANSFORMATIONS):
         raise unknown("transformation", name, TRANSFORMATIONS)

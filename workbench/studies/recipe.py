@@ -1,6 +1,6 @@
-"""Recipes of sweeps: a YAML file that says which runs answer a question, at several scales, and what was published.
+"""Recipes of sweeps: YAML files with the runs that answer a question, at several scales, and published numbers.
 
-title: Momentum of the key encoder          what the table is called
+title: Momentum of the key encoder          of the table
 method: mocov3                              a cell may name another by the key `method`
 figure: table                               table, or curve, which also draws kNN over the epochs
 base: _scales.yaml                          a file beside it: settings by scale
@@ -11,17 +11,17 @@ measures: [finetune]                        beside kNN and linear probe; layers,
                                             likelihood have tables of their own
 scales:                                     each may have settings, axes or cells, and transfer_to of its own
   tiny: {axes: {momentum: [0.9, 0.99, 0.999]}}
-published:                                  what to print beside it, by the name of a cell (`momentum 0.99`)
+published:                                  to print beside it, by the name of a cell (`momentum 0.99`)
   - {source: "Chen et al. 2021, section 6.2", setting: "ViT-B, 300 epochs, …", values: {momentum 0.99: 76.5}}
 
-A cell of axes is called by its keys and values, `frozen_patch false, optim.lr 0.008`, whatever way a number is written
-in the file (YAML reads 8e-3 as text and 0.008 as a number): below 0.001 it is `1.5e-4`, from there on `0.008`, `1` and
-`4096`. Names under `published` and after `--only` mean a cell if they differ from its name in the writing of numbers
-alone, so `optim.lr 1.0e-4` and `optim.lr 0.0001` are `optim.lr 1e-4`. A published name that means no cell has a row of
-its own in the figure.
+A cell of axes is named by its keys and values, `frozen_patch false, optim.lr 0.008`, however a number is written in the
+file (YAML reads 8e-3 as text and 0.008 as a number): below 0.001 it is `1.5e-4`, from there on `0.008`, `1` and `4096`.
+Names under `published` and after `--only` match a cell if they differ from its name in the notation of numbers alone:
+`optim.lr 1.0e-4` and `optim.lr 0.0001` are `optim.lr 1e-4`. A published name without a cell has a row of its own in the
+figure.
 
-Where cells cross two factors, each may say so, `labels: {objective: VAE, trunk: ViT}`; the sweep then shares the
-variance of all numbers among the two.
+Cells that cross two factors may have labels, `labels: {objective: VAE, trunk: ViT}`; the sweep then splits the variance
+of all numbers between the two.
 """
 
 import re
@@ -38,18 +38,12 @@ from workbench.methods import METHODS, load_method
 
 Figure = Literal["table", "curve"]
 MEASURES = ("knn", "linear", "finetune")
-TABLES = (
-    "layers",
-    "factors",
-    "reconstruction",
-    "decoder",
-    "likelihood",
-)  # measures that are not one top-1 of one space
-TRANSFERS = ("transfer", "transfer_finetune")  # measured where a scale says transfer_to
+TABLES = ("layers", "factors", "reconstruction", "decoder", "likelihood")  # measures of more than one number
+TRANSFERS = ("transfer", "transfer_finetune")  # measured where a scale has transfer_to
 KEYS = ("title", "method", "figure", "base", "settings", "axes", "cells", "measures", "scales", "published")
 SCALE_KEYS = ("settings", "axes", "cells", "transfer_to")
 PUBLISHED_KEYS = ("source", "setting", "values")
-OWN = ("runs", "name", "seed", "init")  # settings that the sweep makes itself, or that would make cells depend
+OWN = ("runs", "name", "seed", "init")  # set by the sweep, or making cells depend on each other
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.])")
 ROOT = Path(__file__).resolve().parents[2] / "recipes"
 
@@ -72,7 +66,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Published:
-    """Numbers of a paper: where they stand, what they were measured on, and top-1 in % by the name of a cell."""
+    """Published numbers: their source, what they were measured on, and top-1 in % by the name of a cell."""
 
     source: str
     setting: str
@@ -81,14 +75,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a sweep trains at one scale.
+    """The runs of a sweep at one scale.
 
     Attributes:
         name: of the file.
         where: the file.
-        measures: evaluations whose top-1 is told, ``knn`` and ``linear`` first.
+        measures: evaluations whose top-1 is in the table, ``knn`` and ``linear`` first.
         tables: evaluations that have tables of their own.
-        transfer_to: the data set on which features are probed and the network is fine-tuned, too.
+        transfer_to: another data set on which features are probed and the network is fine-tuned.
     """
 
     name: str
@@ -147,7 +141,7 @@ def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -
         settings |= flat(_mapping(part.get("settings") or {}, "settings", where))
     settings |= changes or {}
     for key in (key for key in OWN if key in settings):
-        raise WorkbenchError(f'The key "{key}" in {where} is what the sweep decides itself; leave it out.')
+        raise WorkbenchError(f'The key "{key}" in {where} is set by the sweep; leave it out.')
     replace_flat(load_method(method)[1](), settings, where)
     varied = own if {"axes", "cells"} & own.keys() else content
     cells = tuple(_cell(name, changed, method, settings, where) for name, changed in _varied(varied, where).items())
@@ -174,7 +168,7 @@ def load(reference: str, scale: str, changes: Mapping[str, Any] | None = None) -
 
 
 def matching(name: str, names: Iterable[str]) -> str:
-    """The one of some names that differs from ``name`` in the writing of numbers alone, or ``name``."""
+    """The first of ``names`` that differs from ``name`` in the notation of numbers alone, or else ``name``."""
     return next((known for known in names if _plain(known) == _plain(name)), name)
 
 
@@ -183,10 +177,10 @@ def _base(reference: Any, scale: str, path: Path) -> dict[str, Any]:
     if reference is None:
         return {}
     file = path.parent / str(reference)
-    found = read_mapping(file)
-    if scale not in found:
-        raise unknown("scale", scale, map(str, found), str(file))
-    return flat(_mapping(found[scale], scale, str(file)))
+    scales = read_mapping(file)
+    if scale not in scales:
+        raise unknown("scale", scale, map(str, scales), str(file))
+    return flat(_mapping(scales[scale], scale, str(file)))
 
 
 def _varied(part: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
@@ -205,11 +199,11 @@ def _varied(part: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
         for value in (value for value in written if written.count(value) > 1):
             raise WorkbenchError(f'The axis "{key}" in {where} has the value {value} twice; leave one out.')
     combined = [dict(zip(values, choice, strict=True)) for choice in product(*values.values())]
-    return {", ".join(f"{key} {_plain(value)}" for key, value in one.items()): one for one in combined}
+    return {", ".join(f"{key} {_plain(value)}" for key, value in cell.items()): cell for cell in combined}
 
 
 def _plain(value: Any) -> str:
-    """A value or a name as text, all numbers in it written in one way."""
+    """A value or a name as text, with all numbers in one notation."""
     return str(value).lower() if isinstance(value, bool) else NUMBER.sub(_number, str(value))
 
 
@@ -223,7 +217,7 @@ def _number(match: re.Match[str]) -> str:
 
 
 def _cell(name: str, changed: dict[str, Any], method: str, common: dict[str, Any], where: str) -> Cell:
-    """A cell with all its settings; common ones that another method of its own does not have are left out."""
+    """A cell with all its settings, without common ones that its own method lacks."""
     own = str(changed.pop("method", method))
     if own not in METHODS:
         raise unknown("method", own, METHODS, where)
@@ -232,13 +226,13 @@ def _cell(name: str, changed: dict[str, Any], method: str, common: dict[str, Any
     if own != method:
         common = {key: value for key, value in common.items() if key in flatten(defaults)}
     for key in (key for key in OWN if key in changed):
-        raise WorkbenchError(f'The key "{key}" in {where} is what the sweep decides itself; leave it out.')
+        raise WorkbenchError(f'The key "{key}" in {where} is set by the sweep; leave it out.')
     replace_flat(defaults, common | changed, where)
     return Cell(name, own, common | changed, {key.removeprefix("labels."): label for key, label in labels.items()})
 
 
 def _check_labels(cells: tuple[Cell, ...], where: str) -> None:
-    """Raise a WorkbenchError where cells are labelled, but do not cross two factors."""
+    """Raise a WorkbenchError where cells have labels that do not cross two factors."""
     labels = [cell.labels for cell in cells]
     if not any(labels):
         return
@@ -246,8 +240,8 @@ def _check_labels(cells: tuple[Cell, ...], where: str) -> None:
     if len(names) != 2 or any(list(own) != names for own in labels):
         raise WorkbenchError(f'All cells in {where} need "labels" of the same two names in one order, or none.')
     levels = [list(dict.fromkeys(own[name] for own in labels)) for name in names]
-    found = [tuple(own.values()) for own in labels]
-    if min(map(len, levels)) < 2 or sorted(found) != sorted(product(*levels)):
+    combinations = [tuple(own.values()) for own in labels]
+    if min(map(len, levels)) < 2 or sorted(combinations) != sorted(product(*levels)):
         raise WorkbenchError(
             f'The "labels" in {where} must combine at least two values of {names[0]} with at least two of {names[1]}, '
             "each combination once."
@@ -255,7 +249,7 @@ def _check_labels(cells: tuple[Cell, ...], where: str) -> None:
 
 
 def _published(blocks: Any, names: list[str], where: str) -> tuple[Published, ...]:
-    found = []
+    published = []
     for block in blocks if isinstance(blocks, list) else [blocks]:
         block = _mapping(block, "published", where)
         _check_keys(block, PUBLISHED_KEYS, where)
@@ -265,8 +259,8 @@ def _published(blocks: Any, names: list[str], where: str) -> tuple[Published, ..
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise WorkbenchError(f'The published value of "{name}" in {where} must be a number, not {value!r}.')
         values = {matching(str(name), names): float(value) for name, value in values.items()}
-        found.append(Published(source, setting, values))
-    return tuple(found)
+        published.append(Published(source, setting, values))
+    return tuple(published)
 
 
 def _check_keys(content: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> None:

@@ -1,12 +1,12 @@
-"""What a sweep has found: rows of its runs, means over seeds, and the files they are written to. No training."""
+"""Results of a sweep: rows of its runs, means over seeds, and the files they are written to."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.comparison.seeds import over_seeds
-from workbench.comparison.table import cost_text, mapping_of, of_seeds
+from workbench.comparison.seeds import Row
+from workbench.comparison.table import cost_text, mapping_of
 from workbench.data.datasets import Dataset
 from workbench.figures.drawing import Drawing
 from workbench.figures.shares import Panels, Shares
@@ -14,31 +14,17 @@ from workbench.figures.study import OVER_IMAGES, TITLES, Study
 from workbench.files import plain, replacing, write_json
 from workbench.format import is_number
 from workbench.run import Run, now
-from workbench.studies import tables as sweep_tables
 from workbench.studies.recipe import Recipe
-from workbench.studies.tables import line
+from workbench.studies.tables import line, mean_over, mean_text, measure_tables, table_lines, variance_shares
 
-Row = dict[str, Any]
 COSTS = ("parameters", "flops_per_image", "seconds")
 COLUMNS = (
-    "model",
-    "cell",
-    "seed",
-    "measure",
-    "quantity",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "validation",
-    "interval",
-    "space",
-    "run",
-    *COSTS,
+    *("model", "cell", "seed", "measure", "quantity", "metric", "value", "low", "high"),
+    *("validation", "interval", "space", "run", *COSTS),
 )
 
 
-def record(
+def sweep_record(
     recipe: Recipe,
     dataset: Dataset,
     settings: Mapping[str, Mapping[str, Any]],
@@ -51,8 +37,8 @@ def record(
     Args:
         settings: of each cell, resolved, by its name.
         runs: trained and evaluated, by cell and seed.
-        failures: why others are not there.
-        target: the name of the images to which features transfer, if they are asked for.
+        failures: why others are missing.
+        target: the name of the images to which features transfer, if there are any.
     """
     order = [cell.name for cell in recipe.cells]
     done = sorted(runs, key=lambda key: (order.index(key[0]), key[1]))
@@ -64,7 +50,7 @@ def record(
     ]
     evaluations = {name: runs[done[0]].evaluation(name) for name in measures} if done else {}
     means = _means(rows, order, measures)
-    tables = sweep_tables.tables(recipe.tables, {key: runs[key] for key in done})
+    tables = measure_tables(recipe.tables, {key: runs[key] for key in done})
     labels = {cell.name: cell.labels for cell in recipe.cells if cell.labels}
     every = [row | {"quantity": row["measure"]} for row in rows]
     every += [row for table in tables.values() for row in table["rows"]]
@@ -87,7 +73,7 @@ def record(
         "rows": rows,
         "means": means,
         "tables": tables,
-        "shares": sweep_tables.shares(labels, every),
+        "shares": variance_shares(labels, every),
         "costs": [_cost(runs[key], *key) for key in done],
         "best": _best(means),
         "curves": [curve for key in done if (curve := _curve(runs[key], *key))["knn"]],
@@ -98,7 +84,7 @@ def record(
     }
 
 
-def write(folder: Path, content: Mapping[str, Any]) -> None:
+def write_sweep(folder: Path, content: Mapping[str, Any]) -> None:
     """Write ``sweep.json``, ``.csv`` and ``.md``, and figures as SVG and PDF: ``sweep``, and where there are tables
     and shares, ``sweep-tables`` and ``sweep-shares``."""
     content = plain(content)
@@ -127,15 +113,15 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def markdown(content: Mapping[str, Any]) -> str:
-    """The table: a line per cell with its baselines, what was published and its cost, and how all was measured."""
+    """``sweep.md``: a line per cell with its baselines, published numbers and cost, and how all was measured."""
     measures, means, costs = content["measures"], {}, mean_costs(content)
     for row in content["means"]:
         kind = "untrained" if row["model"].startswith("untrained:") else row["model"]
         means[row["cell"], kind, row["measure"]] = row
     kinds = [(m, k) for m in measures for k in ("run", "untrained", "random init") if _has(means, m, k)]
     names = [cell["cell"] for cell in content["cells"]]
-    told = {_published(index, content["published"]): block for index, block in enumerate(content["published"])}
-    blocks = {heading: block for heading, block in told.items() if set(block["values"]) & set(names)}
+    headings = {_published(index, content["published"]): block for index, block in enumerate(content["published"])}
+    blocks = {heading: block for heading, block in headings.items() if set(block["values"]) & set(names)}
     heads = [TITLES[m] if k == "run" else f"{TITLES[m]}, {k}" for m, k in kinds]
     heads += [heading.lower() for heading in blocks]
     heads += ["parameters", "FLOPs per image", "training time"] if costs else []
@@ -143,90 +129,81 @@ def markdown(content: Mapping[str, Any]) -> str:
     lines = [
         f"# {content['title']}",
         "",
-        _told(content),
+        _setting(content),
         "",
         line(["top-1 %", *heads]),
         line(["---"] * (1 + len(heads))),
     ]
     for name in names:
-        values = [interval(means.get((name, k, m)), seeds) for m, k in kinds]
+        values = [mean_text(means.get((name, k, m)), seeds) for m, k in kinds]
         values += [f"{block['values'][name]:.1f}" if name in block["values"] else "" for block in blocks.values()]
         values += [cost_text(key, costs.get(name, {}).get(key)) for key in COSTS] if costs else []
         bold = f"**{name}**" if name == content["best"] else name
         lines.append(line([bold, *(value or "-" for value in values)]))
     if any(key[1] == "pixels" for key in means):
-        values = [interval(means.get((None, "pixels", m))) if k == "run" else "" for m, k in kinds]
+        values = [mean_text(means.get((None, "pixels", m))) if k == "run" else "" for m, k in kinds]
         lines.append(line(["pixels", *values, *[""] * (len(heads) - len(values))]))
-    lines += ["", *notes(content), *sweep_tables.markdown(content)]
+    lines += ["", *notes(content), *table_lines(content)]
     return "\n".join(lines) + "\n"
 
 
 def notes(content: Mapping[str, Any]) -> list[str]:
-    """How everything was measured and what was published, a sentence or two each, with an empty line after each."""
-    said = []
+    """How the numbers were measured, what was published, and failures: a paragraph each, with empty lines between."""
+    sentences: list[str] = []
     seeds = content["seeds"]
     if len(seeds) > 1:
-        said.append(
+        sentences.append(
             f"Mean over seeds {', '.join(map(str, seeds))} with its 95 % interval (Student's t); a cell with one seed "
-            "has the bootstrap interval over test images, which does not know what another seed would give."
+            "has the bootstrap interval over test images, which does not cover other seeds."
         )
     elif seeds:
-        said.append(
-            f"One seed ({seeds[0]}): 95 % bootstrap intervals over test images, which do not know what another seed "
-            "would give."
+        sentences.append(
+            f"One seed ({seeds[0]}): 95 % bootstrap intervals over test images, which do not cover other seeds."
         )
     if content["best"]:
-        said.append("In bold the cell whose linear probe is best on validation images, among those with all seeds.")
+        sentences.append("In bold: the best linear probe on validation images, among the cells with all seeds.")
     for measure, protocol in content["protocols"].items():
         heading = f"{TITLES[measure]} (n = {content['n'][measure]:,})"
         heading = heading if measure == "knn" else heading[0].upper() + heading[1:]
-        said.append(f"{heading}: {protocol}".replace(OVER_IMAGES, ""))
+        sentences.append(f"{heading}: {protocol}".replace(OVER_IMAGES, ""))
     for index, block in enumerate(content["published"]):
         values = ", ".join(f"{name} {value:.1f}" for name, value in block["values"].items())
         heading = _published(index, content["published"])
-        said.append(f"{heading}: {block['setting']} ({block['source']}): {values}.")
+        sentences.append(f"{heading}: {block['setting']} ({block['source']}): {values}.")
     if content["costs"]:
         devices = ", ".join(sorted({row["device"] for row in content["costs"]}))
-        said.append(
-            "Cost: parameters without momentum copies; FLOPs of one image's way through the encoder, two per "
+        sentences.append(
+            "Cost: parameters without momentum copies; FLOPs of the encoder's forward pass on one image, two per "
             f"multiply-add; training time of a run on {devices}, without monitoring and writing, the mean over seeds."
         )
-    said += [f"The cell {f['cell']}, seed {f['seed']}, failed: {f['error']}" for f in content["failures"]]
-    return [line for sentence in said for line in (sentence, "")][:-1]
+    sentences += [f"The cell {f['cell']}, seed {f['seed']}, failed: {f['error']}" for f in content["failures"]]
+    return [line for sentence in sentences for line in (sentence, "")][:-1]
 
 
 def mean_costs(content: Mapping[str, Any]) -> dict[str, Row]:
-    """By cell, parameters, FLOPs per image and seconds of training, each the mean over the runs that tell it."""
-    found: dict[str, Row] = {}
+    """By cell, parameters, FLOPs per image and seconds of training, each the mean over the runs that have it."""
+    means: dict[str, Row] = {}
     for name in dict.fromkeys(row["cell"] for row in content["costs"]):
         known = {key: [row[key] for row in content["costs"] if row["cell"] == name] for key in COSTS}
         known = {key: [value for value in values if is_number(value)] for key, values in known.items()}
-        found[name] = {key: sum(values) / len(values) if values else None for key, values in known.items()}
-    return found
-
-
-def interval(row: Row | None, seeds: int = 1) -> str:
-    """A mean in print; where not all ``seeds`` contribute, their number is told."""
-    if row is None:
-        return ""
-    bounds = f" [{row['low']:.1f}, {row['high']:.1f}]" if is_number(row["low"]) and is_number(row["high"]) else ""
-    return f"{row['value']:.1f}{bounds}{of_seeds(len(row['seeds']), seeds) if row['seeds'] else ''}"
+        means[name] = {key: sum(values) / len(values) if values else None for key, values in known.items()}
+    return means
 
 
 def _published(index: int, blocks: Sequence[Mapping[str, Any]]) -> str:
-    """What a column of published numbers is called, and the sentence that says where they stand."""
+    """The heading of a column of published numbers, and of their source below the table."""
     return "Published" if len(blocks) == 1 else f"Published ({index + 1})"
 
 
 def _cost(run: Run, cell: str, seed: int) -> Row:
-    """What a run cost, and the device that it was trained on."""
+    """The cost of a run, and the device that it was trained on."""
     cost, hardware = mapping_of(run, "cost"), mapping_of(run, "hardware")
-    told = {"cell": cell, "seed": seed, "run": run.id, "device": str(hardware.get("name"))}
-    return told | {key: cost.get(key) for key in COSTS}
+    row = {"cell": cell, "seed": seed, "run": run.id, "device": str(hardware.get("name"))}
+    return row | {key: cost.get(key) for key in COSTS}
 
 
 def _rows(run: Run, cell: str, seed: int, measure: str, target: str | None) -> Iterator[Row]:
-    """The rows of an evaluation in the space that stands for each model, of transfers those to ``target``."""
+    """The rows of an evaluation in each model's default space, of transfers those to ``target``."""
     content = run.evaluation(measure)
     for row in content["rows"]:
         if row.get("target", target) != target:
@@ -234,8 +211,8 @@ def _rows(run: Run, cell: str, seed: int, measure: str, target: str | None) -> I
         if row["model"] != "pixels" and row.get("space") != content.get("default"):
             continue
         bounds = {key: row.get(key) for key in ("value", "low", "high", "validation")}
-        told = {"model": row["model"], "cell": cell, "seed": seed, "run": run.id, "measure": measure}
-        yield told | {"space": row.get("space"), "metric": "top1"} | bounds
+        source = {"model": row["model"], "cell": cell, "seed": seed, "run": run.id, "measure": measure}
+        yield source | {"space": row.get("space"), "metric": "top1"} | bounds
 
 
 def _means(rows: Sequence[Row], order: Sequence[str], measures: Sequence[str]) -> list[Row]:
@@ -243,24 +220,20 @@ def _means(rows: Sequence[Row], order: Sequence[str], measures: Sequence[str]) -
     grouped: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         grouped.setdefault((row["cell"], row["model"], row["measure"]), []).append(row)
-    found = []
+    means: list[Row] = []
     for (cell, model, measure), members in grouped.items():
         mean: Row = {"model": model, "cell": cell, "measure": measure, "space": members[0]["space"]}
         chosen = [row["validation"] for row in members if is_number(row["validation"])]
         mean["validation"] = sum(chosen) / len(chosen) if chosen else None
-        seeds = [row["seed"] for row in members]
-        if len(members) > 1:
-            mean |= over_seeds([row["value"] for row in members], "top1")._asdict() | {"interval": "seeds"}
-        else:
-            mean |= {key: members[0][key] for key in ("value", "low", "high")} | {"interval": "images"}
-        found.append(mean | {"seeds": [seed for seed in seeds if seed is not None]})
+        mean |= mean_over(members, "top1")
+        means.append(mean | {"seeds": [row["seed"] for row in members if row["seed"] is not None]})
     place = {name: index for index, name in enumerate([*order, None])}
-    return sorted(found, key=lambda row: (place[row["cell"]], measures.index(row["measure"]), row["model"] != "run"))
+    return sorted(means, key=lambda row: (place[row["cell"]], measures.index(row["measure"]), row["model"] != "run"))
 
 
 def _best(means: Sequence[Row]) -> str | None:
-    """Among cells with the most seeds the one whose linear probe is best on validation images, on average; None of a
-    single cell."""
+    """The cell with the best linear probe on validation images, on average, among those with the most seeds; None for
+    a single cell."""
     own = [row for row in means if row["model"] == "run" and row["measure"] == "linear"]
     most = max((len(row["seeds"]) for row in own), default=0)
     scores = {row["cell"]: row["validation"] for row in own if len(row["seeds"]) == most}
@@ -278,8 +251,8 @@ def _has(means: Mapping[tuple[Any, ...], Row], measure: str, kind: str) -> bool:
     return any(key[1:] == (kind, measure) for key in means)
 
 
-def _told(content: Mapping[str, Any]) -> str:
+def _setting(content: Mapping[str, Any]) -> str:
     methods = ", ".join(dict.fromkeys(cell["method"] for cell in content["cells"]))
-    told = f"Scale {content['scale']}: {methods} on {content['data']}, {content['train']:,} training images"
+    training = f"Scale {content['scale']}: {methods} on {content['data']}, {content['train']:,} training images"
     target = f"; transfer to {content['transfer_to']}" if content["transfer_to"] else ""
-    return f"{told}{target}. Probes and baselines are fitted to as many as their notes say."
+    return f"{training}{target}. Probes and baselines are fitted to as many as their notes say."

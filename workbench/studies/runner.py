@@ -30,8 +30,8 @@ from workbench.methods import load_method
 from workbench.methods.base import ImageSpec
 from workbench.run import Run
 from workbench.studies import cells
-from workbench.studies import results as sweep_results
 from workbench.studies.recipe import TRANSFERS, Recipe, matching
+from workbench.studies.results import sweep_record, write_sweep
 from workbench.training.hardware import memory_to_spare
 from workbench.training.loop import resolve
 from workbench.training.progress import console
@@ -42,13 +42,13 @@ TIMED_IMAGES = 64  # of a step whose time is measured on a CPU
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep, told so completely that another process can make it.
+    """One run of a sweep, with all that another process needs to train and evaluate it.
 
     Attributes:
-        run: its directory, where it was begun already.
+        run: its directory, if it has one already.
         steps: of a whole training.
-        measures: evaluations that are wanted.
-        transfer_to: the data set of those among them that need another.
+        measures: evaluations to run.
+        transfer_to: the data set of those that transfer.
         target: its name in their rows.
     """
 
@@ -70,22 +70,21 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether all has been measured; the weights are not needed any more."""
+        """Whether all has been measured, so that the weights are not needed any more."""
         return not self.missing()
 
     def work(self) -> Path:
-        """Train and evaluate, as far as that is not done; returns the run's directory.
+        """Train and evaluate what is left to do; returns the run's directory.
 
         Raises:
             WorkbenchError: as training and evaluation do.
-            KeyboardInterrupt: it was asked to stop, and has saved.
+            KeyboardInterrupt: it was interrupted, and has saved.
         """
-        begun = Run(self.run) if self.run else None
-        if begun is not None and begun.checkpoint() is None and begun.had_checkpoint():
-            begun = None  # its weights were deleted before all was measured
-        run = cells.train(self.method, self.config, begun, self.steps)
-        here = replace(self, run=run.path)
-        if missing := here.missing():
+        earlier = Run(self.run) if self.run else None
+        if earlier is not None and earlier.checkpoint() is None and earlier.had_checkpoint():
+            earlier = None  # its weights were deleted before all was measured
+        run = cells.train(self.method, self.config, earlier, self.steps)
+        if missing := replace(self, run=run.path).missing():
             device: Any = self.config.device
             target = self.transfer_to if set(TRANSFERS) & set(missing) else None
             with memory_to_spare("take smaller images, or a smaller network"):
@@ -130,7 +129,7 @@ class Sweep:
         self.runs = self._find()
 
     def jobs(self, only: Sequence[str] = ()) -> list[Job]:
-        """A job per seed and cell, in this order, so that a sweep that is stopped has whole rounds.
+        """A job per seed and cell, seeds first, so that an interrupted sweep has all cells of its finished seeds.
 
         Args:
             only: names of cells; by default all.
@@ -145,7 +144,7 @@ class Sweep:
         return [self._job(name, seed) for seed in self.seeds for name in names]
 
     def work_off(self, jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator[tuple[Job, str | None]]:
-        """Do jobs; yields each with why it failed, or None, as it ends. All that is told is written after each.
+        """Do jobs; yields each as it ends, with the reason of a failure or None. Results are written after each.
 
         Args:
             jobs: what to do.
@@ -162,7 +161,7 @@ class Sweep:
             yield job, failed
 
     def seconds(self, name: str) -> float:
-        """About how long a cell trains, measured on two steps of which nothing is kept."""
+        """The estimated training time of a cell, measured on two steps that are discarded."""
         config, dataset = self.configs[name], self.datasets[name]
         timed = config
         if config.device == "cpu":
@@ -175,9 +174,9 @@ class Sweep:
         return min(rounds) * config.batch_size / timed.batch_size * cells.steps_of(config, dataset)
 
     def write(self) -> None:
-        """Write table and figure of all runs that are there by now, those of another process among them."""
+        """Write table and figure of all runs so far, those of other processes among them."""
         self.runs = self._find()
-        sweep_results.write(self.folder, self.record())
+        write_sweep(self.folder, self.record())
 
     def record(self) -> dict[str, Any]:
         """What ``sweep.json`` holds; see docs/run-format.md."""
@@ -186,7 +185,7 @@ class Sweep:
         infos = {key: run.info() for key, run in self.runs.items()}
         failures = {key: str(info.get("error")) for key, info in infos.items() if info.get("status") == "failed"}
         failures = {key: why for key, why in (failures | self.failures).items() if key not in done}
-        return sweep_results.record(self.recipe, self.dataset, settings, done, failures, self.target)
+        return sweep_record(self.recipe, self.dataset, settings, done, failures, self.target)
 
     def _job(self, name: str, seed: int) -> Job:
         config, run = replace(self.configs[name], seed=seed), self.runs.get((name, seed))
@@ -198,11 +197,11 @@ class Sweep:
 
     def _find(self) -> dict[tuple[str, int], Run]:
         wanted = {name: (self.methods[name], config) for name, config in self.configs.items()}
-        return cells.find(self.folder / "runs", wanted, self.dataset.fingerprint)
+        return cells.find_runs(self.folder / "runs", wanted, self.dataset.fingerprint)
 
 
 def places(device: str) -> list[str | None]:
-    """Where jobs are done at the same time: the visible GPUs as CUDA_VISIBLE_DEVICES names them, or once None."""
+    """Where jobs run in parallel: the visible GPUs as in CUDA_VISIBLE_DEVICES, or once None."""
     if device != "cuda":
         return [None]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -219,12 +218,12 @@ def _check(name: str, method: str, config: TrainConfig, dataset: Dataset) -> Non
             "train on; lower batch_size."
         )
     with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said again when it is trained
+        warnings.simplefilter("ignore")  # repeated when it is trained
         load_method(method)[0](config, ImageSpec.of(dataset))
 
 
 def _outcome(job: Job) -> Path | str:
-    """The run's directory, or why there is none."""
+    """The run's directory, or the reason why it failed."""
     try:
         return job.work()
     except WorkbenchError as error:
@@ -232,13 +231,13 @@ def _outcome(job: Job) -> Path | str:
 
 
 def _in_processes(jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator[tuple[Job, Path | str]]:
-    """Jobs with their outcomes, one process per place at work. When it is interrupted, each of them saves first."""
+    """Jobs with their outcomes, in one process per place. When interrupted, each of them saves first."""
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     free = context.Queue()
     for place in places:
         free.put(place)
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    pool = ProcessPoolExecutor(len(places), context, _settle, (free, os.getpid()))
+    pool = ProcessPoolExecutor(len(places), context, _initialise, (free, os.getpid()))
     futures: dict[Future, Job] = {pool.submit(_outcome, job): job for job in jobs}
     try:
         for future in as_completed(futures):
@@ -246,7 +245,7 @@ def _in_processes(jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator
                 outcome = future.result()
             except BrokenProcessPool:
                 outcome = (
-                    "Its process, or one beside it, was killed, mostly for want of memory; the same command goes on."
+                    "Its process, or one beside it, was killed, mostly for lack of memory; the same command goes on."
                 )
             yield futures[future], outcome
     except BaseException:
@@ -261,18 +260,18 @@ def _in_processes(jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator
         signal.signal(signal.SIGTERM, former)
 
 
-def _settle(free: Any, parent: int) -> None:
-    """What a process does before its first job: take a GPU, and leave Ctrl-C to the one that started it."""
+def _initialise(free: Any, parent: int) -> None:
+    """Prepare a process before its first job: take a GPU, and leave Ctrl-C to its parent."""
     if (place := free.get()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place
     os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command in the background may have been told to ignore it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command in the background may ignore it
     console.quiet = True
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 
-def _follow(parent: int) -> None:
-    """End this process, after a checkpoint, where the one that started it was killed and cannot ask for it."""
+def _end_with_parent(parent: int) -> None:
+    """End this process, after a checkpoint, when its parent was killed and cannot do so."""
     while os.getppid() == parent:
         time.sleep(1)
     while True:

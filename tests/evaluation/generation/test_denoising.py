@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from workbench.data.arrays import to_uint8
 from workbench.evaluation.generation import denoising
 from workbench.methods.base import ImageSpec
 from workbench.methods.ddpm import DDPM, DDPMConfig
 from workbench.methods.score import Score, ScoreConfig
 from workbench.methods.vdm import VDM, VDMConfig
-from workbench.model import to_uint8
 from workbench.probability import diffusion
 
 SPEC = ImageSpec(3, 8)

@@ -1,9 +1,8 @@
-"""What would it draw? A decoder of one design and budget, trained on the frozen features of each model.
+"""Feature decoding: a decoder of one architecture and budget, trained on the frozen features of each model.
 
-How well images can be drawn from features says what these have kept, for encoders that cannot draw by themselves, too.
-Features are whitened by PCA, so that every model hands over at most :data:`CODE` numbers of equal size; beside the
-models stand the same decoder on pixels reduced in the same way, the linear reconstruction from as many principal
-components, and the mean image.
+How well images can be decoded from features measures what these retain, also for encoders without a decoder of their
+own. Features are whitened by PCA to at most :data:`CODE` numbers of equal variance. The baselines are the same decoder
+on pixels reduced in the same way, the linear reconstruction from as many principal components, and the mean image.
 """
 
 import numpy as np
@@ -13,19 +12,18 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from workbench.data.arrays import to_uint8
 from workbench.data.augment import to_float
 from workbench.evaluation import fitting
-from workbench.evaluation.context import Context, Row
+from workbench.evaluation.context import Context, Row, measured
+from workbench.evaluation.features import spread
 from workbench.evaluation.generation.reconstruction import baseline_images, quantised
 from workbench.metrics.image import mse, pca_reconstruct, psnr
-from workbench.metrics.intervals import bootstrap_mean
-from workbench.model import to_uint8
 from workbench.networks.autoencoder import ConvDecoder
-from workbench.store import Probe
 
-CODE = 128  # numbers that describe an image; features of more dimensions are reduced to it
+CODE = 128  # inputs of the decoder; features of more dimensions are reduced to as many
 WIDTH, BATCH, LR, WARMUP = 16, 64, 3e-3, 0.05
-NEGLIGIBLE = 1e-6  # part of the variance under which a component is left out: whitening would blow up rounding errors
+NEGLIGIBLE = 1e-6  # share of the variance below which a component is left out: whitening would amplify rounding errors
 
 
 def steps_on(device: torch.device) -> int:
@@ -34,47 +32,47 @@ def steps_on(device: torch.device) -> int:
 
 
 def evaluate(context: Context) -> None:
-    """Write ``decoder.json``, and images and errors of the probe images that ``reconstruction`` shows."""
+    """Write ``decoder.json``, and images and errors of the probe images that ``reconstruction`` stores."""
     material, run, model = context.material, context.run, context.model
     if len(material.train) < 2:
         return context.skip("decoder", f"{material.dataset.name} has one training image, and a decoder takes two.")
-    rows_shown = material.spread(context.limits.reconstruct)  # of the test images, too, which begin with the probe set
-    chosen = material.probe.take(rows_shown)
-    shown = np.linspace(0, len(chosen) - 1, min(context.limits.drawn, len(chosen))).round().astype(np.int64)
+    probe_rows = material.spread(context.limits.reconstruct)  # of the test images, too, which begin with the probe set
+    chosen = material.probe.take(probe_rows)
+    stored = spread(len(chosen), context.limits.samples)
     images, train = np.asarray(chosen.images), np.asarray(material.train.images)
     steps = steps_on(model.device)
     protocol = _protocol(images, train, steps)
     rows: list[Row] = []
-    drawn: dict[str, NDArray[np.uint8]] = {}
+    decoded: dict[str, NDArray[np.uint8]] = {}
 
     def add(name: str, space: str, width: int, result: NDArray[np.uint8]) -> None:
-        drawn[name] = result
+        decoded[name] = result
         rows.append({"model": name, "space": space, "width": width} | _score(images, result))
 
     for name, source in (("run", model), (f"untrained:{context.method}", context.untrained_model)):
-        codes, wanted = whitened(source.encode(train)[source.default], source.encode(images)[source.default])
-        add(name, source.default, codes.shape[1], draw(context, name, codes, wanted, steps))
+        codes, test_codes = whitened(source.encode(train)[source.default], source.encode(images)[source.default])
+        add(name, source.default, codes.shape[1], decode(context, name, codes, test_codes, steps))
     width = rows[0]["width"]  # that of the run, so that the baselines are of equal size
-    kept, pixels = Probe(context.probe.path / "baselines"), f"decoded-pixels-{width}"
+    pixels = f"decoded-pixels-{width}"
 
     def measure_pixels() -> list[Row]:
-        known = material.pixels
-        codes, wanted = whitened(known.train["pixels"], known.test["pixels"][rows_shown], width)
-        result = draw(context, "pixels", codes, wanted, steps)
-        kept.write_array(pixels, result)
+        train_pixels, _, test_pixels = material.pixels.of("pixels")
+        codes, test_codes = whitened(train_pixels, test_pixels[probe_rows], width)
+        result = decode(context, "pixels", codes, test_codes, steps)
+        context.baselines.write_array(pixels, result)
         return [{"space": "pixels", "width": width} | _score(images, result)]
 
     rows += context.shared_rows(f"decoder-{width}", protocol, measure_pixels)
-    known = kept.array(pixels)
+    known = context.baselines.array(pixels)
     if known is not None and known.shape == images.shape:
-        drawn["pixels"] = np.asarray(known)
+        decoded["pixels"] = np.asarray(known)
     fitted = baseline_images(train)
     add(f"pca-{width}", "", width, quantised(pca_reconstruct(fitted, images / np.float32(255), width)))
     add("mean image", "", 0, quantised(np.broadcast_to(fitted.mean(axis=0), images.shape)))
-    for name, result in drawn.items():
-        run.write_array(f"decoded-{name}-", result[shown])
-        run.write_array(f"decoded-error-{name}-", _errors(images[shown], result[shown]))
-    run.write_array("decoded-ids", np.asarray(chosen.ids[shown]))
+    for name, result in decoded.items():
+        run.write_array(f"decoded-{name}-", result[stored])
+        run.write_array(f"decoded-error-{name}-", _errors(images[stored], result[stored]))
+    run.write_array("decoded-ids", np.asarray(chosen.ids[stored]))
     context.write("decoder", protocol, len(images), rows=rows, default="", features=model.default)
 
 
@@ -108,15 +106,15 @@ def _network(images: NDArray[np.uint8]) -> ConvDecoder:
     return ConvDecoder(images.shape[-1], images.shape[1], WIDTH, CODE)
 
 
-def draw(
-    context: Context, name: str, codes: NDArray[np.float32], wanted: NDArray[np.float32], steps: int
+def decode(
+    context: Context, name: str, codes: NDArray[np.float32], test_codes: NDArray[np.float32], steps: int
 ) -> NDArray[np.uint8]:
-    """Train the decoder on the training images and draw others.
+    """Train the decoder on the training images and decode others.
 
     Args:
         name: whose features they are.
         codes: (n, width) of the training images.
-        wanted: (m, width) of the images to draw.
+        test_codes: (m, width) of the images to decode.
         steps: of training.
 
     Returns:
@@ -126,7 +124,7 @@ def draw(
     network = _network(np.asarray(train.images[:1])).to(device)
     if device.type == "cpu":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    inputs, outputs = (F.pad(torch.from_numpy(x), (0, CODE - x.shape[1])).to(device) for x in (codes, wanted))
+    inputs, outputs = (F.pad(torch.from_numpy(x), (0, CODE - x.shape[1])).to(device) for x in (codes, test_codes))
     images = fitting.tensor(train.images, device)
     optimiser = torch.optim.Adam(network.parameters(), lr=LR)
     per_epoch = max(1, len(images) // BATCH)
@@ -149,6 +147,4 @@ def _errors(images: NDArray[np.uint8], result: NDArray[np.uint8]) -> NDArray[np.
 
 def _score(images: NDArray[np.uint8], result: NDArray[np.uint8]) -> Row:
     errors = _errors(images, result)
-    value, low, high = bootstrap_mean(psnr(errors))
-    row: Row = {"variant": "", "metric": "psnr", "value": value, "low": low, "high": high}
-    return row | {"mse": float(errors.mean())}
+    return {"variant": "", **measured("psnr", psnr(errors)), "mse": float(errors.mean())}

@@ -1,4 +1,4 @@
-"""How probable a model finds held-out images, term by term, beside models of single pixels."""
+"""Likelihood of held-out images, term by term, beside models of single pixels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.evaluation.context import Context, Row
+from workbench.evaluation.context import Context, Row, measured
 from workbench.methods.capabilities import Latent, Likelihood
-from workbench.metrics.intervals import bootstrap_mean
 from workbench.probability.latent import ACTIVE, collapse, usage
 
 SAMPLES = (5, 50)  # of the importance-weighted bounds, as Burda et al. 2016 report them
@@ -18,31 +17,27 @@ LISTED = 2048  # latent variables whose KL is listed one by one
 
 
 def evaluate(context: Context, in_full: bool = False) -> None:
-    """Write ``likelihood.json``, or ``likelihood_full.json``, for which all of a long sum is computed, not a few drawn
-    terms."""
+    """Write ``likelihood.json``, or ``likelihood_full.json`` with all terms of a sum that is otherwise sampled."""
     name, model = "likelihood_full" if in_full else "likelihood", context.model
     method = model.method
     if not isinstance(method, Likelihood):
         return context.skip(name, f"{context.method} does not say how probable an image is.")
-    if in_full and not model.likelihood_sampled:
-        return context.skip(
-            name,
-            f"The likelihood of {context.method} leaves out no terms of a sum over noise levels, so that there are no "
-            "more to compute.",
-        )
+    if in_full and not method.likelihood_sampled:
+        reason = f"The likelihood of {context.method} leaves out no terms of a sum over noise levels"
+        return context.skip(name, f"{reason}, so that there are no more to compute.")
     limits, levels = context.limits, model.images.levels
     chosen = context.material.spread_test(limits.likelihood_full if in_full else limits.likelihood)
-    images, ids, kind = np.asarray(chosen.images), chosen.ids, model.likelihood_kind
-    seed = int(context.run.info().get("seed") or 0)  # so that what is drawn differs between seeds, too
+    images, ids, kind = np.asarray(chosen.images), chosen.ids, method.likelihood_kind
+    seed = int(context.run.info().get("seed") or 0)  # so that random terms differ between seeds, too
     terms = model.nats_terms(images, ids, seed, in_full=in_full)
     rows = _rows("run", kind, np.sum(list(terms.values()), axis=0), images)
     for term, nats in terms.items():
         rows += _rows("run", kind, nats, images, term=term)
     latent: dict[str, Any] = {}
-    if model.can(Latent):
+    if isinstance(method, Latent):
         for k in context.track(SAMPLES, "importance-weighted bounds"):
             rows += _rows("run", f"{kind}, {k} importance samples", model.iwae_nats(images, k, ids, seed), images)
-        latent = {"latent": _used(context, images, ids)}
+        latent = {"latent": _latent_usage(context, method, images, ids)}
     untrained = context.untrained_model.nats_terms(images, ids, seed, in_full=in_full)
     rows += _rows(f"untrained:{context.method}", kind, np.sum(list(untrained.values()), axis=0), images)
 
@@ -58,7 +53,7 @@ def evaluate(context: Context, in_full: bool = False) -> None:
     protocol = (
         f"Negative log-likelihood of {len(images):,} test images, one probability mass for each of the "
         f"{levels} levels of a pixel and channel, averaged over images; bits per dimension are nats / (pixels x "
-        f"channels x ln 2). Kind: {kind}. {model.likelihood_note} "
+        f"channels x ln 2). Kind: {kind}. {method.likelihood_note} "
         f"{f'{extent} ' if extent else ''}"
         f"{'Importance-weighted bounds are those of Burda et al. 2016. ' if latent else ''}"
         "Pixels: every pixel by itself, with its histogram over training images or with all levels alike. "
@@ -68,19 +63,17 @@ def evaluate(context: Context, in_full: bool = False) -> None:
 
 
 def _rows(model: str, kind: str, nats: NDArray[np.floating], images: NDArray[np.uint8], **more: str) -> list[Row]:
-    """A number (n,) of images in bits per dimension and in nats, each with its interval."""
-    nats, rows = np.asarray(nats, dtype=np.float64), []
-    for metric, values in (("bits_per_dim", nats / (images[0].size * np.log(2))), ("nats", nats)):
-        value, low, high = bootstrap_mean(values)
-        rows.append({"model": model, "metric": metric, "value": value, "low": low, "high": high, "kind": kind} | more)
-    return rows
+    """Negative log-likelihoods (n,) in bits per dimension and in nats, each with its interval."""
+    nats = np.asarray(nats, dtype=np.float64)
+    units = {"bits_per_dim": nats / (images[0].size * np.log(2)), "nats": nats}
+    return [{"model": model, **measured(metric, values), "kind": kind, **more} for metric, values in units.items()]
 
 
 def histogram_nats(train: NDArray[np.uint8], images: NDArray[np.uint8], levels: int) -> NDArray[np.float64]:
-    """Negative log-likelihood (n,) in nats of images under the histogram of each pixel and channel, all independent.
+    """Negative log-likelihood (n,) in nats of images under independent histograms of each pixel and channel.
 
     Args:
-        train: (N, H, W, C) that the histograms are fitted to, with :data:`PRIOR_COUNT` more of every level.
+        train: (N, H, W, C) that the histograms are fitted to; :data:`PRIOR_COUNT` is added to every level.
         images: (n, H, W, C).
         levels: that a pixel can have.
     """
@@ -88,8 +81,8 @@ def histogram_nats(train: NDArray[np.uint8], images: NDArray[np.uint8], levels: 
     offset = levels * np.arange(dimensions)
     counts = np.full(dimensions * levels, PRIOR_COUNT)
     for start in range(0, len(train), 256):
-        found = _levels(train[start : start + 256], levels) + offset
-        counts += np.bincount(found.ravel(), minlength=len(counts))
+        cells = _levels(train[start : start + 256], levels) + offset
+        counts += np.bincount(cells.ravel(), minlength=len(counts))
     log_mass = np.log(counts) - np.log(len(train) + PRIOR_COUNT * levels)
     parts = [
         -log_mass[_levels(images[start : start + 256], levels) + offset].sum(axis=1)
@@ -99,15 +92,17 @@ def histogram_nats(train: NDArray[np.uint8], images: NDArray[np.uint8], levels: 
 
 
 def _levels(images: NDArray[np.uint8], levels: int) -> NDArray[np.int64]:
-    """Levels (n, pixels x channels) of images as they are stored."""
+    """Levels (n, pixels x channels) of uint8 images."""
     flat = np.asarray(images).reshape(len(images), -1)
     return np.rint(flat * ((levels - 1) / 255)).astype(np.int64)
 
 
-def _used(context: Context, images: NDArray[np.uint8], ids: NDArray[np.int64]) -> dict[str, Any]:
-    """What is used of the latent variables, and whether the posterior has collapsed, in words or None."""
+def _latent_usage(
+    context: Context, method: Latent, images: NDArray[np.uint8], ids: NDArray[np.int64]
+) -> dict[str, Any]:
+    """The latent variables in use, and whether the posterior has collapsed, in words or None."""
     means, kls = context.model.latents(images, ids)
-    groups = usage(means, kls, context.model.latent_groups)
+    groups = usage(means, kls, method.latent_groups)
     listed = {"kl": kls.mean(axis=0), "variance": means.var(axis=0)} if means.shape[1] <= LISTED else {}
     return {
         "groups": [group._asdict() for group in groups],

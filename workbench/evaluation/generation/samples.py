@@ -1,4 +1,4 @@
-"""Images that a model draws by itself."""
+"""Samples of a model, and how long they take."""
 
 import time
 
@@ -12,7 +12,7 @@ from workbench.methods.capabilities import Samples
 from workbench.store import replacing
 
 SEED = 0
-# By method: sampler, steps, and whether it takes too long for a CPU. What is not listed draws in one way.
+# By method: sampler, steps, and whether it takes too long for a CPU. Methods not listed have one way of sampling.
 SAMPLERS = {
     "ddpm": (
         ("ancestral", 100, False),
@@ -31,9 +31,9 @@ def evaluate(context: Context) -> None:
     if not context.model.can(Samples):
         return context.skip("samples", f"{context.method} learns features only and has no way to draw an image.")
     variants: list[Row] = []
-    for sampler, steps in _ways(context):
+    for sampler, steps in _samplers(context):
         start = time.perf_counter()
-        images = context.model.sample(context.limits.drawn, SEED, steps, sampler)
+        images = context.model.sample(context.limits.samples, SEED, steps, sampler)
         seconds = time.perf_counter() - start
         name = f"samples-{sampler}-{steps}" if sampler else "samples"
         context.run.write_array(name, images)
@@ -44,19 +44,19 @@ def evaluate(context: Context) -> None:
             with replacing(context.run.path / "images" / "samples.webp", within=context.run.path) as file:
                 Image.fromarray(sheet(images)).save(file, format="WEBP", lossless=True)
     protocol = "Drawn from the same random numbers by every sampler; nothing is picked out."
-    context.write("samples", protocol, context.limits.drawn, "none", variants=variants)
+    context.write("samples", protocol, context.limits.samples, "none", variants=variants)
 
 
-def _ways(context: Context) -> list[tuple[str | None, int | None]]:
-    """Samplers and steps, no more of them than a process in steps has (``noise_steps``), each pair once."""
+def _samplers(context: Context) -> list[tuple[str | None, int | None]]:
+    """Samplers and steps, at most as many as a discrete process has (``noise_steps``), each pair once."""
     listed = SAMPLERS.get(context.method, ((None, None, False),))
     most = flatten(context.model.config).get("noise_steps")
-    ways = (
+    pairs = (
         (sampler, steps if steps is None or most is None else min(steps, most))
         for sampler, steps, slow in listed
         if context.limits.slow_samplers or not slow
     )
-    return list(dict.fromkeys(ways))
+    return list(dict.fromkeys(pairs))
 
 
 def sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

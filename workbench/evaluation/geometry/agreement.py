@@ -1,4 +1,4 @@
-"""Do two models see alike? Layers of runs, of their untrained networks and pixels, two by two, beside chance."""
+"""Representational similarity of layers of runs, their untrained networks and pixels, in pairs, beside chance."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -18,7 +18,7 @@ from workbench.metrics.agreement import (
 from workbench.store import Run
 
 IMAGES = 500  # of the probe set: each permutation costs about their square
-LEAST = 3  # images; any representations of two agree perfectly
+LEAST = 3  # images; representations of two always agree perfectly
 
 Layers = Mapping[str, Representation]
 
@@ -29,14 +29,14 @@ def check_comparable(runs: Sequence[Run]) -> None:
     for run in runs:
         known.setdefault(_data(run, "fingerprint"), run)
     if len(known) > 1:
-        one, other = list(known.values())[:2]
+        names = " and ".join(_describe(run) for run in list(known.values())[:2])
         raise WorkbenchError(
-            f"The runs {_described(one)} and {_described(other)} were trained on different data, so they cannot be "
+            f"The runs {names} were trained on different data, so they cannot be "
             "compared image by image; evaluate them one data set at a time."
         )
 
 
-def _described(run: Run) -> str:
+def _describe(run: Run) -> str:
     return f'{run.id} (data "{_data(run, "name")}", fingerprint {_data(run, "fingerprint")})'
 
 
@@ -46,12 +46,11 @@ def _data(run: Run, key: str) -> str:
 
 
 def representations(context: Context) -> dict[str, Layers]:
-    """Of the run, its untrained network and pixels: the probe images' features by space; nothing of too few images."""
+    """Of the run, its untrained network and pixels: the probe images' features by space; nothing for too few images."""
     chosen = context.material.spread(IMAGES)
     if len(chosen) < LEAST:
         return {}
-    k = min(NEIGHBOURS, (len(chosen) - 1) // 2)  # all others as neighbours would agree always
-
+    k = min(NEIGHBOURS, (len(chosen) - 1) // 2)  # with all others as neighbours, any two would agree
     return {
         name: {space: representation(features, k) for space, features in spaces.items()}
         for name, spaces in context.probe_features(chosen)
@@ -68,28 +67,31 @@ def evaluate(contexts: Sequence[Context], known: Sequence[Mapping[str, Layers]])
         known: what :func:`representations` gave for each.
     """
     rows: dict[str, list[Row]] = {context.run.id: [] for context in contexts}
-    pairs = [(one, other) for one, other in combinations(zip(contexts, known, strict=True), 2) if one[1] and other[1]]
-    for (one, own), (other, theirs) in pairs:
-        found = agreement(list(own["run"].values()), list(theirs["run"].values()))
-        rows[one.run.id] += _rows(found, own["run"], theirs["run"], other.run.id, other.model.checkpoint)
-        rows[other.run.id] += _rows(transposed(found), theirs["run"], own["run"], one.run.id, one.model.checkpoint)
+    pairs = [(a, b) for a, b in combinations(zip(contexts, known, strict=True), 2) if a[1] and b[1]]
+    for (context, own), (other, theirs) in pairs:
+        measures = agreement(list(own["run"].values()), list(theirs["run"].values()))
+        for here, there, layers, other_layers, values in (
+            (context, other, own["run"], theirs["run"], measures),
+            (other, context, theirs["run"], own["run"], transposed(measures)),
+        ):
+            rows[here.run.id] += _rows(values, layers, other_layers, there.run.id, there.model.checkpoint)
     for context, own in zip(contexts, known, strict=True):
         if not own:
             n, data = len(context.material.probe), context.material.dataset.name
             context.skip("agreement", f"Agreement takes at least {LEAST} images, and the probe set of {data} has {n}.")
             continue
         for name in (name for name in own if name != "run"):
-            found = agreement(list(own["run"].values()), list(own[name].values()))
-            rows[context.run.id] += _rows(found, own["run"], own[name], name, None)
+            measures = agreement(list(own["run"].values()), list(own[name].values()))
+            rows[context.run.id] += _rows(measures, own["run"], own[name], name, None)
         _write(context, own["run"], rows[context.run.id])
 
 
 def _rows(
-    found: Mapping[str, Agreement], layers: Layers, other_layers: Layers, other: str, checkpoint: str | None
+    measures: Mapping[str, Agreement], layers: Layers, other_layers: Layers, other: str, checkpoint: str | None
 ) -> list[Row]:
     """A row per pair of layers and measure."""
     rows: list[Row] = []
-    for metric, measured in found.items():
+    for metric, measured in measures.items():
         for i, space in enumerate(layers):
             for j, other_space in enumerate(other_layers):
                 row: Row = {"model": "run", "space": space, "other": other, "other_space": other_space}

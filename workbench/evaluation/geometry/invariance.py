@@ -1,4 +1,4 @@
-"""What is a model blind to? How far features stay the same while an image is changed, more and more."""
+"""Invariance: how similar features stay while an image is transformed with increasing strength."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.data import keyed
+from workbench.data.arrays import channels_first, to_uint8
 from workbench.data.augment import Augmentation, Parameters, plain, to_float
 from workbench.evaluation.context import Context, Row
-from workbench.evaluation.features import Spaces
+from workbench.evaluation.features import Spaces, spread
 from workbench.metrics.similarity import cosine_matrix, kept_similarity, paired_cosine
-from workbench.model import to_uint8
 
-EXAMPLES = 4  # images that show what a strength means
+EXAMPLES = 4  # images stored for every strength
 Transform = Callable[[Tensor, Tensor, float], Tensor]
-"""Images (B, C, S, S) float32 in [0, 1], keys (B,) int64 and a strength to such images, whose range may be left."""
+"""Images (B, C, S, S) float32 in [0, 1], keys (B,) int64 and a strength -> such images, possibly out of range."""
 
 
 def crop(images: Tensor, keys: Tensor, strength: float) -> Tensor:
-    """Cut ``strength`` of the area away, at a place of each image's own, and enlarge the square that is left."""
+    """Cut away ``strength`` of the area, at a random place in each image, and enlarge the square that remains."""
     size = images.shape[-1]
     side = max(1, round(size * (1.0 - strength) ** 0.5))
     corner = (keyed.uniform(keys, 2) * (size - side + 1)).long()
@@ -35,7 +35,7 @@ def flip(images: Tensor, keys: Tensor, strength: float) -> Tensor:
 
 
 def rotation(images: Tensor, keys: Tensor, strength: float) -> Tensor:
-    """Turn by ``strength`` degrees, left or right; what comes in at the corners is mirrored."""
+    """Rotate by ``strength`` degrees, left or right, with reflection padding."""
     sign = torch.where(keyed.uniform(keys, 1)[:, 0] < 0.5, -1.0, 1.0)
     angle = torch.deg2rad(sign * strength)
     zero = torch.zeros_like(angle)
@@ -94,9 +94,9 @@ class Step:
 
 
 def steps(images: NDArray[np.uint8], ids: NDArray[np.int64]) -> list[Step]:
-    """Images (n, H, W, C) under every transform at every strength. What happens to an image depends on its id alone,
-    and differs between the strengths of a transform in strength alone."""
-    batch = to_float(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous())
+    """Images (n, H, W, C) under every transform at every strength; randomness comes from the image's id alone, and is
+    the same at every strength of a transform."""
+    batch = to_float(channels_first(images))
     keys = keyed.fork(keyed.sample_keys(0, 0, torch.from_numpy(np.array(ids))), "invariance")
     return [
         Step(name, strength, to_uint8(transform(batch, keyed.fork(keys, name), strength)))
@@ -106,7 +106,7 @@ def steps(images: NDArray[np.uint8], ids: NDArray[np.int64]) -> list[Step]:
 
 
 def evaluate(context: Context) -> None:
-    """Write ``invariance.json``, and once per data set what the strengths look like."""
+    """Write ``invariance.json``, and once per data set example images of the strengths."""
     material, model = context.material, context.model
     chosen = material.probe.take(material.spread(context.limits.invariance))
     n = len(chosen)
@@ -114,9 +114,10 @@ def evaluate(context: Context) -> None:
         reason = f"The probe set of {material.dataset.name} has one image, and no other to compare its copies with."
         return context.skip("invariance", reason)
     images = np.asarray(chosen.images)
-    taken = steps(images, np.asarray(chosen.ids))
-    examples = np.stack([step.images[_examples(n)] for step in taken])
-    context.probe.write_array("invariance-examples", np.concatenate([images[_examples(n)][None], examples]))
+    transformed = steps(images, np.asarray(chosen.ids))
+    rows = spread(n, EXAMPLES)
+    examples = [images[rows], *(step.images[rows] for step in transformed)]
+    context.probe.write_array("invariance-examples", np.stack(examples))
     protocol = (
         f"Similarity of features that is kept when {n} probe images are changed: mean over images of (cos(f(x), f(Tx)) "
         "- c0) / (1 - c0), c0 the mean cosine of different images, so 1 is blind to the change and 0 takes a changed "
@@ -126,12 +127,12 @@ def evaluate(context: Context) -> None:
 
     def measure(encode: Callable[[NDArray[np.uint8], NDArray[np.int64]], Spaces]) -> Iterator[Row]:
         clean = encode(images, chosen.ids)
-        found = [encode(step.images, chosen.ids) for step in taken]
+        encoded = [encode(step.images, chosen.ids) for step in transformed]
         for space, features in clean.items():
-            cosines = np.stack([paired_cosine(features, other[space]) for other in found])
-            kept = kept_similarity(cosines, cosine_matrix(features, features))
-            for step, cosine, interval in zip(taken, cosines, kept, strict=True):
-                if not np.isfinite(interval).all():  # all images are one to this space
+            cosines = np.stack([paired_cosine(features, spaces[space]) for spaces in encoded])
+            similarities = kept_similarity(cosines, cosine_matrix(features, features))
+            for step, cosine, interval in zip(transformed, cosines, similarities, strict=True):
+                if not np.isfinite(interval).all():  # a space that maps all images to one point
                     continue
                 row: Row = {"space": space, "transform": step.transform, "strength": step.strength, "metric": "kept"}
                 yield row | interval._asdict() | {"cosine": float(cosine.mean())}
@@ -140,13 +141,8 @@ def evaluate(context: Context) -> None:
     rows += [{"model": f"untrained:{context.method}", **row} for row in measure(context.untrained_model.encode)]
     strengths = {name: levels for name, (_, levels) in TRANSFORMS.items()}
     rows += context.shared_rows("invariance", f"{protocol} {strengths}", lambda: measure(_pixels))
-    told = [{"transform": step.transform, "strength": step.strength} for step in taken]
-    context.write("invariance", protocol, n, "probe", rows=rows, steps=told, default=model.default)
-
-
-def _examples(n: int) -> NDArray[np.int64]:
-    """Rows of the images that are shown, evenly spread over ``n`` that are sorted by class."""
-    return np.linspace(0, n - 1, min(n, EXAMPLES)).round().astype(np.int64)
+    order = [{"transform": step.transform, "strength": step.strength} for step in transformed]
+    context.write("invariance", protocol, n, "probe", rows=rows, steps=order, default=model.default)
 
 
 def _pixels(images: NDArray[np.uint8], ids: NDArray[np.int64]) -> Spaces:

@@ -1,19 +1,18 @@
-"""What does a model retrieve? Each probe image asks for its nearest among the others."""
+"""Retrieval: every probe image is a query for its nearest neighbours among the others."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from workbench.evaluation.context import Context, Row, Subject
+from workbench.evaluation.context import Context, Row, Subject, measured
 from workbench.metrics.agreement import nearest_images
-from workbench.metrics.intervals import bootstrap_mean
 from workbench.metrics.retrieval import average_precision, same_class
 
-K, KEPT = 10, 20
+K, STORED = 10, 20  # neighbours that mAP counts, and that are stored
 
 
 def evaluate(context: Context) -> None:
-    """Write ``retrieval.json`` and the neighbours' ids; without labels there are only the latter."""
+    """Write ``retrieval.json`` and the neighbours' ids; without labels there are only the ids."""
     probe = context.material.probe
     n, ids = len(probe), np.asarray(probe.ids, np.int64)
     if n < 2:
@@ -27,7 +26,7 @@ def evaluate(context: Context) -> None:
 
     def measure(subject: Subject) -> Iterator[Row]:
         for space, features in subject.features.test.items():
-            nearest = nearest_images(features[:n], min(KEPT, n - 1))
+            nearest = nearest_images(features[:n], min(STORED, n - 1))
             context.keep(subject, f"neighbours-{space}", ids[nearest])
             row = _mean_average_precision(nearest, probe.labels)
             if row:
@@ -47,5 +46,4 @@ def _mean_average_precision(nearest: np.ndarray, labels: np.ndarray | None) -> R
     scores = scores[np.isfinite(scores)]
     if not len(scores):
         return None
-    value, low, high = bootstrap_mean(100.0 * scores)
-    return {"metric": f"map@{K}", "value": value, "low": low, "high": high, "queries": len(scores)}
+    return measured(f"map@{K}", 100.0 * scores) | {"queries": len(scores)}

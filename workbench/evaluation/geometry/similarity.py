@@ -1,4 +1,4 @@
-"""Instance similarity: does a model recognise an image in another view of it?"""
+"""Instance similarity: whether features of an image match those of another view of it."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 from workbench.data import keyed
+from workbench.data.arrays import channels_first, to_uint8
 from workbench.data.augment import Augmentation
-from workbench.evaluation.context import Context, Row
+from workbench.evaluation.context import Context, Row, measured
 from workbench.evaluation.features import Spaces
-from workbench.metrics.intervals import bootstrap_mean
 from workbench.metrics.similarity import class_means, cosine_matrix
-from workbench.model import to_uint8
 
 CROP_MIN = 0.5
 
@@ -36,8 +35,8 @@ def evaluate(context: Context) -> None:
     def measure(model: str, a: Spaces, b: Spaces) -> Iterator[tuple[Row, NDArray[np.float32]]]:
         for space in a:
             matrix = cosine_matrix(a[space], b[space])
-            value, low, high = bootstrap_mean(100.0 * (matrix.argmax(axis=1) == np.arange(len(matrix))))
-            row = {"model": model, "space": space, "metric": "matching", "value": value, "low": low, "high": high}
+            matches = matrix.argmax(axis=1) == np.arange(len(matrix))
+            row = {"model": model, "space": space, **measured("matching", 100.0 * matches)}
             own = float(np.diag(matrix).mean())
             others = float((matrix.sum() - np.trace(matrix)) / (matrix.size - len(matrix)))
             yield row | {"diagonal": own, "off_diagonal": others}, matrix
@@ -47,21 +46,15 @@ def evaluate(context: Context) -> None:
     for row, matrix in measure("run", context.model.encode(first), context.model.encode(second)):
         space = row["space"]
         rows.append(row)
-        spaces[space] = {
-            "diagonal": row["diagonal"],
-            "off_diagonal": row["off_diagonal"],
-            "matching": row["value"],
-        }
+        spaces[space] = {key: row[key] for key in ("diagonal", "off_diagonal")} | {"matching": row["value"]}
         run.write_array(f"similarity-{space}", matrix)
         if chosen.labels is not None:
-            means = class_means(matrix, chosen.labels, len(material.dataset.classes or ()))
+            means = class_means(matrix, chosen.labels, material.class_count)
             run.write_array(f"class-similarity-{space}", means)
-    untrained = context.untrained_model
-    rows += [
-        row for row, _ in measure(f"untrained:{context.method}", untrained.encode(first), untrained.encode(second))
-    ]
+    untrained = [context.untrained_model.encode(view) for view in (first, second)]
     flat = [{"pixels": view.reshape(len(view), -1).astype(np.float32)} for view in (first, second)]
-    rows += [row for row, _ in measure("pixels", *flat)]
+    for model, features in ((f"untrained:{context.method}", untrained), ("pixels", flat)):
+        rows += [row for row, _ in measure(model, *features)]
     run.write_array("similarity-ids", np.asarray(chosen.ids))
     if chosen.labels is not None:
         run.write_array("similarity-labels", np.asarray(chosen.labels))
@@ -69,9 +62,9 @@ def evaluate(context: Context) -> None:
 
 
 def views(images: NDArray[np.uint8], ids: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Two views (n, H, W, C) of each image, which depend on its id alone."""
+    """Two random views (n, H, W, C) of each image, determined by its id."""
     augmentation = Augmentation(size=images.shape[1], crop_min=CROP_MIN, grey=0.0)
-    batch = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous()
+    batch = channels_first(images)
     keys = keyed.fork(keyed.sample_keys(0, 0, torch.from_numpy(np.array(ids))), "similarity")
     first, second = (to_uint8(augmentation(batch, keyed.fork(keys, view))) for view in (0, 1))
     return first, second

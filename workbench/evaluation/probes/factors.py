@@ -1,4 +1,4 @@
-"""Factor probes: which of an image's known factors can be read from its features, linearly."""
+"""Factor probes: how well linear models predict the known factors of images from features."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def evaluate(context: Context) -> None:
     kinds = {name: kind for name, kind in kinds.items() if kind == "categorical" or name in _varying(material.test)}
     if not kinds:
         return context.skip("factors", f"Nothing is known of what varies in the images of {material.dataset.name}.")
-    splits = (material.train, material.val, material.test)
+    splits = material.splits
     periods = material.dataset.periods
     numbers = [name for name, kind in kinds.items() if kind != "categorical"]
     train, val, test = ([_target(split, name, periods) for name in numbers] for split in splits)
@@ -35,12 +35,11 @@ def evaluate(context: Context) -> None:
         for space in features.test:
             if not material.unlabelled() and "class" not in kinds:
                 yield _accuracy(space, "class", context.label_probe(subject, space).predicted, material.test.labels)
-            x, x_val, x_test = features.train[space], features.val[space], features.test[space]
+            x, x_val, x_test = features.of(space)
             predicted = ridge_predict(x, train, x_val, val, x_test) if numbers else []
-            for name, truth, guess in zip(numbers, test, predicted, strict=True):
-                yield {"space": space, "factor": name, "metric": "r2", "chance": 0.0} | bootstrap_r2(
-                    truth, guess
-                )._asdict()
+            for name, truth, estimate in zip(numbers, test, predicted, strict=True):
+                row = {"space": space, "factor": name, "metric": "r2", "chance": 0.0}
+                yield row | bootstrap_r2(truth, estimate)._asdict()
             for name in (name for name, kind in kinds.items() if kind == "categorical"):
                 y, y_val, y_test = (_codes(split, name) for split in splits)
                 yield _accuracy(space, name, linear_probe(x, y, x_val, y_val, x_test).predicted, y_test)
@@ -50,7 +49,7 @@ def evaluate(context: Context) -> None:
 
 
 def _accuracy(space: str, factor: str, predicted: NDArray[np.int64], truth: NDArray[np.int64] | None) -> Row:
-    """A row in percent; chance is always naming the most frequent category."""
+    """A row in percent; chance is the share of the most frequent category."""
     known = np.asarray(truth)
     chance = 100.0 * float(np.unique(known, return_counts=True)[1].max() / len(known))
     row: Row = {"space": space, "factor": factor, "metric": "accuracy", "chance": chance}

@@ -1,4 +1,4 @@
-"""How many labels are needed: the linear probe with a part of the training images' labels."""
+"""Label efficiency: the linear probe fitted to a part of the training images' labels."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from workbench.metrics.linear_probe import linear_probe
 
 SHARES = (0.01, 0.05, 0.1)  # and all
 SUBSETS = 5
-REGULARISATION = (10.0, 1.0, 1e-1, 1e-2, 1e-3)  # what few labels bear
+REGULARISATION = (10.0, 1.0, 1e-1, 1e-2, 1e-3)  # stronger than for all labels
 
 
 def evaluate(context: Context) -> None:
@@ -20,9 +20,7 @@ def evaluate(context: Context) -> None:
     material = context.material
     if reason := material.unlabelled():
         return context.skip("few_labels", reason)
-    train_labels, val_labels, labels = (
-        np.asarray(split.labels) for split in (material.train, material.val, material.test)
-    )
+    train_labels, val_labels, labels = material.labels
     protocol = (
         f"Linear probe fitted to 1, 5, 10 and 100 % of {len(train_labels):,} labelled training images, in the classes' "
         f"proportions and at least one of each, the first three each for {SUBSETS} random subsets, the same for every "
@@ -32,28 +30,24 @@ def evaluate(context: Context) -> None:
 
     def measure(subject: Subject) -> Iterator[Row]:
         space = subject.default
-        train, val, test = (getattr(subject.features, split)[space] for split in ("train", "val", "test"))
+        train, val, test = subject.features.of(space)
         for share in SHARES:
             subsets = [subset(train_labels, share, seed) for seed in range(SUBSETS)]
-            hits = np.stack(
-                [
-                    linear_probe(train[rows], train_labels[rows], val, val_labels, test, REGULARISATION).predicted
-                    == labels
-                    for rows in subsets
-                ]
-            )
-            yield _row(space, share, len(subsets[0]), SUBSETS, crossed_interval(100.0 * hits))
-        hits = context.label_probe(subject, space).predicted == labels
-        yield _row(space, 1.0, len(train), 1, bootstrap_mean(100.0 * hits))
+            probes = [
+                linear_probe(train[rows], train_labels[rows], val, val_labels, test, REGULARISATION) for rows in subsets
+            ]
+            correct = np.stack([probe.predicted == labels for probe in probes])
+            yield _row(space, share, len(subsets[0]), SUBSETS, crossed_interval(100.0 * correct))
+        correct = context.label_probe(subject, space).predicted == labels
+        yield _row(space, 1.0, len(train), 1, bootstrap_mean(100.0 * correct))
 
     rows = context.rows("few_labels", protocol, measure)
     context.write("few_labels", protocol, len(labels), rows=rows, default=context.model.default)
 
 
 def _row(space: str, share: float, n: int, subsets: int, interval: Interval) -> Row:
-    value, low, high = interval
     row: Row = {"space": space, "labels": share, "n_labels": n, "subsets": subsets, "metric": "top1"}
-    return row | {"value": value, "low": low, "high": high}
+    return row | interval._asdict()
 
 
 def subset(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
@@ -61,8 +55,8 @@ def subset(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int
 
     Args:
         labels: (N,) of all samples.
-        share: in (0, 1]; what it makes of a class is rounded.
-        seed: another one gives another subset.
+        share: in (0, 1]; rounded to whole images of each class.
+        seed: of the subset.
     """
     generator = np.random.default_rng([seed, round(share * 1_000_000)])
     chosen = []
@@ -73,7 +67,7 @@ def subset(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int
 
 
 def crossed_interval(scores: NDArray[np.floating], level: float = 0.95) -> Interval:
-    """The mean of scores (S, n) of S random training subsets on n test images, as it would be over others of both.
+    """The mean of scores (S, n) of S random training subsets on n test images, with an interval over both.
 
     Variances of the means over either are added (the two-way random-effects model, whose interaction is counted twice,
     so that the interval is rather too wide), with Satterthwaite's (1946) degrees of freedom for Student's t; a

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from workbench.data.augment import Augmentation
 from workbench.data.datasets import Split
 from workbench.evaluation import fitting
-from workbench.evaluation.context import Context, Row
+from workbench.evaluation.context import Context, Row, accuracy
 from workbench.evaluation.features import Material
 from workbench.methods.base import Method
 from workbench.metrics.paired import mcnemar, paired_difference
@@ -28,7 +28,7 @@ class Recipe:
     """How long a network is trained, the same for every method and for random weights.
 
     Attributes:
-        epochs: passes over the training images, for each base learning rate.
+        epochs: passes over the training images, for each peak learning rate.
         batch: images per step.
         lrs: peak learning rates, of which the validation split chooses one.
     """
@@ -45,11 +45,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What fine-tuning from one start came to.
+    """The result of fine-tuning from one initialisation.
 
     Attributes:
         name: ``run`` or ``random init``.
-        lr: the peak learning rate that validation prefers.
+        lr: the peak learning rate with the best validation accuracy.
         validation: accuracy there in %.
         predicted: (n,) classes of the test images.
     """
@@ -61,20 +61,20 @@ class Outcome:
 
     def row(self, labels: NDArray[np.int64]) -> Row:
         """Top-1 on the test images with its interval."""
-        found: Row = {"model": self.name} | fitting.accuracy(self.predicted, labels)
-        return found | {"base_lr": self.lr, "validation": self.validation}
+        row = {"model": self.name, **accuracy(self.predicted, labels)}
+        return row | {"base_lr": self.lr, "validation": self.validation}
 
 
 def evaluate(context: Context) -> None:
-    """Write ``finetune.json``, and the classes that both networks tell."""
+    """Write ``finetune.json``, and the predictions of both networks."""
     material = context.material
     if reason := material.unlabelled():
         return context.skip("finetune", reason)
     train, val, views = len(material.train), len(material.val), fitting.crop_and_flip(material.dataset)
-    protocol = told(context.model.device, f"{train:,}", f"{val:,}", fitting.described(views))
+    protocol = protocol_of(context.model.device, f"{train:,}", f"{val:,}", fitting.describe(views))
     protocol += "; p by McNemar's test on the same images."
     labels = np.asarray(material.test.labels)
-    outcomes = from_both_starts(context, material)
+    outcomes = finetune_both(context, material)
     own, random = (outcome.predicted for outcome in outcomes)
     for array, values in (
         ("finetuned-predicted", own),
@@ -94,7 +94,7 @@ def evaluate(context: Context) -> None:
     )
 
 
-def told(device: torch.device, train: str, val: str, views: str) -> str:
+def protocol_of(device: torch.device, train: str, val: str, views: str) -> str:
     """The protocol, without a full stop.
 
     Args:
@@ -111,7 +111,7 @@ def told(device: torch.device, train: str, val: str, views: str) -> str:
     )
 
 
-def from_both_starts(context: Context, material: Material) -> tuple[Outcome, Outcome]:
+def finetune_both(context: Context, material: Material) -> tuple[Outcome, Outcome]:
     """Fine-tune the run, and the same network from random weights, on images at the model's size and channels."""
     starts = (("run", context.model), (RANDOM, context.untrained_model))
     first, second = (_best(context, name, model, material) for name, model in starts)
@@ -119,26 +119,26 @@ def from_both_starts(context: Context, material: Material) -> tuple[Outcome, Out
 
 
 def _best(context: Context, name: str, model: TrainedModel, material: Material) -> Outcome:
-    """With the learning rate that validation prefers."""
+    """The outcome with the best learning rate on the validation split."""
     recipe, augmentation = Recipe.of(model.device), fitting.crop_and_flip(material.dataset)
-    found: list[Outcome] = []
+    outcomes: list[Outcome] = []
     for lr in recipe.lrs:
-        network = Classifier(model, len(material.dataset.classes or ()))
+        network = Classifier(model, material.class_count)
         steps = fitting.schedule(len(material.train), recipe.batch, recipe.epochs)
         fit(
             network, material.train, context.track(steps, f"{name}, learning rate {lr:g}"), len(steps), lr, augmentation
         )
-        right = network.predict(material.val.images) == np.asarray(material.val.labels)
-        found.append(Outcome(name, lr, 100.0 * float(right.mean()), network.predict(material.test.images)))
-    return max(found, key=lambda one: one.validation)
+        correct = network.predict(material.val.images) == np.asarray(material.val.labels)
+        outcomes.append(Outcome(name, lr, 100.0 * float(correct.mean()), network.predict(material.test.images)))
+    return max(outcomes, key=lambda outcome: outcome.validation)
 
 
 class Classifier(nn.Module):
     """A copy of a model's networks, all of them trainable, and a linear layer on the default feature.
 
     Args:
-        model: what to start from; it is left as it is.
-        classes: outputs.
+        model: the initial weights; it is not changed.
+        classes: number of outputs.
     """
 
     def __init__(self, model: TrainedModel, classes: int) -> None:
@@ -159,7 +159,7 @@ class Classifier(nn.Module):
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Classes (n,) of uint8 images (n, H, W, C)."""
         self.eval()
-        return fitting.encoded(self, images, self.device).argmax(dim=1).cpu().numpy()
+        return fitting.encode(self, images, self.device).argmax(dim=1).cpu().numpy()
 
 
 def fit(

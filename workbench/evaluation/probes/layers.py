@@ -1,4 +1,4 @@
-"""Where the information is: a linear probe of the class at every layer, at full width and at equal ones."""
+"""Linear probes of the class at every layer, at full width and at equal widths."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,10 +9,9 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from workbench.data.datasets import Split
-from workbench.evaluation.context import Context, Row
+from workbench.evaluation.context import Context, Row, accuracy
 from workbench.evaluation.features import Material
 from workbench.methods.base import Layer
-from workbench.metrics.intervals import bootstrap_mean
 from workbench.metrics.linear_probe import linear_probe
 from workbench.model import TrainedModel
 
@@ -41,9 +40,9 @@ def evaluate(context: Context) -> None:
     def measure(name: str, model: TrainedModel, levels: Sequence[int | None]) -> list[Row]:
         rows: list[Row] = []
         for level in context.track(levels, "layers"):  # one by one, so that not all are in memory
-            found = [model.layers(split.images, level) for split in splits]
-            for layer in found[0]:
-                rows += _probes(layer, [features[layer] for features in found], labels)
+            by_split = [model.layers(split.images, level) for split in splits]
+            for layer in by_split[0]:
+                rows += _probes(layer, [features[layer] for features in by_split], labels)
         rows.sort(key=lambda row: row["depth"])
         return [{"model": name, **row} for row in rows]
 
@@ -56,42 +55,41 @@ def evaluate(context: Context) -> None:
 
 def best_spaces(rows: Sequence[Row]) -> dict[str, str]:
     """By width, the space whose probe does best on the validation images; the first in order among equals."""
-    widths = dict.fromkeys(row["width"] for row in rows)
-    found = {width: [row for row in rows if row["width"] == width] for width in widths}
-    return {str(width): max(of_width, key=lambda row: row["validation"])["space"] for width, of_width in found.items()}
+    by_width: dict[str, list[Row]] = {}
+    for row in rows:
+        by_width.setdefault(str(row["width"]), []).append(row)
+    return {width: max(group, key=lambda row: row["validation"])["space"] for width, group in by_width.items()}
 
 
 def at_widths(features: Sequence[Array]) -> dict[str | int, list[Array]]:
     """Features (n, D) of the training, validation and test images, and the same at each of :data:`WIDTHS` up to D.
 
-    They are reduced by PCA of the training images' standardised features; those that have a width already stay so.
+    They are reduced by PCA of the training images' standardised features; features that have a width already stay as
+    they are.
     """
     full, dim = list(features), features[0].shape[1]
-    found: dict[str | int, list[Array]] = {"full": full}
+    widths: dict[str | int, list[Array]] = {"full": full}
     smaller = [width for width in WIDTHS if width < dim and width <= len(features[0])]
     if smaller:
         scaler = StandardScaler().fit(full[0])
         pca = PCA(max(smaller), random_state=0).fit(scaler.transform(full[0]))
         components = [pca.transform(scaler.transform(split)) for split in full]
-        found |= {width: [split[:, :width] for split in components] for width in smaller}
-    return found | ({dim: full} if dim in WIDTHS else {})
+        widths |= {width: [split[:, :width] for split in components] for width in smaller}
+    return widths | ({dim: full} if dim in WIDTHS else {})
 
 
 def _probes(layer: Layer, features: Sequence[Array], labels: Sequence[NDArray[np.int64]]) -> Iterator[Row]:
     """A row per width of one layer, given features and labels of the training, validation and test images."""
     for width, (train, val, test) in at_widths(features).items():
         probe = linear_probe(train, labels[0], val, labels[1], test, REGULARISATION)
-        value, low, high = bootstrap_mean(100.0 * (probe.predicted == labels[2]))
         row: Row = {"space": layer.space, "layer": layer.name, "depth": layer.depth, "reading": layer.reading}
         row |= {"t": layer.t, "width": width, "dim": features[0].shape[1], "regularisation": probe.regularisation}
-        row |= {"metric": "top1", "value": value, "low": low, "high": high}
-        yield row | {"validation": 100 * probe.validation_accuracy}
+        yield row | accuracy(probe.predicted, labels[2]) | {"validation": 100 * probe.validation_accuracy}
 
 
 def _pixel_rows(material: Material, labels: Sequence[NDArray[np.int64]]) -> Iterator[Row]:
-    pixels = [split["pixels"] for split in (material.pixels.train, material.pixels.val, material.pixels.test)]
-    train, val, test = (split[rows] for split, rows in zip(pixels, _rows(material), strict=True))
-    return _probes(PIXELS, (train, val, test), labels)
+    pixels = zip(material.pixels.of("pixels"), _rows(material), strict=True)
+    return _probes(PIXELS, [features[rows] for features, rows in pixels], labels)
 
 
 def _images(material: Material) -> tuple[Split, Split, Split]:

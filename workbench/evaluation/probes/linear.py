@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from workbench.evaluation.context import Context, Row, Subject
-from workbench.metrics.intervals import bootstrap_mean
+from workbench.evaluation.context import Context, Row, Subject, accuracy
 from workbench.metrics.linear_probe import MAX_ITERATIONS
-from workbench.store import Probe
 
 
 def evaluate(context: Context) -> None:
@@ -17,8 +15,7 @@ def evaluate(context: Context) -> None:
     material = context.material
     if reason := material.unlabelled():
         return context.skip("linear", reason)
-    labels = np.asarray(material.test.labels)
-    classes = len(material.dataset.classes or ())
+    (_, _, labels), classes = material.labels, material.class_count
     protocol = (
         f"Multinomial logistic regression on standardised features of {len(material.train):,} training images (L-BFGS, "
         f"at most {MAX_ITERATIONS} iterations); L2 regularisation chosen on {len(material.val):,} validation images; "
@@ -28,10 +25,8 @@ def evaluate(context: Context) -> None:
     def measure(subject: Subject) -> Iterator[Row]:
         for space, features in subject.features.test.items():
             probe = context.label_probe(subject, space)
-            value, low, high = bootstrap_mean(100.0 * (probe.predicted == labels))
-            row: Row = {"space": space, "metric": "top1", "value": value, "low": low, "high": high}
-            row |= {"dim": features.shape[1], "regularisation": probe.regularisation}
-            row |= {"validation": 100 * probe.validation_accuracy}
+            row = {"space": space, **accuracy(probe.predicted, labels), "dim": features.shape[1]}
+            row |= {"regularisation": probe.regularisation, "validation": 100 * probe.validation_accuracy}
             if space == subject.default:
                 confusion = confusion_matrix(labels, probe.predicted, labels=np.arange(classes))
                 counts = confusion.sum(axis=1)
@@ -41,7 +36,7 @@ def evaluate(context: Context) -> None:
 
     rows = context.rows("linear", protocol, measure)
     pixels = next(row["value"] for row in rows if row["model"] == "pixels")
-    context.run.write_array("pixels-predicted", _told_from_pixels(context, labels, pixels))
+    context.run.write_array("pixels-predicted", _pixel_predictions(context, labels, pixels))
     for subject in (context.trained, context.untrained):  # all at once: they share their sample ids
         for space in subject.features.test:
             context.keep(subject, f"predicted-{space}", context.label_probe(subject, space).predicted)
@@ -52,13 +47,17 @@ def evaluate(context: Context) -> None:
     )
 
 
-def _told_from_pixels(context: Context, labels: NDArray[np.int64], accuracy: float) -> np.ndarray:
-    """The classes (n,) that the probe of pixels told whose accuracy in % stands in the row that runs share.
+def _pixel_predictions(context: Context, labels: NDArray[np.int64], top1: float) -> np.ndarray:
+    """The classes (n,) predicted by the probe of pixels whose accuracy in % is that of the shared row.
 
-    They are kept with the probe set, and fitted again where an evaluation of other images has taken their place there.
+    They are stored with the probe set, and fitted again where an evaluation of other images has overwritten them.
     """
-    told = Probe(context.probe.path / "baselines").array("pixels-predicted")
-    if told is None or told.shape != labels.shape or not np.isclose(100.0 * np.mean(told == labels), accuracy):
-        told = context.label_probe(context.pixels, "pixels").predicted
-        context.keep(context.pixels, "pixels-predicted", told)
-    return told
+    predicted = context.baselines.array("pixels-predicted")
+    if (
+        predicted is None
+        or predicted.shape != labels.shape
+        or not np.isclose(100.0 * np.mean(predicted == labels), top1)
+    ):
+        predicted = context.label_probe(context.pixels, "pixels").predicted
+        context.keep(context.pixels, "pixels-predicted", predicted)
+    return predicted

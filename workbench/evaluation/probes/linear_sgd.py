@@ -3,8 +3,8 @@
 Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers", ICCV 2021, section 4.1 and
 appendix: SGD with momentum 0.9 and no weight decay, cosine, weights drawn from N(0, 0.01^2), the encoder frozen and in
 evaluation mode, the base learning rate swept. All learning rates are trained side by side, one head each, on the same
-features, so that the encoder runs once. Two things differ, because one sweep must do for features of any scale and for
-small images: features are standardised with fixed numbers, and crops of small images keep more of them.
+features, so that the encoder runs once. Two things differ, so that one sweep fits features of any scale and small
+images: features are standardised with fixed statistics, and crops of small images keep more of the area.
 """
 
 import copy
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from workbench.data.augment import Augmentation
 from workbench.evaluation import fitting
-from workbench.evaluation.context import Context, Row
+from workbench.evaluation.context import Context, Row, accuracy
 from workbench.evaluation.features import flat_pixels
 from workbench.evaluation.fitting import Encoder
 
@@ -32,7 +32,7 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training images.
-        crops: different random crops of each image, taken in turn; the encoder runs once for each.
+        crops: random crops of each image, used in turn; the encoder runs once for each.
         batch: images per step; the learning rate is base lr x batch / 256.
     """
 
@@ -42,7 +42,7 @@ class Recipe:
 
     @classmethod
     def of(cls, device: torch.device) -> "Recipe":
-        """The published 90 epochs of batch 1024, or what a CPU can do in about two minutes."""
+        """The published 90 epochs of batch 1024; on a CPU a recipe of about two minutes."""
         return cls(40, 4, 128) if device.type == "cpu" else cls(90, 15, 1024)
 
 
@@ -56,7 +56,7 @@ def evaluate(context: Context) -> None:
     protocol = (
         f"Linear classifier by SGD (momentum {MOMENTUM}, no weight decay, cosine, no warm-up, batch {recipe.batch}) on "
         f"the frozen default features of {len(material.train):,} training images, {recipe.epochs} epochs over "
-        f"{recipe.crops} views of each by {fitting.described(augmentation)}; features shifted and scaled by mean and "
+        f"{recipe.crops} views of each by {fitting.describe(augmentation)}; features shifted and scaled by mean and "
         f"deviation of the training images, once; base learning rate of {len(BASE_LRS)} chosen on "
         f"{len(material.val):,} validation images; 95 % bootstrap interval over test images."
     )
@@ -75,7 +75,7 @@ def evaluate(context: Context) -> None:
 def _measure(context: Context, recipe: Recipe, augmentation: Augmentation, name: str, encoder: Encoder) -> Row:
     material, device = context.material, context.model.device
     images = fitting.tensor(material.train.images, device)
-    plain = fitting.encoded(encoder, material.train.images, device)
+    plain = fitting.encode(encoder, material.train.images, device)
     mean, deviation = plain.mean(dim=0), plain.std(dim=0).clamp_min(1e-6)
     views = []
     for crop in context.track(range(recipe.crops), f"views through {name}"):
@@ -86,14 +86,14 @@ def _measure(context: Context, recipe: Recipe, augmentation: Augmentation, name:
         ]
         views.append((torch.cat(parts) - mean) / deviation)
     labels = torch.from_numpy(np.array(material.train.labels)).to(device)
-    heads = fit_heads(views, labels, len(material.dataset.classes or ()), recipe)
+    heads = fit_heads(views, labels, material.class_count, recipe)
     val, test = (
-        _predict(heads, (fitting.encoded(encoder, split.images, device) - mean) / deviation)
+        _predict(heads, (fitting.encode(encoder, split.images, device) - mean) / deviation)
         for split in (material.val, material.test)
     )
     scores = (val == np.asarray(material.val.labels)).mean(axis=1)
     best = int(scores.argmax())
-    row = fitting.accuracy(test[best], np.asarray(material.test.labels))
+    row = accuracy(test[best], np.asarray(material.test.labels))
     return row | {"base_lr": BASE_LRS[best], "validation": 100 * float(scores[best]), "dim": plain.shape[1]}
 
 

@@ -1,4 +1,4 @@
-"""Transfer: what features learnt on one data set are worth on another, frozen or as a start for fine-tuning."""
+"""Transfer: features learnt on one data set evaluated on another, frozen or fine-tuned."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,19 +9,18 @@ import numpy as np
 from workbench.config import TrainConfig
 from workbench.data import datasets
 from workbench.errors import WorkbenchError
-from workbench.evaluation import fitting
-from workbench.evaluation.context import Context, Row, Subject
+from workbench.evaluation.context import Context, Row, Subject, accuracy
 from workbench.evaluation.features import Material
 from workbench.evaluation.probes import finetune
 from workbench.metrics.linear_probe import linear_probe
 from workbench.store import Run
 from workbench.training.checkpoint import read_config
 
-DEFAULT, OTHERWISE = "digits", "shapes"  # the target, and that of runs that were trained on it; neither is downloaded
+DEFAULT, OTHERWISE = "digits", "shapes"  # the target, and that of runs trained on it; neither needs a download
 
 
 def check(runs: Sequence[Run], target: str | None) -> None:
-    """Raise a WorkbenchError unless every run can be probed on the target, so that nothing is computed in vain."""
+    """Raise a WorkbenchError unless every run can be probed on the target, before anything is computed."""
     for run in runs:
         if target is None:
             continue
@@ -31,10 +30,10 @@ def check(runs: Sequence[Run], target: str | None) -> None:
 
 
 def check_target(config: TrainConfig, fingerprint: str, target: str) -> str:
-    """The name of the target's images, which rows tell, if what a sweep is going to train can be probed on them.
+    """The target's name as rows have it, provided that the runs of a sweep can be probed on it.
 
     Args:
-        fingerprint: of the data that are trained on.
+        fingerprint: of the training data.
 
     Raises:
         WorkbenchError: they cannot.
@@ -49,12 +48,12 @@ def evaluate(context: Context, target: str | None = None) -> None:
     """Add the rows of one target to ``transfer.json``.
 
     Args:
-        target: a data set's name or path; by default digits, for runs on these shapes.
+        target: a data set's name or path; by default digits, or shapes for runs on digits.
     """
     if (material := _target(context, "transfer", target)) is None:
         return
     data, spec = material.dataset, context.model.images
-    labels = np.asarray(material.test.labels)
+    train_labels, val_labels, labels = material.labels
     protocol = (
         "Multinomial logistic regression on standardised frozen features of another data set than the one trained on, "
         f"its images brought to {spec.size} px and {spec.channels} channel{'s' * (spec.channels > 1)}; up to "
@@ -65,11 +64,10 @@ def evaluate(context: Context, target: str | None = None) -> None:
     def measure(subject: Subject) -> Iterator[Row]:
         spaces = subject.features.test
         for space in context.track(list(spaces), f"{data.name}, probes of {subject.name}"):
-            train, val, test = (getattr(subject.features, split)[space] for split in ("train", "val", "test"))
-            train_labels, val_labels = np.asarray(material.train.labels), np.asarray(material.val.labels)
+            train, val, test = subject.features.of(space)
             probe = linear_probe(train, train_labels, val, val_labels, test)
             row: Row = {"model": subject.name, "space": space, "target": data.name}
-            row |= fitting.accuracy(probe.predicted, labels) | {"dim": test.shape[1], "n": len(labels)}
+            row |= accuracy(probe.predicted, labels) | {"dim": test.shape[1], "n": len(labels)}
             yield row | {"regularisation": probe.regularisation, "validation": 100 * probe.validation_accuracy}
 
     rows: list[Row] = []
@@ -91,19 +89,19 @@ def evaluate_finetuned(context: Context, target: str | None = None) -> None:
         return
     name, spec, limits = material.dataset.name, context.model.images, context.limits
     counts, views = (f"up to {limits.train:,}", f"up to {limits.val:,}"), "random crops and, where classes allow, flips"
-    protocol = (
-        f"{finetune.told(context.model.device, *counts, views)}. Images of another data set than the one trained on, "
+    protocol = finetune.protocol_of(context.model.device, *counts, views) + (
+        ". Images of another data set than the one trained on, "
         f"brought to {spec.size} px and {spec.channels} channel{'s' * (spec.channels > 1)}."
     )
     material = material.shaped(spec)
-    outcomes = finetune.from_both_starts(context, material)
+    outcomes = finetune.finetune_both(context, material)
     labels = np.asarray(material.test.labels)
     rows = [outcome.row(labels) | {"space": context.model.default, "target": name} for outcome in outcomes]
     _write(context, "transfer_finetune", name, protocol, len(labels), rows)
 
 
 def _target(context: Context, evaluation: str, target: str | None) -> Material | None:
-    """The images of the target, or None and the reason written."""
+    """The images of the target; None where it does not fit, with the reason written."""
     name = target or (OTHERWISE if context.material.dataset.name == DEFAULT else DEFAULT)
     material = Material(_dataset(context.model.config, name), context.limits)
     whose, own = f"The run {context.run.id} was", _fingerprint(context.run)
@@ -124,8 +122,8 @@ def _earlier(context: Context, evaluation: str, target: str, protocol: str) -> l
     """The rows of other targets, as long as they were measured with the same weights in the same way."""
     known = context.run.evaluation(evaluation)
     same = known.get("checkpoint") == context.model.checkpoint and known.get("protocol") == protocol
-    found = known.get("rows") if same else None
-    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    rows = known.get("rows") if same else None
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     return [row for row in rows if row.get("target") not in (None, target)]
 
 
@@ -146,7 +144,7 @@ def _unfit(whose: str, fingerprint: str | None, config: TrainConfig, target: str
     if fingerprint == dataset.fingerprint or target == config.data or _place(target) == _place(config.data):
         return f"{whose} trained on {dataset.name} itself, which is no transfer."
     if dataset.classes is None or dataset.train.labels is None or dataset.test.labels is None:
-        return f"The images of {dataset.name} have no labels to be told."
+        return f"The images of {dataset.name} have no labels to predict."
     if len(np.unique(np.asarray(dataset.train.labels))) < 2:
         return f"The training images of {dataset.name} are all of one class."
     return ""
