@@ -280,4 +280,4 @@ def _named(name: str, value: float, highest: float) -> str:
             "the features of all images are nearly the same "
             f"(standard deviation {value:.2g} of a possible 1; complete collapse)"
         )
-    return f"the features' effective rank has falls from {highest:.3g} to {value:.2g} (dimensional collapse)"
+    return f"the features' effective rank has fallen from {highest:.3g} to {value:.2g} (dimensional collapse)"
