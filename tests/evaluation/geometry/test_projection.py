@@ -1,9 +1,13 @@
 """Maps of the probe set: distances kept, turned alike, and through training."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from workbench.evaluation.geometry import projection
@@ -22,21 +26,21 @@ def test_alignment_finds_a_turn_and_a_mirroring_exactly(mirrored: bool) -> None:
     reference = np.random.default_rng(0).normal(size=(50, 2))
     turn = np.array([[np.cos(2.0), -np.sin(2.0)], [np.sin(2.0), np.cos(2.0)]])
     points = (reference * (1, -1 if mirrored else 1)) @ turn + 3
-    found = projection.aligned(points, reference)
-    np.testing.assert_allclose(found, reference - reference.mean(0), atol=1e-5)
+    turned = projection.aligned(points, reference)
+    np.testing.assert_allclose(turned, reference - reference.mean(0), atol=1e-5)
 
 
 def test_alignment_never_stretches() -> None:
     rng = np.random.default_rng(1)
     points, reference = rng.normal(size=(40, 2)), 100 * rng.normal(size=(40, 2))
-    found = projection.aligned(points, reference)
-    np.testing.assert_allclose(distances(found), distances(points), atol=1e-5)
+    turned = projection.aligned(points, reference)
+    np.testing.assert_allclose(distances(turned), distances(points), atol=1e-5)
     centred = reference - reference.mean(0)
     angles = np.linspace(0, 2 * np.pi, 721)
     rotations = np.stack([np.cos(angles), -np.sin(angles), np.sin(angles), np.cos(angles)], 1).reshape(-1, 2, 2)
-    turned = [(points - points.mean(0)) @ (flip @ turn) for turn in rotations for flip in (np.eye(2), np.diag([1, -1]))]
-    best = min(np.sum((one - centred) ** 2) for one in turned)
-    assert np.sum((found - centred) ** 2) <= best * (1 + 1e-6)
+    others = [(points - points.mean(0)) @ (flip @ turn) for turn in rotations for flip in (np.eye(2), np.diag([1, -1]))]
+    best = min(np.sum((other - centred) ** 2) for other in others)
+    assert np.sum((turned - centred) ** 2) <= best * (1 + 1e-6)
 
 
 def test_maps_of_turned_features_lie_alike() -> None:
@@ -56,9 +60,9 @@ def test_maps_of_runs_are_turned_to_those_of_pixels(make_context) -> None:
     projection.evaluate(context)
     written = context.run.evaluation("projection")
     assert written["snapshots"] == [] and "Procrustes" in written["protocol"]
-    kept = Probe(context.probe.path / "baselines")
+    baselines = Probe(context.probe.path / "baselines")
     for kind in ("tsne", "pca"):
-        reference, points = kept.array(f"{kind}-pixels"), context.run.array(f"{kind}-quarters")
+        reference, points = baselines.array(f"{kind}-pixels"), context.run.array(f"{kind}-quarters")
         assert reference is not None and points is not None
         np.testing.assert_allclose(projection.aligned(points, reference), points, atol=1e-4 * np.abs(points).max())
 
@@ -82,17 +86,59 @@ def snapshots(make_context, tmp_path, monkeypatch):
 
 def test_snapshots_have_maps_that_end_at_the_run_s_own(snapshots) -> None:
     projection.evaluate(snapshots)
-    told = snapshots.run.evaluation("projection")["snapshots"]
-    assert told == [{"step": 0, "share": 0.0}, {"step": 10, "share": 0.25}, {"step": 40, "share": 1.0}]
+    rows = snapshots.run.evaluation("projection")["snapshots"]
+    assert rows == [{"step": 0, "share": 0.0}, {"step": 10, "share": 0.25}, {"step": 40, "share": 1.0}]
     for kind in ("tsne", "pca"):
         final = snapshots.run.array(f"{kind}-quarters")
         np.testing.assert_array_equal(snapshots.run.array(f"{kind}-quarters-step-40"), final)
         for step in (0, 10):
-            then = snapshots.run.array(f"{kind}-quarters-step-{step}")
-            assert then.shape == final.shape and np.isfinite(then).all()
+            points = snapshots.run.array(f"{kind}-quarters-step-{step}")
+            assert points.shape == final.shape and np.isfinite(points).all()
             if kind == "pca":  # the same weights
-                np.testing.assert_allclose(then, final, atol=1e-4)
+                np.testing.assert_allclose(points, final, atol=1e-4)
     assert snapshots.run.array("tsne-quarters-step-20") is None
+
+
+def test_from_many_images_on_the_map_is_that_of_opentsne(monkeypatch) -> None:
+    """It keeps neighbourhoods, comes out the same again, and reports its progress."""
+    rng, ticks = np.random.default_rng(3), []
+    labels = np.arange(240) % 4
+    features = 4 * rng.normal(size=(4, 20))[labels] + rng.normal(size=(240, 20))
+    monkeypatch.setattr(projection, "LARGE", 240)
+    monkeypatch.setattr(projection, "LARGE_ITERATIONS", (100, 150))
+
+    def track(items, what):
+        for item in items:
+            ticks.append(what)
+            yield item
+
+    first, _ = projection.maps(features, 30.0, track=track, name="space")
+    again, _ = projection.maps(features, 30.0)
+    np.testing.assert_array_equal(first["tsne"], again["tsne"])
+    assert ticks == ["map of space"] * 10  # of 25 iterations
+    near = NearestNeighbors(n_neighbors=10).fit(first["tsne"]).kneighbors(return_distance=False)
+    assert (labels[near] == labels[:, None]).mean() > 0.99
+    monkeypatch.setattr(projection, "LARGE", 241)
+    fewer, _ = projection.maps(features, 30.0, track=track)
+    assert len(ticks) == 10 and not np.array_equal(fewer["tsne"], first["tsne"])
+
+
+def test_an_interrupted_evaluation_leaves_the_maps_that_are_finished(snapshots, monkeypatch) -> None:
+    monkeypatch.setattr(projection, "LARGE", 60)
+
+    def interrupted(items, what):
+        for done, item in enumerate(items):
+            if what == "map of step 0" and done == 3:
+                raise KeyboardInterrupt
+            yield item
+
+    snapshots.track = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        projection.evaluate(snapshots)
+    written = snapshots.run.evaluation("projection")
+    assert written["snapshots"] == [{"step": 10, "share": 0.25}, {"step": 40, "share": 1.0}]
+    assert written["spaces"] == ["quarters"] and "openTSNE" in written["protocol"] and "seed 0" in written["protocol"]
+    assert snapshots.run.array("tsne-quarters-step-10").shape == (60, 2)
 
 
 def test_umap_is_one_more_kind_where_it_is_installed(make_context, monkeypatch) -> None:
@@ -105,7 +151,8 @@ def test_umap_is_one_more_kind_where_it_is_installed(make_context, monkeypatch) 
             assert self.neighbours < len(features)
             return self.init + 5
 
-    monkeypatch.setattr(projection, "UMAP", Shifted)
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Shifted))
+    monkeypatch.setattr(projection, "KINDS", ("tsne", "pca", "umap"))
     context = make_context()
     projection.evaluate(context)
     points = context.run.array("umap-quarters")
@@ -122,5 +169,7 @@ def test_a_snapshot_loads_as_a_model(make_context) -> None:
     ((step, file),) = snapshot_files.snapshots(context.run)
     assert step == 5
     checkpoint.load_weights(method, file, torch.device("cpu"))
-    then = TrainedModel(context.run, method, context.model.config, context.model.images, "step 5", context.model.device)
-    assert np.isfinite(then.encode(context.material.probe.images)["quarters"]).all()
+    snapshot = TrainedModel(
+        context.run, method, context.model.config, context.model.images, "step 5", context.model.device
+    )
+    assert np.isfinite(snapshot.encode(context.material.probe.images)["quarters"]).all()
