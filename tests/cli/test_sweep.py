@@ -339,7 +339,7 @@ def test_a_dry_run_lists_cells_and_writes_nothing(tmp_path: Path, capsys: pytest
     written(tmp_path)
     assert command(tmp_path, "--dry-run", "--seeds", "3") == 0
     told = capsys.readouterr().out
-    assert "2 cells, 6 runs, 6 to do" in told and "- without (mocov3; predictor False): 3 runs of about" in told
+    assert "2 cells, 6 runs, 6 to train" in told and "- without (mocov3; predictor False): 3 runs of about" in told
     assert not (tmp_path / "made").exists()
 
 
