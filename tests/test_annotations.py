@@ -121,12 +121,7 @@ def test_what_may_not_be_read_is_not_overwritten(run: Run, name: str, monkeypatc
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [
-        ("notes.md", b"gr\xfcn"),
-        ("marks.json", b'{"tags": ["a'),
-        ("marks.json", b"[1]"),
-        ("marks.json", b"\xff"),
-    ],
+    [("notes.md", b"gr\xfcn"), ("marks.json", b'{"tags": ["a'), ("marks.json", b"[1]"), ("marks.json", b"\xff")],
 )
 def test_what_is_damaged_is_not_overwritten(run: Run, name: str, content: bytes) -> None:
     (run.path / name).write_bytes(content)

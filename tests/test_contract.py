@@ -24,13 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "hvae": {"width": 8, "latent_channels": 2, "groups": 3, "blocks": 1},
     "ddpm": {"widths": (8, 16), "layers": 1, "dropout": 0.0, "feature_steps": (100,)},
     "vdm": {"widths": (8, 16), "layers": 1, "dropout": 0.0, "feature_steps": (100,)},
-    "score": {
-        "widths": (8, 16),
-        "layers": 1,
-        "dropout": 0.0,
-        "feature_steps": (100,),
-        "ode_tolerance": 1e-3,
-    },
+    "score": {"widths": (8, 16), "layers": 1, "dropout": 0.0, "feature_steps": (100,), "ode_tolerance": 1e-3},
     "supervised": {"width": 48, "depth": 1, "heads": 2, "patch": 4, "classes": CLASSES},
 }
 CAPABILITIES = {"reconstructs": Reconstructs, "samples": Samples, "likelihood": Likelihood}

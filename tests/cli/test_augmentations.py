@@ -234,10 +234,7 @@ def test_the_figure_of_a_study_that_has_only_begun() -> None:
 def test_a_parent_of_runs_is_the_default_place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Study, "train", lambda self, cell: (_ for _ in ()).throw(WorkbenchError(str(self.folder))))
     monkeypatch.chdir(tmp_path)
-    for words, expected in (
-        (["--runs", "there"], "there/compositions/tiny"),
-        ([], "runs/compositions/tiny"),
-    ):
+    for words, expected in ((["--runs", "there"], "there/compositions/tiny"), ([], "runs/compositions/tiny")):
         with monkeypatch.context() as patch:
             patch.setenv("WORKBENCH_DEBUG", "1")
             with pytest.raises(WorkbenchError, match=expected):
@@ -258,11 +255,7 @@ def test_a_parent_of_runs_is_the_default_place(made: Path, tmp_path: Path, monke
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_starts(
-    words: list[str],
-    expected: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     files = {

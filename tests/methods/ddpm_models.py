@@ -9,9 +9,7 @@ from workbench.data import keyed
 from workbench.methods.base import Batch, ImageSpec
 from workbench.methods.ddpm import DDPM, DDPMConfig
 from workbench.networks.dit import Predicted
-from workbench.probability.diffusion import (
-    convert,
-)
+from workbench.probability.diffusion import convert
 
 IMAGES, CLASSES = ImageSpec(1, 8, classes=5), 5
 SHORT: dict[str, Any] = {"feature_steps": (1,), "reconstruct_steps": (2,)}  # levels that any process has

@@ -9,24 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods.ddpm_models import (
-    CLASSES,
-    SHORT,
-    batch,
-    is_function,
-    pixels_and_keys,
-    small,
-)
+from tests.methods.ddpm_models import CLASSES, SHORT, batch, is_function, pixels_and_keys, small
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.ddpm import DDPM, HYBRID, DDPMConfig
 from workbench.networks.momentum import ema_decay
-from workbench.probability.diffusion import (
-    PREDICTIONS,
-    convert,
-    prior_kl,
-)
+from workbench.probability.diffusion import PREDICTIONS, convert, prior_kl
 from workbench.probability.samplers import SAMPLERS
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ddpm.npz")

@@ -55,9 +55,7 @@ def test_the_masses_of_all_levels_add_up_to_one(
     if channels > 1:  # what the others contribute, by a model of the first channel alone
         alone = observation(name, 1, levels)
         others = alone.mass_nats(
-            images[:1, 1:].flatten(0, 1)[:, None],
-            outputs[:1].unflatten(1, (channels, -1))[0, 1:],
-            log_sigma,
+            images[:1, 1:].flatten(0, 1)[:, None], outputs[:1].unflatten(1, (channels, -1))[0, 1:], log_sigma
         )
         total = total + others.sum()
     assert total.exp().item() == pytest.approx(1.0, abs=1e-9)

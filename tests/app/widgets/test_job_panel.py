@@ -9,16 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.widgets import job_panel
-from tests.app.pages import (
-    THREE,
-    VIEWS,
-    Folder,
-    Show,
-    button,
-    button_labels,
-    figures,
-    text,
-)
+from tests.app.pages import THREE, VIEWS, Folder, Show, button, button_labels, figures, text
 from tests.app.probes_fixture import write_price
 from workbench import jobs
 from workbench.store import Run, write_json

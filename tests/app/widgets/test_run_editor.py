@@ -147,9 +147,7 @@ def test_runs_without_weights_are_left_out_of_the_commands(two: tuple[Run, AppTe
 
 
 @needs_chromium
-def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(
-    writable: Folder,
-) -> None:
+def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(writable: Folder) -> None:
     runs, ids = writable
     run = Run(runs / ids["vae"])
     with served(runs, allow_actions=True) as address, chromium() as browser:

@@ -40,10 +40,7 @@ def test_a_histogram_counts_the_levels_of_each_pixel():
     train = np.array([[0, 255], [0, 128], [255, 128]], dtype=np.uint8).reshape(3, 1, 2, 1)
     images = np.array([[0, 128], [255, 255]], dtype=np.uint8).reshape(2, 1, 2, 1)
     total = 3 + 3 * PRIOR_COUNT
-    expected = [
-        -np.log(2.5 / total) - np.log(2.5 / total),
-        -np.log(1.5 / total) - np.log(1.5 / total),
-    ]
+    expected = [-np.log(2.5 / total) - np.log(2.5 / total), -np.log(1.5 / total) - np.log(1.5 / total)]
     np.testing.assert_allclose(histogram_nats(train, images, 3), expected)
 
 
