@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, recall_score
 
 from tests.conftest import SIDE, Tiny, TinyConfig
+from tests.evaluation.conftest import rows_with
 from workbench.evaluation.generation import likelihood, reconstruction, samples
 from workbench.evaluation.geometry import agreement, invariance, projection, retrieval, similarity
 from workbench.evaluation.probes import factors, knn, linear
@@ -16,23 +17,16 @@ from workbench.metrics.similarity import cosine_matrix
 from workbench.store import Probe
 
 
-def rows(context, name, **where):
-    return [r for r in context.run.evaluation(name)["rows"] if all(r.get(k) == v for k, v in where.items())]
-
-
-def envelope(context, name, n, split):
-    written = context.run.evaluation(name)
+def assert_envelope(written, name, n, split):
     assert written["name"] == name and written["checkpoint"] == "last, step 7"
     assert (written["n"], written["split"], written["seeds"]) == (n, split, [0])
     assert written["protocol"].endswith(".") and written["created"]
-    return written
 
 
 @pytest.mark.parametrize("evaluation", [knn, linear])
-def test_accuracy_rows_hold_run_and_baselines(make_context, evaluation):
-    context, name = make_context(), evaluation.__name__.rsplit(".")[-1]
-    evaluation.evaluate(context)
-    written = envelope(context, name, 60, "test")
+def test_accuracy_rows_hold_run_and_baselines(evaluation_of, evaluation):
+    _, written = evaluation_of(evaluation)
+    assert_envelope(written, evaluation.__name__.rpartition(".")[2], 60, "test")
     assert written["default"] == "quarters"
     assert [(r["model"], r["space"], r["dim"]) for r in written["rows"]] == [
         ("run", "quarters", 12),
@@ -42,21 +36,20 @@ def test_accuracy_rows_hold_run_and_baselines(make_context, evaluation):
         ("pixels", "pixels", 192),
     ]
     assert all(0 <= r["low"] <= r["value"] <= r["high"] <= 100 for r in written["rows"])
-    assert rows(context, name, model="run", space="quarters")[0]["value"] > 90  # three colours
+    assert rows_with(written, model="run", space="quarters")[0]["value"] > 90  # three colours
 
 
-def test_linear_details_agree_with_its_accuracy(make_context):
-    context = make_context()
-    linear.evaluate(context)
-    (row,) = rows(context, "linear", model="untrained:vae", space="quarters")
+def test_linear_details_agree_with_its_accuracy(evaluation_of):
+    _, written = evaluation_of(linear)
+    (row,) = rows_with(written, model="untrained:vae", space="quarters")
     confusion = np.array(row["confusion"])
     truth = np.repeat([0, 1, 2], confusion.sum(axis=1))
     guess = np.concatenate([np.repeat([0, 1, 2], counts) for counts in confusion])
     assert row["value"] == pytest.approx(100 * accuracy_score(truth, guess))
     recall: Any = recall_score(truth, guess, average=None)  # type: ignore[arg-type]
     np.testing.assert_allclose(row["per_class"], 100 * recall)
-    assert "confusion" not in rows(context, "linear", model="run", space="random")[0]
-    assert rows(context, "linear", model="pixels")[0]["per_class"]
+    assert "confusion" not in rows_with(written, model="run", space="random")[0]
+    assert rows_with(written, model="pixels")[0]["per_class"]
 
 
 def test_pixels_are_measured_once_for_all_runs(make_context, make_run):
@@ -67,17 +60,16 @@ def test_pixels_are_measured_once_for_all_runs(make_context, make_run):
     content["rows"][0]["value"] = 12.5
     kept.write_evaluation("knn", content)
     knn.evaluate(second)
-    assert rows(second, "knn", model="pixels")[0]["value"] == 12.5
+    assert rows_with(second.run.evaluation("knn"), model="pixels")[0]["value"] == 12.5
     kept.write_evaluation("knn", content | {"limits": "others"})
     knn.evaluate(second)
-    assert rows(second, "knn", model="pixels")[0]["value"] != 12.5
+    assert rows_with(second.run.evaluation("knn"), model="pixels")[0]["value"] != 12.5
 
 
-def test_predictions_from_pixels_are_those_of_the_row_in_the_runs_table(make_context, make_run):
-    first = make_context()
-    linear.evaluate(first)
+def test_predictions_from_pixels_are_those_of_the_row_in_the_runs_table(make_context, evaluation_of, make_run):
+    first, _ = evaluation_of(linear)
     told, labels = first.run.array("pixels-predicted"), first.run.array("predicted-labels")
-    (row,) = rows(first, "linear", model="pixels")
+    (row,) = rows_with(first.run.evaluation("linear"), model="pixels")
     assert row["value"] == pytest.approx(100 * np.mean(told == labels))
     Probe(first.probe.path / "baselines").write_array("pixels-predicted", told[:-1])  # of an evaluation of fewer images
     second = make_context(make_run())
@@ -86,18 +78,17 @@ def test_predictions_from_pixels_are_those_of_the_row_in_the_runs_table(make_con
     assert np.array_equal(first.run.array("pixels-predicted"), told)
 
 
-def test_factors_that_are_there_are_found_and_others_are_not(make_context):
-    context = make_context()
-    factors.evaluate(context)
-    envelope(context, "factors", 60, "test")
-    found = {r["factor"]: r for r in rows(context, "factors", model="run", space="quarters")}
+def test_factors_that_are_there_are_found_and_others_are_not(evaluation_of):
+    _, written = evaluation_of(factors)
+    assert_envelope(written, "factors", 60, "test")
+    found = {r["factor"]: r for r in rows_with(written, model="run", space="quarters")}
     assert list(found) == ["class", "turn", "green", "noise", "parity"]
     assert found["turn"]["metric"] == "r2" and found["turn"]["value"] > 0.5
     assert found["noise"]["value"] < 0.2
     assert found["class"]["metric"] == "accuracy" and found["class"]["value"] > 85
     assert found["class"]["chance"] == pytest.approx(100 / 3)
     assert found["parity"]["metric"] == "accuracy" and found["parity"]["value"] < 75
-    assert len(rows(context, "factors", model="pixels")) == 5
+    assert len(rows_with(written, model="pixels")) == 5
 
 
 def test_unlabelled_data_is_skipped_with_a_reason(make_context):
@@ -114,34 +105,30 @@ def test_unlabelled_data_is_skipped_with_a_reason(make_context):
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_a_handful_of_test_images_is_measured_or_skipped_with_a_reason(make_context, n, labels):
     context = make_context(test=n, labels=labels)
-    for evaluation in (knn, linear, factors, similarity, projection, reconstruction, likelihood, samples):
-        evaluation.evaluate(context)
-    for evaluation in (retrieval, invariance):
+    evaluations = (knn, linear, factors, similarity, projection, reconstruction, likelihood, samples)
+    for evaluation in (*evaluations, retrieval, invariance):
         evaluation.evaluate(context)
     agreement.evaluate([context], [agreement.representations(context)])
     found = context.run.evaluations()
     least = {"knn": 1, "linear": 1, "factors": 1, "similarity": 2, "projection": 4, "agreement": 3}
-    least |= {"retrieval": 2, "invariance": 2}
-    least |= {"reconstruction": 1, "likelihood": 1, "samples": 1}
+    least |= {"retrieval": 2, "invariance": 2, "reconstruction": 1, "likelihood": 1, "samples": 1}
     skipped = {name for name, enough in least.items() if n < enough} | (set() if labels else {"knn", "linear"})
     assert {name for name, content in found.items() if "skipped" in content} == skipped
     assert all(str(content["skipped"]).endswith(".") for content in found.values() if "skipped" in content)
     values = [row["value"] for content in found.values() for row in content.get("rows", [])]
     assert None not in values
     if labels:  # classes of none and of one image
-        (row,) = rows(context, "linear", model="run", space="quarters")
+        (row,) = rows_with(context.run.evaluation("linear"), model="run", space="quarters")
         counts = np.sum(row["confusion"], axis=1)
         assert counts.sum() == n and [score is None for score in row["per_class"]] == (counts == 0).tolist()
-        assert all(0 <= r["low"] <= r["value"] <= r["high"] <= 100 for r in rows(context, "knn"))
+        assert all(0 <= r["low"] <= r["value"] <= r["high"] <= 100 for r in rows_with(context.run.evaluation("knn")))
 
 
-def test_a_factor_that_does_not_vary_among_the_test_images_has_no_r2(make_context):
-    context = make_context(test=1)
-    factors.evaluate(context)
-    assert {row["factor"] for row in rows(context, "factors")} == {"class", "parity"}
-    context = make_context(test=2)
-    factors.evaluate(context)
-    (row,) = rows(context, "factors", model="run", space="quarters", factor="green")
+def test_a_factor_that_does_not_vary_among_the_test_images_has_no_r2(evaluation_of):
+    _, written = evaluation_of(factors, test=1)
+    assert {row["factor"] for row in written["rows"]} == {"class", "parity"}
+    _, written = evaluation_of(factors, test=2)
+    (row,) = rows_with(written, model="run", space="quarters", factor="green")
     assert row["low"] <= row["value"] <= row["high"]
 
 
@@ -152,10 +139,9 @@ class Line(Tiny):
         return {"quarters": images.mean(dim=(1, 2, 3))[:, None], "collapsed": torch.full((len(images), 3), 0.3)}
 
 
-def test_a_line_and_a_point_are_maps_too(make_context):
-    context = make_context(method=Line(TinyConfig(), ImageSpec(3, SIDE)))
-    projection.evaluate(context)
-    written = envelope(context, "projection", 60, "probe")
+def test_a_line_and_a_point_are_maps_too(evaluation_of):
+    context, written = evaluation_of(projection, method=Line(TinyConfig(), ImageSpec(3, SIDE)))
+    assert_envelope(written, "projection", 60, "probe")
     assert written["explained"] == {"quarters": [1.0, 0.0], "collapsed": [0.0, 0.0]}
     for kind in ("tsne", "pca"):
         line, point = (context.run.array(f"{kind}-{space}") for space in ("quarters", "collapsed"))
@@ -163,18 +149,16 @@ def test_a_line_and_a_point_are_maps_too(make_context):
         assert np.isfinite(line).all() and np.ptp(line[:, 0]) > 0 and not point.any()
 
 
-def test_maps_of_pixels_are_made_again_for_another_probe_set(make_context):
+def test_maps_of_pixels_are_made_again_for_another_probe_set(evaluation_of):
     for n in (50, 49):  # of one perplexity
-        context = make_context(test=n)
-        projection.evaluate(context)
+        context, _ = evaluation_of(projection, test=n)
     points = Probe(context.probe.path / "baselines").array("tsne-pixels")
     assert points is not None and len(points) == 49
 
 
-def test_similarity_matrix_is_the_cosine_of_stored_views(make_context):
-    context = make_context()
-    similarity.evaluate(context)
-    written = envelope(context, "similarity", 15, "probe")
+def test_similarity_matrix_is_the_cosine_of_stored_views(evaluation_of):
+    context, written = evaluation_of(similarity)
+    assert_envelope(written, "similarity", 15, "probe")
     first, second = context.probe.array("similarity-views")
     for space in ("quarters", "random"):
         matrix = context.run.array(f"similarity-{space}")
@@ -187,7 +171,7 @@ def test_similarity_matrix_is_the_cosine_of_stored_views(make_context):
         assert context.run.array(f"class-similarity-{space}").shape == (3, 3)
     labels, ids = context.run.array("similarity-labels"), context.run.array("similarity-ids")
     assert list(labels) == [0] * 5 + [1] * 5 + [2] * 5 and set(ids) <= set(context.material.probe.ids)
-    assert len(rows(context, "similarity")) == 5
+    assert len(written["rows"]) == 5
 
 
 def test_views_depend_on_the_image_alone(make_context):
@@ -198,10 +182,9 @@ def test_views_depend_on_the_image_alone(make_context):
     assert (first != second).mean() > 0.5
 
 
-def test_projection_has_a_point_per_probe_image(make_context):
-    context = make_context()
-    projection.evaluate(context)
-    written = envelope(context, "projection", 60, "probe")
+def test_projection_has_a_point_per_probe_image(evaluation_of):
+    context, written = evaluation_of(projection)
+    assert_envelope(written, "projection", 60, "probe")
     assert written["spaces"] == ["quarters", "random"] and written["perplexity"] == 19
     for kind in ("tsne", "pca"):
         points = context.run.array(f"{kind}-quarters")
@@ -214,14 +197,13 @@ def test_projection_has_a_point_per_probe_image(make_context):
     assert pixels is not None and pixels.shape == (60, 2)
 
 
-def test_reconstruction_rows_are_decibels_of_what_is_stored(make_context):
-    context = make_context()
-    reconstruction.evaluate(context)
-    written = envelope(context, "reconstruction", 20, "test")
+def test_reconstruction_rows_are_decibels_of_what_is_stored(evaluation_of):
+    context, written = evaluation_of(reconstruction)
+    assert_envelope(written, "reconstruction", 20, "test")
     assert written["default"] == "good"
     names = [(r["model"], r["variant"]) for r in written["rows"]]
     assert names == [("run", "good"), ("run", "bad"), ("untrained:vae", "good"), ("mean image", ""), ("pca-30", "")]
-    (good,) = rows(context, "reconstruction", model="run", variant="good")
+    (good,) = rows_with(written, model="run", variant="good")
     assert good["value"] == pytest.approx(-20 * np.log10(3 / 255), abs=0.2)  # 0.01 is 2.55 grey levels, so 2 or 3
     assert good["low"] <= good["value"] <= good["high"]
     ids = context.run.array("reconstruction-ids")
@@ -237,10 +219,10 @@ def test_reconstruction_rows_are_decibels_of_what_is_stored(make_context):
     assert mean.shape == (9, 8, 8, 3) and (mean == mean[0]).all()
 
 
-def test_samples_are_stored_and_shown_as_a_sheet(make_context):
-    context = make_context()
-    samples.evaluate(context)
-    (variant,) = envelope(context, "samples", 9, "none")["variants"]
+def test_samples_are_stored_and_shown_as_a_sheet(evaluation_of):
+    context, written = evaluation_of(samples)
+    assert_envelope(written, "samples", 9, "none")
+    (variant,) = written["variants"]
     assert variant["seconds"] >= 0 and variant["seed"] == 0
     np.testing.assert_array_equal(context.run.array(variant["array"]), context.model.sample(9, 0))
     sheet = np.asarray(Image.open(context.run.path / "images" / "samples.webp"))
@@ -280,16 +262,13 @@ def test_pca_has_as_many_numbers_as_the_code_as_far_as_they_can_be_fitted():
     assert components == 25 and why == (
         "as many as the code has numbers, 84; no more can be fitted to 100 images of 192 numbers"
     )
-    assert reconstruction.pca_components(0, np.zeros((1000, 8, 8, 3), np.float32)) == (
-        "the model has no code to match",
-        64,
-    )
+    many = np.zeros((1000, 8, 8, 3), np.float32)
+    assert reconstruction.pca_components(0, many) == ("the model has no code to match", 64)
 
 
-def test_likelihood_is_in_bits_per_dimension(make_context):
-    context = make_context()
-    likelihood.evaluate(context)
-    written = envelope(context, "likelihood", 60, "test")
+def test_likelihood_is_in_bits_per_dimension(evaluation_of):
+    _, written = evaluation_of(likelihood)
+    assert_envelope(written, "likelihood", 60, "test")
     assert written["kind"] == "exact"
     bits, nats, *terms = (row for row in written["rows"] if row["model"] == "run")
     assert bits["metric"] == "bits_per_dim" and bits["value"] == pytest.approx(1, abs=1e-5)

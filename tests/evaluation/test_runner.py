@@ -3,26 +3,12 @@ import json
 import numpy as np
 import pytest
 
+from tests.conftest import LIMITS
 from workbench.comparison.printing import print_table
 from workbench.comparison.table import comparison_table
 from workbench.errors import WorkbenchError
 from workbench.evaluation import runner
-from workbench.evaluation.features import Limits, Material
-
-LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, samples=9, similarity=15)
-
-
-@pytest.fixture
-def evaluate(make_model, make_dataset, monkeypatch):
-    """Evaluate runs whose model is a tiny one, each with its own random weights."""
-    seeds: dict[str, int] = {}
-
-    def load(run, device, checkpoint):
-        return make_model(run, seed=seeds.setdefault(run.id, len(seeds)))
-
-    monkeypatch.setattr(runner, "load", load)
-    monkeypatch.setattr(Material, "load", lambda config, limits: Material(make_dataset(), limits))
-    return lambda runs, **options: runner.evaluate(runs, limits=LIMITS, quiet=True, **options)
+from workbench.evaluation.features import Limits
 
 
 def test_everything_is_written_and_summed_up(evaluate, make_run):
@@ -152,24 +138,11 @@ def test_cells_of_an_earlier_step_than_the_cost_are_told(make_run):
 def test_best_space_is_the_one_that_validation_prefers(make_run):
     run = make_run()
     values = {"a": (60.0, 55.0), "b": (50.0, 70.0), "c": (90.0, 65.0)}
-    found = [
-        {
-            "model": "run",
-            "space": space,
-            "metric": "top1",
-            "value": test,
-            "low": 0,
-            "high": 100,
-            "validation": validation,
-        }
-        for space, (test, validation) in values.items()
-    ]
+    row = {"model": "run", "metric": "top1", "low": 0, "high": 100}
+    found = [row | {"space": space, "value": test, "validation": val} for space, (test, val) in values.items()]
     run.write_evaluation("linear", {"rows": found, "default": "a", "n": 10})
-    table = comparison_table([run])
-    assert [(row["kind"], row["space"], row["linear"]["value"]) for row in table] == [
-        ("run", "a", 60.0),
-        ("best space", "b", 50.0),
-    ]
+    shown = [(row["kind"], row["space"], row["linear"]["value"]) for row in comparison_table([run])]
+    assert shown == [("run", "a", 60.0), ("best space", "b", 50.0)]
 
 
 def test_comparison_survives_missing_and_foreign_files(make_run, capsys):

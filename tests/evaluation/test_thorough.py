@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import SIDE
+from tests.conftest import LIMITS, SIDE
 from workbench.errors import WorkbenchError
 from workbench.evaluation import fitting, runner
-from workbench.evaluation.features import Limits, Material
+from workbench.evaluation.features import Material
 from workbench.evaluation.generation import decoder
 from workbench.evaluation.probes import finetune, linear_sgd, transfer
 from workbench.evaluation.progress import EvaluationProgress
@@ -16,7 +16,6 @@ from workbench.methods.base import ImageSpec, Method
 from workbench.metrics.image import mse, psnr
 from workbench.metrics.paired import mcnemar
 
-LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, samples=9, similarity=15)
 SMALL = {
     "mocov3": {"patch": 4, "width": 16, "depth": 1, "heads": 2, "hidden": 16, "out_dim": 8, "stem": "conv"},
     "vae": {"latent_dim": 6, "width": 8},
@@ -36,8 +35,7 @@ def short(monkeypatch):
 def small(name: str) -> Method:
     method_class, config_class = load_method(name)
     torch.manual_seed(0)
-    config = config_class(**SMALL[name])
-    return method_class(config, ImageSpec(3, SIDE)).eval()
+    return method_class(config_class(**SMALL[name]), ImageSpec(3, SIDE)).eval()
 
 
 def rows_of(context, name):
@@ -59,9 +57,8 @@ def test_heads_trained_side_by_side_are_what_each_would_be_alone():
     assert not torch.allclose(together[0].weight, together[1].weight)
 
 
-def test_probe_by_sgd_holds_run_and_baselines(make_context):
-    context = make_context()
-    linear_sgd.evaluate(context)
+def test_probe_by_sgd_holds_run_and_baselines(evaluation_of):
+    context, _ = evaluation_of(linear_sgd)
     rows = rows_of(context, "linear_sgd")
     assert [(row["model"], row["space"], row["dim"]) for row in rows] == [
         ("run", "quarters", 12),
@@ -141,9 +138,8 @@ def targets(make_dataset, monkeypatch):
     return known
 
 
-def test_transfer_gathers_targets_while_the_weights_are_the_same(make_context, targets):
-    context = make_context()
-    transfer.evaluate(context)
+def test_transfer_gathers_targets_while_the_weights_are_the_same(evaluation_of, targets):
+    context, _ = evaluation_of(transfer)
     transfer.evaluate(context, "letters")
     rows = rows_of(context, "transfer")
     found = [(row["target"], row["model"], row["space"]) for row in rows]
@@ -215,9 +211,8 @@ def test_whitened_features_are_uncorrelated_and_keep_no_rounding_errors():
     assert decoder.whitened(features[:200], features[200:], 2)[0].shape == (200, 2)
 
 
-def test_decoders_stand_beside_baselines_of_equal_size(make_context, make_run):
-    context = make_context()
-    decoder.evaluate(context)
+def test_decoders_stand_beside_baselines_of_equal_size(make_context, evaluation_of, make_run):
+    context, _ = evaluation_of(decoder)
     rows = {row["model"]: row for row in rows_of(context, "decoder")}
     width = rows["run"]["width"]
     assert list(rows) == ["run", "untrained:vae", "pixels", f"pca-{width}", "mean image"]
@@ -275,16 +270,9 @@ def test_which_evaluations_are_wanted():
         runner._wanted(("fine-tune",), False, None)
 
 
-@pytest.fixture
-def evaluate(make_model, make_dataset, monkeypatch):
-    monkeypatch.setattr(runner, "load", lambda run, device, checkpoint: make_model(run))
-    monkeypatch.setattr(Material, "load", lambda config, limits: Material(make_dataset(), limits))
-    return lambda run, **options: runner.evaluate([run], limits=LIMITS, **options)
-
-
 def test_thorough_ones_are_done_where_they_are_asked_for(evaluate, make_run, targets, capsys):
     run = make_run()
-    evaluate(run, only=["knn"], thorough=True)
+    evaluate([run], only=["knn"], thorough=True, quiet=False)
     assert set(run.evaluations()) == {"knn", *runner.THOROUGH}
     said = capsys.readouterr().err
     assert "\x1b" not in said and "\r" not in said  # lines, where nobody watches
@@ -294,12 +282,12 @@ def test_thorough_ones_are_done_where_they_are_asked_for(evaluate, make_run, tar
 def test_an_interrupt_leaves_what_is_finished_and_nothing_half_written(evaluate, make_run, monkeypatch):
     run = make_run()
 
-    def interrupted(items, what):
+    def interrupted(self, items, what):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(EvaluationProgress, "track", lambda self, items, what: interrupted(items, what))
+    monkeypatch.setattr(EvaluationProgress, "track", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(run, only=["knn", "linear_sgd", "decoder"], quiet=True)
+        evaluate([run], only=["knn", "linear_sgd", "decoder"])
     assert set(run.evaluations()) == {"knn"}
     assert run.summary()["knn"] == runner.default_value(run.evaluation("knn"))
     left = [path.name for path in run.path.rglob("*") if path.name.startswith((".tmp", "decoded"))]

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
 
+from tests.training import tiny
 from tests.training.tiny import settings
 from workbench.errors import WorkbenchError
 from workbench.evaluation import runner
@@ -30,9 +31,7 @@ SHAPE = {"width": 48, "depth": 2, "heads": 2, "patch": 4}
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     easy = {"epochs": 20, "optim.lr": 5e-3, "optim.scale_lr": False, "crop_min": 1.0, "flip": 0.0, "jitter": 0.0}
     easy |= {"data.limit": 480, "monitor_every": 0}
-    run = start("supervised", settings("supervised", tmp_path_factory.mktemp("runs")) | easy)
-    assert run is not None
-    return run
+    return tiny.trained_run("supervised", tmp_path_factory.mktemp("runs"), **easy)
 
 
 def test_the_loss_is_that_of_timm_and_of_the_formula() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from tests.training.tiny import EPOCH, settings, weights
+from tests.training.tiny import EPOCH, failed_run, settings, trained_run, weights
 from workbench.errors import WorkbenchError
 from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs
@@ -29,36 +29,36 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_good_checkpoi
         return step._replace(loss=step.loss * float("nan")) if len(good) == EPOCH + 5 else step
 
     monkeypatch.setattr(VAE, "forward", poisoned)
-    with pytest.raises(WorkbenchError, match=rf"not finite since step {EPOCH + 5}.*step-00000010.*--optim.lr"):
-        start("vae", settings("vae", tmp_path) | {"log_every": 4})
-    (run,) = list_runs(tmp_path)
+    sentence = rf"not finite since step {EPOCH + 5}.*step-00000010.*--optim.lr"
+    run = failed_run(tmp_path, WorkbenchError, sentence, log_every=4)
     assert run.summary()["status"] == "failed" and "not finite" in run.info()["error"]
     assert all(torch.isfinite(tensor).all() for tensor in weights(run).values())
 
 
-@pytest.mark.parametrize(
-    "raised",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
-    ],
-)
-def test_a_full_disk_keeps_the_former_checkpoint(
-    raised: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+FULL = OSError(errno.ENOSPC, "No space left on device")
+SERIALIZING = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def fill_disk(number: int, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let writing weights for the n-th time end half-way."""
     save, calls = ckpt.save_file, []
 
     def full(tensors, path) -> None:
         calls.append(path)
-        if len(calls) > 1:
+        if len(calls) == number:
             Path(path).write_bytes(b"half")
-            raise raised
+            raise error
         save(tensors, path)
 
     monkeypatch.setattr(ckpt, "save_file", full)
-    with pytest.raises(WorkbenchError, match="No space left on the disk"):
-        start("vae", settings("vae", tmp_path))
-    (run,) = list_runs(tmp_path)
+
+
+@pytest.mark.parametrize("raised", [FULL, SERIALIZING])
+def test_a_full_disk_keeps_the_former_checkpoint(
+    raised: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(2, raised, monkeypatch)
+    run = failed_run(tmp_path, WorkbenchError, "No space left on the disk")
     folders = sorted(folder.name for folder in (run.path / "checkpoints").iterdir() if folder.is_dir())
     assert folders == [f"step-{EPOCH:08d}"]
     assert run.summary()["status"] == "failed"
@@ -71,9 +71,7 @@ def test_out_of_memory_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.Mo
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 TiB")
 
     monkeypatch.setattr(VAE, "forward", greedy)
-    with pytest.raises(WorkbenchError, match="Out of memory: lower --batch-size"):
-        start("vae", settings("vae", tmp_path))
-    (run,) = list_runs(tmp_path)
+    run = failed_run(tmp_path, WorkbenchError, "Out of memory: lower --batch-size")
     assert run.summary()["status"] == "failed" and "Out of memory" in run.info()["error"]
 
 
@@ -84,9 +82,7 @@ def test_a_mistake_of_ours_is_a_traceback_but_the_run_says_that_it_failed(
         raise KeyError("posterior")
 
     monkeypatch.setattr(VAE, "forward", broken)
-    with pytest.raises(KeyError):
-        start("vae", settings("vae", tmp_path))
-    (run,) = list_runs(tmp_path)
+    run = failed_run(tmp_path, KeyError)
     assert run.summary()["status"] == "failed" and run.info()["error"] == "KeyError: 'posterior'"
 
 
@@ -94,18 +90,8 @@ def test_the_best_checkpoint_survives_a_full_disk(tmp_path: Path, monkeypatch: p
     """best.json never names a checkpoint that was not written."""
     readings = iter([50.0, 40.0, 60.0])
     monkeypatch.setattr(FeatureMonitor, "__call__", lambda self, method: {"knn": next(readings)})
-    save, calls = ckpt.save_file, []
-
-    def full(tensors, path) -> None:
-        calls.append(path)
-        if len(calls) == 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(tensors, path)
-
-    monkeypatch.setattr(ckpt, "save_file", full)
-    with pytest.raises(WorkbenchError, match="No space left on the disk"):
-        start("vae", settings("vae", tmp_path))
-    (run,) = list_runs(tmp_path)
+    fill_disk(3, FULL, monkeypatch)
+    run = failed_run(tmp_path, WorkbenchError, "No space left on the disk")
     best, last = run.checkpoint("best"), run.checkpoint("last")
     assert best is not None and best.name == f"step-{EPOCH:08d}"
     assert last is not None and last.name == f"step-{2 * EPOCH:08d}"
@@ -177,8 +163,7 @@ def test_an_unwritable_runs_folder(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_no_checkpoint(tmp_path: Path) -> None:
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert run is not None
+    run = trained_run("vae", tmp_path, epochs=1)
     folder = run.checkpoint()
     assert folder is not None
     (folder / "model.safetensors").write_bytes(b"\x00" * 40)
@@ -187,8 +172,7 @@ def test_a_checkpoint_that_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_deleted_weights_are_told_and_nothing_is_trained_again(tmp_path: Path) -> None:
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 2, "monitor_every": 0})
-    assert run is not None
+    run = trained_run("vae", tmp_path, epochs=2, monitor_every=0)
     with pytest.raises(WorkbenchError, match=r"no best checkpoint.*--checkpoint last"):
         ckpt.load_method_from(run, "best")
     shutil.rmtree(run.path / "checkpoints")
@@ -208,9 +192,7 @@ def test_deleted_weights_are_told_and_nothing_is_trained_again(tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
 def test_compiled_networks_learn_the_same(tmp_path: Path) -> None:
-    asked = settings("vae", tmp_path) | {"max_steps": 3}
-    eager, compiled = start("vae", asked), start("vae", asked | {"compile": True})
-    assert eager is not None and compiled is not None
+    eager, compiled = trained_run("vae", tmp_path, max_steps=3), trained_run("vae", tmp_path, max_steps=3, compile=True)
     for name in ("loss", "grad_norm"):  # Adam turns rounding of small gradients into whole steps of the weights
         ours, theirs = ([row[name] for row in run.metrics() if name in row] for run in (compiled, eager))
         assert len(ours) == 3 and ours == pytest.approx(theirs, rel=1e-3)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.tiny import EPOCH, TINY, settings, weights
+from tests.training.tiny import EPOCH, TINY, failed_run, settings, stop_after, trained_run, weights
 from workbench.config import DataOptions, replace_flat
 from workbench.data import datasets
 from workbench.data.loader import Images
@@ -20,7 +20,7 @@ from workbench.methods import METHODS, load_method
 from workbench.methods.base import Batch, ImageSpec, Step
 from workbench.methods.vae import VAE
 from workbench.run import BATCHES, GRADIENTS
-from workbench.store import Run, list_runs
+from workbench.store import Run
 from workbench.training import resume, start
 from workbench.training.gradients import GradientWatch, layers, submodule
 from workbench.training.trainer import Trainer
@@ -76,8 +76,7 @@ def test_norms_are_those_of_the_gradients_and_maxima_carry_their_step() -> None:
 
 
 def test_a_run_has_a_row_of_gradients_beside_each_row_of_metrics(tmp_path: Path) -> None:
-    run = start("mocov3", settings("mocov3", tmp_path) | {"log_every": 4})
-    assert run is not None
+    run = trained_run("mocov3", tmp_path, log_every=4)
     gradients, names = run.metrics(GRADIENTS), run.info()["gradients"]["layers"]
     logged = [row for row in run.metrics() if "loss" in row]
     assert [row["step"] for row in gradients] == [row["step"] for row in logged]
@@ -92,24 +91,15 @@ def test_a_run_has_a_row_of_gradients_beside_each_row_of_metrics(tmp_path: Path)
 def test_a_resume_drops_later_rows_and_keeps_the_maxima_of_a_row_that_had_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = {"log_every": 4, "epochs": 2}
-    whole = start("vae", settings("vae", tmp_path / "whole") | asked)
-    after_step = VAE.after_step
-
-    def stop(self: VAE, progress: float) -> None:
-        after_step(self, progress)
-        if round(progress * 2 * EPOCH) == 13:
-            signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(VAE, "after_step", stop)
-    with pytest.raises(KeyboardInterrupt):
-        start("vae", settings("vae", tmp_path / "stopped") | asked)
+    asked: dict[str, Any] = {"log_every": 4, "epochs": 2}
+    whole = trained_run("vae", tmp_path / "whole", **asked)
+    stop_after(13, 2, monkeypatch)
+    stopped = failed_run(tmp_path / "stopped", KeyboardInterrupt, **asked)
     monkeypatch.undo()
-    (stopped,) = list_runs(tmp_path / "stopped")
     with open(stopped.path / GRADIENTS, "a", encoding="utf-8") as file:
         file.write('{"step": 16, "norm": [1]}\n{"step": 20, "no')  # as of a run that was killed later
     resume(stopped)
-    assert whole is not None and stopped.metrics(GRADIENTS) == whole.metrics(GRADIENTS)
+    assert stopped.metrics(GRADIENTS) == whole.metrics(GRADIENTS)
     assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(stopped).items())
 
 
@@ -134,8 +124,7 @@ def test_a_spike_and_the_images_of_its_batch_are_kept_and_outlive_a_resume(
     monkeypatch.setattr(Trainer, "step", step)
     monkeypatch.setattr(VAE, "forward", steep)
     asked = {"optim.lr": 0.0, "optim.clip": None}
-    whole = start("vae", settings("vae", tmp_path / "whole") | asked)
-    assert whole is not None
+    whole = trained_run("vae", tmp_path / "whole", **asked)
     rows = whole.metrics(BATCHES)
     assert [(row["step"], row["at"], row["of"]) for row in rows] == [(23, 23, "total"), (23, 23, "first")]
     assert all(row["ids"] == seen[spiking] and len(row["ids"]) == 16 for row in rows)
@@ -144,10 +133,8 @@ def test_a_spike_and_the_images_of_its_batch_are_kept_and_outlive_a_resume(
     assert kept is not None
     np.testing.assert_array_equal(kept, train.images[[train.ids.tolist().index(one) for one in seen[spiking]]])
     stop.append(21)
-    with pytest.raises(KeyboardInterrupt):
-        start("vae", settings("vae", tmp_path / "stopped") | asked)
+    stopped = failed_run(tmp_path / "stopped", KeyboardInterrupt, **asked)
     stop.clear()
-    (stopped,) = list_runs(tmp_path / "stopped")
     stopped.log({"step": 29, "at": 29, "of": "total", "ids": [1]}, BATCHES)  # as of a run that was killed later
     assert resume(stopped).metrics(BATCHES) == rows
 
@@ -169,9 +156,8 @@ def test_what_led_to_numbers_that_are_not_finite_is_kept(
         return step._replace(loss=step.loss + torch.sqrt(zero))  # whose derivative at 0 is infinite
 
     monkeypatch.setattr(VAE, "forward", broken)
-    with pytest.raises(WorkbenchError, match=f"The {poisoned} is not finite since step {EPOCH};.*no checkpoint"):
-        start("vae", settings("vae", tmp_path) | {"log_every": 4, "epochs": 2})
-    (run,) = list_runs(tmp_path)
+    sentence = f"The {poisoned} is not finite since step {EPOCH};.*no checkpoint"
+    run = failed_run(tmp_path, WorkbenchError, sentence, log_every=4, epochs=2)
     assert run.checkpoint() is None and run.summary()["status"] == "failed"
     assert [row["step"] for row in run.metrics(GRADIENTS)] == [4, 8, 10]
     assert all(value is not None for value in run.metrics(GRADIENTS)[-1]["max"])  # of the step before
@@ -189,9 +175,7 @@ def test_a_stop_after_the_loss_went_wrong_leaves_a_failed_run(tmp_path: Path, mo
         return step._replace(loss=step.loss * torch.nan) if progress else step
 
     monkeypatch.setattr(VAE, "forward", broken)
-    with pytest.raises(WorkbenchError, match="not finite since step 2"):
-        start("vae", settings("vae", tmp_path) | {"log_every": 100})
-    (run,) = list_runs(tmp_path)
+    run = failed_run(tmp_path, WorkbenchError, "not finite since step 2", log_every=100)
     assert run.summary()["status"] == "failed"
 
 
@@ -225,15 +209,13 @@ def test_data_of_one_class_have_no_accuracy(tmp_path: Path, monkeypatch: pytest.
         return replace(found, train=train, val=val, classes=["digit"])
 
     monkeypatch.setattr(datasets, "load", one_class)
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert run is not None
+    run = trained_run("vae", tmp_path, epochs=1)
     (row,) = [row for row in run.metrics() if "effective_rank" in row]
     assert not {"knn", "linear_monitor"} & row.keys()
 
 
 def test_a_run_from_before_gradients_were_kept_is_resumed(tmp_path: Path) -> None:
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert run is not None
+    run = trained_run("vae", tmp_path, epochs=1)
     (run.path / GRADIENTS).unlink()
     folder = run.checkpoint()
     assert folder is not None
@@ -245,8 +227,7 @@ def test_a_run_from_before_gradients_were_kept_is_resumed(tmp_path: Path) -> Non
 
 def test_readings_of_two_views_and_of_one(tmp_path: Path) -> None:
     for method, views in (("mocov3", 2), ("vae", 1)):
-        run = start(method, settings(method, tmp_path) | {"epochs": 1})
-        assert run is not None
+        run = trained_run(method, tmp_path, epochs=1)
         (row,) = [row for row in run.metrics() if "knn" in row]
         assert 10 < row["linear_monitor"] <= 100
         assert 1 <= row["effective_rank"] <= 24 and 0 < row["normalised_std"] <= 1.01 and row["uniformity"] < 0
@@ -255,9 +236,8 @@ def test_readings_of_two_views_and_of_one(tmp_path: Path) -> None:
 
 
 def test_readings_change_nothing_of_the_training(tmp_path: Path) -> None:
-    watched = start("mocov3", settings("mocov3", tmp_path) | {"epochs": 2})
-    alone = start("mocov3", settings("mocov3", tmp_path) | {"epochs": 2, "monitor_every": 0})
-    assert watched is not None and alone is not None
+    watched = trained_run("mocov3", tmp_path, epochs=2)
+    alone = trained_run("mocov3", tmp_path, epochs=2, monitor_every=0)
     assert all(torch.equal(tensor, weights(alone)[name]) for name, tensor in weights(watched).items())
 
 
@@ -271,8 +251,8 @@ def test_collapse_is_named_when_it_happens_and_when_it_is_over(
         return {"posterior_mean": torch.ones_like(found["posterior_mean"])} if epoch[:1] == [3] else found
 
     monkeypatch.setattr(VAE, "encode", constant)
-    run = start("vae", settings("vae", tmp_path))
-    assert run is not None and run.info()["collapses"] == []
+    run = trained_run("vae", tmp_path)
+    assert run.info()["collapses"] == []
     epoch.append(3)
     capsys.readouterr()
     resume(run, epochs=6)
@@ -290,8 +270,7 @@ def test_collapse_is_named_when_it_happens_and_when_it_is_over(
 
 def test_features_that_are_not_finite_have_no_health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VAE, "encode", lambda self, images, keys=None: {"posterior_mean": images.flatten(1) * np.inf})
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert run is not None
+    run = trained_run("vae", tmp_path, epochs=1)
     (row,) = [row for row in run.metrics() if "knn" in row]
     assert not {"effective_rank", "linear_monitor", "normalised_std"} & row.keys()
 

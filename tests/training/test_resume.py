@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,11 +16,10 @@ import torch
 from PIL import Image
 
 from tests import processes
-from tests.training.tiny import EPOCH, settings, weights
+from tests.training.tiny import EPOCH, failed_run, settings, stop_after, trained_run, weights
 from workbench.data import datasets
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS
-from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs, read_json, write_json
 from workbench.training import resume, start
 from workbench.training.monitor import FeatureMonitor
@@ -56,8 +54,7 @@ def test_killed_in_mid_epoch_and_resumed_is_the_same_bit_for_bit(method: str, tm
     with open(killed.path / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 14, "lo')  # what a kill in mid-write leaves
     resumed = resume(killed)
-    whole = start(method, settings(method, tmp_path / "whole"))
-    assert whole is not None
+    whole = trained_run(method, tmp_path / "whole")
     ours, theirs = weights(resumed), weights(whole)
     assert ours.keys() == theirs.keys()
     for name in ours:
@@ -79,15 +76,13 @@ def test_stopped_in_mid_epoch_saves_there_and_resumes(tmp_path: Path) -> None:
     checkpoint = stopped.checkpoint()
     assert checkpoint is not None and int(checkpoint.name[5:]) == stopped.metrics()[-1]["step"] >= EPOCH + 3
     resumed = resume(stopped)
-    whole = start("vae", settings("vae", tmp_path / "whole"))
-    assert whole is not None
+    whole = trained_run("vae", tmp_path / "whole")
     assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(resumed).items())
     assert curve(resumed) == curve(whole)
 
 
 def test_a_complete_run_trains_on_only_with_more_epochs(tmp_path: Path) -> None:
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert run is not None
+    run = trained_run("vae", tmp_path, epochs=1)
     with pytest.raises(WorkbenchError, match="is complete"):
         resume(run)
     resume(run, epochs=2)
@@ -96,8 +91,7 @@ def test_a_complete_run_trains_on_only_with_more_epochs(tmp_path: Path) -> None:
 
 
 def test_a_run_says_what_it_cost_and_what_it_saw(tmp_path: Path) -> None:
-    run = start("mocov3", settings("mocov3", tmp_path) | {"epochs": 1, "name": "first"})
-    assert run is not None
+    run = trained_run("mocov3", tmp_path, epochs=1, name="first")
     info, summary = run.info(), run.summary()
     assert info["status"] == summary["status"] == "finished" and info["name"] == "first"
     assert info["cost"]["images_seen"] == 160 and info["cost"]["steps"] == EPOCH and info["cost"]["flops_per_image"] > 0
@@ -107,8 +101,7 @@ def test_a_run_says_what_it_cost_and_what_it_saw(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_being_trained_is_not_resumed(tmp_path: Path) -> None:
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert run is not None
+    run = trained_run("vae", tmp_path, epochs=1)
     run.update_summary(status="running", pid=os.getppid())
     with pytest.raises(WorkbenchError, match=f"being trained by process {os.getppid()}"):
         resume(run, epochs=2)
@@ -120,11 +113,8 @@ def test_a_run_that_is_being_trained_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_training_starts_from_another_run_and_so_does_its_resume(tmp_path: Path) -> None:
-    first = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert first is not None
-    asked = settings("vae", tmp_path) | {"epochs": 1, "seed": 1, "optim.lr": 0.0, "init": first.id}
-    whole = start("vae", asked)
-    assert whole is not None
+    first = trained_run("vae", tmp_path, epochs=1)
+    whole = trained_run("vae", tmp_path, **{"epochs": 1, "seed": 1, "optim.lr": 0.0, "init": first.id})
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(first)[name]), name
     loss = curve(whole)[0]
@@ -136,19 +126,9 @@ def test_training_starts_from_another_run_and_so_does_its_resume(tmp_path: Path)
 
 
 def test_a_stop_at_the_end_of_an_epoch_leaves_out_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = settings("vae", tmp_path) | {"log_every": EPOCH}
-    after_step = VAE.after_step
-
-    def stop_at_the_end(self: VAE, progress: float) -> None:
-        after_step(self, progress)
-        if round(progress * 3 * EPOCH) == EPOCH - 1:
-            signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(VAE, "after_step", stop_at_the_end)
-    with pytest.raises(KeyboardInterrupt):
-        start("vae", asked)
+    stop_after(EPOCH - 1, 3, monkeypatch)
+    run = failed_run(tmp_path, KeyboardInterrupt, log_every=EPOCH)
     monkeypatch.undo()
-    (run,) = list_runs(tmp_path)
     resume(run)
     assert [row["step"] for row in run.metrics() if "knn" in row] == [EPOCH, 2 * EPOCH, 3 * EPOCH]
 
@@ -156,8 +136,7 @@ def test_a_stop_at_the_end_of_an_epoch_leaves_out_nothing(tmp_path: Path, monkey
 def test_the_rate_leaves_out_what_is_not_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that reach over an epoch's end have the same images and seconds as the others."""
     monkeypatch.setattr(FeatureMonitor, "__call__", lambda self, method: time.sleep(0.3) or {"knn": 50.0})
-    run = start("vae", settings("vae", tmp_path) | {"log_every": 4})
-    assert run is not None
+    run = trained_run("vae", tmp_path, log_every=4)
     rows = [row for row in run.metrics() if "loss" in row]
     for before, after in pairwise(rows):
         rate = (after["images"] - before["images"]) / (after["seconds"] - before["seconds"])
@@ -183,9 +162,9 @@ def test_data_given_by_a_relative_path_is_found_from_any_folder(
         (tmp_path / "photos").mkdir(exist_ok=True)
         Image.new("L", (8, 8), 10 * index).save(tmp_path / "photos" / f"{index}.png")
     monkeypatch.chdir(tmp_path)
-    asked = settings("vae", tmp_path / "runs") | {"data": "photos", "batch_size": 4, "data.limit": None, "epochs": 1}
-    run = start("vae", asked)
-    assert run is not None and not [row for row in run.metrics() if "knn" in row]  # there are no labels
+    asked = {"data": "photos", "batch_size": 4, "data.limit": None, "epochs": 1}
+    run = trained_run("vae", tmp_path / "runs", **asked)
+    assert not [row for row in run.metrics() if "knn" in row]  # there are no labels
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert resume(run, epochs=2).summary()["status"] == "finished"
@@ -201,6 +180,6 @@ def test_an_unlabelled_split_of_labelled_data_is_trained_without_monitor(
         return replace(found, train=replace(found.train, labels=None), val=replace(found.val, labels=None))
 
     monkeypatch.setattr(datasets, "load", unlabelled)
-    run = start("vae", settings("vae", tmp_path) | {"epochs": 1})
-    assert run is not None and run.summary()["status"] == "finished"
+    run = trained_run("vae", tmp_path, epochs=1)
+    assert run.summary()["status"] == "finished"
     assert len(run.summary()["sparkline"]) > 1  # of the loss

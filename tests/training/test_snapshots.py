@@ -8,19 +8,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.tiny import EPOCH, settings
+from tests.training.tiny import EPOCH, trained_run
 from workbench.methods import METHODS
 from workbench.store import Run, list_runs
-from workbench.training import resume, start
+from workbench.training import resume
 from workbench.training.checkpoint import load_method_from
 from workbench.training.snapshots import load_snapshot, save_snapshot, snapshot_steps, snapshots
 from workbench.training.trainer import Trainer
 
 
 def train(method: str, runs: Path, **changes: object) -> Run:
-    run = start(method, settings(method, runs) | {"monitor_every": 0} | changes)
-    assert run is not None
-    return run
+    return trained_run(method, runs, monitor_every=0, **changes)
 
 
 def steps_of(run: Run) -> list[int]:

@@ -1,9 +1,12 @@
 """What is written of a diffusion model's steps, against the numbers that follow from its schedule and its network."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+from tests.evaluation.conftest import rows_with
 from workbench.data.arrays import to_uint8
 from workbench.evaluation.generation import denoising
 from workbench.methods.base import ImageSpec
@@ -16,30 +19,21 @@ SPEC = ImageSpec(3, 8)
 SMALL = {"widths": (8,), "layers": 1, "attention_size": None, "dropout": 0.0, "feature_steps": (10,)}
 
 
-def ddpm(**changes):
+def small(method, config, **changes):
     torch.manual_seed(0)
-    return DDPM(DDPMConfig(**SMALL, **changes), SPEC).eval()
+    return method(config(**SMALL, **changes), SPEC).eval()
 
 
-def vdm(**changes):
-    torch.manual_seed(0)
-    return VDM(VDMConfig(**SMALL, **changes), SPEC).eval()
-
-
-def score(**changes):
-    torch.manual_seed(0)
-    return Score(ScoreConfig(**SMALL, **changes), SPEC).eval()
+ddpm, vdm, score = partial(small, DDPM, DDPMConfig), partial(small, VDM, VDMConfig), partial(small, Score, ScoreConfig)
 
 
 def column(written, metric, name="value"):
-    return np.array([row[name] for row in written["rows"] if row["metric"] == metric and row["model"] == "run"])
+    return np.array([row[name] for row in rows_with(written, metric=metric, model="run")])
 
 
 @pytest.mark.parametrize("build", [ddpm, vdm, score, lambda: ddpm(prediction="v", noise_schedule="zero_snr")])
-def test_four_readings_agree_and_the_pictures_fit(make_context, build):
-    context = make_context(method=build())
-    denoising.evaluate(context)
-    written = context.run.evaluation("denoising")
+def test_four_readings_agree_and_the_pictures_fit(evaluation_of, build):
+    context, written = evaluation_of(denoising, method=build())
     assert written["split"] == "probe" and written["n"] == 60
     finite = [row for row in written["agreement"] if np.isfinite(row["log_snr"])]
     assert len(finite) == denoising.PARTS
@@ -57,10 +51,9 @@ def test_four_readings_agree_and_the_pictures_fit(make_context, build):
         np.testing.assert_array_equal(arrays["truth"][written["views"].index("x0")][:, level], originals)
 
 
-def test_levels_have_the_noise_that_was_asked_for(make_context):
-    context = make_context(method=vdm())
-    denoising.evaluate(context)
-    found = [level["log_snr"] for level in context.run.evaluation("denoising")["levels"]]
+def test_levels_have_the_noise_that_was_asked_for(evaluation_of):
+    _, written = evaluation_of(denoising, method=vdm())
+    found = [level["log_snr"] for level in written["levels"]]
     np.testing.assert_allclose(found, denoising.LOG_SNRS, atol=1e-3)  # of single precision's times
 
 
@@ -99,10 +92,8 @@ def test_a_guess_of_no_noise_has_the_noise_as_error_and_its_share_of_the_bound(m
     np.testing.assert_allclose(column(written, "mse_x0"), column(written, "mse_eps") / snr, rtol=1e-4)
 
 
-def test_schedules_stand_beside_those_that_nobody_learned(make_context):
-    context = make_context(method=ddpm(noise_schedule="cosine"))
-    denoising.evaluate(context)
-    written = context.run.evaluation("denoising")
+def test_schedules_stand_beside_those_that_nobody_learned(evaluation_of):
+    _, written = evaluation_of(denoising, method=ddpm(noise_schedule="cosine"))
     assert [one["name"] for one in written["references"]] == ["DDPM, linear", "DDPM, cosine", "VDM, line"]
     assert not written["learned"]
     cosine, own = written["references"][1], written["schedule"]
@@ -110,14 +101,11 @@ def test_schedules_stand_beside_those_that_nobody_learned(make_context):
     assert np.all(np.diff(own["log_snr"]) < 0)
 
 
-def test_pure_noise_has_no_number_and_other_methods_are_skipped(make_context):
-    context = make_context(method=ddpm(noise_schedule="zero_snr", prediction="x0"))
-    denoising.evaluate(context)
-    written = context.run.evaluation("denoising")
+def test_pure_noise_has_no_number_and_other_methods_are_skipped(evaluation_of):
+    _, written = evaluation_of(denoising, method=ddpm(noise_schedule="zero_snr", prediction="x0"))
     assert written["schedule"]["log_snr"][-1] is None and len(column(written, "bound")) == denoising.PARTS - 1
-    plain = make_context()
-    denoising.evaluate(plain)
-    assert "no diffusion model" in plain.run.evaluation("denoising")["skipped"]
+    _, plain = evaluation_of(denoising)
+    assert "no diffusion model" in plain["skipped"]
 
 
 @pytest.mark.parametrize("build", [ddpm, vdm, score, lambda: score(sde="ve")])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.evaluation.conftest import rows_with
 from workbench.evaluation.generation import latent, likelihood, likelihood_classifier
 from workbench.evaluation.generation.latent import spherical
 from workbench.evaluation.generation.likelihood import PRIOR_COUNT, histogram_nats
@@ -31,11 +32,6 @@ def vae(**changes):
     return VAE(VAEConfig(latent_dim=3, width=8, **changes), SPEC)
 
 
-def rows(context, evaluation, **wanted):
-    found = context.run.evaluation(evaluation)["rows"]
-    return [row for row in found if all(row.get(key) == value for key, value in wanted.items())]
-
-
 def test_a_histogram_counts_the_levels_of_each_pixel():
     train = np.array([[0, 255], [0, 128], [255, 128]], dtype=np.uint8).reshape(3, 1, 2, 1)
     images = np.array([[0, 128], [255, 255]], dtype=np.uint8).reshape(2, 1, 2, 1)
@@ -51,17 +47,12 @@ def test_the_histogram_gives_all_levels_a_mass_of_one():
     assert np.exp(-histogram_nats(stored[:20], stored[20:], 17)).sum() == pytest.approx(1)
 
 
-def test_rows_of_a_vae(make_context, use):
-    context = make_context(method=use(vae))
-    likelihood.evaluate(context)
-    written = context.run.evaluation("likelihood")
+def test_rows_of_a_vae(evaluation_of, use):
+    _, written = evaluation_of(likelihood, method=use(vae))
     assert written["n"] == 60 and written["levels"] == 256 and "[-1, 1]" in written["protocol"]
-    whole = {
-        (row["model"], row["kind"]): row["value"]
-        for row in written["rows"]
-        if row["metric"] == "nats" and "term" not in row
-    }
-    terms = {row["term"]: row["value"] for row in rows(context, "likelihood", metric="nats") if "term" in row}
+    nats = rows_with(written, metric="nats")
+    whole = {(row["model"], row["kind"]): row["value"] for row in nats if "term" not in row}
+    terms = {row["term"]: row["value"] for row in nats if "term" in row}
     assert list(terms) == ["reconstruction", "kl"]
     assert sum(terms.values()) == pytest.approx(whole["run", "lower bound"], rel=1e-5)
     assert whole["run", "lower bound, 50 importance samples"] <= whole["run", "lower bound, 5 importance samples"]
@@ -74,27 +65,21 @@ def test_rows_of_a_vae(make_context, use):
     assert found["dims"] == 3 and len(found["kl"]) == 3 and [group["name"] for group in found["groups"]] == ["z"]
 
 
-def test_a_planted_collapse_stands_in_the_evaluation(make_context, use):
+def test_a_planted_collapse_stands_in_the_evaluation(evaluation_of, use):
     method = use(vae)
     with torch.no_grad():
         method.encoder[-1].weight.zero_()
         method.encoder[-1].bias.zero_()
-    context = make_context(method=method)
-    likelihood.evaluate(context)
-    found = context.run.evaluation("likelihood")["latent"]
+    _, written = evaluation_of(likelihood, method=method)
+    found = written["latent"]
     assert found["active"] == 0 and found["collapse"].startswith("Posterior collapse") and max(found["kl"]) == 0
 
 
-def test_groups_of_a_hierarchical_vae_are_terms(make_context, use):
-    context = make_context(method=use(lambda: HVAE(HVAEConfig(groups=3, width=8, blocks=1), SPEC)))
-    likelihood.evaluate(context)
-    terms = {row["term"] for row in rows(context, "likelihood") if "term" in row}
+def test_groups_of_a_hierarchical_vae_are_terms(evaluation_of, use):
+    _, written = evaluation_of(likelihood, method=use(lambda: HVAE(HVAEConfig(groups=3, width=8, blocks=1), SPEC)))
+    terms = {row["term"] for row in written["rows"] if "term" in row}
     assert terms == {"reconstruction", "kl_1", "kl_2", "kl_3"}
-    assert [group["name"] for group in context.run.evaluation("likelihood")["latent"]["groups"]] == [
-        "z_1",
-        "z_2",
-        "z_3",
-    ]
+    assert [group["name"] for group in written["latent"]["groups"]] == ["z_1", "z_2", "z_3"]
 
 
 def test_what_needs_no_sum_is_skipped(make_context):
@@ -103,18 +88,17 @@ def test_what_needs_no_sum_is_skipped(make_context):
     assert "leaves out no terms" in context.run.evaluation("likelihood_full")["skipped"]
 
 
-def test_the_protocol_says_how_much_of_the_sum_is_computed(make_context, use):
+def test_the_protocol_says_how_much_of_the_sum_is_computed(evaluation_of, use):
     sizes = {"widths": (8,), "layers": 1, "attention_size": None, "feature_steps": (1,), "reconstruct_steps": (2,)}
     method = use(lambda: DDPM(DDPMConfig(**sizes, noise_steps=24, likelihood_steps=2), SPEC))
-    context = make_context(method=method)
-    likelihood.evaluate(context)
+    context, _ = evaluation_of(likelihood, method=method)
     likelihood.evaluate(context, in_full=True)
     few, whole = (context.run.evaluation(name)["protocol"] for name in ("likelihood", "likelihood_full"))
     assert "2 terms are drawn per image." in few and "in full" not in few
     assert "The sum over 23 noise levels is computed in full." in whole and "drawn" not in whole
 
 
-def test_the_label_of_the_highest_bound(make_context, use):
+def test_the_label_of_the_highest_bound(evaluation_of, use):
     """A model of one brightness per class, which the tiny data set's classes are."""
     method = use(lambda: vae(conditional=True))
 
@@ -123,8 +107,7 @@ def test_the_label_of_the_highest_bound(make_context, use):
         return (brightness - (torch.tensor([60.0, 120.0, 180.0]) / 255)[labels] * 1.0).abs()
 
     method.label_nats = known
-    context = make_context(method=method)
-    likelihood_classifier.evaluate(context)
+    context, _ = evaluation_of(likelihood_classifier, method=method)
     run, linear = context.run.evaluation("classify")["rows"]
     assert run["model"] == "run" and run["metric"] == "top1" and run["value"] > 60 and run["seconds_per_image"] > 0
     assert linear["model"] == "linear probe" and linear["space"] == "posterior_mean"
@@ -132,24 +115,18 @@ def test_the_label_of_the_highest_bound(make_context, use):
     assert 100 * np.mean(told == labels) == pytest.approx(run["value"])
 
 
-def test_a_model_without_labels_does_not_classify(make_context, use):
-    context = make_context(method=use(vae))
-    likelihood_classifier.evaluate(context)
+def test_a_model_without_labels_does_not_classify(evaluation_of, use):
+    context, _ = evaluation_of(likelihood_classifier, method=use(vae))
     assert "class-conditional" in context.run.evaluation("classify")["skipped"]
 
 
-def test_walks_begin_and_end_at_the_images(make_context, use):
+def test_walks_begin_and_end_at_the_images(evaluation_of, use):
     method = use(vae)
-    context = make_context(method=method)
-    latent.evaluate(context)
-    written = context.run.evaluation("latent")
+    context, written = evaluation_of(latent, method=method)
     ways, ends = context.run.array("latent-interpolation"), context.run.array("latent-interpolation-ids")
     assert written["interpolation"] == "spherical" and ways.shape == (6, 9, 8, 8, 3) and ends.shape == (6, 2)
-    images = {
-        int(sample): image
-        for sample, image in zip(context.material.probe.ids, context.material.probe.images, strict=True)
-    }
-    model = context.model
+    probe, model = context.material.probe, context.model
+    images = dict(zip(probe.ids.tolist(), probe.images, strict=True))
     for side, index in ((0, 0), (1, -1)):
         drawn = model.decode(model.codes(np.stack([images[int(sample)] for sample in ends[:, side]])))
         assert np.abs(ways[:, index].astype(int) - drawn).max() <= 1

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import LIMITS
-from workbench.evaluation import runner
+from tests.evaluation.conftest import rows_with
 from workbench.evaluation.features import Material
 from workbench.evaluation.geometry import agreement
 from workbench.metrics.agreement import procrustes
@@ -10,26 +10,18 @@ from workbench.metrics.similarity import linear_cka
 
 
 @pytest.fixture
-def evaluate(make_model, make_dataset, monkeypatch):
-    """Compare runs whose model is a tiny one, each with its own random weights."""
-    seeds: dict[str, int] = {}
-
-    def load(run, device, checkpoint):
-        return make_model(run, seed=seeds.setdefault(run.id, len(seeds)))
-
-    monkeypatch.setattr(runner, "load", load)
-    monkeypatch.setattr(Material, "load", lambda config, limits: Material(make_dataset(), limits))
-    return lambda runs: runner.evaluate(runs, only=["agreement"], limits=LIMITS, quiet=True)
+def compare(evaluate):
+    return lambda *runs: evaluate(runs, only=["agreement"])
 
 
 def table(run, metric, other, key="value"):
-    rows = [row for row in run.evaluation("agreement")["rows"] if (row["metric"], row["other"]) == (metric, other)]
+    rows = rows_with(run.evaluation("agreement"), metric=metric, other=other)
     return {(row["space"], row["other_space"]): row[key] for row in rows}
 
 
-def test_agreement_of_runs_together_is_that_of_their_features(evaluate, make_run, make_model, make_dataset):
+def test_agreement_of_runs_together_is_that_of_their_features(compare, make_run, make_model, make_dataset):
     one, other = make_run(), make_run()
-    evaluate([one, other])
+    compare(one, other)
     written = one.evaluation("agreement")
     assert {row["other"] for row in written["rows"]} == {other.id, "pixels", "untrained:vae"}
     assert (written["n"], written["k"], written["split"]) == (60, 10, "probe")
@@ -45,18 +37,18 @@ def test_agreement_of_runs_together_is_that_of_their_features(evaluate, make_run
     assert table(one, "mutual_knn", other.id)["quarters", "quarters"] == pytest.approx(1)
 
 
-def test_both_runs_of_a_pair_are_told_the_same(evaluate, make_run):
+def test_both_runs_of_a_pair_are_told_the_same(compare, make_run):
     one, other = make_run(), make_run()
-    evaluate([one, other])
+    compare(one, other)
     for metric in ("cka", "mutual_knn", "procrustes"):
         for key in ("value", "expected", "p_value"):
             mirrored = {pair[::-1]: value for pair, value in table(other, metric, one.id, key).items()}
             assert table(one, metric, other.id, key) == mirrored
 
 
-def test_values_stand_beside_what_independent_features_give(evaluate, make_run):
+def test_values_stand_beside_what_independent_features_give(compare, make_run):
     run = make_run()
-    evaluate([run])
+    compare(run)
     for row in run.evaluation("agreement")["rows"]:
         assert 0 <= row["expected"] <= 1 and 0 < row["p_value"] <= 1
     assert table(run, "cka", "pixels", "p_value")["quarters", "pixels"] == pytest.approx(1 / 200)
@@ -65,14 +57,14 @@ def test_values_stand_beside_what_independent_features_give(evaluate, make_run):
     assert expected == pytest.approx(10 / 59, abs=0.02)  # any ten of the others
 
 
-def test_earlier_runs_are_kept_while_their_weights_are_the_same(evaluate, make_run):
+def test_earlier_runs_are_kept_while_their_weights_are_the_same(compare, make_run):
     one, other, third = make_run(), make_run(), make_run()
-    evaluate([one, other])
-    evaluate([one, third])
+    compare(one, other)
+    compare(one, third)
     assert {other.id, third.id} <= {row["other"] for row in one.evaluation("agreement")["rows"]}
     changed = other.evaluation("agreement")
     other.write_evaluation("agreement", changed | {"checkpoint": "last, step 99"})
-    evaluate([one, third])
+    compare(one, third)
     assert other.id not in {row["other"] for row in one.evaluation("agreement")["rows"]}
 
 

@@ -4,6 +4,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from tests.conftest import SIDE, Tiny, TinyConfig
+from tests.evaluation.conftest import rows_with
 from workbench.data import keyed
 from workbench.evaluation.geometry import invariance
 from workbench.evaluation.geometry.invariance import TRANSFORMS
@@ -121,10 +122,8 @@ def test_another_image_keeps_nothing_and_a_collapsed_space_has_no_value():
     assert np.isnan(kept_similarity(paired_cosine(same, same)[None], cosine_matrix(same, same))[0]).all()
 
 
-def test_rows_of_every_model_space_and_strength_are_written(make_context):
-    context = make_context()
-    invariance.evaluate(context)
-    written = context.run.evaluation("invariance")
+def test_rows_of_every_model_space_and_strength_are_written(evaluation_of):
+    _, written = evaluation_of(invariance)
     assert (written["n"], written["split"], written["default"]) == (60, "probe", "quarters")
     assert len(written["steps"]) == N_STEPS
     keys = [(row["model"], row["space"], row["transform"], row["strength"]) for row in written["rows"]]
@@ -135,12 +134,10 @@ def test_rows_of_every_model_space_and_strength_are_written(make_context):
     assert all(row["metric"] == "kept" and -1 <= row["cosine"] <= 1 + 1e-6 for row in written["rows"])
 
 
-def test_examples_show_the_images_that_were_encoded(make_context):
-    context = make_context()
-    invariance.evaluate(context)
+def test_examples_show_the_images_that_were_encoded(evaluation_of):
+    context, written = evaluation_of(invariance)
     examples = context.probe.array("invariance-examples")
     assert examples.shape == (1 + N_STEPS, 4, SIDE, SIDE, 3) and examples.dtype == np.uint8
-    written = context.run.evaluation("invariance")
     at = [(step["transform"], step["strength"]) for step in written["steps"]].index(("flip", 1))
     np.testing.assert_array_equal(examples[1 + at], examples[0][:, :, ::-1])
     probe = context.material.probe
@@ -155,17 +152,15 @@ class Blind(Tiny):
         return {"quarters": rows, "collapsed": torch.full((len(images), 3), 0.3)}
 
 
-def test_what_a_model_is_blind_to_is_kept_whole(make_context):
-    context = make_context(method=Blind(TinyConfig(), ImageSpec(3, SIDE)))
-    invariance.evaluate(context)
-    rows = [row for row in context.run.evaluation("invariance")["rows"] if row["model"] == "run"]
+def test_what_a_model_is_blind_to_is_kept_whole(evaluation_of):
+    _, written = evaluation_of(invariance, method=Blind(TinyConfig(), ImageSpec(3, SIDE)))
+    rows = rows_with(written, model="run")
     assert {row["space"] for row in rows} == {"quarters"}  # the other tells no images apart
     value = {(row["transform"], row["strength"]): row["value"] for row in rows}
     assert value["flip", 1] == pytest.approx(1, abs=1e-4)
     assert value["flip", 2] < 0.95 and value["noise", 0.3] < value["noise", 0.01]
 
 
-def test_too_few_images_are_a_reason(make_context):
-    context = make_context(test=1)
-    invariance.evaluate(context)
-    assert "one image" in context.run.evaluation("invariance")["skipped"]
+def test_too_few_images_are_a_reason(evaluation_of):
+    _, written = evaluation_of(invariance, test=1)
+    assert "one image" in written["skipped"]

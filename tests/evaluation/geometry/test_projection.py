@@ -55,10 +55,8 @@ def test_maps_of_turned_features_lie_alike() -> None:
     np.testing.assert_allclose(distances(reference["pca"]), distances(exact), atol=1e-4)
 
 
-def test_maps_of_runs_are_turned_to_those_of_pixels(make_context) -> None:
-    context = make_context()
-    projection.evaluate(context)
-    written = context.run.evaluation("projection")
+def test_maps_of_runs_are_turned_to_those_of_pixels(evaluation_of) -> None:
+    context, written = evaluation_of(projection)
     assert written["snapshots"] == [] and "Procrustes" in written["protocol"]
     baselines = Probe(context.probe.path / "baselines")
     for kind in ("tsne", "pca"):
@@ -141,7 +139,7 @@ def test_an_interrupted_evaluation_leaves_the_maps_that_are_finished(snapshots, 
     assert snapshots.run.array("tsne-quarters-step-10").shape == (60, 2)
 
 
-def test_umap_is_one_more_kind_where_it_is_installed(make_context, monkeypatch) -> None:
+def test_umap_is_one_more_kind_where_it_is_installed(evaluation_of, monkeypatch) -> None:
     class Shifted:
         def __init__(self, *, init, n_neighbors, **options):
             self.init, self.neighbours = init, n_neighbors
@@ -153,11 +151,10 @@ def test_umap_is_one_more_kind_where_it_is_installed(make_context, monkeypatch) 
 
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Shifted))
     monkeypatch.setattr(projection, "KINDS", ("tsne", "pca", "umap"))
-    context = make_context()
-    projection.evaluate(context)
+    context, written = evaluation_of(projection)
     points = context.run.array("umap-quarters")
     assert points.shape == (60, 2) and np.abs(points.mean(0)).max() < 1e-3
-    assert "UMAP" in context.run.evaluation("projection")["protocol"]
+    assert "UMAP" in written["protocol"]
     assert Probe(context.probe.path / "baselines").array("umap-pixels") is not None
 
 
@@ -169,7 +166,6 @@ def test_a_snapshot_loads_as_a_model(make_context) -> None:
     ((step, file),) = snapshot_files.snapshots(context.run)
     assert step == 5
     checkpoint.load_weights(method, file, torch.device("cpu"))
-    snapshot = TrainedModel(
-        context.run, method, context.model.config, context.model.images, "step 5", context.model.device
-    )
+    model = context.model
+    snapshot = TrainedModel(context.run, method, model.config, model.images, "step 5", model.device)
     assert np.isfinite(snapshot.encode(context.material.probe.images)["quarters"]).all()

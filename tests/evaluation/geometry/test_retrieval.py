@@ -6,10 +6,8 @@ from workbench.evaluation.geometry import retrieval
 from workbench.store import Probe
 
 
-def test_neighbours_and_precision_are_those_of_the_features(make_context):
-    context = make_context()
-    retrieval.evaluate(context)
-    written = context.run.evaluation("retrieval")
+def test_neighbours_and_precision_are_those_of_the_features(evaluation_of):
+    context, written = evaluation_of(retrieval)
     assert (written["n"], written["split"], written["default"]) == (60, "probe", "quarters")
     assert [(row["model"], row["space"]) for row in written["rows"]] == [
         ("run", "quarters"),
@@ -34,19 +32,16 @@ def test_neighbours_and_precision_are_those_of_the_features(make_context):
     assert written["rows"][0]["value"] == pytest.approx(100 * np.mean(scores))
 
 
-def test_baselines_neighbours_are_kept_too(make_context):
-    context = make_context()
-    retrieval.evaluate(context)
+def test_baselines_neighbours_are_kept_too(evaluation_of):
+    context, _ = evaluation_of(retrieval)
     kept = Probe(context.probe.path / "baselines").array("neighbours-pixels")
     untrained = context.run.array("untrained-neighbours-quarters")
     assert kept is not None and kept.shape == (60, 20) and untrained is not None
     assert not np.any(kept == context.probe.ids()[:, None])  # nobody is their own neighbour
 
 
-def test_without_labels_there_are_neighbours_and_no_precision(make_context):
-    context = make_context(labels=False, factors=False)
-    retrieval.evaluate(context)
-    written = context.run.evaluation("retrieval")
+def test_without_labels_there_are_neighbours_and_no_precision(evaluation_of):
+    context, written = evaluation_of(retrieval, labels=False, factors=False)
     assert written["rows"] == [] and written["spaces"] == ["quarters", "random"]
     assert context.run.array("neighbours-random") is not None
 

@@ -4,10 +4,8 @@ import pytest
 from workbench.evaluation.probes import few_labels, linear
 
 
-def test_rows_hold_every_share_of_run_and_baselines(make_context):
-    context = make_context()
-    few_labels.evaluate(context)
-    written = context.run.evaluation("few_labels")
+def test_rows_hold_every_share_of_run_and_baselines(evaluation_of):
+    _, written = evaluation_of(few_labels)
     models = ("run", "untrained:vae", "pixels")
     found = [(row["model"], row["labels"], row["n_labels"], row["subsets"]) for row in written["rows"]]
     # 30 of each of 3 classes: 1 % and 5 % are at least one of each.
@@ -20,9 +18,8 @@ def test_rows_hold_every_share_of_run_and_baselines(make_context):
     assert min(own) > 60 and own[-1] > 90  # three colours
 
 
-def test_all_labels_give_the_linear_probe(make_context):
-    context = make_context()
-    few_labels.evaluate(context)
+def test_all_labels_give_the_linear_probe(evaluation_of):
+    context, _ = evaluation_of(few_labels)
     linear.evaluate(context)
     for model, space in (("run", "quarters"), ("pixels", "pixels")):
         rows = [context.run.evaluation(name)["rows"] for name in ("few_labels", "linear")]
@@ -60,7 +57,6 @@ def test_interval_without_variance_is_a_point_and_stays_within_percent():
     assert wide.low >= 0 and wide.high == 100
 
 
-def test_few_labels_without_labels_are_skipped_with_a_reason(make_context):
-    context = make_context(labels=False)
-    few_labels.evaluate(context)
-    assert "tiny" in context.run.evaluation("few_labels")["skipped"]
+def test_few_labels_without_labels_are_skipped_with_a_reason(evaluation_of):
+    _, written = evaluation_of(few_labels, labels=False)
+    assert "tiny" in written["skipped"]

@@ -4,14 +4,12 @@ from workbench.evaluation.probes import knn
 from workbench.metrics.knn import knn_predict, knn_sweep
 
 
-def test_k_is_what_the_validation_images_prefer_and_the_test_images_are_judged_with(make_context):
-    context = make_context()
-    knn.evaluate(context)
+def test_k_is_what_the_validation_images_prefer_and_the_test_images_are_judged_with(evaluation_of):
+    context, written = evaluation_of(knn)
     material, features = context.material, context.trained.features
-    train_labels, val_labels, labels = (
-        np.asarray(split.labels) for split in (material.train, material.val, material.test)
-    )
-    rows = [row for row in context.run.evaluation("knn")["rows"] if row["model"] == "run"]
+    splits = (material.train, material.val, material.test)
+    train_labels, val_labels, labels = (np.asarray(split.labels) for split in splits)
+    rows = [row for row in written["rows"] if row["model"] == "run"]
     for row in rows:
         train, val, test = (getattr(features, split)[row["space"]] for split in ("train", "val", "test"))
         ks = [k for k in knn.KS if k <= len(train)]

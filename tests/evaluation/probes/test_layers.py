@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tests.conftest import CLASSES, SIDE, Tiny, TinyConfig
+from tests.evaluation.conftest import rows_with
 from workbench.evaluation.features import Limits
 from workbench.evaluation.probes import layers
 from workbench.methods.base import ImageSpec, Layer
@@ -27,48 +28,39 @@ class Deep(Tiny):
         wide = torch.cat([images.flatten(1), noise], dim=1)
         if level == 200:
             quarters = torch.rand(quarters.shape, generator=generator)
-        found = {"wide": wide, "quarters": quarters, "noise": noise}
-        return {
-            Layer(f"{name}@t={level}", name, depth, t=level): features
-            for depth, (name, features) in enumerate(found.items())
-        }
+        found = enumerate({"wide": wide, "quarters": quarters, "noise": noise}.items())
+        return {Layer(f"{name}@t={level}", name, depth, t=level): features for depth, (name, features) in found}
 
 
 @pytest.fixture
-def written(make_context) -> dict[str, Any]:
-    context = make_context(method=Deep(TinyConfig(), ImageSpec(3, SIDE)))
-    layers.evaluate(context)
-    return context.run.evaluation("layers")
-
-
-def of(written, **where):
-    return [row for row in written["rows"] if all(row.get(key) == value for key, value in where.items())]
+def written(evaluation_of) -> dict[str, Any]:
+    return evaluation_of(layers, method=Deep(TinyConfig(), ImageSpec(3, SIDE)))[1]
 
 
 def test_a_row_per_model_layer_level_and_width(written):
-    found = [(row["space"], row["layer"], row["depth"], row["t"], row["width"]) for row in of(written, model="run")]
+    found = [
+        (row["space"], row["layer"], row["depth"], row["t"], row["width"]) for row in rows_with(written, model="run")
+    ]
     assert found == [
         (f"{name}@t={t}", name, depth, t, width)
         for depth, (name, widths) in enumerate(WIDTHS.items())
         for t in (10, 200)
         for width in widths
     ]
-    assert {row["dim"] for row in of(written, layer="wide")} == {232}
+    assert {row["dim"] for row in rows_with(written, layer="wide")} == {232}
     # Quarters have 12 dimensions, and 90 training images have no 128 components.
-    assert [row["width"] for row in of(written, model="pixels")] == ["full", 32]
-    assert [(row["space"], row["width"]) for row in of(written, model="untrained:vae")] == [
-        ("random", "full"),
-        ("quarters", "full"),
-    ]
+    assert [row["width"] for row in rows_with(written, model="pixels")] == ["full", 32]
+    untrained = [(row["space"], row["width"]) for row in rows_with(written, model="untrained:vae")]
+    assert untrained == [("random", "full"), ("quarters", "full")]
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 100 for row in written["rows"])
     assert (written["n"], written["split"], written["default"]) == (60, "test", "quarters")
 
 
 def test_the_class_is_found_where_it_is_and_nowhere_else(written):
-    (there,) = of(written, layer="quarters", t=10, model="run")
-    (gone,) = of(written, layer="quarters", t=200, model="run")
+    (there,) = rows_with(written, layer="quarters", t=10, model="run")
+    (gone,) = rows_with(written, layer="quarters", t=200, model="run")
     assert there["value"] > 90 and gone["value"] < 60
-    assert all(row["value"] < 60 for row in of(written, layer="noise"))
+    assert all(row["value"] < 60 for row in rows_with(written, layer="noise"))
 
 
 def test_the_best_layer_is_chosen_on_validation_images_alone():
@@ -82,16 +74,15 @@ def test_the_best_layer_is_chosen_on_validation_images_alone():
 
 
 def test_the_best_layers_are_named(written):
-    best = {"full": of(written, model="run", width="full"), "32": of(written, model="run", width=32)}
+    best = {"full": rows_with(written, model="run", width="full"), "32": rows_with(written, model="run", width=32)}
     for width, rows in best.items():
         top = max(row["validation"] for row in rows)
         assert written["best"][width] in [row["space"] for row in rows if row["validation"] == top]
 
 
-def test_accuracy_is_that_of_a_probe_on_these_very_images(make_context):
-    context = make_context()
-    layers.evaluate(context)
-    (row,) = of(context.run.evaluation("layers"), model="run", space="random")
+def test_accuracy_is_that_of_a_probe_on_these_very_images(evaluation_of):
+    context, written = evaluation_of(layers)
+    (row,) = rows_with(written, model="run", space="random")
     train, val, test = (getattr(context.trained.features, split)["random"] for split in ("train", "val", "test"))
     labels = [np.asarray(getattr(context.material, split).labels) for split in ("train", "val", "test")]
     probe = linear_probe(train, labels[0], val, labels[1], test, layers.REGULARISATION)
@@ -132,7 +123,6 @@ def test_fewer_images_are_read_where_there_are_limits(make_context):
     assert set(np.bincount(labels)) == {30 // len(CLASSES)}  # of every class, though the probe set is sorted by class
 
 
-def test_layers_without_labels_are_skipped_with_a_reason(make_context):
-    context = make_context(labels=False)
-    layers.evaluate(context)
-    assert "tiny" in context.run.evaluation("layers")["skipped"]
+def test_layers_without_labels_are_skipped_with_a_reason(evaluation_of):
+    _, written = evaluation_of(layers, labels=False)
+    assert "tiny" in written["skipped"]
