@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from scipy.spatial import procrustes as scipy_procrustes
-from scipy.stats import binom
+from scipy.stats import binom, ortho_group
 from sklearn.neighbors import NearestNeighbors
 
+from tests.metrics.direct import linear_cka, procrustes
 from workbench.metrics import agreement as module
-from workbench.metrics.agreement import MEASURES, agreement, nearest_images, procrustes, representation, transposed
-from workbench.metrics.similarity import linear_cka
+from workbench.metrics.agreement import MEASURES, Agreement, agreement, nearest_images, representation, transposed
 
 WIDTHS = (64, 128, 256, 512, 1024, 4096)
 
@@ -22,6 +22,15 @@ def features(n: int, width: int, seed: int) -> np.ndarray:
 def compared(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray], permutations: int = 19, k: int = 5, seed: int = 0):
     sides = ([representation(z, k) for z in side] for side in (xs, ys))
     return agreement(*sides, permutations=permutations, seed=seed)
+
+
+def value(measure: str, x: np.ndarray, y: np.ndarray) -> float:
+    return float(compared([x], [y], permutations=1)[measure].values[0, 0])
+
+
+def excess(found: Agreement) -> np.ndarray:
+    """(L, M): 0 at chance, 1 for perfect agreement."""
+    return (found.values - found.expected) / np.maximum(1.0 - found.expected, 1e-12)
 
 
 def neighbour_sets(z: np.ndarray, k: int) -> list[set[int]]:
@@ -57,7 +66,7 @@ def test_values_are_the_direct_formulas_for_each_pair_of_layers() -> None:
     np.testing.assert_allclose(found["mutual_knn"].values, overlap, atol=1e-12)
     np.testing.assert_allclose(found["procrustes"].values, [[procrustes(x, y) for y in ys] for x in xs], atol=1e-9)
     for measure in MEASURES:  # the same features are in both lists
-        assert found[measure].values[1, 0] == pytest.approx(1) and found[measure].excess[1, 0] == pytest.approx(1)
+        assert found[measure].values[1, 0] == pytest.approx(1) and excess(found[measure])[1, 0] == pytest.approx(1)
         assert found[measure].p_values[1, 0] == pytest.approx(1 / 20)
         assert found[measure].p_value == found[measure].p_values.min()
 
@@ -122,7 +131,7 @@ def test_chance_grows_with_width_and_the_excess_does_not() -> None:
     for measure, limit in (("cka", 0.9), ("procrustes", 0.9)):
         narrow, wide = (one[measure] for one in found)
         assert narrow.values < 0.4 and wide.values > limit
-        assert abs(narrow.excess) < 0.1 and abs(wide.excess) < 0.1
+        assert abs(excess(narrow)) < 0.1 and abs(excess(wide)) < 0.1
 
 
 def test_what_is_shared_is_found() -> None:
@@ -149,6 +158,18 @@ def test_constant_features_agree_with_nothing_not_even_with_themselves() -> None
 def test_procrustes_is_scipys_and_knows_rotations() -> None:
     x, y = features(40, 5, 0), features(40, 5, 1)
     rotation = np.linalg.qr(features(5, 5, 2))[0]
-    assert procrustes(x, 3 * x @ rotation + 1) == pytest.approx(1)
-    assert procrustes(x, y) == pytest.approx(np.sqrt(1 - scipy_procrustes(x, y)[2]))  # its disparity is 1 - s**2
-    assert procrustes(np.hstack([x, np.zeros((40, 60))]), y) == pytest.approx(procrustes(x, y))  # wider than images
+    own = value("procrustes", x, y)
+    assert value("procrustes", x, 3 * x @ rotation + 1) == pytest.approx(1)
+    assert own == pytest.approx(np.sqrt(1 - scipy_procrustes(x, y)[2]))  # its disparity is 1 - s**2
+    assert value("procrustes", np.hstack([x, np.zeros((40, 60))]), y) == pytest.approx(own)  # wider than images
+
+
+def test_cka_is_invariant_to_rotation_scale_and_shift_but_not_to_other_linear_maps() -> None:
+    x, y = features(80, 12, 0), features(80, 30, 1)
+    y[:, :6] += x[:, :6]
+    own, turned = value("cka", x, y), 3 * x @ ortho_group.rvs(12, random_state=1) + 5
+    assert value("cka", x, turned) == pytest.approx(1)
+    assert value("cka", turned, y) == pytest.approx(own)
+    assert value("cka", x * np.logspace(0, 2, 12), y) != pytest.approx(own, abs=0.01)
+    assert value("cka", x, np.concatenate([y] * 300, axis=1)) == pytest.approx(own)  # wider than images
+    assert value("cka", np.ones((80, 3)), y) == 0

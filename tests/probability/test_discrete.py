@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from tests.methods.ddpm_models import is_function, pixels_and_keys, small
+from tests.probability.formulas import normal_kl
 from workbench.data import keyed
 from workbench.methods.base import ImageSpec, evaluation_mode
-from workbench.probability.diffusion import convert, gamma_of, normal_kl, posterior
+from workbench.probability.diffusion import convert, gamma_of, posterior
 
 
 @pytest.mark.parametrize("variance", ["small", "large", "learned"])

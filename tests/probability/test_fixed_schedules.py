@@ -9,22 +9,23 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
 from tests.methods.ddpm_models import SHORT, small
+from tests.probability.formulas import Schedule, schedule
 from workbench.errors import WorkbenchError
 from workbench.probability import diffusion, fixed_schedules
-from workbench.probability.fixed_schedules import SCHEDULES, schedule
+from workbench.probability.fixed_schedules import SCHEDULES
 
 DOUBLE = torch.float64
 
 
 @pytest.mark.parametrize(("name", "theirs"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
 @pytest.mark.parametrize("steps", [10, 1000])
-def test_schedules_are_those_of_diffusers(name: fixed_schedules.Schedule, theirs: Any, steps: int) -> None:
+def test_schedules_are_those_of_diffusers(name: Schedule, theirs: Any, steps: int) -> None:
     expected = DDPMScheduler(num_train_timesteps=steps, beta_schedule=theirs).alphas_cumprod
-    torch.testing.assert_close(fixed_schedules.schedule(name, steps), expected.double(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(schedule(name, steps), expected.double(), rtol=1e-4, atol=1e-6)
 
 
 def test_a_zero_terminal_schedule_keeps_its_first_level_and_ends_in_pure_noise() -> None:
-    ours, plain = fixed_schedules.schedule("zero-terminal", 1000), fixed_schedules.schedule("linear", 1000)
+    ours, plain = schedule("zero-terminal", 1000), schedule("linear", 1000)
     assert float(ours[-1]) == 0.0 and float(ours[0]) == pytest.approx(float(plain[0]), rel=1e-12)
     expected = DDPMScheduler(rescale_betas_zero_snr=True).alphas_cumprod.double()
     # Theirs goes back to betas in single precision, and puts a small number in place of the last 0.
@@ -34,19 +35,13 @@ def test_a_zero_terminal_schedule_keeps_its_first_level_and_ends_in_pure_noise()
 def test_the_continuous_schedules_are_the_limits_of_the_discrete_ones() -> None:
     t = torch.tensor([0.1, 0.5, 0.9], dtype=DOUBLE)
     index = (t * 1000).long() - 1
-    limits: dict[fixed_schedules.Schedule, Callable[[Tensor], Tensor]] = {
+    limits: dict[Schedule, Callable[[Tensor], Tensor]] = {
         "linear": fixed_schedules.gamma_linear_beta,
         "cosine": fixed_schedules.gamma_cosine,
     }
     for name, gamma in limits.items():
-        discrete = fixed_schedules.schedule(name, 1000)[index]
+        discrete = schedule(name, 1000)[index]
         torch.testing.assert_close(diffusion.signal_of(gamma(t)), discrete, rtol=0.06, atol=0.01)
-
-
-@pytest.mark.parametrize("steps", [0, -3])
-def test_a_schedule_without_steps_is_refused(steps: int) -> None:
-    with pytest.raises(WorkbenchError, match="at least 1 step"):
-        fixed_schedules.schedule("linear", steps)
 
 
 @pytest.mark.parametrize("prediction", ["eps", "score"])

@@ -32,11 +32,6 @@ class Agreement(NamedTuple):
     p_values: np.ndarray
     p_value: float
 
-    @property
-    def excess(self) -> np.ndarray:
-        """(L, M): 0 at chance, 1 for perfect agreement."""
-        return (self.values - self.expected) / np.maximum(1.0 - self.expected, 1e-12)
-
 
 class Representation(NamedTuple):
     """Features of n images, brought into the form in which they are compared; see :func:`representation`.
@@ -96,7 +91,9 @@ def agreement(
       equation 3; the biased estimator).
     - ``mutual_knn``: the mean part of an image's k neighbours that both representations name (Huh et al., "The platonic
       representation hypothesis", ICML 2024).
-    - ``procrustes``: see :func:`procrustes`.
+    - ``procrustes``: similarity after the best rotation and scaling, the nuclear norm of X^T Y for centred features of
+      unit norm, which is the cosine of their angular shape distance (Schönemann 1966; Williams et al., "Generalized
+      shape metrics on neural representations", NeurIPS 2021).
 
     The correction is the maximum's: a pair's p-value is the part of the permutations in which the *largest* excess
     over chance, in units of its pair's spread, is at least as large as the pair's own (Westfall and Young 1993).
@@ -129,15 +126,6 @@ def agreement(
             nearest = inverse[other.nearest[order]]
             scores["mutual_knn"][index, :, j] = members[:, np.arange(n)[:, None], nearest].mean(axis=(1, 2))
     return {measure: _tested(values) for measure, values in scores.items()}
-
-
-def procrustes(x: np.ndarray, y: np.ndarray) -> float:
-    """Similarity in [0, 1] of features (n, D) and (n, E) after the best rotation and scaling of one onto the other.
-
-    The nuclear norm of X^T Y for centred features of unit norm, which is the cosine of their angular shape distance
-    (Schönemann 1966; Williams et al., "Generalized shape metrics on neural representations", NeurIPS 2021).
-    """
-    return _nuclear_norm(representation(x, 1).points.T @ representation(y, 1).points)
 
 
 def transposed(agreements: Mapping[str, Agreement]) -> dict[str, Agreement]:

@@ -132,16 +132,6 @@ def ancestral_step(x_t: Tensor, eps: Tensor, gamma_u: Tensor, gamma_t: Tensor, n
     return a_u / a_t * (x_t - s_t * new * eps) + s_u * new.sqrt() * noise
 
 
-def normal_kl(mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor) -> Tensor:
-    """KL(N(mean, e^log_variance) || N(other_mean, e^other_log_variance)), summed over all dimensions but the first.
-
-    Means (B, …); log-variances of any shape that spreads over them. Returns (B,) nats.
-    """
-    gap = log_variance - other_log_variance
-    terms = (mean - other_mean).square() * (-other_log_variance).exp() + torch.expm1(gap) - gap
-    return 0.5 * terms.flatten(1).sum(dim=1)
-
-
 # Weights, and terms of the bound -------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """Noise schedules that are fixed: formulas, and the settings of diffusers' ``DDPMScheduler`` that trains with them."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +9,6 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.probability.diffusion import Prediction
 
-Schedule = Literal["linear", "cosine", "zero-terminal"]
 SCHEDULES: dict[str, dict[str, Any]] = {  # as diffusers calls them
     "linear": {"beta_schedule": "linear"},
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
@@ -37,29 +36,6 @@ def schedule_settings(name: str, noise_steps: int) -> dict[str, Any]:
             f"{last:.3g}; take more than {math.floor(1000 * BETAS[1])}, or --noise-schedule cosine."
         )
     return settings | {"beta_start": first, "beta_end": last}
-
-
-def schedule(name: Schedule, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """abar (T,) after 1, 2 … T steps of noising.
-
-    ``linear``: beta from 1e-4 to 0.02 (Ho et al. 2020, section 4). ``cosine``: Nichol and Dhariwal 2021, equation 17,
-    beta at most 0.999. ``zero-terminal``: the linear one, rescaled by :func:`zero_terminal` to end in pure noise.
-    """
-    if steps < 1:
-        raise WorkbenchError(f"A noise schedule needs at least 1 step, not {steps}.")
-    if name == "cosine":
-        whole = ((torch.arange(steps + 1, dtype=dtype) / steps + 0.008) / 1.008 * math.pi / 2).cos().square()
-        return (1 - (1 - whole[1:] / whole[:-1]).clamp_max(0.999)).cumprod(0)
-    signal = (1 - torch.linspace(1e-4, 0.02, steps, dtype=dtype)).cumprod(0)
-    return zero_terminal(signal) if name == "zero-terminal" else signal
-
-
-def zero_terminal(signal: Tensor) -> Tensor:
-    """abar (T,) rescaled so that the last is 0 and the first is kept (Lin et al. 2024, algorithm 1)."""
-    if len(signal) < 2:
-        raise WorkbenchError("A schedule of 1 step cannot be rescaled to end in pure noise; take 2 or more.")
-    root = signal.sqrt()
-    return ((root - root[-1]) * (root[0] / (root[0] - root[-1]))).square()
 
 
 def gamma_linear_beta(t: Tensor, beta_min: float = 0.1, beta_max: float = 20.0) -> Tensor:

@@ -3,10 +3,9 @@ import pytest
 
 from tests.conftest import LIMITS
 from tests.evaluation.conftest import rows_with
+from tests.metrics.direct import linear_cka, procrustes
 from workbench.evaluation.features import Material
 from workbench.evaluation.geometry import agreement
-from workbench.metrics.agreement import procrustes
-from workbench.metrics.similarity import linear_cka
 
 
 @pytest.fixture
