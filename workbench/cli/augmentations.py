@@ -5,13 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from workbench.cli.options import RUNS
+from workbench.cli.options import RUNS, Flag, Names, Output
 from workbench.config import read_settings
 from workbench.errors import WorkbenchError, unknown
 from workbench.format import format_duration
@@ -22,32 +21,27 @@ if TYPE_CHECKING:
 
 
 def augmentations(
-    method: Annotated[str, Parameter(help="A method trained on two views of each image, such as mocov3.")],
+    method: str,
     /,
     *,
-    config: Annotated[Path | None, Parameter(help="YAML file of settings for all cells.")] = None,
-    transformations: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Rows and columns: crop, cutout, colour, sobel, noise, blur, rotation; by default all.",
-            negative="",
-            consume_multiple=True,
-        ),
-    ] = (),
-    output: Annotated[
-        Path | None,
-        Parameter(
-            name=["--output", "-o"],
-            help="Folder of the study; by default compositions/<name of the configuration file> in the runs folder.",
-        ),
-    ] = None,
-    runs: Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs; by default runs.")] = None,
-    verbose: Annotated[bool, Parameter(help="Show the training of each cell, too.", negative="")] = False,
+    config: Path | None = None,
+    transformations: Names = (),
+    output: Output | None = None,
+    runs: Path | None = None,
+    verbose: Flag = False,
 ) -> int:
     """Train a run for every pair of augmentations and compare their linear probes (SimCLR, figure 5).
 
     One view of each image is transformed, the other stays plain. A cell applies its row's transformation and then its
     column's, a diagonal cell just one. Finished cells are not trained again.
+
+    Args:
+        method: A method trained on two views of each image, such as mocov3.
+        config: YAML file of settings for all cells.
+        transformations: Rows and columns: crop, cutout, colour, sobel, noise, blur, rotation; by default all.
+        output: Folder of the study; by default compositions/<name of the configuration file> in the runs folder.
+        runs: Folder of the runs; by default runs.
+        verbose: Show the training of each cell, too.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)

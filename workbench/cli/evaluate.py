@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from workbench.cli.options import RUNS, AsJson, Checkpoint, References, RunsFolder, find_runs
+from workbench.cli.options import RUNS, AsJson, Checkpoint, Flag, References, RunsFolder, find_runs
 from workbench.config import Device
 from workbench.errors import WorkbenchError
 from workbench.files import plain
@@ -14,23 +14,21 @@ from workbench.files import plain
 
 def evaluate(
     *references: References,
-    only: Annotated[
-        tuple[str, ...],
-        Parameter(help="Evaluation to run, such as knn; may be repeated; by default all quick ones.", negative=""),
-    ] = (),
-    thorough: Annotated[
-        bool,
-        Parameter(help="Also run those that train for minutes: linear_sgd, finetune, transfer, decoder.", negative=""),
-    ] = False,
-    transfer_to: Annotated[
-        str | None,
-        Parameter(name="--transfer-to", help="Data set to probe the runs on: a name, folder or Parquet file."),
-    ] = None,
+    only: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    thorough: Flag = False,
+    transfer_to: str | None = None,
     checkpoint: Checkpoint = "last",
-    device: Annotated[Device, Parameter(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Evaluate runs; the results are stored in their folders."""
+    """Evaluate runs; the results are stored in their folders.
+
+    Args:
+        only: Evaluation to run, such as knn; may be repeated; by default all quick ones.
+        thorough: Also run those that train for minutes: linear_sgd, finetune, transfer, decoder.
+        transfer_to: Data set to probe the runs on: a name, folder or Parquet file.
+        device: Where to compute.
+    """
     chosen = find_runs(references, runs, "evaluate RUN")
     from workbench.evaluation import runner
 

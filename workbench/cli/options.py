@@ -17,6 +17,9 @@ AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="
 Checkpoint = Annotated[
     Literal["last", "best"], Parameter(help="Weights of the last checkpoint, or of the one with the best monitor kNN.")
 ]
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+Flag = Annotated[bool, Parameter(negative="")]
+Names = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)]
 RUNS = Path("runs")
 KINDS_OF_WEIGHTS = """\
 Files:

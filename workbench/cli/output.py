@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from workbench.cli.options import RUNS, Checkpoint, Reference, RunsFolder
+from workbench.cli.options import RUNS, Checkpoint, Output, Reference, RunsFolder
 from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
 from workbench.store import replacing
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from workbench.model import TrainedModel
 
 Data = Annotated[str | None, Parameter(help="A data set, a folder or a Parquet file; by default the run's own data.")]
-Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 Number = Annotated[int, Parameter(name=["--number", "-n"])]
 Place = Annotated[Device, Parameter(help="Where to compute.")]
 Part = Literal["train", "val", "test", "all"]
@@ -41,14 +40,10 @@ def embed(
 ) -> None:
     """Write features, sample ids and labels of a data set to a file.
 
-    Parameters
-    ----------
-    output
-        File to write: .npz, .parquet or .csv, or .npy for the features alone.
-    split
-        Part of the data; by default the test split of the run's own data, or all of another data set.
-    space
-        Layer of the features; by default the method's default feature.
+    Args:
+        output: File to write: .npz, .parquet or .csv, or .npy for the features alone.
+        split: Part of the data; by default the test split of the run's own data, or all of another data set.
+        space: Layer of the features; by default the method's default feature.
     """
     _check_suffix(output, (".npz", ".npy", ".parquet", ".csv"))
     model, dataset = _open(run, data, checkpoint, device, runs)
@@ -84,17 +79,12 @@ def reconstruct(
 ) -> None:
     """Write test images and their reconstructions to an image file, originals above.
 
-    Parameters
-    ----------
-    output
-        Image file to write: .png or .webp.
-    n
-        Number of images, stratified by class.
-    seed
-        Seed of the noise, if the method uses any.
+    Args:
+        output: Image file to write: .png or .webp.
+        n: Number of images, stratified by class.
+        seed: Seed of the noise, if the method uses any.
     """
-    _check_suffix(output, (".png", ".webp"))
-    _check_count(n)
+    _check_picture(output, n)
     model, dataset = _open(run, data, checkpoint, device, runs)
     from workbench.data.arrays import prepare
     from workbench.data.datasets import stratified_order
@@ -124,21 +114,14 @@ def sample(
 ) -> None:
     """Write samples of a generative model to an image file.
 
-    Parameters
-    ----------
-    output
-        Image file to write: .png or .webp.
-    n
-        Number of images.
-    seed
-        The same seed gives the same images.
-    steps
-        Steps of the sampler, if it has any; by default the sampler's own number.
-    sampler
-        Sampler, if the method has several; by default the method's own.
+    Args:
+        output: Image file to write: .png or .webp.
+        n: Number of images.
+        seed: The same seed gives the same images.
+        steps: Steps of the sampler, if it has any; by default the sampler's own number.
+        sampler: Sampler, if the method has several; by default the method's own.
     """
-    _check_suffix(output, (".png", ".webp"))
-    _check_count(n)
+    _check_picture(output, n)
     from workbench.model import load
 
     images = load(run, runs, device, checkpoint).sample(n, seed, steps, sampler)
@@ -165,7 +148,8 @@ def _check_suffix(output: Path, known: tuple[str, ...]) -> None:
         raise WorkbenchError(f"The file {output} must end in {', '.join(known[:-1])} or {known[-1]}; change its name.")
 
 
-def _check_count(n: int) -> None:
+def _check_picture(output: Path, n: int) -> None:
+    _check_suffix(output, (".png", ".webp"))
     if n < 1:
         raise WorkbenchError(f"--number must be at least 1, not {n}.")
 
@@ -212,8 +196,6 @@ def _write_picture(output: Path, rows: list[np.ndarray], columns: int) -> None:
             large = images[index].repeat(scale, axis=0).repeat(scale, axis=1)
             canvas[top : top + height * scale, left : left + width * scale] = large
     picture = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
+    kind = {"format": "PNG"} if output.suffix.lower() == ".png" else {"format": "WEBP", "lossless": True}
     with replacing(output) as file:
-        if output.suffix.lower() == ".png":
-            picture.save(file, "PNG")
-        else:
-            picture.save(file, "WEBP", lossless=True)
+        picture.save(file, **kind)

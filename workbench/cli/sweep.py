@@ -4,13 +4,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
 from rich.console import Console
 
 from workbench.cli.augmentations import training_output
-from workbench.cli.options import RUNS
+from workbench.cli.options import RUNS, Flag, Names, Output
 from workbench.config import Device, read_mapping
 from workbench.errors import WorkbenchError
 from workbench.format import format_duration
@@ -20,36 +19,34 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    recipe: Annotated[
-        str | None, Parameter(help="A recipe's name or file; without one, the recipes are listed.")
-    ] = None,
+    recipe: str | None = None,
     /,
     *,
-    scale: Annotated[str, Parameter(help="tiny (minutes on a CPU), small (one GPU) or paper (as published).")] = "tiny",
-    seeds: Annotated[int, Parameter(help="Runs per cell, with seeds 0, 1, …")] = 1,
-    only: Annotated[
-        tuple[str, ...], Parameter(help="Cells to train, by name; by default all.", negative="", consume_multiple=True)
-    ] = (),
-    dry_run: Annotated[
-        bool, Parameter(help="List cells and settings and estimate the time without training.", negative="")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        Parameter(
-            name=["--output", "-o"],
-            help="Folder of the sweep; by default runs/sweeps/<recipe>-<scale>, and -<data> with --data.",
-        ),
-    ] = None,
-    data: Annotated[str | None, Parameter(help="Images to train on instead of the recipe's.")] = None,
-    download: Annotated[bool, Parameter(help="Allow the data set to be downloaded.", negative="")] = False,
-    device: Annotated[
-        Device, Parameter(help="Where to compute; with several GPUs, each trains a run of its own.")
-    ] = "auto",
-    verbose: Annotated[bool, Parameter(help="Show the training of each run, too.", negative="")] = False,
+    scale: str = "tiny",
+    seeds: int = 1,
+    only: Names = (),
+    dry_run: Flag = False,
+    output: Output | None = None,
+    data: str | None = None,
+    download: Flag = False,
+    device: Device = "auto",
+    verbose: Flag = False,
 ) -> int:
     """Train every cell of a recipe with every seed, evaluate the runs and compare them with the published numbers.
 
     Finished runs are not trained again, and an interrupted run is resumed.
+
+    Args:
+        recipe: A recipe's name or file; without one, the recipes are listed.
+        scale: tiny (minutes on a CPU), small (one GPU) or paper (as published).
+        seeds: Runs per cell, with seeds 0, 1, …
+        only: Cells to train, by name; by default all.
+        dry_run: List cells and settings and estimate the time without training.
+        output: Folder of the sweep; by default runs/sweeps/<recipe>-<scale>, and -<data> with --data.
+        data: Images to train on instead of the recipe's.
+        download: Allow the data set to be downloaded.
+        device: Where to compute; with several GPUs, each trains a run of its own.
+        verbose: Show the training of each run, too.
     """
     from workbench.studies.recipe import known, load
 

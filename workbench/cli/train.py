@@ -76,10 +76,8 @@ def method_app(method: str) -> App:
     ) -> None:
         """Train.
 
-        Parameters
-        ----------
-        dry_run
-            Print parameters, FLOPs per image, memory and estimated time without training.
+        Args:
+            dry_run: Print parameters, FLOPs per image, memory and estimated time without training.
         """
         where = str(config_file or "")
         settings = read_settings(config_file, method) if config_file else {}

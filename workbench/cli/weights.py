@@ -5,35 +5,36 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from workbench.cli.options import RUNS, Checkpoint, Reference, RunsFolder
+from workbench.cli.options import RUNS, Checkpoint, Flag, Reference, RunsFolder
 from workbench.errors import WorkbenchError
 from workbench.store import find_run
 
 
 def import_(
-    source: Annotated[
-        str, Parameter(name="SOURCE", help="A file or folder of weights, a diffusers pipeline, or timm:NAME.")
-    ],
+    source: str,
     /,
     *,
-    file: Annotated[Path | None, Parameter(help="Weights of timm:NAME; by default the downloaded copy.")] = None,
-    name: Annotated[str | None, Parameter(help="Name of the run; by default that of the file or model.")] = None,
-    data: Annotated[
-        str, Parameter(help="Images to evaluate on: a built-in name, a folder or a Parquet file.")
-    ] = "shapes",
-    download: Annotated[bool, Parameter(help="Allow the data set to be downloaded.", negative="")] = False,
-    licence: Annotated[
-        str | None, Parameter(help="Licence of the weights: a name, text or URL, stored with the run.")
-    ] = None,
-    heads: Annotated[
-        int | None, Parameter(help="Attention heads of a ViT, if the file does not state them (DeiT-S: 6).")
-    ] = None,
-    image_size: Annotated[
-        int | None, Parameter(help="Side of the images in pixels, if the network accepts any; by default 224.")
-    ] = None,
+    file: Path | None = None,
+    name: str | None = None,
+    data: str = "shapes",
+    download: Flag = False,
+    licence: str | None = None,
+    heads: int | None = None,
+    image_size: int | None = None,
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Import published weights as a run, to evaluate, compare or train from."""
+    """Import published weights as a run, to evaluate, compare or train from.
+
+    Args:
+        source: A file or folder of weights, a diffusers pipeline, or timm:NAME.
+        file: Weights of timm:NAME; by default the downloaded copy.
+        name: Name of the run; by default that of the file or model.
+        data: Images to evaluate on: a built-in name, a folder or a Parquet file.
+        download: Allow the data set to be downloaded.
+        licence: Licence of the weights: a name, text or URL, stored with the run.
+        heads: Attention heads of a ViT, if the file does not state them (DeiT-S: 6).
+        image_size: Side of the images in pixels, if the network accepts any; by default 224.
+    """
     if image_size is not None and image_size < 1:
         raise WorkbenchError(f"--image-size must be at least 1 pixel, not {image_size}.")
     from workbench.weights.importing import ImportOptions, import_weights
@@ -49,8 +50,7 @@ def export(
     /,
     *,
     output: Annotated[
-        Path,
-        Parameter(name=["--output", "-o"], help="Folder to create (timm, diffusers), or .onnx file to write."),
+        Path, Parameter(name=["--output", "-o"], help="Folder to create (timm, diffusers), or .onnx file to write.")
     ],
     form: Annotated[
         Literal["timm", "onnx", "diffusers"],
