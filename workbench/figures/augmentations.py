@@ -24,8 +24,8 @@ class Augmentations(Drawing):
     record: Mapping[str, Any]
 
     def heading(self) -> str:
-        record = self.record
-        return f"Linear probe of {record['method']} on {record['data']}, top-1 %, by the transformations of one view"
+        where = f"{self.record['method']} on {self.record['data']}"
+        return f"Linear probe of {where}, top-1 %, by the transformations of one view"
 
     def draw(self, sheet: Sheet) -> None:
         names = list(self.record["transformations"])
@@ -39,14 +39,8 @@ class Augmentations(Drawing):
 
         def number(x: int, y: int, row: Mapping[str, Any]) -> None:
             share = (row["value"] - low) / (high - low) if high > low else 0.5
-            cell(
-                sheet,
-                *place(x, y),
-                WIDTH,
-                HEIGHT,
-                share,
-                [f"{row['value']:.1f}", f"{row['low']:.1f} to {row['high']:.1f}"],
-            )
+            lines = [f"{row['value']:.1f}", f"{row['low']:.1f} to {row['high']:.1f}"]
+            cell(sheet, *place(x, y), WIDTH, HEIGHT, share, lines)
 
         for index, name in enumerate([*names, "mean"] if self.record["means"] else names):
             x, y = place(index, index)
@@ -54,8 +48,8 @@ class Augmentations(Drawing):
             sheet.text(left - 10, y + HEIGHT / 2 + TEXT / 3, name, align="right")
         for y, first in enumerate(names):
             for x, second in enumerate(names):
-                if (row := rows.get((first, second))) is not None:
-                    number(x, y, row)
+                if (first, second) in rows:
+                    number(x, y, rows[first, second])
                 else:
                     cell(sheet, *place(x, y), WIDTH, HEIGHT, float("nan"), [])
         for row in self.record["means"]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workbench.figures.drawing import Drawing, tip
@@ -86,11 +86,8 @@ def plot(
     named = [line for line in baselines if line.name]
     for line in baselines:
         above = NAME_ROW * (len(named) - named.index(line)) if line.name else 0.0
-        reach = 1 + above / (ROW * rows)
-        tip(
-            axes.axvline(line.value, 0, reach, color=line.colour, linewidth=1, linestyle=DASHES, clip_on=False),
-            line.tip,
-        )
+        reach, look = 1 + above / (ROW * rows), {"color": line.colour, "linewidth": 1, "linestyle": DASHES}
+        tip(axes.axvline(line.value, 0, reach, clip_on=False, **look), line.tip)
         right = line.value < (ticks[0] + ticks[-1]) / 2
         axes.annotate(
             line.name, (line.value, -0.5), (3 if right else -3, above - NOTE), textcoords="offset points",
@@ -154,7 +151,7 @@ class Dots(Drawing):
     def draw(self, sheet: Sheet) -> None:
         left, right = widest(self.labels) + 12, widest([dot.note for dot in self.dots]) + 14
         width = max(170.0, self.width - left - right)
-        bare = [Dot(dot.row, dot.value, dot.low, dot.high, dot.colour, dot.hollow, tip=dot.tip) for dot in self.dots]
+        bare = [replace(dot, note="") for dot in self.dots]  # the notes stand on the right
         plot(sheet, left, 0, width, len(self.labels), bare, zero=True)
         for row, label in enumerate(self.labels):
             sheet.text(left - 12, ROW * (row + 0.5) + TEXT / 3, label, align="right")

@@ -35,8 +35,7 @@ class Drawing(ABC):
         """Place everything on an empty sheet."""
 
     def svg(self) -> str:
-        """An SVG element whose marks tell their numbers where the mouse rests; without ids, so that a page can hold
-        several."""
+        """An SVG element with numbers where the mouse rests; without ids, so that a page can hold several."""
         return self.render(".svg").decode()
 
     def save(self, *paths: Path) -> None:
@@ -69,8 +68,7 @@ class Drawing(ABC):
                     raise
                 raise WorkbenchError("PGF figures need LaTeX (pdflatex), which was not found; take PDF.") from error
         content = buffer.getvalue()
-        if suffix == ".svg":
-            content = _tidy(buffer.getvalue(), self.heading())
+        content = _tidy(content, self.heading()) if suffix == ".svg" else content
         return content.encode() if isinstance(content, str) else content
 
 

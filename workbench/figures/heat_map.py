@@ -53,8 +53,7 @@ class HeatMap(Drawing):
         wide = min(110.0, max(44.0, (self.width - left) / len(self.columns)))
         for j, name in enumerate(self.columns):
             lines = wrap(name, wide - 6)
-            top = -6 - 11 * (len(lines) - 1)
-            sheet.lines(left + (j + 0.5) * wide, top, lines, align="center", color=INK)
+            sheet.lines(left + (j + 0.5) * wide, -6 - 11 * (len(lines) - 1), lines, align="center", color=INK)
         for i, name in enumerate(self.rows):
             sheet.text(left - 10, 24 * i + 12 + TEXT / 3, name, align="right")
             for j in range(len(self.columns)):
@@ -82,7 +81,6 @@ class Strip(Drawing):
             sheet.lines(left - 10, baseline, names[name], align="right", size=TEXT, color=INK)
             for column, image in enumerate(images):
                 axes = sheet.axes(left + column * side, row * side, side - 3, side - 3)
-                axes.imshow(
-                    np.repeat(image, 3, -1) if image.shape[-1] == 1 else image, interpolation="none", clip_on=False
-                )
+                colours = np.broadcast_to(image, (*image.shape[:2], 3))
+                axes.imshow(colours, interpolation="none", clip_on=False)
                 axes.set_axis_off()

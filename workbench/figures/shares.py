@@ -57,10 +57,8 @@ class Panels(Drawing):
         quantities = list(dict.fromkeys(row["quantity"] for row in means if row["cell"] is not None))
         means = [row for row in means if row["quantity"] in quantities]
         colours = {name: run_colour(index) for index, name in enumerate(quantities)}
-        own = {
-            cell: [q for q in quantities if any((r["cell"], r["quantity"]) == (cell, q) for r in means)]
-            for cell in cells
-        }
+        present = {(row["cell"], row["quantity"]) for row in means}
+        own = {cell: [q for q in quantities if (cell, q) in present] for cell in cells}
         offset = {(c, q): y for c, named in own.items() for q, y in zip(named, offsets(len(named)), strict=True)}
         named = {row["model"]: row for row in reversed(means) if row["cell"] is None}
         dots, baselines = [], []
@@ -73,10 +71,8 @@ class Panels(Drawing):
                 continue
             is_run = row["model"] == "run"
             low, high = (_in_share(row, row[key]) if is_run else None for key in ("low", "high"))
-            place, note = (
-                cells.index(row["cell"]) + offset[row["cell"], row["quantity"]],
-                "estimate" * (is_run and sign == SIGNS["estimate"]),
-            )
+            place = cells.index(row["cell"]) + offset[row["cell"], row["quantity"]]
+            note = "estimate" * (is_run and sign == SIGNS["estimate"])
             dots.append(Dot(place, value, low, high, colour, hollow=not is_run, note=note, tip=words))
         plot(sheet, left, top, PANEL, len(cells), dots, baselines, least=LEAST[measure])
         sheet.text(left, top - HEAD + 26, table["title"], weight="bold")
@@ -130,16 +126,9 @@ class Shares(Drawing):
                 (bar,) = axes.barh(row, value, 0.75, start, color=colours[share["part"]])
                 tip(bar, f"{name}, {share['part']}: {share_text(share)} %")
                 if value > 0.07:
-                    axes.text(
-                        start + value / 2,
-                        row,
-                        f"{100 * value:.0f}",
-                        ha="center",
-                        va="center_baseline",
-                        size=NOTE,
-                        color="white",
-                    )
+                    look = {"ha": "center", "va": "center_baseline", "size": NOTE, "color": "white"}
+                    axes.text(start + value / 2, row, f"{100 * value:.0f}", **look)
                 start += value
-        words = f"% of the variance among runs on {self.record['data']}, scale {self.record['scale']}; "
-        words += "sweep.md has the intervals."
+        where = f"{self.record['data']}, scale {self.record['scale']}"
+        words = f"% of the variance among runs on {where}; sweep.md has the intervals."
         sheet.lines(0, SHARE_ROW * len(names) + 16, wrap(words, left + BAR))

@@ -81,10 +81,8 @@ class Study(Drawing):
             sheet.text(left - 12, ROW * (row + 0.5) + TEXT / 3, labels[name], align="right", weight=weight)
         self._here(sheet, left, rows)
         for index, block in enumerate(record["published"], start=1):
-            dots = [
-                Dot(rows.index(name), value, colour=MUTED, note=f"{value:.1f}", marker="s")
-                for name, value in block["values"].items()
-            ]
+            values = block["values"].items()
+            dots = [Dot(rows.index(name), v, colour=MUTED, note=f"{v:.1f}", marker="s") for name, v in values]
             plot(sheet, left + index * (PANEL + GAP), 0, PANEL, len(rows), dots, least=LEAST)
         y, width = ROW * len(rows) + 40, left + len(headings) * (PANEL + GAP) - GAP
         if record["figure"] == "curve" and record["curves"]:
@@ -112,8 +110,7 @@ class Study(Drawing):
     def _curves(self, sheet: Sheet, top: float) -> float:
         """kNN on validation images by epoch: the mean over seeds, each seed thin behind it; returns the bottom."""
         curves, left = self.record["curves"], 24
-        heading = "kNN on validation images while training, top-1 %, by epoch"
-        sheet.text(0, top - 12, heading, size=TEXT)
+        sheet.text(0, top - 12, "kNN on validation images while training, top-1 %, by epoch", size=TEXT)
         axes = sheet.axes(left, top, CURVE_WIDTH - left, CURVE_HEIGHT)
         ticks = round_ticks([value for curve in curves for value in curve["knn"]], LEAST)
         last = max(curve["epoch"][-1] for curve in curves)
@@ -127,10 +124,8 @@ class Study(Drawing):
             own = [curve for curve in curves if curve["cell"] == name]
             if not own:
                 continue
-            look: dict[str, Any] = {
-                "color": run_colour(index),
-                "linestyle": ("-", "--", ":")[index // (len(OKABE_ITO) + 1) % 3],
-            }
+            dashes = ("-", "--", ":")[index // (len(OKABE_ITO) + 1) % 3]
+            look: dict[str, Any] = {"color": run_colour(index), "linestyle": dashes}
             for curve in own if len(own) > 1 else ():
                 (line,) = axes.plot(curve["epoch"], curve["knn"], **look, linewidth=0.8, alpha=0.35)
                 tip(line, f"{name}, seed {curve['seed']}")

@@ -26,12 +26,9 @@ def gather(runs: Sequence[Run]) -> Document:
     groups = group_runs(runs)
     data = dict.fromkeys(str(mapping_of(run, "data").get("name") or "unknown data") for run in runs)
     labels = [group.label for group in groups]
-    title = (" and ".join(labels) if len(labels) < 3 else f"{', '.join(labels[:-1])} and {labels[-1]}") + (
-        " on " + " and ".join(data)
-    )
-    counted = f"{len(runs)} run{'s' * (len(runs) > 1)}" + (
-        f" in {len(groups)} groups" if len(groups) < len(runs) else ""
-    )
+    models = " and ".join(filter(None, (", ".join(labels[:-1]), *labels[-1:])))
+    counted = f"{len(runs)} run{'s' * (len(runs) > 1)}"
+    counted += f" in {len(groups)} groups" if len(groups) < len(runs) else ""
     blocks = [
         *conclusions(groups),
         Paragraph(intervals(groups), small=True),
@@ -41,6 +38,7 @@ def gather(runs: Sequence[Run]) -> Document:
         *versions(runs),
         *again(groups),
     ]
+    title = f"{models} on {' and '.join(data)}"
     return Document(title, f"{counted}, written {now()[:10]} by representation-workbench {__version__}", blocks)
 
 

@@ -1,7 +1,7 @@
 """What a report is made of, whatever format it is written in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from workbench.figures.drawing import Drawing
 
@@ -69,4 +69,4 @@ class Document:
 
     title: str
     subtitle: str
-    blocks: Sequence[Block] = field(default_factory=tuple)
+    blocks: Sequence[Block] = ()

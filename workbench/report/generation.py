@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from workbench.comparison import table
 from workbench.comparison.seeds import Group
-from workbench.comparison.table import Row, mapping_of
+from workbench.comparison.table import Row, mapping_of, rows_of
 from workbench.figures.heat_map import Strip
 from workbench.report.document import Block, Figure
 from workbench.report.entries import Entry, entries
@@ -20,11 +19,8 @@ COLUMNS = 12
 
 
 def reconstruction(groups: Sequence[Group]) -> list[Block]:
-    names = {"reconstruction": "PSNR, dB"}
-    numbers = {"reconstruction": entries(groups, "reconstruction", "variant")}
-    blocks = section(
-        "What it draws", groups, numbers, names, ("model", "variant"), caption="Reconstruction of test images"
-    )
+    names, caption = {"reconstruction": "PSNR, dB"}, "Reconstruction of test images"
+    blocks = section("What it draws", groups, names, ("model", "variant"), caption=caption)
     rows = _strip_rows(groups)
     if blocks and len(rows) > 1:
         caption = "The same images in every row; nothing is picked out."
@@ -35,34 +31,27 @@ def reconstruction(groups: Sequence[Group]) -> list[Block]:
 def _strip_rows(groups: Sequence[Group]) -> dict[str, np.ndarray]:
     """The originals and each group's reconstructions of the same probe images, of its first run."""
     rows: dict[str, np.ndarray] = {}
-    probe_ids: np.ndarray | None = None
+    probe_ids: list[int] | None = None
     for group in groups:
         run = group.runs[0]
         variant = str(run.evaluation("reconstruction").get("default") or "")
         images_of_run, ids = run.array(f"reconstruction-run-{variant}"), run.array("reconstruction-ids")
         probe = probe_of(run.path.parent, str(mapping_of(run, "data").get("fingerprint")))
         known, images = probe.ids(), probe.images()
-        if (
-            images_of_run is None
-            or ids is None
-            or known is None
-            or images is None
-            or len(images_of_run) != len(ids)
-            or images_of_run.ndim != 4
-        ):
+        if images_of_run is None or ids is None or known is None or images is None:
+            continue
+        if len(images_of_run) != len(ids) or images_of_run.ndim != 4:
             continue
         if probe_ids is None:
-            places = {int(image): index for index, image in enumerate(known)}
+            places = {image: index for index, image in enumerate(known.tolist())}
             step = max(1, len(ids) // COLUMNS)
-            probe_ids = np.array([int(image) for image in ids[::step] if int(image) in places][:COLUMNS])
-            rows["original"] = (
-                np.stack([images[places[int(image)]] for image in probe_ids]) if len(probe_ids) else images_of_run[:0]
-            )
-        at = {int(image): index for index, image in enumerate(ids)}
-        if len(probe_ids) and all(int(image) in at for image in probe_ids):
-            taken = [at[int(image)] for image in probe_ids]
+            probe_ids = [image for image in ids[::step].tolist() if image in places][:COLUMNS]
+            rows["original"] = np.asarray(images)[[places[image] for image in probe_ids]]
+        at = {image: index for index, image in enumerate(ids.tolist())}
+        if probe_ids and all(image in at for image in probe_ids):
+            taken = [at[image] for image in probe_ids]
             rows[f"{group.label} {variant}".strip()] = np.asarray(images_of_run)[taken]
-            models = [str(row.get("model")) for row in table.rows_of(run, "reconstruction")]
+            models = [str(row.get("model")) for row in rows_of(run, "reconstruction")]
             pca = next((model for model in models if model.startswith("pca")), "")
             other = run.array(f"reconstruction-{pca}-")
             if other is not None and len(other) == len(ids):
@@ -72,9 +61,9 @@ def _strip_rows(groups: Sequence[Group]) -> dict[str, np.ndarray]:
 
 def decoder(groups: Sequence[Group]) -> list[Block]:
     numbers = {"decoder": _by_width(entries(groups, "decoder", "space", shared=("width",)))}
-    title = "What its features allow to draw"
+    names, title = {"decoder": "PSNR, dB"}, "What its features allow to draw"
     caption = "Reconstruction by a decoder of one fixed design, trained on frozen features"
-    return section(title, groups, numbers, {"decoder": "PSNR, dB"}, ("model", "space"), caption=caption)
+    return section(title, groups, names, ("model", "space"), numbers=numbers, caption=caption)
 
 
 def _by_width(numbers: Sequence[Entry]) -> list[Entry]:
@@ -90,14 +79,6 @@ def likelihood(groups: Sequence[Group]) -> list[Block]:
     def whole(_run: Run, row: Row) -> bool:
         return row.get("metric") == "bits_per_dim" and "term" not in row
 
-    numbers = entries(groups, "likelihood", "kind", keep=whole)
-    names = {"likelihood": "bits per dimension"}
-    return section(
-        "Likelihood",
-        groups,
-        {"likelihood": numbers},
-        names,
-        ("model", "kind"),
-        caption="Negative log-likelihood",
-        digits=2,
-    )
+    numbers = {"likelihood": entries(groups, "likelihood", "kind", keep=whole)}
+    names, caption = {"likelihood": "bits per dimension"}, "Negative log-likelihood"
+    return section("Likelihood", groups, names, ("model", "kind"), numbers=numbers, caption=caption, digits=2)

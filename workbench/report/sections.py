@@ -1,6 +1,6 @@
 """A report's measurements: per evaluation a table, and a figure where one says more."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,9 +31,8 @@ def probes(groups: Sequence[Group]) -> list[Block]:
     names = {"linear": "linear probe", "linear_sgd": "linear probe, SGD", "knn": "kNN", "finetune": "fine-tuned"}
     numbers = {name: entries(groups, name, "space") for name in names}
     main = numbers["linear"] or numbers["knn"]
-    blocks = section(
-        "What it knows", groups, numbers, names, ("model", "space"), caption="Linear probe and kNN, top-1 in %"
-    )
+    caption = "Linear probe and kNN, top-1 in %"
+    blocks = section("What it knows", groups, names, ("model", "space"), numbers=numbers, caption=caption)
     if blocks and main:
         blocks.insert(1, _dots(_defaults(groups, main), "linear probe, top-1 in %" if numbers["linear"] else "kNN, %"))
     return blocks
@@ -50,7 +49,6 @@ def few_labels(groups: Sequence[Group]) -> list[Block]:
 
 def layers(groups: Sequence[Group]) -> list[Block]:
     """The best layer by validation at full and at equal widths."""
-
     chosen = {run.id: _best_layers(run) for group in groups for run in group.runs}
 
     def spaces(entry: Entry) -> str:
@@ -82,7 +80,6 @@ def _best_layers(run: Run) -> dict[tuple[str, str], str]:
 
 def factors(groups: Sequence[Group]) -> list[Block]:
     """How well each factor is read: models across, the projector beside the default space."""
-
     numbers = entries(groups, "factors", "space", "factor", keep=_main_spaces(groups, "factors"))
     if not numbers:
         return []
@@ -151,27 +148,23 @@ def invariance(groups: Sequence[Group]) -> list[Block]:
         strongest[name] = max(strongest.get(name, 0.0), entry.row["strength"])
     numbers = [entry for entry in numbers if entry.row["strength"] == strongest[str(entry.row.get("transform"))]]
     note = protocol(groups, "invariance", "1: the feature stays as it is; 0: as far as that of another image.")
-    return pivot(
-        "What it does not mind",
-        numbers,
-        lambda e: f"{e.row.get('transform')} {e.row['strength']:g}",
-        digits=2,
-        note=note,
-    )
+
+    def transform(entry: Entry) -> str:
+        return f"{entry.row.get('transform')} {entry.row['strength']:g}"
+
+    return pivot("What it does not mind", numbers, transform, digits=2, note=note)
 
 
 def similarity(groups: Sequence[Group]) -> list[Block]:
     names = {"similarity": "own view found, %"}
-    numbers = {"similarity": entries(groups, "similarity", "space")}
     caption = "Images whose own second view is the most similar one"
-    return section("What looks alike", groups, numbers, names, ("model", "space"), caption=caption)
+    return section("What looks alike", groups, names, ("model", "space"), caption=caption)
 
 
 def retrieval(groups: Sequence[Group]) -> list[Block]:
-    numbers = {"retrieval": entries(groups, "retrieval", "space")}
-    caption = "Retrieval: mean average precision of the ten nearest images"
     names = {"retrieval": "mAP@10, %"}
-    return section("What it retrieves", groups, numbers, names, ("model", "space"), caption=caption)
+    caption = "Retrieval: mean average precision of the ten nearest images"
+    return section("What it retrieves", groups, names, ("model", "space"), caption=caption)
 
 
 def agreement(groups: Sequence[Group]) -> list[Block]:
@@ -185,7 +178,8 @@ def agreement(groups: Sequence[Group]) -> list[Block]:
         for row in rows_of(run, name):
             other, space = str(row.get("other")), row.get("space")
             wanted = defaults.get(other, "pixels" if other == "pixels" else space)
-            if space != defaults[run.id] or row.get("other_space") != wanted or not _known(other, titles):
+            known = other in titles or other == "pixels" or other.startswith("untrained")
+            if space != defaults[run.id] or row.get("other_space") != wanted or not known:
                 continue
             key = titles[run.id], titles.get(other, other.replace(":", " ")), str(row.get("metric"))
             mirrored = key[1], key[0], key[2]
@@ -209,16 +203,9 @@ def agreement(groups: Sequence[Group]) -> list[Block]:
     return [Heading("Whether models see alike"), table]
 
 
-def _known(other: str, titles: Mapping[str, str]) -> bool:
-    """Whether what a run was compared with is part of the report."""
-    return other in titles or other == "pixels" or other.startswith("untrained")
-
-
 def transfer(groups: Sequence[Group]) -> list[Block]:
-    numbers = {name: entries(groups, name, "target", "space") for name in ("transfer", "transfer_finetune")}
     names = {"transfer": "linear probe, %", "transfer_finetune": "fine-tuned, %"}
-    columns = ("model", "target", "space")
-    return section("On other data", groups, numbers, names, columns, caption="Top-1 on other data")
+    return section("On other data", groups, names, ("model", "target", "space"), caption="Top-1 on other data")
 
 
 def cost(groups: Sequence[Group]) -> list[Block]:

@@ -1,24 +1,30 @@
 """Entries as tables: a column per evaluation, or per whatever tells the rows of one evaluation apart."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workbench.comparison.seeds import Group
 from workbench.report.document import Block, Heading, Table
-from workbench.report.entries import Entry
+from workbench.report.entries import Entry, entries
 
 
 def section(
     title: str,
     groups: Sequence[Group],
-    numbers: dict[str, list[Entry]],
-    names: dict[str, str],
+    names: Mapping[str, str],
     columns: tuple[str, ...],
     *,
+    numbers: Mapping[str, Sequence[Entry]] | None = None,
     caption: str = "",
     digits: int = 1,
 ) -> list[Block]:
-    """A table with a row per model and whatever else the first columns tell, a column per evaluation."""
+    """A table with a row per model and whatever else the first columns tell, a column per evaluation.
+
+    Args:
+        names: headings by evaluation.
+        numbers: entries by evaluation; by default all of them.
+    """
+    numbers = {name: entries(groups, name, *columns[1:]) for name in names} if numbers is None else numbers
     numbers = {name: listed for name, listed in numbers.items() if listed}
     if not numbers:
         return []
@@ -59,10 +65,7 @@ def pivot(
         key = entry.model, str(entry.row.get("space") or "") if many and by_space else ""
         cells.setdefault(key, {})[column(entry)] = entry
     rows: list[list[Any]] = [
-        [
-            ", ".join(part for part in key if part),
-            *(own[n].printed(digits) if n in own else "" for n in names),
-        ]
+        [", ".join(part for part in key if part), *(own[n].printed(digits) if n in own else "" for n in names)]
         for key, own in cells.items()
     ]
     grey = [index for index, own in enumerate(cells.values()) if next(iter(own.values())).grey]
