@@ -11,7 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.methods.base import ImageSpec, evaluation_mode
 from workbench.methods.hvae import HVAE, HVAEConfig
 from workbench.methods.vae import VAE, VAEConfig
-from workbench.probability.latent import gaussian_kl
+from workbench.probability.latent import gaussian_kls
 from workbench.probability.observation import gaussian_decoder_nll, gaussian_nll
 
 
@@ -20,7 +20,7 @@ def test_kl_and_likelihood_are_those_of_torch_distributions() -> None:
     mean, log_variance, x = torch.randn(5, 7), torch.randn(5, 7), torch.randn(5, 3, 4, 4)
     posterior = Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
     prior = Independent(Normal(torch.zeros(5, 7), torch.ones(5, 7)), 1)
-    torch.testing.assert_close(gaussian_kl(mean, log_variance), kl_divergence(posterior, prior))
+    torch.testing.assert_close(gaussian_kls(mean, log_variance).sum(dim=1), kl_divergence(posterior, prior))
     centre, log_sigma = torch.randn(5, 3, 4, 4), torch.tensor(-0.7)
     expected = -Normal(centre, log_sigma.exp()).log_prob(x).flatten(1).sum(dim=1)
     torch.testing.assert_close(gaussian_nll(x, centre, log_sigma), expected)

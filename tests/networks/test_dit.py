@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from workbench.errors import WorkbenchError
 from workbench.methods.base import ImageSpec
 from workbench.networks.dit import Conditioning, DiT, unpatchify
-from workbench.networks.vit import vit
+from workbench.networks.vit import ViT
 from workbench.networks.vit_autoencoder import ViTDecoder, ViTEncoder
 
 both = pytest.mark.parametrize("conditioning", ["adaptive", "token"])
@@ -30,7 +30,7 @@ def network(conditioning: Conditioning = "adaptive", classes: int = 0, **changes
 @both
 def test_the_trunk_is_that_of_mocov3(conditioning: Conditioning) -> None:
     """Same blocks, position table and patch projection: weights can be exchanged."""
-    trunk = vit(8, 3, 2, 24, 2, 3, token="class" if conditioning == "token" else "mean").state_dict()
+    trunk = ViT(8, 3, 2, 24, 2, 3, token="class" if conditioning == "token" else "mean").state_dict()
     model = network(conditioning)
     own = {name: value.shape for name, value in model.state_dict().items()}
     assert {name: value.shape for name, value in trunk.items()}.items() <= own.items()

@@ -10,12 +10,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.errors import WorkbenchError
-from workbench.networks.vit import SIZES, ConvStem, Stem, vit
+from workbench.networks.vit import SIZES, ConvStem, Stem, ViT
 
 
 def test_initialisation() -> None:
     torch.manual_seed(0)
-    model = vit(size=32, channels=3, patch=4, width=192, depth=2, heads=3)
+    model = ViT(size=32, channels=3, patch=4, width=192, depth=2, heads=3)
     bounds = {
         "patch_embed.proj.weight": math.sqrt(6 / (3 * 16 + 192)),
         "blocks.0.attn.qkv.weight": math.sqrt(6 / (192 + 192)),  # q, k and v as three square matrices
@@ -39,15 +39,15 @@ def test_a_learned_position_starts_from_numbers_of_the_seed() -> None:
     for _ in range(2):
         torch.full((100_000,), torch.nan)  # what memory may hold
         torch.manual_seed(0)
-        models.append(vit(32, 3, 4, 192, 1, 3, position="learned").pos_embed)
+        models.append(ViT(32, 3, 4, 192, 1, 3, position="learned").pos_embed)
     assert models[0] is not None and models[1] is not None and torch.equal(models[0], models[1])
     assert float(models[0].detach().std()) == pytest.approx(0.02, rel=0.02)
 
 
 def test_what_is_frozen() -> None:
-    frozen = {name for name, parameter in vit(32, 3, 4, 192, 1, 3).named_parameters() if not parameter.requires_grad}
+    frozen = {name for name, parameter in ViT(32, 3, 4, 192, 1, 3).named_parameters() if not parameter.requires_grad}
     assert frozen == {"pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}
-    learned = vit(32, 3, 4, 192, 1, 3, frozen_patch=False)
+    learned = ViT(32, 3, 4, 192, 1, 3, frozen_patch=False)
     assert {name for name, p in learned.named_parameters() if not p.requires_grad} == {"pos_embed"}
 
 
@@ -55,7 +55,7 @@ def test_what_is_frozen() -> None:
 def test_forward_is_timms_class_token_with_its_gradients(stem: Stem) -> None:
     """The shortcut through the last block changes nothing but the cost."""
     torch.manual_seed(0)
-    model = vit(16, 3, 4, 48, 3, 3, stem=stem).double()
+    model = ViT(16, 3, 4, 48, 3, 3, stem=stem).double()
     images = torch.rand(5, 3, 16, 16, dtype=torch.float64)
     weights = torch.randn(5, 48, dtype=torch.float64)
     results = []
@@ -73,7 +73,7 @@ def test_forward_is_timms_class_token_with_its_gradients(stem: Stem) -> None:
 
 def test_a_shifted_image_gives_shifted_patches_but_for_position() -> None:
     """Without its position table the ViT cannot tell where a patch is."""
-    model = vit(16, 3, 4, 48, 2, 3).eval()
+    model = ViT(16, 3, 4, 48, 2, 3).eval()
     assert isinstance(model.pos_embed, nn.Parameter)
     images = torch.rand(2, 3, 16, 16)
     moved = images.roll(shifts=(4, 8), dims=(2, 3))
@@ -91,7 +91,7 @@ def test_conv_stem_gives_as_many_tokens_as_patches(patch: int) -> None:
 
 def test_a_conv_stem_needs_a_power_of_two() -> None:
     with pytest.raises(WorkbenchError, match="power of two"):
-        vit(30, 3, 5, 48, 1, 3, stem="conv")
+        ViT(30, 3, 5, 48, 1, 3, stem="conv")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_multiply_adds_are_the_published_ones(name: str, patch: int, published: 
 @pytest.mark.parametrize("changes", [{"token": "mean"}, {"mlp_norm": "batch"}, {"position": "learned"}], ids=str)
 def test_variants_are_timms_networks(changes: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    model = vit(16, 3, 4, 48, 2, 3, **changes).double()
+    model = ViT(16, 3, 4, 48, 2, 3, **changes).double()
     images = torch.rand(4, 3, 16, 16, dtype=torch.float64)
     torch.testing.assert_close(model(images), VisionTransformer.forward(model, images), rtol=1e-10, atol=1e-12)
     assert (model.cls_token is None) == ("token" in changes)
@@ -127,16 +127,16 @@ def test_variants_are_timms_networks(changes: dict[str, Any]) -> None:
 
 def test_without_position_the_order_of_patches_is_of_no_matter() -> None:
     torch.manual_seed(0)
-    model = vit(16, 3, 4, 48, 2, 3, position="none").double()
+    model = ViT(16, 3, 4, 48, 2, 3, position="none").double()
     images = torch.rand(4, 3, 16, 16, dtype=torch.float64)
     rows = images.reshape(4, 3, 4, 4, 16).flip(2).reshape(4, 3, 16, 16)
     torch.testing.assert_close(model(images), model(rows))
-    assert not torch.allclose(vit(16, 3, 4, 48, 2, 3).double()(images), vit(16, 3, 4, 48, 2, 3).double()(rows))
+    assert not torch.allclose(ViT(16, 3, 4, 48, 2, 3).double()(images), ViT(16, 3, 4, 48, 2, 3).double()(rows))
 
 
 def test_recomputed_activations_give_the_same_gradients() -> None:
     torch.manual_seed(0)
-    model, images = vit(16, 3, 4, 48, 3, 3).double(), torch.rand(4, 3, 16, 16, dtype=torch.float64)
+    model, images = ViT(16, 3, 4, 48, 3, 3).double(), torch.rand(4, 3, 16, 16, dtype=torch.float64)
     gradients = []
     for recompute in (False, True):
         model.set_grad_checkpointing(recompute)

@@ -61,8 +61,8 @@ class HVAEConfig(TrainConfig):
         groups = min(3 if size < 64 else 4, int(math.log2(size)))
         common = {"optim.scale_lr": False, "optim.weight_decay": 0.0, "optim.clip": 100.0}
         return {
-            "cpu": common
-            | {
+            "cpu": {
+                **common,
                 "groups": groups,
                 "latent_channels": 4,
                 "width": 32 if size <= 16 else 16,
@@ -72,8 +72,8 @@ class HVAEConfig(TrainConfig):
                 "optim.lr": 2e-3,
                 "optim.warmup_epochs": 0.5,
             },
-            "published": common
-            | {
+            "published": {
+                **common,
                 "groups": min(groups + 1, int(math.log2(size))),
                 "width": 128,
                 "epochs": 400,
@@ -252,9 +252,8 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1], the mean of p(x|z), for codes e (B, D) of all groups, coarsest first."""
         state = self.start.repeat(len(codes), 1, 1, 1)
-        for side, part, code in zip(
-            self.sides, self.down, codes.split(list(self.latent_groups.values()), dim=1), strict=True
-        ):
+        groups = codes.split(list(self.latent_groups.values()), dim=1)
+        for side, part, code in zip(self.sides, self.down, groups, strict=True):
             state = part(_resized(state, side), code)
         return self.observation.mean(self._output(state))
 
@@ -286,9 +285,8 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
                 0.5 * (own.square() + group.log_variance - code.square()).sum(dim=1)
                 for own, group, code in zip(noise, groups, codes, strict=True)
             ]
-            return torch.stack(ratios).sum(dim=0) - self.observation.mass_nats(
-                images, self._output(state), self.log_sigma
-            )
+            nats = self.observation.mass_nats(images, self._output(state), self.log_sigma)
+            return torch.stack(ratios).sum(dim=0) - nats
 
         return importance_weighted_nats(log_weight, k)
 

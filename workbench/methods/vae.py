@@ -27,19 +27,10 @@ from workbench.methods.capabilities import Conditional, Latent, Likelihood, Reco
 from workbench.networks.autoencoder import ConvDecoder, ConvEncoder
 from workbench.networks.encoder import fitting_patch, published_patch
 from workbench.networks.vit_autoencoder import ViTDecoder, ViTEncoder
-from workbench.probability.latent import (
-    active_units,
-    free_kl,
-    gaussian_kl,
-    gaussian_kls,
-    importance_weighted_nats,
-    kl_weight,
-)
+from workbench.probability.latent import active_units, free_kl, gaussian_kls, importance_weighted_nats, kl_weight
 from workbench.probability.observation import LIKELIHOOD_NOTE, SIGMA_SPEED, ObservationName, full, observation
 
-LABEL_DROPOUT = (
-    0.1  # part of the images whose label is withheld from a class-conditional model, so that it can do without
-)
+LABEL_DROPOUT = 0.1  # part of the images whose label is withheld from a conditional model, so that it can do without
 UNKNOWN = -1  # in the place of a label
 
 
@@ -85,8 +76,8 @@ class VAEConfig(TrainConfig):
     def presets(cls, size: int) -> dict[str, dict[str, Any]]:
         common = {"optim.lr": 1e-3, "optim.scale_lr": False, "optim.weight_decay": 0.0, "optim.clip": 100.0}
         return {
-            "cpu": common
-            | {
+            "cpu": {
+                **common,
                 "latent_dim": 32 if size >= 16 else 8,
                 "width": 16,
                 "patch": fitting_patch(size),
@@ -97,8 +88,8 @@ class VAEConfig(TrainConfig):
                 "batch_size": 128,
                 "optim.warmup_epochs": 0.5,
             },
-            "published": common
-            | {
+            "published": {
+                **common,
                 "patch": published_patch(size),
                 "vit_width": 384,
                 "heads": 12,
@@ -198,13 +189,12 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         outputs = self._decode(mean + (0.5 * log_variance).exp() * noise, labels)
         with torch.autocast(images.device.type, enabled=False):
             reconstruction = self.observation.training_nats(images, outputs, self.log_sigma).mean()
-            kl = gaussian_kl(mean, log_variance).mean()
-            free = self.config.free_bits
-            charged = free_kl(gaussian_kls(mean, log_variance), free) if free > 0 else kl
+            kls = gaussian_kls(mean, log_variance)
+            charged = free_kl(kls, self.config.free_bits)
         weight = kl_weight(progress, self.config.kl_warmup, self.config.beta)
         logs = {
             "reconstruction_nats": reconstruction.detach(),
-            "kl_nats": kl.detach(),
+            "kl_nats": kls.detach().sum(dim=1).mean(),
             "active_units": active_units(mean.detach()),
         }
         if self.observation.has_sigma:
@@ -273,7 +263,7 @@ class VAE(Method, Reconstructs, Samples, Likelihood, Conditional, Latent):
         noise = self._noise(keyed.fork(keys, "posterior"), mean)
         outputs = self._decode(mean + (0.5 * log_variance).exp() * noise, labels)
         reconstruction = self.observation.mass_nats(images, outputs, self.log_sigma)
-        return {"reconstruction": reconstruction, "kl": gaussian_kl(mean, log_variance)}
+        return {"reconstruction": reconstruction, "kl": gaussian_kls(mean, log_variance).sum(dim=1)}
 
     def iwae_nats(self, images: Tensor, keys: Tensor, k: int) -> Tensor:
         """Burda et al. 2016, equation 8; of a class-conditional model with ``k`` samples for every label."""

@@ -6,8 +6,7 @@ import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
-from workbench.networks.unet import UNetOptions, unet
-from workbench.networks.unet_features import pooled_outputs
+from workbench.networks.unet import UNetOptions, pooled_outputs, unet
 
 
 class Denoiser(nn.Module):

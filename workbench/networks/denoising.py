@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from workbench.config import Range
 from workbench.networks.dit import Conditioning, DiT
 from workbench.networks.encoder import fitting_patch, published_vit
-from workbench.networks.unet import UNetOptions, unet, unet_presets
-from workbench.networks.unet_features import pooled_outputs
+from workbench.networks.unet import UNetOptions, pooled_outputs, unet, unet_presets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ def denoising_network(
 
 def block_features(network: nn.Module, x: Tensor, steps: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
     """Pooled outputs (B, width) of the blocks, in order through the network: a U-Net's, as in
-    :func:`workbench.networks.unet_features.pooled_outputs`, or the patches of a ViT's stem and blocks."""
+    :func:`workbench.networks.unet.pooled_outputs`, or the patches of a ViT's stem and blocks."""
     if isinstance(network, DiT):
         return network.pooled(x, steps, labels)
     assert isinstance(network, UNet2DModel)

@@ -16,7 +16,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from workbench.networks.vit import ViT, arguments, prepare
+from workbench.networks.vit import Token, ViT
 
 Conditioning = Literal["adaptive", "token"]
 FREQUENCIES = 256  # of the sinusoidal embedding of the noise level
@@ -33,7 +33,7 @@ class DiT(ViT):
 
     Args:
         size, channels: of the images.
-        patch, width, depth, heads: of the transformer, as in :func:`workbench.networks.vit.vit`.
+        patch, width, depth, heads: of the transformer, as in :class:`~workbench.networks.vit.ViT`.
         channels_out: of the prediction; twice ``channels`` where variances are predicted, too.
         classes: labels 0 … classes - 1 that it accepts; ``classes`` itself stands for none. 0 without labels.
         conditioning: how noise level and label go in.
@@ -54,9 +54,8 @@ class DiT(ViT):
         classes: int = 0,
         conditioning: Conditioning = "adaptive",
     ) -> None:
-        token: Literal["class", "mean"] = "class" if conditioning == "token" else "mean"
-        super().__init__(**arguments(size, channels, patch, width, depth, heads, token=token))
-        prepare(self, "sincos", token)
+        token: Token = "class" if conditioning == "token" else "mean"
+        super().__init__(size, channels, patch, width, depth, heads, frozen_patch=False, token=token)
         self.patch, self.channels_out = patch, channels if channels_out is None else channels_out
         self.time = nn.Sequential(nn.Linear(FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
         for layer in (self.time[0], self.time[2]):

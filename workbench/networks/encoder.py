@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from workbench.config import Range
 from workbench.networks.autoencoder import ConvEncoder
 from workbench.networks.resnet import resnet
-from workbench.networks.vit import SIZES, MLPNorm, Position, Stem, Token, ViT, vit
+from workbench.networks.vit import SIZES, MLPNorm, Position, Stem, Token, ViT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,20 +98,8 @@ def encoder(options: EncoderOptions, channels: int, size: int) -> tuple[nn.Modul
             f"{width}, which loses information; a larger --width or a smaller --patch keeps it.",
             stacklevel=4,
         )
-    network = vit(
-        size,
-        channels,
-        options.patch,
-        width,
-        depth,
-        heads,
-        options.stem,
-        options.frozen_patch,
-        options.position,
-        options.token,
-        options.mlp_norm,
-    )
-    return network, width
+    what = (options.stem, options.frozen_patch, options.position, options.token, options.mlp_norm)
+    return ViT(size, channels, options.patch, width, depth, heads, *what), width
 
 
 def fitting_patch(size: int) -> int:

@@ -1,10 +1,14 @@
 """diffusers' U-Net, described by its widths, and the options of methods that train one."""
 
 import math
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from diffusers.models.unets.unet_2d import UNet2DModel
+from torch import Tensor
 
 from workbench.config import Probability, Range
 from workbench.errors import WorkbenchError
@@ -33,8 +37,8 @@ def unet_presets(size: int) -> dict[str, dict[str, Any]]:
     widths = {"cpu": (32, 64, 64)[:levels], "published": (128, 256, 256, 256)[:levels]}
     common = {"optim.scale_lr": False, "optim.weight_decay": 0.0, "optim.clip": 1.0}
     return {
-        "cpu": common
-        | {
+        "cpu": {
+            **common,
             "widths": widths["cpu"],
             "layers": 1,
             "attention_size": _attention(sides(size, len(widths["cpu"])), 8 if size > 8 else 4),
@@ -46,8 +50,8 @@ def unet_presets(size: int) -> dict[str, dict[str, Any]]:
             "optim.lr": 1e-3,
             "optim.warmup_epochs": 0.5,
         },
-        "published": common
-        | {
+        "published": {
+            **common,
             "widths": widths["published"],
             "attention_size": _attention(sides(size, len(widths["published"])), size // 2 if size <= 64 else size // 8),
             "epochs": 2048,
@@ -127,3 +131,24 @@ def unet(
         downsample_padding=0,
         num_class_embeds=classes + 1 if classes else None,
     )
+
+
+def pooled_outputs(network: UNet2DModel, run: Callable[[], object]) -> dict[str, Tensor]:
+    """Outputs (B, width) of a U-Net's blocks, averaged over positions, in float32, while ``run`` uses the network.
+
+    They are, in order through it, down_0 …, middle, up_0 …, each read after its last residual block, before the side
+    changes again.
+    """
+    blocks: dict[str, Any] = {f"down_{index}": block for index, block in enumerate(network.down_blocks)}
+    blocks |= {"middle": network.mid_block} | {f"up_{index}": block for index, block in enumerate(network.up_blocks)}
+    outputs: dict[str, Tensor] = {}
+    with ExitStack() as hooks:
+        for name, block in blocks.items():
+            part = block if name == "middle" else block.resnets[-1]
+            hooks.enter_context(part.register_forward_hook(partial(_keep, outputs, name)))
+        run()
+    return {name: output.mean(dim=(2, 3)).float() for name, output in outputs.items()}
+
+
+def _keep(outputs: dict[str, Tensor], name: str, _module: object, _inputs: object, output: Tensor) -> None:
+    outputs[name] = output

@@ -61,11 +61,80 @@ class TokenBatchNorm(nn.BatchNorm1d):
 
 
 class ViT(VisionTransformer):
-    """timm's vision transformer whose :meth:`forward` computes only what its output needs.
+    """timm's vision transformer without classifier, initialised as in MoCo v3.
 
-    Where the last block's output is read at the class token alone, its query, attention, projection and MLP are
-    computed for that one token: the same numbers and gradients as timm's, for the price of about one block less.
+    :meth:`forward` computes only what its output needs: where the last block's output is read at the class token alone,
+    its query, attention, projection and MLP are computed for that one token: the same numbers and gradients as timm's,
+    for the price of about one block less.
+
+    Args:
+        size, channels: of the images (B, channels, size, size).
+        patch: side of a patch in pixels; must divide ``size``.
+        width, depth, heads: of the transformer; ``width`` must be a multiple of 4 and of ``heads``.
+        stem: a linear patch projection, or convolutions.
+        frozen_patch: leave the random patch projection untrained (MoCo v3, section 4.1); a conv stem is always trained.
+        position: the fixed sine-cosine table, a learned one, or none (section 4.3, "position embedding").
+        token: what stands for the image: a class token, or the mean of the patches, then without class token and final
+            norm (section 4.3, "class token").
+        mlp_norm: of the MLP blocks: LayerNorm, or BatchNorm, which makes a ViT-BN (section 5, "ViT-BN").
+
+    Raises:
+        WorkbenchError: sizes that do not fit.
     """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        stem: Stem = "patch",
+        frozen_patch: bool = True,
+        position: Position = "sincos",
+        token: Token = "class",
+        mlp_norm: MLPNorm = "layer",
+    ) -> None:
+        if size % patch:
+            fitting = [p for p in range(1, size + 1) if size % p == 0]
+            raise WorkbenchError(
+                f"Images of {size} px cannot be cut into patches of {patch} px; choose --patch from {fitting} "
+                "or another --data.image-size."
+            )
+        if width % heads or width % 4:
+            raise WorkbenchError(f"--width {width} must be a multiple of 4 and of --heads {heads}.")
+        super().__init__(
+            img_size=size,
+            patch_size=patch,
+            in_chans=channels,
+            num_classes=0,
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+            weight_init="skip",
+            embed_layer=ConvStem if stem == "conv" else PatchEmbed,
+            class_token=token == "class",
+            global_pool="token" if token == "class" else "avg",
+            final_norm=token == "class",
+            fc_norm=False,
+            pos_embed="none" if position == "none" else "learn",
+        )
+        if mlp_norm == "batch":
+            for block in self.blocks:
+                block.norm2 = TokenBatchNorm(width)
+        initialise(self)
+        if position == "learned":
+            assert isinstance(self.pos_embed, nn.Parameter)
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)  # timm leaves it empty, as its other weights
+        if position == "sincos":
+            assert isinstance(self.pos_embed, nn.Parameter)
+            side = math.isqrt(self.patch_embed.num_patches)
+            with torch.no_grad():
+                self.pos_embed.copy_(sincos_position(side, side, width)[:, int(token == "mean") :])
+            self.pos_embed.requires_grad_(False)
+        if stem == "patch" and frozen_patch:
+            self.patch_embed.requires_grad_(False)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         """Class tokens, or the mean of the patches' (B, embed_dim), of images (B, C, H, W); masks are not supported."""
@@ -114,101 +183,6 @@ def sincos_position(width: int, height: int, dim: int, temperature: float = 10_0
     x, y = columns.flatten()[:, None] * frequency, rows.flatten()[:, None] * frequency
     table = torch.cat([x.sin(), x.cos(), y.sin(), y.cos()], dim=1)
     return torch.cat([torch.zeros(1, dim), table])[None]
-
-
-def vit(
-    size: int,
-    channels: int,
-    patch: int,
-    width: int,
-    depth: int,
-    heads: int,
-    stem: Stem = "patch",
-    frozen_patch: bool = True,
-    position: Position = "sincos",
-    token: Token = "class",
-    mlp_norm: MLPNorm = "layer",
-) -> ViT:
-    """A vision transformer without classifier, initialised as in MoCo v3.
-
-    Args:
-        size, channels: of the images (B, channels, size, size).
-        patch: side of a patch in pixels; must divide ``size``.
-        width, depth, heads: of the transformer; ``width`` must be a multiple of 4 and of ``heads``.
-        stem: a linear patch projection, or convolutions.
-        frozen_patch: leave the random patch projection untrained (MoCo v3, section 4.1); a conv stem is always trained.
-        position: the fixed sine-cosine table, a learned one, or none (section 4.3, "position embedding").
-        token: what stands for the image: a class token, or the mean of the patches, then without class token and final
-            norm (section 4.3, "class token").
-        mlp_norm: of the MLP blocks: LayerNorm, or BatchNorm, which makes a ViT-BN (section 5, "ViT-BN").
-
-    Raises:
-        WorkbenchError: sizes that do not fit.
-    """
-    model = ViT(**arguments(size, channels, patch, width, depth, heads, stem, position, token))
-    if mlp_norm == "batch":
-        for block in model.blocks:
-            block.norm2 = TokenBatchNorm(width)
-    prepare(model, position, token)
-    if stem == "patch" and frozen_patch:
-        model.patch_embed.requires_grad_(False)
-    return model
-
-
-def arguments(
-    size: int,
-    channels: int,
-    patch: int,
-    width: int,
-    depth: int,
-    heads: int,
-    stem: Stem = "patch",
-    position: Position = "sincos",
-    token: Token = "class",
-) -> dict[str, Any]:
-    """Arguments of timm's ``VisionTransformer`` for :func:`vit`.
-
-    Raises:
-        WorkbenchError: sizes that do not fit.
-    """
-    if size % patch:
-        fitting = [p for p in range(1, size + 1) if size % p == 0]
-        raise WorkbenchError(
-            f"Images of {size} px cannot be cut into patches of {patch} px; choose --patch from {fitting} "
-            "or another --data.image-size."
-        )
-    if width % heads or width % 4:
-        raise WorkbenchError(f"--width {width} must be a multiple of 4 and of --heads {heads}.")
-    return {
-        "img_size": size,
-        "patch_size": patch,
-        "in_chans": channels,
-        "num_classes": 0,
-        "embed_dim": width,
-        "depth": depth,
-        "num_heads": heads,
-        "weight_init": "skip",
-        "embed_layer": ConvStem if stem == "conv" else PatchEmbed,
-        "class_token": token == "class",
-        "global_pool": "token" if token == "class" else "avg",
-        "final_norm": token == "class",
-        "fc_norm": False,
-        "pos_embed": "none" if position == "none" else "learn",
-    }
-
-
-def prepare(model: VisionTransformer, position: Position, token: Token) -> None:
-    """MoCo v3's initialisation and position table."""
-    initialise(model)
-    if position == "learned":
-        assert isinstance(model.pos_embed, nn.Parameter)
-        nn.init.trunc_normal_(model.pos_embed, std=0.02)  # timm leaves it empty, as its other weights
-    if position == "sincos":
-        assert isinstance(model.pos_embed, nn.Parameter)
-        side = math.isqrt(model.patch_embed.num_patches)
-        with torch.no_grad():
-            model.pos_embed.copy_(sincos_position(side, side, model.embed_dim)[:, int(token == "mean") :])
-        model.pos_embed.requires_grad_(False)
 
 
 def initialise(model: VisionTransformer) -> None:

@@ -5,7 +5,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from workbench.networks.dit import unpatchify
-from workbench.networks.vit import ViT, arguments, prepare, sincos_position, vit
+from workbench.networks.vit import ViT, sincos_position
 
 
 class Images(Protocol):
@@ -25,7 +25,7 @@ class ViTEncoder(ViT):
 
     Args:
         images: channels and side in pixels.
-        width, depth, heads, patch: of the transformer, as in :func:`workbench.networks.vit.vit`.
+        width, depth, heads, patch: of the transformer, as in :class:`~workbench.networks.vit.ViT`.
         out: numbers that come out.
 
     Raises:
@@ -33,8 +33,7 @@ class ViTEncoder(ViT):
     """
 
     def __init__(self, images: Images, width: int, depth: int, heads: int, patch: int, out: int) -> None:
-        super().__init__(**arguments(images.size, images.channels, patch, width, depth, heads))
-        prepare(self, "sincos", "class")
+        super().__init__(images.size, images.channels, patch, width, depth, heads, frozen_patch=False)
         self.output = nn.Linear(width, out)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # has no masks
@@ -64,7 +63,7 @@ class ViTDecoder(nn.Module):
         self, images: Images, width: int, depth: int, heads: int, patch: int, latent_dim: int, channels_out: int
     ) -> None:
         super().__init__()
-        mirrored, side = vit(images.size, images.channels, patch, width, depth, heads), images.size // patch
+        mirrored, side = ViT(images.size, images.channels, patch, width, depth, heads), images.size // patch
         self.patch, self.channels_out = patch, channels_out
         self.code = nn.Linear(latent_dim, width)
         self.position: Tensor

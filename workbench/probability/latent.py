@@ -23,11 +23,6 @@ def gaussian_kls(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
 
 
-def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """The same summed over dimensions: (B, D) -> (B,)."""
-    return gaussian_kls(mean, log_variance).sum(dim=1)
-
-
 def kl_weight(progress: float, warmup: float, beta: float = 1.0) -> float:
     """The KL term's weight: from 0 to ``beta`` in the first ``warmup`` (share) of training, then ``beta``.
 
