@@ -19,7 +19,8 @@ import numpy as np
 
 from app.launch import command
 from benchmarks import turns
-from workbench.store import Run, create_run, probe_of, write_array, write_json
+from workbench.files import write_array, write_json
+from workbench.store import Run, create_run, probe_of
 
 CLASSES = [f"class {index}" for index in range(10)]
 FRAMES = """

@@ -19,8 +19,9 @@ import pytest
 
 from workbench import annotations, store
 from workbench.errors import WorkbenchError
+from workbench.files import read_json, replacing
 from workbench.run import seed_group
-from workbench.store import Run, create_run, find_run, list_runs, list_summaries, read_json, replacing
+from workbench.store import Run, create_run, find_run, list_runs, list_summaries
 
 
 def make(runs: Path, config: str = "method: vae\nwidth: 8\n", seed: int = 0, **info: Any) -> Run:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.files import read_json, storage_error, write_json
 from workbench.format import is_number
 from workbench.store import owner as this_user
-from workbench.store import read_json, storage_error, write_json
 
 COMMANDS = ("evaluate", "resume", "sample", "reconstruct", "embed", "report")
 HEARTBEAT = 5.0  # seconds between two updates of a job's state

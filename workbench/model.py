@@ -24,6 +24,8 @@ from workbench.training.hardware import pick_device
 Name = TypeVar("Name", str, Layer)  # of a space
 Capability = TypeVar("Capability", Reconstructs, Samples, Likelihood, Latent)
 Images = NDArray[np.uint8] | NDArray[np.floating] | Sequence[np.ndarray]
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
 
 
 def load(
@@ -74,7 +76,7 @@ class TrainedModel:
         if device.type == "cpu":  # convolutions are a third faster, above all the U-Net's
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def encode(self, images: Images, ids: NDArray[np.int64] | None = None) -> dict[str, NDArray[np.float32]]:
+    def encode(self, images: Images, ids: Ids | None = None) -> dict[str, Floats]:
         """Features of images by space.
 
         Args:
@@ -88,7 +90,7 @@ class TrainedModel:
         """
         return self._read(self._batches(images) if ids is None else self._keyed(images, ids), self.method.encode)
 
-    def layers(self, images: Images, level: int | None = None) -> dict[Layer, NDArray[np.float32]]:
+    def layers(self, images: Images, level: int | None = None) -> dict[Layer, Floats]:
         """Features of images at every depth, in order through the network.
 
         Args:
@@ -106,7 +108,7 @@ class TrainedModel:
         return self.method.levels
 
     def reconstruct(
-        self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0, default_only: bool = False
+        self, images: Images, ids: Ids | None = None, seed: int = 0, default_only: bool = False
     ) -> dict[str, NDArray[np.uint8]]:
         """Reconstructions of images by variant, such as the noise level that they start from.
 
@@ -144,7 +146,7 @@ class TrainedModel:
         with evaluation_mode(self.method):
             return to_uint8(method.sample(n, seed, steps, sampler))
 
-    def nats(self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0) -> NDArray[np.float32]:
+    def nats(self, images: Images, ids: Ids | None = None, seed: int = 0) -> Floats:
         """Negative log-likelihood (N,) of images in nats, summed over pixels; arguments as in :meth:`reconstruct`.
 
         Raises:
@@ -154,8 +156,8 @@ class TrainedModel:
         return self._read_one(self._keyed(images, ids, seed), method.nats_per_image)
 
     def nats_terms(
-        self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0, in_full: bool = False
-    ) -> dict[str, NDArray[np.float32]]:
+        self, images: Images, ids: Ids | None = None, seed: int = 0, in_full: bool = False
+    ) -> dict[str, Floats]:
         """The named terms (N,) in nats that :meth:`nats` is the sum of; arguments as there.
 
         Args:
@@ -167,9 +169,7 @@ class TrainedModel:
         method = self._able(Likelihood, "compute likelihoods")
         return self._read(self._keyed(images, ids, seed), method.full_nats_terms if in_full else method.nats_terms)
 
-    def iwae_nats(
-        self, images: Images, k: int, ids: NDArray[np.int64] | None = None, seed: int = 0
-    ) -> NDArray[np.float32]:
+    def iwae_nats(self, images: Images, k: int, ids: Ids | None = None, seed: int = 0) -> Floats:
         """The importance-weighted bound (N,) in nats with ``k`` samples; other arguments as in :meth:`nats`.
 
         Raises:
@@ -178,9 +178,7 @@ class TrainedModel:
         method = self._able(Latent, "weight samples of latent variables")
         return self._read_one(self._keyed(images, ids, seed), partial(method.iwae_nats, k=k))
 
-    def label_nats(
-        self, images: Images, label: int, ids: NDArray[np.int64] | None = None, seed: int = 0
-    ) -> NDArray[np.float32]:
+    def label_nats(self, images: Images, label: int, ids: Ids | None = None, seed: int = 0) -> Floats:
         """-ln (N,) of (a bound on) p(image | label) in nats, up to a constant shared by all labels; other arguments as
         in :meth:`nats`.
 
@@ -195,9 +193,7 @@ class TrainedModel:
             lambda batch, keys: method.label_nats(batch, keys, torch.full_like(keys, label)),
         )
 
-    def latents(
-        self, images: Images, ids: NDArray[np.int64] | None = None, seed: int = 0
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def latents(self, images: Images, ids: Ids | None = None, seed: int = 0) -> tuple[Floats, Floats]:
         """Posterior means and KL terms in nats of the latent variables, (N, D) each; arguments as in :meth:`nats`.
 
         Raises:
@@ -210,7 +206,7 @@ class TrainedModel:
         )
         return parts["mean"], parts["kl"]
 
-    def codes(self, images: Images) -> NDArray[np.float32]:
+    def codes(self, images: Images) -> Floats:
         """Codes (N, D) of images, whose prior is N(0, 1).
 
         Raises:
@@ -218,7 +214,7 @@ class TrainedModel:
         """
         return self._read_one(self._batches(images), self._able(Latent, "compute codes").codes)
 
-    def decode(self, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def decode(self, codes: Floats) -> NDArray[np.uint8]:
         """Images uint8 (N, H, W, C) of codes (N, D).
 
         Raises:
@@ -257,12 +253,11 @@ class TrainedModel:
                 yield (prepare(whole[start : start + self._batch], channels, size).to(self.device),)
         else:
             for start in range(0, len(images), self._batch):
-                part = [
-                    prepare(np.asarray(image)[None], channels, size) for image in images[start : start + self._batch]
-                ]
-                yield (torch.cat(part).to(self.device),)
+                part = images[start : start + self._batch]
+                prepared = [prepare(np.asarray(image)[None], channels, size) for image in part]
+                yield (torch.cat(prepared).to(self.device),)
 
-    def _keyed(self, images: Images, ids: NDArray[np.int64] | None, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def _keyed(self, images: Images, ids: Ids | None, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The same with random keys (B,) of the images."""
         start = 0
         for (batch,) in self._batches(images):
@@ -284,7 +279,7 @@ class TrainedModel:
                     parts.setdefault(name, []).append(convert(values))
         return {name: np.concatenate(part) for name, part in parts.items()}
 
-    def _read_one(self, batches: Iterable[tuple[Tensor, ...]], read: Callable[..., Tensor]) -> NDArray[np.float32]:
+    def _read_one(self, batches: Iterable[tuple[Tensor, ...]], read: Callable[..., Tensor]) -> Floats:
         return self._read(batches, lambda *batch: {"": read(*batch)})[""]
 
     def _able(self, capability: type[Capability], what: str) -> Capability:

@@ -19,26 +19,9 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.files import read_array, read_json, replacing, safe_name, storage_error, write_array, write_json
+from workbench.files import read_array, read_json, safe_name, storage_error, write_json
 from workbench.run import Directory, Run, now
 
-__all__ = [
-    "Probe",
-    "Run",
-    "create_run",
-    "find_run",
-    "list_runs",
-    "list_summaries",
-    "now",
-    "probe_of",
-    "read_array",
-    "read_json",
-    "replacing",
-    "safe_name",
-    "storage_error",
-    "write_array",
-    "write_json",
-]
 FORMAT = 1
 SPARKLINE = 40
 SLOW_SECONDS = 0.001  # per run; reading slower ones one after the other takes too long

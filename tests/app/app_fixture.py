@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tests.app.generative_fixture import draw
-from workbench.store import Probe, Run, create_run, probe_of, write_array, write_json
+from workbench.files import write_array, write_json
+from workbench.store import Probe, Run, create_run, probe_of
 
 CLASSES = ["circle", "square", "triangle", "cross", "ring", "bar"]
 FACTORS = [

@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.pages import Show, figures, parameter, text
 from tests.app.probes_fixture import layer_rows, write_price
-from workbench.store import Run, probe_of, write_array, write_json
+from workbench.files import write_array, write_json
+from workbench.store import Run, probe_of
 
 Two = tuple[Path, list[Run]]
 

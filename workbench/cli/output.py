@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from workbench.cli.options import RUNS, Checkpoint, Output, Reference, RunsFolder
 from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
-from workbench.store import replacing
+from workbench.files import replacing
 
 if TYPE_CHECKING:
     from workbench.data.datasets import Dataset

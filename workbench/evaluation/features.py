@@ -15,6 +15,7 @@ from workbench.config import TrainConfig
 from workbench.data import datasets
 from workbench.data.arrays import channels_first, prepare
 from workbench.data.datasets import Dataset, Split
+from workbench.files import write_array, write_json
 from workbench.methods.base import ImageSpec
 from workbench.model import TrainedModel
 
@@ -176,8 +177,8 @@ class Material:
             arrays["factors"] = np.stack(list(self.probe.factors.values()), axis=1).astype(np.float32)
         for name, array in arrays.items():
             if array is not None:
-                store.write_array(probe.path / f"{name}.npy", np.asarray(array))
-        store.write_json(
+                write_array(probe.path / f"{name}.npy", np.asarray(array))
+        write_json(
             probe.path / "probe.json",
             {
                 "fingerprint": self.dataset.fingerprint,

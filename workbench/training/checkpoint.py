@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from workbench.config import TrainConfig, replace_flat
 from workbench.data.datasets import native_levels
 from workbench.errors import WorkbenchError
+from workbench.files import read_json, storage_error, write_json
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec, Method
-from workbench.store import Run, read_json, storage_error, write_json
+from workbench.store import Run
 
 Which = Literal["last", "best"]
 

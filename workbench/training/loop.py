@@ -14,6 +14,7 @@ from workbench.config import Device, TrainConfig, flatten, replace_flat, write_y
 from workbench.data import datasets
 from workbench.data.loader import Images
 from workbench.errors import WorkbenchError
+from workbench.files import replacing
 from workbench.format import format_duration
 from workbench.methods import METHODS, load_method
 from workbench.parallel.collectives import shared
@@ -99,7 +100,7 @@ def resume(run: Run, epochs: int | None = None, device: Device | None = None) ->
         Session(run, trainer).train(folder)
         return run
     if epochs is not None or device is not None:
-        with store.replacing(run.path / "config.yaml", "w", run.path) as file:
+        with replacing(run.path / "config.yaml", "w", run.path) as file:
             file.write(write_yaml(trainer.name, trainer.config))
     console.print(f"resuming {run.id} at step {done} of {trainer.steps}")
     run.update_info(status="running", error=None, finished=None, host=socket.gethostname())

@@ -9,8 +9,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from workbench.errors import WorkbenchError
+from workbench.files import storage_error
 from workbench.methods.base import Method
-from workbench.store import Run, storage_error
+from workbench.store import Run
 from workbench.training.checkpoint import image_spec, load_weights, read_config
 
 

@@ -13,6 +13,7 @@ from workbench import store
 from workbench.config import TrainConfig, write_yaml
 from workbench.data.datasets import Dataset
 from workbench.errors import WorkbenchError
+from workbench.files import replacing, storage_error
 from workbench.methods import IMPORTED, METHODS
 from workbench.methods.base import ImageSpec, Method
 from workbench.run import Run, seed_group
@@ -47,7 +48,7 @@ def write_run(
         folder.mkdir()
         weights = {name: tensor.contiguous() for name, tensor in method.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
-        with store.replacing(run.path / "notes.md", "w", run.path) as file:
+        with replacing(run.path / "notes.md", "w", run.path) as file:
             file.write(_note(info))
         run.update_summary(
             alive=False,
@@ -62,7 +63,7 @@ def write_run(
         )
         run.path.rename(runs / run.id)
     except OSError as error:
-        raise store.storage_error(error, runs / staging.name) from error
+        raise storage_error(error, runs / staging.name) from error
     except SafetensorError as error:
         raise WorkbenchError(f"The weights cannot be written to {runs} ({error}); free some space.") from error
     finally:

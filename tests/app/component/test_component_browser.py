@@ -16,7 +16,8 @@ from PIL import Image
 
 from app.state import chosen_images
 from tests.app.browser import needs_chromium, opened, served, sync_api
-from workbench.store import Probe, Run, probe_of, write_array, write_json
+from workbench.files import write_array, write_json
+from workbench.store import Probe, Run, probe_of
 
 pytestmark = needs_chromium
 

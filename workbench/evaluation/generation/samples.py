@@ -8,8 +8,8 @@ from PIL import Image
 
 from workbench.config import flatten
 from workbench.evaluation.context import Context, Row
+from workbench.files import replacing
 from workbench.methods.capabilities import Samples
-from workbench.store import replacing
 
 SEED = 0
 # By method: sampler, steps, and whether it takes too long for a CPU. Methods not listed have one way of sampling.

@@ -16,7 +16,8 @@ from app.figures import image_grid, point_colours
 from app.reading import predictions
 from tests.app.pages import Folder, Show, copy_runs, text
 from workbench import palette
-from workbench.store import Run, probe_of, write_array
+from workbench.files import write_array
+from workbench.store import Run, probe_of
 
 
 def told(app: AppTest) -> dict[str, Any]:
