@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
@@ -157,21 +158,17 @@ def _lock(path: Path, what: str, done: Callable[[], bool]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        try:
+        with suppress(FileNotFoundError):
             if path.read_text(encoding="utf-8") == mine:
                 path.unlink(missing_ok=True)
-        except FileNotFoundError:
-            pass
 
 
 def _remove_abandoned(path: Path) -> None:
     """Remove an abandoned lock; the rename succeeds for only one of several processes."""
     aside = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.stale")
-    try:
+    with suppress(FileNotFoundError):
         os.rename(path, aside)
-    except FileNotFoundError:
-        return
-    aside.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -185,13 +182,7 @@ def _is_abandoned(path: Path) -> bool:
         return True
     if len(words) != 3 or words[1] != socket.gethostname():
         return False
-    try:
-        os.kill(int(words[0]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return not psutil.pid_exists(int(words[0]))
 
 
 class ArrayWriter:

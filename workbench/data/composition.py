@@ -87,21 +87,13 @@ def _cutout(images: Tensor, keys: Tensor, /) -> Tensor:
     return transforms.cutout(images, centre[:, 0] - side // 2, centre[:, 1] - side // 2, side)
 
 
-def _sobel(images: Tensor, keys: Tensor, /) -> Tensor:
-    return transforms.sobel(images)
-
-
 def _noise(images: Tensor, keys: Tensor, /) -> Tensor:
     return transforms.noise(images, NOISE * keyed.uniform(keys, 1)[:, 0], keyed.fork(keys, "noise"))
 
 
-def _rotation(images: Tensor, keys: Tensor, /) -> Tensor:
-    return transforms.rotate(images, 1 + keyed.integers(keys, 3))
-
-
 _KEYED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cutout": _cutout,
-    "sobel": _sobel,
+    "sobel": lambda images, keys: transforms.sobel(images),
     "noise": _noise,
-    "rotation": _rotation,
+    "rotation": lambda images, keys: transforms.rotate(images, 1 + keyed.integers(keys, 3)),
 }

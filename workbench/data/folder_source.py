@@ -57,7 +57,8 @@ def folder_source(folder: Path, parts: dict[str, list[Path]]) -> Source:
 
     The images are unlabelled if any lies outside class folders, or if there are fewer than two classes.
     """
-    depth = dict.fromkeys(parts, 0 if _unsplit(parts) else 1)
+    unsplit = any(len(path.parts) == 1 or path.parts[0] != "train" for path in parts["train"])
+    depth = dict.fromkeys(parts, 0 if unsplit else 1)  # of class folders
     in_classes = all(len(path.parts) > depth[part] + 1 for part, paths in parts.items() for path in paths)
     classes = sorted({path.parts[depth[part]] for part, paths in parts.items() for path in paths})
     labelled = in_classes and len(classes) > 1
@@ -72,8 +73,3 @@ def folder_source(folder: Path, parts: dict[str, list[Path]]) -> Source:
         )
 
     return Source({name: part_of(name, paths) for name, paths in parts.items()}, classes if labelled else None)
-
-
-def _unsplit(parts: dict[str, list[Path]]) -> bool:
-    """Whether the files are in the folder itself rather than in one folder per part."""
-    return any(len(path.parts) == 1 or path.parts[0] != "train" for path in parts["train"])

@@ -84,13 +84,9 @@ class Loader:
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Images]:
         """The batches of an epoch from its step ``start_step`` on, each (batch_size / world) images."""
         order = keyed.permutation(self.seed, epoch, len(self.split))
-        if self.resident:
-            order = order.to(self.device)
-        share = self.batch_size // self.world
-        chosen = (
-            order[step * self.batch_size + self.rank * share :][:share]
-            for step in range(start_step, self.steps_per_epoch)
-        )
+        order = order.to(self.device) if self.resident else order
+        share, steps = self.batch_size // self.world, range(start_step, self.steps_per_epoch)
+        chosen = (order[step * self.batch_size + self.rank * share :][:share] for step in steps)
         if not self.resident:
             return _streamed(self.split.images, self._ids, self._labels, chosen, self.device)
         return map(self._take, chosen)
@@ -177,11 +173,8 @@ def _streamed(
             if isinstance(item, BaseException):
                 raise item
             batch, batch_ids, batch_labels = item
-            yield Images(
-                batch.to(device, non_blocking=pinned),
-                batch_ids.to(device),
-                None if batch_labels is None else batch_labels.to(device),
-            )
+            on_device = None if batch_labels is None else batch_labels.to(device)
+            yield Images(batch.to(device, non_blocking=pinned), batch_ids.to(device), on_device)
     finally:
         stop.set()
         reader.join()

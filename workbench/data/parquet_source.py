@@ -62,12 +62,8 @@ def parquet_source(parts: dict[str, list[Path]]) -> Source:
             file = int(np.searchsorted(ends, index, side="right"))
             return f"in row {index - (ends[file] - counts[name][file])} of {files[file]}"
 
-        return Part(
-            ids=indexed_ids(name, int(ends[-1])),
-            labels=labels.get(name),
-            read=lambda: _image_bytes(files, image),
-            describe=describe,
-        )
+        ids = indexed_ids(name, int(ends[-1]))
+        return Part(ids, labels.get(name), lambda: _image_bytes(files, image), describe)
 
     return Source({name: part_of(name, files) for name, files in parts.items()}, classes)
 
@@ -83,16 +79,12 @@ def _has_bytes(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
 def _image_column(schema: pa.Schema, file: Path) -> str:
-    usable = [
-        name for name in schema.names if _has_bytes(schema.field(name).type) or _is_bytes(schema.field(name).type)
-    ]
+    kinds = {name: schema.field(name).type for name in schema.names}
+    structs = [name for name, kind in kinds.items() if _has_bytes(kind)]
+    plain = [name for name, kind in kinds.items() if pa.types.is_binary(kind) or pa.types.is_large_binary(kind)]
+    usable = [name for name in schema.names if name in structs or name in plain]
     named = [name for name in _IMAGE_COLUMNS if name in usable]
-    structs = [name for name in usable if _has_bytes(schema.field(name).type)]
     flattened = [name for name in usable if name.endswith(".bytes") or name == "bytes"]
     for name in (*named, *structs, *flattened):
         return name
@@ -107,9 +99,8 @@ def _label_column(schema: pa.Schema) -> str | None:
         if name in schema.names:
             kind = schema.field(name).type
             kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-                return name
-            if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            tests = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
+            if any(test(kind) for test in tests):
                 return name
     return None
 
@@ -130,8 +121,6 @@ def _numbered(
     """Labels as positions in the list of classes; none if all are missing (null, or Hugging Face's -1)."""
     values = {part: column for part, column in values.items() if any(value not in (None, -1) for value in column)}
     if "train" not in values:
-        values = {}
-    if not values:
         return {}, None
     if any(value is None for column in values.values() for value in column):
         raise WorkbenchError(f"Some labels in {file.parent} are missing; fill them in or drop the label column.")

@@ -67,9 +67,7 @@ def _array_part(part: str, images: NDArray[np.uint8], labels: Any, factors: dict
 
 def shapes_source() -> Source:
     """The generated data set ``shapes``."""
-    parts = {}
-    for part in ("train", "test"):
-        parts[part] = _array_part(part, *shapes.generate(part))
+    parts = {part: _array_part(part, *shapes.generate(part)) for part in ("train", "test")}
     return Source(parts, list(shapes.CLASSES))
 
 
@@ -125,14 +123,9 @@ def torchvision_source(name: str, root: Path, download: bool, unlabelled: bool) 
             describe=lambda index: f"{index} of {name}'s {part}",
         )
 
-    if name in ("cifar10", "cifar100", "mnist", "fashion_mnist"):
-        kind = {
-            "cifar10": published.CIFAR10,
-            "cifar100": published.CIFAR100,
-            "mnist": published.MNIST,
-            "fashion_mnist": published.FashionMNIST,
-        }[name]
-        train, test = get(kind, train=True), get(kind, train=False)
+    kinds = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
+    if name in kinds:
+        train, test = (get(getattr(published, kinds[name]), train=part) for part in (True, False))
         parts = {"train": arrays("train", train.data, train.targets), "test": arrays("test", test.data, test.targets)}
         classes = train.classes
     elif name == "stl10":

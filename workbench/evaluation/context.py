@@ -123,11 +123,8 @@ class Context:
         """Rows of ``pixels``, the same for every run on the same data: computed once and stored with the probe set."""
         known = self.baselines.evaluation(evaluation)
         if known.get("protocol") != protocol or known.get("limits") != str(self.limits):
-            known = {
-                "protocol": protocol,
-                "limits": str(self.limits),
-                "rows": [{"model": "pixels", **row} for row in measure()],
-            }
+            rows = [{"model": "pixels", **row} for row in measure()]
+            known = {"protocol": protocol, "limits": str(self.limits), "rows": rows}
             self.baselines.write_evaluation(evaluation, known)
         return known["rows"]
 
@@ -140,14 +137,8 @@ class Context:
 
     def write(self, evaluation: str, protocol: str, n: int, split: str = "test", **content: Any) -> None:
         """Write an evaluation with the fields that all evaluations have."""
-        envelope = {
-            "checkpoint": self.model.checkpoint,
-            "protocol": protocol,
-            "split": split,
-            "n": n,
-            "seeds": [self.model.config.seed],
-        }
-        self.run.write_evaluation(evaluation, envelope | content)
+        envelope = {"checkpoint": self.model.checkpoint, "protocol": protocol, "split": split, "n": n}
+        self.run.write_evaluation(evaluation, envelope | {"seeds": [self.model.config.seed]} | content)
 
     def skip(self, evaluation: str, reason: str) -> None:
         """Write why an evaluation was left out, in one sentence."""

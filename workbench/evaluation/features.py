@@ -178,18 +178,16 @@ class Material:
         for name, array in arrays.items():
             if array is not None:
                 write_array(probe.path / f"{name}.npy", np.asarray(array))
-        write_json(
-            probe.path / "probe.json",
-            {
-                "fingerprint": self.dataset.fingerprint,
-                "data": self.dataset.name,
-                "classes": self.dataset.classes,
-                "factors": [{"name": name, "kind": self.factor_kind(name)} for name in self.dataset.factors],
-                "n": len(self.probe),
-                "size": self.dataset.size,
-                "channels": self.dataset.channels,
-            },
-        )
+        content = {
+            "fingerprint": self.dataset.fingerprint,
+            "data": self.dataset.name,
+            "classes": self.dataset.classes,
+            "factors": [{"name": name, "kind": self.factor_kind(name)} for name in self.dataset.factors],
+            "n": len(self.probe),
+            "size": self.dataset.size,
+            "channels": self.dataset.channels,
+        }
+        write_json(probe.path / "probe.json", content)
 
 
 def spread(count: int, n: int) -> NDArray[np.int64]:
@@ -208,7 +206,5 @@ def flat_pixels(images: Tensor) -> Tensor:
 
 def _flat(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The same of uint8 images (N, H, W, C), scaled to [0, 1]."""
-    parts = []
-    for start in range(0, len(images), 1024):
-        parts.append(flat_pixels(channels_first(images[start : start + 1024]).float() / 255).numpy())
-    return np.concatenate(parts)
+    parts = (channels_first(images[start : start + 1024]) for start in range(0, len(images), 1024))
+    return np.concatenate([flat_pixels(part.float() / 255).numpy() for part in parts])

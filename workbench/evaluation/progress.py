@@ -6,17 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Column
 from rich.text import Text
 
@@ -33,15 +24,11 @@ class EvaluationProgress:
     """
 
     def __init__(self, total: int, quiet: bool = False) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            _Pace(),
-        )
+        text, bar = progress.TextColumn("{task.description}"), progress.BarColumn(bar_width=20)
+        columns = (text, bar, progress.MofNCompleteColumn(), progress.TimeElapsedColumn(), _Pace())
         console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
-        self._bars = Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty())
+        disable = quiet or not sys.stderr.isatty()
+        self._bars = progress.Progress(*columns, console=console, transient=True, disable=disable)
         self._outer = self._bars.add_task("", total=total)
         self._logged = 0.0
 
@@ -68,7 +55,7 @@ class EvaluationProgress:
 
     def track(self, items: Sequence[T], what: str) -> Iterator[T]:
         """Yield the items, with a bar that shows rate and time left."""
-        task: TaskID = self._bars.add_task(f"  {what}", total=len(items), paced=True)
+        task = self._bars.add_task(f"  {what}", total=len(items), paced=True)
         try:
             for done, item in enumerate(items):
                 if time.monotonic() - self._logged > LOG_SECONDS:
@@ -85,13 +72,13 @@ class EvaluationProgress:
             self._logged = time.monotonic()
 
 
-class _Pace(ProgressColumn):
+class _Pace(progress.ProgressColumn):
     """Rate and time left of a loop; nothing for the evaluations, whose durations differ too much."""
 
     def __init__(self) -> None:
         super().__init__(Column(no_wrap=True))
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: progress.Task) -> Text:
         if not task.fields.get("paced") or not task.speed or task.time_remaining is None:
             return Text("")
         minutes, seconds = divmod(round(task.time_remaining), 60)

@@ -71,13 +71,12 @@ def _coupled(
     method: Couples, batch: Batch, parts: int, backward: Callable[[Tensor], None], reseed: Callable[[int], None]
 ) -> Step:
     batches = split(batch, parts)
-    embeddings, keys = [], []
+    embeddings = []
     with torch.no_grad(), _frozen_statistics(method):
         for index, part in enumerate(batches):
             reseed(index)
             embeddings.append(method.embed(part.views))
-    for part in batches:
-        keys.append(method.embed_keys(part.views))
+    keys = [method.embed_keys(part.views) for part in batches]
     whole = tuple(torch.cat(of_view).requires_grad_() for of_view in zip(*embeddings, strict=True))
     reseed(parts)
     step = method.objective(batch, whole, tuple(torch.cat(of_view) for of_view in zip(*keys, strict=True)))

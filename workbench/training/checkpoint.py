@@ -36,12 +36,7 @@ class LoadedMethod:
 
 
 def save_checkpoint(
-    run: Run,
-    step: int,
-    method: Method,
-    optimizer: torch.optim.Optimizer,
-    state: dict[str, Any],
-    best: float | None = None,
+    run: Run, step: int, method: Method, optimizer: torch.optim.Optimizer, state: dict[str, Any], best: float | None
 ) -> None:
     """Write ``checkpoints/step-…`` under a temporary name and rename it; then delete all but the last and the best.
 

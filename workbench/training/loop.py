@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -129,10 +130,8 @@ def _prepare_resume(run: Run, epochs: int | None, device: Device | None) -> tupl
     if folder is None and run.had_checkpoint():
         raise ckpt.no_checkpoint(run)
     if folder is not None and not (folder / "training.pt").exists():
-        raise WorkbenchError(
-            f"The run {run.id} has no optimiser state, as its weights were imported; "
-            f"start a new run with --init {run.id}."
-        )
+        reason = f"The run {run.id} has no optimiser state, as its weights were imported"
+        raise WorkbenchError(f"{reason}; start a new run with --init {run.id}.")
     with memory_to_spare(memory_advice(config)):
         trainer = Trainer(name, config, dataset)
         if folder is None:
@@ -207,7 +206,5 @@ def _estimate(trainer: Trainer) -> None:
 
 
 def _batches(trainer: Trainer) -> Iterator[Images]:
-    epoch = 0
-    while True:
+    for epoch in count():
         yield from trainer.loader.epoch(epoch)
-        epoch += 1

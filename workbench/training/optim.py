@@ -1,6 +1,7 @@
 """The optimiser and its learning rate."""
 
 import math
+from typing import Any
 
 import torch
 from timm.optim.lamb import Lamb
@@ -22,18 +23,10 @@ def build(module: nn.Module, options: OptimOptions, device: torch.device) -> tor
         return LARS(groups, options.lr, options.momentum, options.weight_decay, options.trust)
     if options.name == "sgd":
         return torch.optim.SGD(groups, options.lr, options.momentum, weight_decay=options.weight_decay)
-    betas = (0.9, options.beta2)
+    adam: Any = {"lr": options.lr, "betas": (0.9, options.beta2), "weight_decay": options.weight_decay}
     if options.name == "lamb":
-        return Lamb(
-            groups, options.lr, betas=betas, weight_decay=options.weight_decay, max_grad_norm=None, always_adapt=True
-        )
-    return torch.optim.AdamW(
-        groups,
-        lr=options.lr,
-        betas=betas,
-        weight_decay=options.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
+        return Lamb(groups, **adam, max_grad_norm=None, always_adapt=True)
+    return torch.optim.AdamW(groups, **adam, fused=device.type in ("cpu", "cuda"))
 
 
 def _groups(module: nn.Module, options: OptimOptions) -> list[dict[str, object]]:

@@ -167,13 +167,8 @@ class Session:
         self._summarise()
 
     def _where(self) -> dict[str, Any]:
-        epoch = self.step / self.trainer.steps_per_epoch
-        return {
-            "step": self.step,
-            "epoch": epoch,
-            "images": self.step * self.config.batch_size,
-            "seconds": self.seconds,
-        }
+        epoch, images = self.step / self.trainer.steps_per_epoch, self.step * self.config.batch_size
+        return {"step": self.step, "epoch": epoch, "images": images, "seconds": self.seconds}
 
     def _lap(self) -> None:
         """Add the seconds since the last lap to the run's training time and to the window's."""
@@ -224,9 +219,8 @@ class Session:
         if "gradients" in state:
             self.trainer.gradients.load_state(state["gradients"])
         self.window.steps, self.window.seconds = int(state["window_steps"]), float(state["window_seconds"])
-        self.window.sums = {
-            name: torch.tensor(value, device=self.trainer.device) for name, value in state["window"].items()
-        }
+        device, sums = self.trainer.device, state["window"].items()
+        self.window.sums = {name: torch.tensor(value, device=device) for name, value in sums}
 
     def _summarise(self, **changes: Any) -> None:
         """Rewrite ``summary.json``: the heartbeat, and the columns of a list of runs."""

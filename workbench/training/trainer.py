@@ -46,15 +46,8 @@ class Trainer:
         device = self.accelerator.device
         self.device = torch.device("cpu") if device.type == "cpu" else device  # cpu:0 with several processes
         self.images = ImageSpec.of(dataset)
-        self.loader = Loader(
-            dataset.train,
-            config.batch_size,
-            config.seed,
-            self.device,
-            memory_mb=config.data_options.memory_mb,
-            rank=self.rank,
-            world=self.world,
-        )
+        place = (self.device, config.data_options.memory_mb, self.rank, self.world)
+        self.loader = Loader(dataset.train, config.batch_size, config.seed, *place)
         if (share := config.batch_size // self.world) % config.accumulate:
             raise WorkbenchError(
                 f"{share} images per step cannot be computed in {config.accumulate} equal parts; "
@@ -130,9 +123,8 @@ class Trainer:
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
-            raise WorkbenchError(
-                f"The networks could not be compiled ({first_line(error)}); train without --compile."
-            ) from error
+            reason = first_line(error)
+            raise WorkbenchError(f"The networks could not be compiled ({reason}); train without --compile.") from error
 
     def _recompute(self) -> None:
         """Let ViTs recompute activations instead of storing them."""

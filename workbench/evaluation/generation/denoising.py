@@ -17,15 +17,7 @@ from workbench.data.augment import to_float
 from workbench.evaluation.context import Context, Row, measured
 from workbench.methods.base import evaluation_mode
 from workbench.methods.capabilities import Denoises
-from workbench.probability.diffusion import (
-    PREDICTIONS,
-    Prediction,
-    amplitudes,
-    convert,
-    noised,
-    step_kl,
-    target_of,
-)
+from workbench.probability.diffusion import PREDICTIONS, Prediction, amplitudes, convert, noised, step_kl, target_of
 from workbench.probability.fixed_schedules import gamma_cosine, gamma_linear_beta
 
 STRIP = 8  # probe images that are drawn
@@ -72,7 +64,7 @@ class Subject:
 
 def evaluate(context: Context) -> None:
     """Write ``denoising.json`` and the arrays that it names."""
-    method, material, config = context.model.method, context.material, context.model.config
+    method, material, options = context.model.method, context.material, vars(context.model.config)
     if not isinstance(method, Denoises):
         return context.skip("denoising", f"{context.method} is no diffusion model, so there is no noise to take away.")
     probe, rows, strip_rows = material.probe, material.spread(MEASURED), material.spread(STRIP)
@@ -114,15 +106,9 @@ def evaluate(context: Context) -> None:
         levels=places,
         agreement=agreement,
         schedule=curve,
-        learned=_learned(config),
+        learned=options.get("schedule") == "learned" or bool(options.get("learn_ends")),
         references=_references(context.model.images.levels),
     )
-
-
-def _learned(config: Any) -> bool:
-    """Whether the noise schedule, or its ends, are trained."""
-    options = vars(config)
-    return options.get("schedule") == "learned" or bool(options.get("learn_ends"))
 
 
 def _schedule(context: Context, method: Denoises) -> dict[str, list[float | None]]:

@@ -84,11 +84,8 @@ def histogram_nats(train: NDArray[np.uint8], images: NDArray[np.uint8], levels: 
         cells = _levels(train[start : start + 256], levels) + offset
         counts += np.bincount(cells.ravel(), minlength=len(counts))
     log_mass = np.log(counts) - np.log(len(train) + PRIOR_COUNT * levels)
-    parts = [
-        -log_mass[_levels(images[start : start + 256], levels) + offset].sum(axis=1)
-        for start in range(0, len(images), 256)
-    ]
-    return np.concatenate(parts)
+    parts = (_levels(images[start : start + 256], levels) for start in range(0, len(images), 256))
+    return np.concatenate([-log_mass[part + offset].sum(axis=1) for part in parts])
 
 
 def _levels(images: NDArray[np.uint8], levels: int) -> NDArray[np.int64]:
@@ -97,9 +94,7 @@ def _levels(images: NDArray[np.uint8], levels: int) -> NDArray[np.int64]:
     return np.rint(flat * ((levels - 1) / 255)).astype(np.int64)
 
 
-def _latent_usage(
-    context: Context, method: Latent, images: NDArray[np.uint8], ids: NDArray[np.int64]
-) -> dict[str, Any]:
+def _latent_usage(context: Context, method: Latent, images: NDArray[np.uint8], ids: NDArray[np.int64]) -> Row:
     """The latent variables in use, and whether the posterior has collapsed, in words or None."""
     means, kls = context.model.latents(images, ids)
     groups = usage(means, kls, method.latent_groups)

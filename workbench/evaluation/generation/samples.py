@@ -14,12 +14,7 @@ from workbench.methods.capabilities import Samples
 SEED = 0
 # By method: sampler, steps, and whether it takes too long for a CPU. Methods not listed have one way of sampling.
 SAMPLERS = {
-    "ddpm": (
-        ("ancestral", 100, False),
-        ("ddim", 50, False),
-        ("dpm-solver++", 20, False),
-        ("ancestral", 1000, True),
-    ),
+    "ddpm": (("ancestral", 100, False), ("ddim", 50, False), ("dpm-solver++", 20, False), ("ancestral", 1000, True)),
     "vdm": (("ancestral", 250, False), ("ddim", 50, False), ("ancestral", 1000, True)),
     "score": (("pc", 100, False), ("ode", 50, False), ("pc", 1000, True)),
 }
@@ -37,9 +32,8 @@ def evaluate(context: Context) -> None:
         seconds = time.perf_counter() - start
         name = f"samples-{sampler}-{steps}" if sampler else "samples"
         context.run.write_array(name, images)
-        variants.append(
-            {"sampler": sampler or "one pass", "steps": steps, "seconds": seconds, "seed": SEED, "array": name}
-        )
+        row = {"sampler": sampler or "one pass", "steps": steps, "seconds": seconds}
+        variants.append(row | {"seed": SEED, "array": name})
         if len(variants) == 1:
             with replacing(context.run.path / "images" / "samples.webp", within=context.run.path) as file:
                 Image.fromarray(sheet(images)).save(file, format="WEBP", lossless=True)

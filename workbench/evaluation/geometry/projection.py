@@ -231,13 +231,12 @@ def _write(target: store.Run | store.Probe, name: str, points: dict[str, Points]
 
 def _pixels(context: Context, protocol: str, n: int, perplexity: float) -> dict[str, Points]:
     """The maps of pixels, which all runs on the same data share and are turned to."""
-    baselines = store.Probe(context.probe.path / "baselines")
+    baselines = context.baselines
     known = baselines.evaluation("projection")
-    stored = {
-        kind: points for kind in ("tsne", "pca", "umap") if (points := baselines.array(f"{kind}-pixels")) is not None
-    }
+    arrays = {kind: baselines.array(f"{kind}-pixels") for kind in ("tsne", "pca", "umap")}
+    stored = {kind: np.asarray(points) for kind, points in arrays.items() if points is not None}
     if (known.get("protocol"), known.get("n")) == (protocol, n) and {"tsne", "pca"} <= stored.keys():
-        return {kind: np.asarray(points) for kind, points in stored.items()}
+        return stored
     pixels = context.material.pixels.test["pixels"][:n]
     points, explained = maps(pixels, perplexity, track=context.track, name="pixels")
     _write(baselines, "pixels", points)

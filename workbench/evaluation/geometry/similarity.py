@@ -49,8 +49,7 @@ def evaluate(context: Context) -> None:
         spaces[space] = {key: row[key] for key in ("diagonal", "off_diagonal")} | {"matching": row["value"]}
         run.write_array(f"similarity-{space}", matrix)
         if chosen.labels is not None:
-            means = class_means(matrix, chosen.labels, material.class_count)
-            run.write_array(f"class-similarity-{space}", means)
+            run.write_array(f"class-similarity-{space}", class_means(matrix, chosen.labels, material.class_count))
     untrained = [context.untrained_model.encode(view) for view in (first, second)]
     flat = [{"pixels": view.reshape(len(view), -1).astype(np.float32)} for view in (first, second)]
     for model, features in ((f"untrained:{context.method}", untrained), ("pixels", flat)):

@@ -41,7 +41,7 @@ def evaluate(context: Context) -> None:
                 row = {"space": space, "factor": name, "metric": "r2", "chance": 0.0}
                 yield row | bootstrap_r2(truth, estimate)._asdict()
             for name in (name for name, kind in kinds.items() if kind == "categorical"):
-                y, y_val, y_test = (_codes(split, name) for split in splits)
+                y, y_val, y_test = ((split.factors or {})[name].astype(np.int64) for split in splits)
                 yield _accuracy(space, name, linear_probe(x, y, x_val, y_val, x_test).predicted, y_test)
 
     rows = context.rows("factors", protocol, measure)
@@ -59,10 +59,6 @@ def _accuracy(space: str, factor: str, predicted: NDArray[np.int64], truth: NDAr
 def _varying(split: Split) -> list[str]:
     """The factors that are not the same in all images."""
     return [name for name, values in (split.factors or {}).items() if len(np.unique(values)) > 1]
-
-
-def _codes(split: Split, name: str) -> NDArray[np.int64]:
-    return (split.factors or {})[name].astype(np.int64)
 
 
 def _target(split: Split, name: str, periods: dict[str, float]) -> NDArray[np.float64]:

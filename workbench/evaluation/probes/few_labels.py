@@ -33,9 +33,8 @@ def evaluate(context: Context) -> None:
         train, val, test = subject.features.of(space)
         for share in SHARES:
             subsets = [subset(train_labels, share, seed) for seed in range(SUBSETS)]
-            probes = [
-                linear_probe(train[rows], train_labels[rows], val, val_labels, test, REGULARISATION) for rows in subsets
-            ]
+            parts = [(train[rows], train_labels[rows]) for rows in subsets]
+            probes = [linear_probe(*part, val, val_labels, test, REGULARISATION) for part in parts]
             correct = np.stack([probe.predicted == labels for probe in probes])
             yield _row(space, share, len(subsets[0]), SUBSETS, crossed_interval(100.0 * correct))
         correct = context.label_probe(subject, space).predicted == labels

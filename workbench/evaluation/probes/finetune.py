@@ -76,13 +76,10 @@ def evaluate(context: Context) -> None:
     labels = np.asarray(material.test.labels)
     outcomes = finetune_both(context, material)
     own, random = (outcome.predicted for outcome in outcomes)
-    for array, values in (
-        ("finetuned-predicted", own),
-        ("random-init-predicted", random),
-        ("finetuned-ids", np.asarray(material.test.ids)),
-        ("finetuned-labels", labels),
-    ):
-        context.run.write_array(array, values)
+    context.run.write_array("finetuned-predicted", own)
+    context.run.write_array("random-init-predicted", random)
+    context.run.write_array("finetuned-ids", np.asarray(material.test.ids))
+    context.run.write_array("finetuned-labels", labels)
     context.write(
         "finetune",
         protocol,
@@ -113,9 +110,8 @@ def protocol_of(device: torch.device, train: str, val: str, views: str) -> str:
 
 def finetune_both(context: Context, material: Material) -> tuple[Outcome, Outcome]:
     """Fine-tune the run, and the same network from random weights, on images at the model's size and channels."""
-    starts = (("run", context.model), (RANDOM, context.untrained_model))
-    first, second = (_best(context, name, model, material) for name, model in starts)
-    return first, second
+    own = _best(context, "run", context.model, material)
+    return own, _best(context, RANDOM, context.untrained_model, material)
 
 
 def _best(context: Context, name: str, model: TrainedModel, material: Material) -> Outcome:
@@ -125,9 +121,8 @@ def _best(context: Context, name: str, model: TrainedModel, material: Material) 
     for lr in recipe.lrs:
         network = Classifier(model, material.class_count)
         steps = fitting.schedule(len(material.train), recipe.batch, recipe.epochs)
-        fit(
-            network, material.train, context.track(steps, f"{name}, learning rate {lr:g}"), len(steps), lr, augmentation
-        )
+        tracked = context.track(steps, f"{name}, learning rate {lr:g}")
+        fit(network, material.train, tracked, len(steps), lr, augmentation)
         correct = network.predict(material.val.images) == np.asarray(material.val.labels)
         outcomes.append(Outcome(name, lr, 100.0 * float(correct.mean()), network.predict(material.test.images)))
     return max(outcomes, key=lambda outcome: outcome.validation)

@@ -42,9 +42,8 @@ def evaluate(context: Context) -> None:
             context.keep(subject, f"predicted-{space}", context.label_probe(subject, space).predicted)
     context.run.write_array("predicted-ids", np.asarray(material.test.ids))
     context.run.write_array("predicted-labels", labels)
-    context.write(
-        "linear", protocol, len(labels), rows=rows, classes=material.dataset.classes, default=context.model.default
-    )
+    names, default = material.dataset.classes, context.model.default
+    context.write("linear", protocol, len(labels), rows=rows, classes=names, default=default)
 
 
 def _pixel_predictions(context: Context, labels: NDArray[np.int64], top1: float) -> np.ndarray:

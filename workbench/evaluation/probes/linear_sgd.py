@@ -64,11 +64,11 @@ def evaluate(context: Context) -> None:
     for name, model in (("run", context.model), (f"untrained:{context.method}", context.untrained_model)):
         row = _measure(context, recipe, augmentation, name, fitting.default_encoder(model))
         rows.append({"model": name, "space": model.default, **row})
-    rows += context.shared_rows(
-        "linear_sgd",
-        protocol,
-        lambda: [{"space": "pixels", **_measure(context, recipe, augmentation, "pixels", flat_pixels)}],
-    )
+
+    def pixels() -> list[Row]:
+        return [{"space": "pixels", **_measure(context, recipe, augmentation, "pixels", flat_pixels)}]
+
+    rows += context.shared_rows("linear_sgd", protocol, pixels)
     context.write("linear_sgd", protocol, len(material.test), rows=rows, default=context.model.default)
 
 
@@ -80,11 +80,8 @@ def _measure(context: Context, recipe: Recipe, augmentation: Augmentation, name:
     views = []
     for crop in context.track(range(recipe.crops), f"views through {name}"):
         keys = fitting.keys_of(material.train.ids, crop, device)
-        parts = [
-            encoder(augmentation(images[start : start + fitting.READ], keys[start : start + fitting.READ]))
-            for start in range(0, len(images), fitting.READ)
-        ]
-        views.append((torch.cat(parts) - mean) / deviation)
+        parts = zip(images.split(fitting.READ), keys.split(fitting.READ), strict=True)
+        views.append((torch.cat([encoder(augmentation(*part)) for part in parts]) - mean) / deviation)
     labels = torch.from_numpy(np.array(material.train.labels)).to(device)
     heads = fit_heads(views, labels, material.class_count, recipe)
     val, test = (

@@ -21,9 +21,7 @@ DEFAULT, OTHERWISE = "digits", "shapes"  # the target, and that of runs trained 
 
 def check(runs: Sequence[Run], target: str | None) -> None:
     """Raise a WorkbenchError unless every run can be probed on the target, before anything is computed."""
-    for run in runs:
-        if target is None:
-            continue
+    for run in runs if target is not None else ():
         config = read_config(run)[1]
         if reason := _unfit(f"The run {run.id} was", _fingerprint(run), config, target, _dataset(config, target)):
             raise WorkbenchError(f"{reason} Choose another --transfer-to.")
@@ -112,19 +110,14 @@ def _target(context: Context, evaluation: str, target: str | None) -> Material |
 
 
 def _write(context: Context, evaluation: str, target: str, protocol: str, n: int, rows: list[Row]) -> None:
-    """Write the rows of a target beside those of others."""
-    rows = rows + _earlier(context, evaluation, target, protocol)
-    targets = list(dict.fromkeys(row["target"] for row in rows))
-    context.write(evaluation, protocol, n, rows=rows, targets=targets, default=context.model.default)
-
-
-def _earlier(context: Context, evaluation: str, target: str, protocol: str) -> list[Row]:
-    """The rows of other targets, as long as they were measured with the same weights in the same way."""
+    """Write the rows of a target beside those of others that were measured with the same weights in the same way."""
     known = context.run.evaluation(evaluation)
     same = known.get("checkpoint") == context.model.checkpoint and known.get("protocol") == protocol
-    rows = known.get("rows") if same else None
-    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return [row for row in rows if row.get("target") not in (None, target)]
+    earlier = known.get("rows") if same else None
+    earlier = [row for row in earlier if isinstance(row, dict)] if isinstance(earlier, list) else []
+    rows = rows + [row for row in earlier if row.get("target") not in (None, target)]
+    targets = list(dict.fromkeys(row["target"] for row in rows))
+    context.write(evaluation, protocol, n, rows=rows, targets=targets, default=context.model.default)
 
 
 def _dataset(config: TrainConfig, target: str) -> datasets.Dataset:
