@@ -182,14 +182,10 @@ class Supervisor:
             return
         words = [str(word) for word in self.request["command"]]
         environment = os.environ | {"WORKBENCH_JOB": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
+        argv, null = [sys.executable, "-m", *words], subprocess.DEVNULL
         with open(self.folder / "log", "ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=environment,
+                argv, stdin=null, stdout=log, stderr=log, start_new_session=True, env=environment
             )
         self.write(status="running", started=time.time(), pid=process.pid)
         self.follow(process)

@@ -87,16 +87,13 @@ def create_run(runs: Path, config_text: str, info: Mapping[str, Any]) -> Run:
             (building / folder).mkdir(parents=True)
         (building / "config.yaml").write_text(config_text, encoding="utf-8")
         identity = {"format": FORMAT, "id": run_id, "name": None, "owner": owner(), "host": socket.gethostname()}
-        write_json(
-            building / "run.json", identity | {"created": now(), "status": "running", "error": None} | dict(info)
-        )
+        identity |= {"created": now(), "status": "running", "error": None}
+        write_json(building / "run.json", identity | dict(info))
         os.rename(building, runs / run_id)
     except OSError as error:
-        shutil.rmtree(building, ignore_errors=True)
         raise storage_error(error, runs / run_id) from error
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)  # there only after a failure
     run = Run(runs / run_id)
     run.update_summary(pid=os.getpid(), group=run.seed_group())
     return run

@@ -45,14 +45,12 @@ def augmentations(
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    where = str(config or "")
     settings = read_settings(config, method) if config else {}
-    folder = output or (runs or Path(settings.get("runs") or RUNS)) / "compositions" / (
-        config.stem if config else method
-    )
+    place = (runs or Path(settings.get("runs") or RUNS)) / "compositions"
+    folder = output or place / (config.stem if config else method)
     from workbench.studies.augmentations import TRANSFORMATIONS, Study
 
-    study = Study(method, settings, where, folder, transformations or TRANSFORMATIONS)
+    study = Study(method, settings, str(config or ""), folder, transformations or TRANSFORMATIONS)
     failures = _train_cells(study, verbose)
     _print(study)
     print(f"Figure: {folder / 'composition.svg'}; `workbench app --runs {folder / 'runs'}` shows the runs.")

@@ -46,17 +46,12 @@ class Finding(NamedTuple):
 def doctor(*, runs: RunsFolder = RUNS) -> int:
     """Check this machine: packages, devices, folders and free space. Exits with 1 if training would not work."""
     missing = [package for package in PACKAGES if find_spec(package) is None]
+    versions = f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
+    packages = "missing: " + ", ".join(missing) if missing else "all installed"
     findings = [
-        Finding(
-            True, "workbench", f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
-        ),
+        Finding(True, "workbench", versions),
         *_torch(),
-        Finding(
-            not missing,
-            "packages",
-            "missing: " + ", ".join(missing) if missing else "all installed",
-            "Run `make setup`, or `pip install -e . -c constraints.txt`.",
-        ),
+        Finding(not missing, "packages", packages, "Run `make setup`, or `pip install -e . -c constraints.txt`."),
         Finding(True, "processor", f"{_cores()} cores, {_memory() / GB:.1f} GB of memory"),
         _folder("data cache", cache_root(None), "Set WORKBENCH_CACHE or --data.cache to a writable folder."),
         _folder("runs", runs, "Choose another folder with --runs."),
@@ -82,12 +77,10 @@ def _torch() -> list[Finding]:
     devices = [f"{name} ({memory:.0f} GB)" for name, memory in report["cuda"]] + ["Apple GPU (mps)"] * report["mps"]
     build = f"{report['torch']}, built for {report['build']}, torchvision {report['torchvision']}"
     hint = "none; training runs on the CPU with the cpu presets"
+    gpu = Finding(True, "GPU", ", ".join(devices) or hint)
     if not devices and report["build"] == "CPU" and shutil.which("nvidia-smi"):
-        return [
-            Finding(True, "torch", build),
-            Finding(False, "GPU", "there is an NVIDIA driver, but torch is a CPU build", advice),
-        ]
-    return [Finding(True, "torch", build), Finding(True, "GPU", ", ".join(devices) or hint)]
+        gpu = Finding(False, "GPU", "there is an NVIDIA driver, but torch is a CPU build", advice)
+    return [Finding(True, "torch", build), gpu]
 
 
 def _cores() -> int:

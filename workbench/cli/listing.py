@@ -37,7 +37,8 @@ def runs(
         table = _table("id", "name", "method", "data", "status", "monitor kNN %", "kNN %", "linear %", "age", *tagged)
         for summary in summaries:
             texts = [str(summary.get(key) or "") for key in ("id", "name", "method", "data", "status")]
-            scores = [_percent(summary.get(key)) for key in ("knn_monitor", "knn", "linear")]
+            values = [summary.get(key) for key in ("knn_monitor", "knn", "linear")]
+            scores = [f"{value:.1f}" if is_number(value) else "" for value in values]
             tags = [", ".join(summary.get("tags", []))] if tagged else []
             table.add_row(*texts, *scores, _age(summary.get("created")), *tags)
         _print(table)
@@ -60,14 +61,8 @@ def datasets() -> None:
 
     table = _table("data", "summary", "size", "classes", "train images", "download")
     for name, entry in CATALOGUE.items():
-        table.add_row(
-            name,
-            entry.summary,
-            f"{entry.size} px",
-            str(entry.classes),
-            f"{entry.n_train:,}",
-            "yes" if entry.download else "no",
-        )
+        facts = (f"{entry.size} px", str(entry.classes), f"{entry.n_train:,}", "yes" if entry.download else "no")
+        table.add_row(name, entry.summary, *facts)
     _print(table)
     print("Or the path of a folder of images (class folders or flat), or of Parquet files with image bytes.")
 
@@ -82,10 +77,6 @@ def _table(*columns: str) -> Table:
 def _print(table: Table) -> None:
     """Print a table; in a pipe its lines are not folded, for `grep`."""
     Console(width=None if sys.stdout.isatty() else 200).print(table, highlight=False)
-
-
-def _percent(value: Any) -> str:
-    return f"{value:.1f}" if is_number(value) else ""
 
 
 def _age(created: Any) -> str:

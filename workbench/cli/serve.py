@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import workbench
-from workbench.cli.options import RUNS, RunsFolder
+from workbench.cli.options import RUNS, Flag, RunsFolder
 from workbench.errors import WorkbenchError
 from workbench.store import list_runs, owner
 
@@ -24,21 +24,19 @@ def app(
     runs: RunsFolder = RUNS,
     port: Annotated[int | None, Parameter(help="Port; by default the first free one from 8501.")] = None,
     host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
-    allow_actions: Annotated[
-        bool,
-        Parameter(
-            help="Let anybody who opens it annotate, archive and delete runs and start evaluations.", negative=""
-        ),
-    ] = False,
+    allow_actions: Flag = False,
     jobs: Annotated[int, Parameter(help="With --allow-actions: commands that run at the same time.")] = 1,
 ) -> None:
-    """Serve the app, which shows the runs in a browser. Without --allow-actions it only reads."""
+    """Serve the app, which shows the runs in a browser. Without --allow-actions it only reads.
+
+    Args:
+        allow_actions: Let anybody who opens it annotate, archive and delete runs and start evaluations.
+    """
     if jobs < 1:
         raise WorkbenchError(f"--jobs must be at least 1, not {jobs}.")
     if port is None:
-        port = next(
-            (candidate for candidate in range(FIRST_PORT, FIRST_PORT + 100) if _is_free(host, candidate)), FIRST_PORT
-        )
+        ports = range(FIRST_PORT, FIRST_PORT + 100)
+        port = next((candidate for candidate in ports if _is_free(host, candidate)), FIRST_PORT)
     if not _is_free(host, port):
         raise WorkbenchError(f"Port {port} of {host} cannot be opened; choose another with --port.")
     if runs == RUNS and EXAMPLES.is_dir() and not list_runs(runs):

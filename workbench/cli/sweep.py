@@ -72,10 +72,8 @@ def sweep(
     failures = _train_jobs(study, jobs, verbose)
     print(markdown(study.record()))
     figures = sorted(str(file) for file in folder.glob("sweep*.svg"))
-    print(
-        f"Figure{'s' * (len(figures) > 1)}: {', '.join(figures)}; "
-        f"`workbench app --runs {folder / 'runs'}` shows the runs."
-    )
+    shown = f"`workbench app --runs {folder / 'runs'}` shows the runs"
+    print(f"Figure{'s' * (len(figures) > 1)}: {', '.join(figures)}; {shown}.")
     for name, reason in failures.items():
         print(f"error: {name} failed: {reason}", file=sys.stderr)
     return 2 if failures else 0
@@ -107,9 +105,8 @@ def _train_jobs(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[st
                 if failed:
                     failures[name] = failed
                 result = f"failed: {failed}" if failed else _result(study, job)
-                console.print(
-                    f"{done} of {len(left)}  {name}  {result}  {format_duration(pace * (len(left) - done))} left"
-                )
+                remaining = format_duration(pace * (len(left) - done))
+                console.print(f"{done} of {len(left)}  {name}  {result}  {remaining} left")
                 _announce(console, left, done, at_once)
     except KeyboardInterrupt:
         console.print("Stopped; run the same command to continue.")
@@ -142,9 +139,8 @@ def _estimate(study: "Sweep", jobs: "Sequence[Job]") -> None:
     left = [job for job in jobs if not job.is_done]
     cells = study.recipe.cells
     same = {key: value for key, value in cells[0].settings.items() if all(c.settings.get(key) == value for c in cells)}
-    print(
-        f"{study.recipe.title}: scale {study.recipe.scale}, {len(cells)} cells, {len(jobs)} runs, {len(left)} to train."
-    )
+    title = f"{study.recipe.title}: scale {study.recipe.scale}"
+    print(f"{title}, {len(cells)} cells, {len(jobs)} runs, {len(left)} to train.")
     print(f"In all cells: {', '.join(f'{key} {value}' for key, value in same.items())}")
     total = 0.0
     with training_output(False):

@@ -16,12 +16,8 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.methods import METHODS, load_method
 from workbench.store import find_run
 
-ConfigFile = Annotated[
-    Path | None,
-    Parameter(
-        name="--config", group="Run", help="YAML file of settings, such as a run's config.yaml; flags override it."
-    ),
-]
+CONFIG = "YAML file of settings, such as a run's config.yaml; flags override it."
+ConfigFile = Annotated[Path | None, Parameter(name="--config", group="Run", help=CONFIG)]
 
 EPILOGUE = "The preset may change the defaults shown above; --dry-run prints its choices."
 

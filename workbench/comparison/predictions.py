@@ -146,8 +146,5 @@ def _correct(run: Run, space: str) -> dict[str, np.ndarray]:
         "untrained": run.array(f"untrained-predicted-{space}"),
         "pixels": pixel_predictions(run),
     }
-    return {
-        kind: np.asarray(predicted) == labels
-        for kind, predicted in predictions.items()
-        if predicted is not None and predicted.shape == labels.shape
-    }
+    known = {kind: np.asarray(predicted) for kind, predicted in predictions.items() if predicted is not None}
+    return {kind: predicted == labels for kind, predicted in known.items() if predicted.shape == labels.shape}

@@ -92,11 +92,7 @@ def name_of(run: Run) -> str:
 
 
 def over_seeds(values: Iterable[float], metric: str | None = None) -> Interval:
-    """Mean and 95 % interval over seeds, Student's t; the bounds are NaN for a single seed.
-
-    Args:
-        metric: of the values; the interval is clipped to the range of the metric.
-    """
+    """Mean and 95 % interval over seeds, Student's t, clipped to the range of the metric; NaN bounds for one seed."""
     value, low, high = student(list(values))
     lowest, highest = LIMITS.get(metric or "", (-np.inf, np.inf))
     return Interval(value, float(np.maximum(low, lowest)), float(np.minimum(high, highest)))

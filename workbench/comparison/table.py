@@ -97,12 +97,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
 
 def different_images(rows: Sequence[Row]) -> list[str]:
     """A sentence where cells of one measure are of different numbers of images."""
-    differing = [
-        f"{MEASURES[key]} {' or '.join(f'{n:,}' for n in ns)}" for key, ns in image_counts(rows).items() if len(ns) > 1
-    ]
+    differing = {key: ns for key, ns in image_counts(rows).items() if len(ns) > 1}
     if not differing:
         return []
-    numbers = ", ".join(differing)
+    numbers = ", ".join(f"{MEASURES[key]} {' or '.join(f'{n:,}' for n in ns)}" for key, ns in differing.items())
     return [f"The runs were evaluated on different numbers of images ({numbers}); evaluate them again together."]
 
 

@@ -36,11 +36,7 @@ def ema_decay(decay: float, updates: int) -> float:
 
 
 class AveragedCopy(MomentumCopy):
-    """Exponentially averaged weights, for sampling, encoding and evaluating.
-
-    Args:
-        decay: after many updates; see :func:`ema_decay`.
-    """
+    """Exponentially averaged weights, for sampling, encoding and evaluating; ``decay`` as of :func:`ema_decay`."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         super().__init__(module)

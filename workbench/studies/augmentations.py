@@ -208,12 +208,11 @@ class Study:
         if not isinstance(rows, list) or any(record.get(key) != value for key, value in self._same().items()):
             return []
         ids = {run.id: cell for cell, run in self.runs.items()}
-        known = [row for row in rows if _is_row(row)]
-        return [
-            row
-            for row in known
-            if row["model"] != "run" or (ids.get(row["run"]) == _cell(row) and self._hits(row) is not None)
-        ]
+
+        def is_present(row: Row) -> bool:
+            return ids.get(row["run"]) == _cell(row) and self._hits(row) is not None
+
+        return [row for row in rows if _is_row(row) and (row["model"] != "run" or is_present(row))]
 
 
 def _compares_two_views(method: str) -> bool:

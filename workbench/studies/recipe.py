@@ -34,6 +34,7 @@ from typing import Any, Literal, get_args
 
 from workbench.config import flat, flatten, read_mapping, replace_flat
 from workbench.errors import WorkbenchError, unknown
+from workbench.format import is_number
 from workbench.methods import METHODS, load_method
 
 Figure = Literal["table", "curve"]
@@ -256,7 +257,7 @@ def _published(blocks: Any, names: list[str], where: str) -> tuple[Published, ..
         source, setting = (_text(block, key, where) for key in ("source", "setting"))
         values = _mapping(block.get("values"), "published.values", where)
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if not is_number(value):
                 raise WorkbenchError(f'The published value of "{name}" in {where} must be a number, not {value!r}.')
         values = {matching(str(name), names): float(value) for name, value in values.items()}
         published.append(Published(source, setting, values))

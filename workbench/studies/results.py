@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,8 @@ def sweep_record(
     measures = recipe.measures
     rows = [row for key in done for measure in measures for row in _rows(runs[key], *key, measure, target)]
     pixels = {row["measure"]: row for row in rows if row["model"] == "pixels"}  # the same beside every run
-    rows = [row for row in rows if row["model"] != "pixels"] + [
-        row | {"cell": None, "seed": None, "run": None} for row in pixels.values()
-    ]
+    rows = [row for row in rows if row["model"] != "pixels"]
+    rows += [row | {"cell": None, "seed": None, "run": None} for row in pixels.values()]
     evaluations = {name: runs[done[0]].evaluation(name) for name in measures} if done else {}
     means = _means(rows, order, measures)
     tables = measure_tables(recipe.tables, {key: runs[key] for key in done})
@@ -78,9 +78,7 @@ def sweep_record(
         "best": _best(means),
         "curves": [curve for key in done if (curve := _curve(runs[key], *key))["knn"]],
         "failures": [{"cell": cell, "seed": seed, "error": why} for (cell, seed), why in failures.items()],
-        "published": [
-            {"source": block.source, "setting": block.setting, "values": block.values} for block in recipe.published
-        ],
+        "published": [asdict(block) for block in recipe.published],
     }
 
 
@@ -118,7 +116,8 @@ def markdown(content: Mapping[str, Any]) -> str:
     for row in content["means"]:
         kind = "untrained" if row["model"].startswith("untrained:") else row["model"]
         means[row["cell"], kind, row["measure"]] = row
-    kinds = [(m, k) for m in measures for k in ("run", "untrained", "random init") if _has(means, m, k)]
+    present = {(m, k) for _, k, m in means}
+    kinds = [(m, k) for m in measures for k in ("run", "untrained", "random init") if (m, k) in present]
     names = [cell["cell"] for cell in content["cells"]]
     headings = {_published(index, content["published"]): block for index, block in enumerate(content["published"])}
     blocks = {heading: block for heading, block in headings.items() if set(block["values"]) & set(names)}
@@ -126,14 +125,8 @@ def markdown(content: Mapping[str, Any]) -> str:
     heads += [heading.lower() for heading in blocks]
     heads += ["parameters", "FLOPs per image", "training time"] if costs else []
     seeds = len(content["seeds"])
-    lines = [
-        f"# {content['title']}",
-        "",
-        _setting(content),
-        "",
-        line(["top-1 %", *heads]),
-        line(["---"] * (1 + len(heads))),
-    ]
+    lines = [f"# {content['title']}", "", _setting(content), ""]
+    lines += [line(["top-1 %", *heads]), line(["---"] * (1 + len(heads)))]
     for name in names:
         values = [mean_text(means.get((name, k, m)), seeds) for m, k in kinds]
         values += [f"{block['values'][name]:.1f}" if name in block["values"] else "" for block in blocks.values()]
@@ -157,9 +150,8 @@ def notes(content: Mapping[str, Any]) -> list[str]:
             "has the bootstrap interval over test images, which does not cover other seeds."
         )
     elif seeds:
-        sentences.append(
-            f"One seed ({seeds[0]}): 95 % bootstrap intervals over test images, which do not cover other seeds."
-        )
+        intervals = "95 % bootstrap intervals over test images, which do not cover other seeds"
+        sentences.append(f"One seed ({seeds[0]}): {intervals}.")
     if content["best"]:
         sentences.append("In bold: the best linear probe on validation images, among the cells with all seeds.")
     for measure, protocol in content["protocols"].items():
@@ -245,10 +237,6 @@ def _curve(run: Run, cell: str, seed: int) -> Row:
     """The kNN monitor's readings on validation images."""
     rows = [row for row in run.metrics() if "knn" in row]
     return {"cell": cell, "seed": seed, "epoch": [row["epoch"] for row in rows], "knn": [row["knn"] for row in rows]}
-
-
-def _has(means: Mapping[tuple[Any, ...], Row], measure: str, kind: str) -> bool:
-    return any(key[1:] == (kind, measure) for key in means)
 
 
 def _setting(content: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ from workbench.training.loop import resolve
 from workbench.training.progress import console
 from workbench.training.trainer import Trainer
 
+KILLED = "Its process, or one beside it, was killed, mostly for lack of memory; the same command goes on."
 TIMED_IMAGES = 64  # of a step whose time is measured on a CPU
 
 
@@ -123,9 +124,8 @@ class Sweep:
             )
         self.target: str | None = None
         if recipe.transfer_to is not None:
-            self.target = transfer.check_target(
-                self.configs[recipe.cells[0].name], self.dataset.fingerprint, recipe.transfer_to
-            )
+            config = self.configs[recipe.cells[0].name]
+            self.target = transfer.check_target(config, self.dataset.fingerprint, recipe.transfer_to)
         self.runs = self._find()
 
     def jobs(self, only: Sequence[str] = ()) -> list[Job]:
@@ -190,10 +190,9 @@ class Sweep:
     def _job(self, name: str, seed: int) -> Job:
         config, run = replace(self.configs[name], seed=seed), self.runs.get((name, seed))
         steps = cells.steps_of(config, self.datasets[name])
-        measures, target = self.recipe.measures + self.recipe.tables, self.recipe.transfer_to
-        return Job(
-            name, seed, self.methods[name], config, steps, run.path if run else None, measures, target, self.target
-        )
+        measures, path = self.recipe.measures + self.recipe.tables, run.path if run else None
+        targets = (self.recipe.transfer_to, self.target)
+        return Job(name, seed, self.methods[name], config, steps, path, measures, *targets)
 
     def _find(self) -> dict[tuple[str, int], Run]:
         wanted = {name: (self.methods[name], config) for name, config in self.configs.items()}
@@ -244,9 +243,7 @@ def _in_processes(jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator
             try:
                 outcome = future.result()
             except BrokenProcessPool:
-                outcome = (
-                    "Its process, or one beside it, was killed, mostly for lack of memory; the same command goes on."
-                )
+                outcome = KILLED
             yield futures[future], outcome
     except BaseException:
         for future in futures:

@@ -13,7 +13,7 @@ import numpy as np
 from workbench.comparison.seeds import Row, over_seeds
 from workbench.comparison.shares import SIGNS, by_quantity, share_text
 from workbench.comparison.table import of_seeds
-from workbench.format import is_number
+from workbench.format import format_interval, is_number
 from workbench.metrics.variance import two_way_shares
 from workbench.run import Run
 
@@ -227,7 +227,5 @@ def mean_text(row: Mapping[str, Any] | None, seeds: int = 1, decimals: int = 1) 
     if row is None or not is_number(row["value"]):
         return ""
     decimals = 1 if row.get("metric") == "top1" else decimals
-    known = is_number(row["low"]) and is_number(row["high"])
-    bounds = f" [{row['low']:.{decimals}f}, {row['high']:.{decimals}f}]" if known else ""
     fewer = of_seeds(len(row["seeds"]), seeds) if row["seeds"] else ""
-    return f"{row.get('sign', '')}{row['value']:.{decimals}f}{bounds}{fewer}"
+    return row.get("sign", "") + format_interval(row["value"], row["low"], row["high"], digits=decimals) + fewer

@@ -93,11 +93,6 @@ def best_value(run: Run) -> float | None:
     return read_json(run.path / "checkpoints" / "best.json").get("value")
 
 
-def load_training_state(folder: Path) -> dict[str, Any]:
-    """The optimiser's state and the numbers saved with it; only tensors and plain containers are unpickled."""
-    return torch.load(folder / "training.pt", map_location="cpu", weights_only=True)
-
-
 def read_config(run: Run) -> tuple[str, TrainConfig, type[Method]]:
     """A run's method name, configuration and method class.
 

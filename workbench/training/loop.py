@@ -21,7 +21,7 @@ from workbench.methods import METHODS, load_method
 from workbench.parallel.collectives import shared
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
-from workbench.training.cost import count_parameters
+from workbench.training.cost import count_parameters, flops_per_image
 from workbench.training.hardware import memory_to_spare, peak_memory_mb, pick_device, pick_precision, rank
 from workbench.training.progress import console
 from workbench.training.session import Session, memory_advice
@@ -195,10 +195,11 @@ def _estimate(trainer: Trainer) -> None:
         float(result.loss.detach())
         rounds.append(time.perf_counter() - began)
     (parameters, trainable), seconds = count_parameters(trainer.method), min(rounds)
+    flops = flops_per_image(trainer.method, trainer.images, trainer.device)
     memory = "device" if trainer.device.type == "cuda" else "process"
     print(
         f"parameters       {parameters:,} ({trainable:,} trained)\n"
-        f"FLOPs per image  {trainer.flops_per_image() / 1e9:.3g} G (encoder, forward)\n"
+        f"FLOPs per image  {flops / 1e9:.3g} G (encoder, forward)\n"
         f"memory           {peak_memory_mb(trainer.device):,.0f} MB ({memory} peak)\n"
         f"time             about {format_duration(seconds * trainer.steps)} for {trainer.steps} steps at "
         f"{trainer.config.batch_size / seconds:.0f} images/s (measured on three steps, without monitoring)"

@@ -53,8 +53,8 @@ class FeatureMonitor:
             if self.classes > 1:
                 readings |= self._accuracies(self._features(method, self.bank), queries)
             if finite and len(queries) > 1:
-                measures = (effective_rank, normalised_std, uniformity)
-                readings |= {measure.__name__: measure(queries) for measure in measures}
+                readings |= {"effective_rank": effective_rank(queries), "normalised_std": normalised_std(queries)}
+                readings["uniformity"] = uniformity(queries)
                 if len(self.views) == 2:
                     pairs = _subset(self.queries, PAIRS)
                     readings["alignment"] = alignment(*(self._features(method, pairs, view) for view in (0, 1)))

@@ -213,7 +213,7 @@ class Session:
 
     def _restore(self, folder: Path) -> None:
         ckpt.load_weights(self.trainer.method, folder, self.trainer.device)
-        state = ckpt.load_training_state(folder)
+        state = torch.load(folder / "training.pt", map_location="cpu", weights_only=True)
         self.trainer.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         if "gradients" in state:

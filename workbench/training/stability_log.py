@@ -36,11 +36,7 @@ class StabilityLog:
                 self.log_batch(step, step - int(ago), of)
 
     def log_batch(self, step: int, at: int, of: str) -> None:
-        """Write which images the batch of step ``at`` holds, and thumbnails of the first of them.
-
-        Args:
-            of: what was unusual there, as in ``batches.jsonl``.
-        """
+        """Write which images the batch of step ``at`` holds, with thumbnails, and what was unusual ``of`` it."""
         train = self.trainer.dataset.train
         rows = self.trainer.loader.rows(at - 1).numpy()
         self.run.log({"step": step, "at": at, "of": of, "ids": train.ids[rows]}, BATCHES)

@@ -134,21 +134,18 @@ class Trainer:
         for part in vits:
             part.set_grad_checkpointing(True)
 
-    def flops_per_image(self) -> int:
-        """:func:`workbench.training.cost.flops_per_image` of the method."""
-        return flops_per_image(self.method, self.images, self.device)
-
     def info(self) -> dict[str, Any]:
         """The content of ``run.json`` at the start of training."""
-        data, entry, (parameters, trainable) = self.dataset, METHODS[self.name], count_parameters(self.method)
+        entry, (parameters, trainable) = METHODS[self.name], count_parameters(self.method)
+        flops = flops_per_image(self.method, self.images, self.device)
         return {
             "name": self.config.name,
             "method": self.name,
             "family": entry.family,
             "capabilities": list(entry.capabilities),
-            "data": data.described(),
+            "data": self.dataset.described(),
             "seed": self.config.seed,
             "versions": describe_versions(),
             "hardware": describe_hardware(self.device),
-            "cost": {"parameters": parameters, "trainable": trainable, "flops_per_image": self.flops_per_image()},
+            "cost": {"parameters": parameters, "trainable": trainable, "flops_per_image": flops},
         }

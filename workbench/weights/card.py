@@ -32,7 +32,9 @@ def write(
     info = run.info()
     licence, name = info.get("licence"), info.get("name") or run.id
     heading = ["---", *tags]
-    heading += [f"license: {_quoted(str(licence))}"] if licence else []
+    if licence:
+        text = " ".join(str(licence).split()).replace("\\", "\\\\").replace('"', "'")
+        heading.append(f'license: "{text}"')
     parts = [
         "\n".join([*heading, "---"]),
         f"# {name}",
@@ -44,17 +46,10 @@ def write(
     return "\n\n".join(parts) + "\n"
 
 
-def _quoted(text: str) -> str:
-    return '"' + " ".join(text.split()).replace("\\", "\\\\").replace('"', "'") + '"'
-
-
 def _what(run: Run, info: dict[str, Any], loaded: LoadedMethod, network: str) -> str:
     cost = info.get("cost") or {}
-    size = (
-        f"{cost['parameters'] / 1e6:.2f} M parameters{' including heads' if network == 'encoder' else ''}"
-        if cost.get("parameters")
-        else ""
-    )
+    heads = " including heads" if network == "encoder" else ""
+    size = f"{cost['parameters'] / 1e6:.2f} M parameters{heads}" if cost.get("parameters") else ""
     flops = f"{cost['flops_per_image'] / 1e9:.3g} GFLOPs per image" if cost.get("flops_per_image") else ""
     images = f"images of {loaded.images.channels} x {loaded.images.size} x {loaded.images.size}"
     facts = ", ".join(filter(None, (images, size, flops)))
@@ -120,13 +115,8 @@ def _measured(run: Run, step: int) -> Iterator[str]:
     if not known:
         yield f"None yet for the weights of step {step}; evaluate them with `workbench evaluate {run.id}`."
         return
-    yield "\n".join(
-        [
-            "| measure | model | space | top-1, % | 95 % interval | n |",
-            "|---|---|---|---|---|---|",
-            *(_line(MEASURED[name], row, content) for name, content in known.items() for row in content["rows"]),
-        ]
-    )
+    lines = (_line(MEASURED[name], row, content) for name, content in known.items() for row in content["rows"])
+    yield "\n".join(("| measure | model | space | top-1, % | 95 % interval | n |", "|---|---|---|---|---|---|", *lines))
     for name, content in known.items():
         facts = ", ".join(f"{key} {content[key]}" for key in ("split", "checkpoint") if content.get(key))
         yield f"**{MEASURED[name]}** ({facts}): {content.get('protocol')}"

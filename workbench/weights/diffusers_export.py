@@ -17,7 +17,7 @@ from workbench.networks.unet import unet
 from workbench.store import Run
 from workbench.training.checkpoint import Which, load_method_from
 from workbench.weights import card
-from workbench.weights.exporting import whole_folder
+from workbench.weights.exporting import check_new, whole_folder
 
 PREDICTIONS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 VARIANCES = {"small": "fixed_small", "large": "fixed_large", "learned": "learned_range"}
@@ -29,8 +29,7 @@ def export_diffusers(run: Run, output: Path, which: Which = "last") -> str:
     Raises:
         WorkbenchError: diffusers has no pipeline for the run, or the folder exists already or cannot be written.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise WorkbenchError(f"The folder {output} exists already; give a new one with --output.")
+    check_new(output)
     loaded = load_method_from(run, which)
     method = loaded.method
     if not isinstance(method, DDPM) or not isinstance(method.ema.module, UNet2DModel):
@@ -45,11 +44,9 @@ def export_diffusers(run: Run, output: Path, which: Which = "last") -> str:
             "train with --prediction eps, x0 or v to export it."
         )
     network, settings = unconditional(method), scheduler_settings(method)
-    from diffusers.pipelines.ddpm.pipeline_ddpm import (
-        DDPMPipeline,  # takes seconds; importing weights does not need it
-    )
+    from diffusers.pipelines.ddpm import pipeline_ddpm  # takes seconds; importing weights does not need it
 
-    pipeline = DDPMPipeline(network, DDPMScheduler(**settings))
+    pipeline = pipeline_ddpm.DDPMPipeline(network, DDPMScheduler(**settings))
 
     def fill(folder: Path) -> None:
         pipeline.save_pretrained(folder)

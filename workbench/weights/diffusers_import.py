@@ -178,10 +178,8 @@ def _scheduled(config: dict[str, Any], stated: dict[str, Any], folder: Path) -> 
                 "imported."
             )
     default = DDPMConfig()
-    levels = {
-        name: tuple(step * steps // 1000 for step in getattr(default, name))
-        for name in ("feature_steps", "reconstruct_steps")
-    }
+    named = {"feature_steps": default.feature_steps, "reconstruct_steps": default.reconstruct_steps}
+    levels = {name: tuple(step * steps // 1000 for step in values) for name, values in named.items()}
     if same[0] == "zero_snr" and prediction == "eps":
         raise WorkbenchError(
             f"The scheduler in {folder} combines rescale_betas_zero_snr with the prediction_type epsilon, which does "

@@ -66,18 +66,13 @@ def export_timm(run: Run, output: Path, which: Which = "last") -> str:
     Raises:
         WorkbenchError: timm has no such encoder, or the folder exists already or cannot be written.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise WorkbenchError(f"The folder {output} exists already; give a new one with --output.")
+    check_new(output)
     loaded = load_method_from(run, which)
     encoder = encoder_of(loaded, run)
-    if encoder.options.backbone == "conv":
-        raise WorkbenchError(
-            f"timm has no small convolutional encoder like that of {run.id}; --format onnx exports any encoder."
-        )
-    if encoder.options.is_vit and encoder.options.mlp_norm == "batch":
-        raise WorkbenchError(
-            f"timm has no ViT with BatchNorm in its blocks like that of {run.id}; --format onnx exports any encoder."
-        )
+    conv, batch_norm = encoder.options.backbone == "conv", encoder.options.mlp_norm == "batch"
+    if conv or (encoder.options.is_vit and batch_norm):
+        what = "small convolutional encoder" if conv else "ViT with BatchNorm in its blocks"
+        raise WorkbenchError(f"timm has no {what} like that of {run.id}; --format onnx exports any encoder.")
     config, state = timm_config(encoder, run), timm_state(encoder)
 
     def fill(folder: Path) -> None:
@@ -89,6 +84,12 @@ def export_timm(run: Run, output: Path, which: Which = "last") -> str:
     parameters = sum(value.numel() for value in state.values() if value.is_floating_point()) / 1e6
     how = "timm loads it by name" if "architecture" in config else "README.md has the code that builds it"
     return f"{output}: {parameters:.2f} M parameters as model.safetensors, config.json and README.md; {how}"
+
+
+def check_new(output: Path) -> None:
+    """Raise a WorkbenchError where an export would overwrite something."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise WorkbenchError(f"The folder {output} exists already; give a new one with --output.")
 
 
 def whole_folder(output: Path, fill: Callable[[Path], None]) -> None:

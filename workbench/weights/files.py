@@ -63,12 +63,9 @@ def read(path: Path) -> dict[str, Any]:
             raise _refused(path, "a program (TorchScript)") from None
         raise _damaged(path, error) from None
     if not isinstance(content, dict) or not content:
-        raise WorkbenchError(f"The file {path} holds {_kind(content)} instead of named tensors; give a state_dict.")
+        kind = f"a {type(content).__name__}" if content else "nothing"
+        raise WorkbenchError(f"The file {path} holds {kind} instead of named tensors; give a state_dict.")
     return content
-
-
-def _kind(content: object) -> str:
-    return f"a {type(content).__name__}" if content else "nothing"
 
 
 def _refused(path: Path, what: str) -> WorkbenchError:

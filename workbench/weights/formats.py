@@ -91,22 +91,19 @@ def _headed(state: State) -> tuple[State, State]:
 
 def _workbench_stem(state: State) -> State:
     """A convolutional stem's names changed from timm's to the workbench's."""
-    return _renamed(state, r"patch_embed\.backbone\.(\d+)\.(conv|bn)\.", _workbench_name)
+
+    def name(match: re.Match[str]) -> str:
+        return f"patch_embed.proj.{3 * int(match[1]) + (match[2] == 'bn')}."
+
+    pattern = r"^patch_embed\.backbone\.(\d+)\.(conv|bn)\."
+    return {re.sub(pattern, name, key): value for key, value in state.items()}
 
 
 def timm_stem(state: State) -> State:
     """A convolutional stem's names changed from the workbench's to timm's (``HybridEmbed`` of ``ConvStem``)."""
-    return _renamed(state, r"patch_embed\.proj\.(\d+)\.", _timm_name)
 
+    def name(match: re.Match[str]) -> str:
+        stage, place = divmod(int(match[1]), 3)  # convolution, norm, ReLU; the last stage is a convolution
+        return f"patch_embed.backbone.{stage}.{('conv', 'bn')[place]}."
 
-def _renamed(state: State, pattern: str, name: Any) -> State:
-    return {re.sub("^" + pattern, name, key): value for key, value in state.items()}
-
-
-def _workbench_name(match: re.Match[str]) -> str:
-    return f"patch_embed.proj.{3 * int(match[1]) + (match[2] == 'bn')}."
-
-
-def _timm_name(match: re.Match[str]) -> str:
-    stage, place = divmod(int(match[1]), 3)  # convolution, norm, ReLU; the last stage is a convolution
-    return f"patch_embed.backbone.{stage}.{('conv', 'bn')[place]}."
+    return {re.sub(r"^patch_embed\.proj\.(\d+)\.", name, key): value for key, value in state.items()}

@@ -72,17 +72,13 @@ def write_run(
 
 
 def _info(
-    method: Method,
-    images: ImageSpec,
-    config: TrainConfig,
-    data: Dataset,
-    source: dict[str, Any],
-    licence: str | None,
+    method: Method, images: ImageSpec, config: TrainConfig, data: Dataset, source: dict[str, Any], licence: str | None
 ) -> dict[str, Any]:
     """The content of ``run.json``. There is no seed: no run of another seed is known."""
     known = METHODS | IMPORTED
     name, entry = next(item for item in known.items() if item[1].class_name == type(method).__name__)
     parameters, trainable = count_parameters(method)
+    flops = flops_per_image(method, images, torch.device("cpu"))
     return {
         "name": config.name,
         "method": name,
@@ -94,12 +90,7 @@ def _info(
         "finished": store.now(),
         "versions": describe_versions(),
         "hardware": describe_hardware(torch.device("cpu")),
-        "cost": {
-            "parameters": parameters,
-            "trainable": trainable,
-            "flops_per_image": flops_per_image(method, images, torch.device("cpu")),
-            "steps": 0,
-        },
+        "cost": {"parameters": parameters, "trainable": trainable, "flops_per_image": flops, "steps": 0},
         "licence": licence,
         "source": source,
     }

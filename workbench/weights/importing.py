@@ -73,14 +73,8 @@ def import_weights(options: ImportOptions) -> tuple[Run, str]:
         from_timm.check_same(model, weights.encoder, method.get_submodule("backbone"), images.channels, images.size)
     dataset = _dataset(options, images, path)
     config = replace(config, name=options.name or _name(options, path), **_run_settings(options, images))
-    source = {
-        "file": path.name,
-        "sha256": files.sha256(path),
-        "kind": _kind(options, weights, model),
-        "url": model.url if model else None,
-        "training_images": UNKNOWN_IMAGES,
-        "left_out": _left_out(weights),
-    }
+    url = model.url if model else None
+    source = _source(path, path.name, _kind(options, weights, model), url, _left_out(weights))
     licence = options.licence or (model.licence if model else None)
     run = write_run(options.runs, method, images, config, dataset, source, licence)
     return run, _describe(_network_text(method, config), images, source, licence)
@@ -95,20 +89,20 @@ def _import_pipeline(options: ImportOptions) -> tuple[Run, str]:
     method, images = pipeline.method, pipeline.images
     dataset = _dataset(options, images, folder)
     config = replace(pipeline.config, name=options.name or folder.resolve().name, **_run_settings(options, images))
-    source = {
-        "file": str(pipeline.file.relative_to(folder)),
-        "sha256": files.sha256(pipeline.file),
-        "kind": pipeline.kind,
-        "url": None,
-        "training_images": UNKNOWN_IMAGES,
-        "left_out": pipeline.left_out,
-    }
+    name = str(pipeline.file.relative_to(folder))
+    source = _source(pipeline.file, name, pipeline.kind, None, pipeline.left_out)
     run = write_run(options.runs, method, images, config, dataset, source, options.licence)
     network = (
         f"ddpm: U-Net of widths {', '.join(map(str, config.widths))}, predicts {config.prediction}, schedule "
         f"{config.noise_schedule}, {config.noise_steps} steps"
     )
     return run, _describe(network, images, source, options.licence)
+
+
+def _source(path: Path, file: str, kind: str, url: str | None, left_out: list[str]) -> dict[str, Any]:
+    """The entry ``source`` of ``run.json``."""
+    content = {"file": file, "sha256": files.sha256(path), "kind": kind, "url": url}
+    return content | {"training_images": UNKNOWN_IMAGES, "left_out": left_out}
 
 
 def _dataset(options: ImportOptions, images: ImageSpec, where: Path) -> datasets.Dataset:

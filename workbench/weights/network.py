@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -42,8 +42,9 @@ def infer(state: Mapping[str, Tensor], heads: int | None, size: int | None, wher
         return _resnet(state, size, where)
     if "blocks.0.attn.qkv.weight" in state and any(name.startswith("patch_embed.proj.") for name in state):
         return _vit(state, heads, size, where)
+    names = ", ".join(list(state)[:NAMED]) + (", …" if len(state) > NAMED else "")
     raise WorkbenchError(
-        f"The tensors in {where} ({_listed(list(state))}) belong to neither a ViT nor a ResNet with the names of "
+        f"The tensors in {where} ({names}) belong to neither a ViT nor a ResNet with the names of "
         "timm and torchvision; other networks cannot be imported."
     )
 
@@ -145,7 +146,3 @@ def fitted(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: s
             "be imported."
         )
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

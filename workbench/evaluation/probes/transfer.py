@@ -21,7 +21,9 @@ DEFAULT, OTHERWISE = "digits", "shapes"  # the target, and that of runs trained 
 
 def check(runs: Sequence[Run], target: str | None) -> None:
     """Raise a WorkbenchError unless every run can be probed on the target, before anything is computed."""
-    for run in runs if target is not None else ():
+    if target is None:
+        return
+    for run in runs:
         config = read_config(run)[1]
         if reason := _unfit(f"The run {run.id} was", _fingerprint(run), config, target, _dataset(config, target)):
             raise WorkbenchError(f"{reason} Choose another --transfer-to.")
@@ -78,11 +80,8 @@ def evaluate(context: Context, target: str | None = None) -> None:
 
 
 def evaluate_finetuned(context: Context, target: str | None = None) -> None:
-    """Add the rows of one target to ``transfer_finetune.json``: the whole network trained there (MoCo v3, table 6).
-
-    Args:
-        target: as of :func:`evaluate`.
-    """
+    """Add a target's rows, as of :func:`evaluate`, to ``transfer_finetune.json``: the whole network trained there (MoCo
+    v3, table 6)."""
     if (material := _target(context, "transfer_finetune", target)) is None:
         return
     name, spec, limits = material.dataset.name, context.model.images, context.limits
