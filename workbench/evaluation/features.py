@@ -147,10 +147,6 @@ class Material:
         """At most ``n`` rows of the probe set, evenly spread and therefore in the classes' proportions."""
         return spread(len(self.probe), n)
 
-    def spread_test(self, n: int) -> Split:
-        """At most ``n`` of the test images, evenly spread over the probe set and the others."""
-        return self.test.take(spread(len(self.test), n))
-
     def factor_kind(self, name: str) -> str:
         """``circular``, ``categorical`` or ``continuous``."""
         if name in self.dataset.periods:

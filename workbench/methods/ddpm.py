@@ -170,10 +170,8 @@ class DDPM(ReadsAtNoiseLevels, Reconstructs, Samples, Denoises, Likelihood, Cond
     def _check(self) -> None:
         """Refuse options that do not go together, each in one sentence."""
         config = self.config
-        for flag, levels in (
-            ("--feature-steps", config.feature_steps),
-            ("--reconstruct-steps", config.reconstruct_steps),
-        ):
+        named = {"--feature-steps": config.feature_steps, "--reconstruct-steps": config.reconstruct_steps}
+        for flag, levels in named.items():
             for level in levels:
                 if not 0 <= level < config.noise_steps:
                     raise WorkbenchError(

@@ -22,11 +22,8 @@ def write(runs: Sequence[Run]) -> str:
             n = run.evaluation(evaluation).get("n")
             for row in rows_of(run, evaluation):
                 values = [row.get(key) for key in ("model", "space", "metric", "value", "low", "high")]
-                rest = {key: value for key, value in row.items() if key not in KNOWN}
-                detail = "; ".join(f"{key}={value}" for key, value in rest.items() if _short(value))
+                rest = {key: value for key, value in row.items() if key not in KNOWN and value != ""}
+                short = (key for key, value in rest.items() if isinstance(value, str | int | float))
+                detail = "; ".join(f"{key}={rest[key]}" for key in short)
                 writer.writerow([run.id, seed, evaluation, *values, row.get("n", n), detail])
     return text.getvalue()
-
-
-def _short(value: object) -> bool:
-    return isinstance(value, str | int | float) and value != ""

@@ -40,11 +40,6 @@ class Pipeline(NamedTuple):
     left_out: list[str]
 
 
-def is_pipeline(source: str) -> bool:
-    """Whether this is a folder with a diffusers pipeline."""
-    return (Path(source).expanduser() / "model_index.json").is_file()
-
-
 def read_pipeline(folder: Path) -> Pipeline:
     """The DDPM in a folder with a pipeline of a ``UNet2DModel`` and its scheduler.
 

@@ -60,7 +60,7 @@ def import_weights(options: ImportOptions) -> tuple[Run, str]:
         WorkbenchError: there is no such file or model, the file is damaged, refused, or of another network, or the
             images have another number of channels.
     """
-    if diffusers_import.is_pipeline(options.source):
+    if (Path(options.source).expanduser() / "model_index.json").is_file():  # a diffusers pipeline
         return _import_pipeline(options)
     path, model = _locate(options)
     weights = recognise(files.read(path), str(path))

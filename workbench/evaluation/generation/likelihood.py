@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.evaluation.context import Context, Row, measured
+from workbench.evaluation.features import spread
 from workbench.methods.capabilities import Latent, Likelihood
 from workbench.probability.latent import ACTIVE, collapse, usage
 
@@ -25,8 +26,8 @@ def evaluate(context: Context, in_full: bool = False) -> None:
     if in_full and not method.likelihood_sampled:
         reason = f"The likelihood of {context.method} leaves out no terms of a sum over noise levels"
         return context.skip(name, f"{reason}, so that there are no more to compute.")
-    limits, levels = context.limits, model.images.levels
-    chosen = context.material.spread_test(limits.likelihood_full if in_full else limits.likelihood)
+    limits, levels, test = context.limits, model.images.levels, context.material.test
+    chosen = test.take(spread(len(test), limits.likelihood_full if in_full else limits.likelihood))
     images, ids, kind = np.asarray(chosen.images), chosen.ids, method.likelihood_kind
     seed = int(context.run.info().get("seed") or 0)  # so that random terms differ between seeds, too
     terms = model.nats_terms(images, ids, seed, in_full=in_full)
