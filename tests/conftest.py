@@ -47,10 +47,8 @@ class Tiny(Method, Reconstructs, Samples, Likelihood):
         return Step(self.projection(batch.views[0].flatten(1)).mean(), {})
 
     def encode(self, images, keys=None):
-        return {
-            "random": self.projection(images.flatten(1)),
-            "quarters": nn.functional.adaptive_avg_pool2d(images, 2).flatten(1),
-        }
+        quarters = nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+        return {"random": self.projection(images.flatten(1)), "quarters": quarters}
 
     def reconstruct(self, images, keys, default_only=False):
         return {"good": (images + 0.01).clamp(0, 1), "bad": 1 - images}

@@ -37,10 +37,8 @@ def at_once(run: Run, change: str) -> None:
             {change}
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(run.path)]
-    both = [
-        subprocess.Popen([*command, who], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for who in ("a", "b")
-    ]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([*command, who], **pipes) for who in ("a", "b")]
     for process in both:
         assert process.stdout is not None
         process.stdout.readline()

@@ -18,13 +18,14 @@ from workbench.methods.base import Batch, ImageSpec, Method, evaluation_mode
 from workbench.methods.capabilities import Conditional, Likelihood, Reconstructs, Samples
 
 CLASSES = 5
+UNET: dict[str, Any] = {"widths": (8, 16), "layers": 1, "dropout": 0.0, "feature_steps": (100,)}
 SMALL: dict[str, dict[str, Any]] = {
     "mocov3": {"width": 48, "depth": 1, "heads": 2, "hidden": 32, "out_dim": 16, "patch": 4},
     "vae": {"width": 8, "latent_dim": 6},
     "hvae": {"width": 8, "latent_channels": 2, "groups": 3, "blocks": 1},
-    "ddpm": {"widths": (8, 16), "layers": 1, "dropout": 0.0, "feature_steps": (100,)},
-    "vdm": {"widths": (8, 16), "layers": 1, "dropout": 0.0, "feature_steps": (100,)},
-    "score": {"widths": (8, 16), "layers": 1, "dropout": 0.0, "feature_steps": (100,), "ode_tolerance": 1e-3},
+    "ddpm": UNET,
+    "vdm": UNET,
+    "score": UNET | {"ode_tolerance": 1e-3},
     "supervised": {"width": 48, "depth": 1, "heads": 2, "patch": 4, "classes": CLASSES},
 }
 CAPABILITIES = {"reconstructs": Reconstructs, "samples": Samples, "likelihood": Likelihood}
@@ -32,10 +33,6 @@ IMAGES = [ImageSpec(3, 16), ImageSpec(1, 8)]
 
 everyone = pytest.mark.parametrize("name", METHODS)
 every_size = pytest.mark.parametrize("images", IMAGES, ids=str)
-
-
-CONDITIONAL = ("vae", "ddpm")
-conditionals = pytest.mark.parametrize("name", CONDITIONAL)
 
 
 def build(name: str, images: ImageSpec, seed: int = 0, **changes: Any) -> tuple[Method, TrainConfig]:
@@ -209,16 +206,10 @@ def test_layers_belong_to_the_image_alone_and_hold_the_features(name: str, image
     check_layers(build(name, images)[0], pictures(images))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"backbone": "resnet18"},
-        {"backbone": "conv", "conv_width": 8},
-        {"stem": "conv", "depth": 3},
-        {"token": "mean", "depth": 2},
-    ],
-    ids=str,
-)
+OTHER_LAYERS = [VARIANTS[0], VARIANTS[2], {"stem": "conv", "depth": 3}, {"token": "mean", "depth": 2}]
+
+
+@pytest.mark.parametrize("changes", OTHER_LAYERS, ids=str)
 def test_layers_of_other_backbones_of_mocov3(changes: dict[str, Any]) -> None:
     check_layers(build("mocov3", IMAGES[0], **changes)[0], pictures(IMAGES[0]))
 
@@ -316,7 +307,7 @@ def test_likelihood_of_discrete_pixels_is_at_least_zero(name: str) -> None:
     assert method.likelihood_kind in ("lower bound", "exact", "estimate") and method.likelihood_note.endswith(".")
 
 
-@conditionals
+@pytest.mark.parametrize("name", ["vae", "ddpm"])
 def test_a_class_conditional_model_keeps_the_promises_of_any_other(name: str) -> None:
     images = IMAGES[0]._replace(classes=CLASSES)
     method, config = build(name, images, conditional=True)

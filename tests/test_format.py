@@ -25,10 +25,5 @@ def test_an_interval_that_is_no_number_has_a_digit() -> None:
 
 def test_counts_and_durations() -> None:
     assert [format_count(n) for n in (None, 950, 12_340, 2_812_000)] == ["", "950", "12.3k", "2.81M"]
-    assert [format_duration(s) for s in (None, 42, 200, 7500, 200_000)] == [
-        "",
-        "42 s",
-        "3 min 20 s",
-        "2 h 5 min",
-        "2 d 7 h",
-    ]
+    durations = [format_duration(seconds) for seconds in (None, 42, 200, 7500, 200_000)]
+    assert durations == ["", "42 s", "3 min 20 s", "2 h 5 min", "2 d 7 h"]

@@ -85,11 +85,8 @@ def test_what_ignores_the_interrupt_is_terminated(
     write_json(folder / "job.json", {"command": ["workbench", "evaluate"], "host": "here", "created": time.time()})
     former = {number: jobs.signal.getsignal(number) for number in (jobs.signal.SIGINT, jobs.signal.SIGTERM)}
     try:
-        supervisor = Supervisor(folder)
-        monkeypatch.setattr(
-            supervisor, "cancelled", lambda: "deaf" in (folder / "log").read_text() if at_work() else False
-        )
-        at_work = (folder / "log").exists
+        supervisor, log = Supervisor(folder), folder / "log"
+        monkeypatch.setattr(supervisor, "cancelled", lambda: log.exists() and "deaf" in log.read_text())
         supervisor.run()
     finally:
         for number, handler in former.items():

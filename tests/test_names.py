@@ -30,7 +30,6 @@ def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_name_is_a_bare_participle(path: Path) -> None:
     assert path.stem not in PARTICIPLES
-    found = [
-        f"{line}: {name}" for line, name in names(ast.parse(path.read_text())) if name.strip("_").lower() in PARTICIPLES
-    ]
+    places = names(ast.parse(path.read_text()))
+    found = [f"{line}: {name}" for line, name in places if name.strip("_").lower() in PARTICIPLES]
     assert not found, f"{path.relative_to(ROOT)} calls something by a participle: {', '.join(found)}"

@@ -18,20 +18,12 @@ from workbench.training.optim import build
 
 NAMES = sorted(name for name, file in known().items() if file.parent.name == "mocov3")
 SCALES = ("tiny", "small", "paper")
-KINDS = {
-    "shapes": (6, 3, 32),
-    "digits": (10, 1, 8),
-    "cifar10": (10, 3, 32),
-    "~/imagenet": (1000, 3, 224),
-}  # classes, channels
-NUMBERS = {"epochs", "batch_size", "accumulate", "momentum", "temperature", "optim.lr", "optim.weight_decay"} | {
-    "optim.warmup_epochs",
-    "monitor_every",
-}
-ELSEWHERE = {
-    "composition",
-    "conv_width",
-}  # measured by `workbench augmentations` and by objective-trunk, no part of the paper
+# Classes, channels and size in pixels.
+KINDS = {"shapes": (6, 3, 32), "digits": (10, 1, 8), "cifar10": (10, 3, 32), "~/imagenet": (1000, 3, 224)}
+NUMBERS = {"epochs", "batch_size", "accumulate", "momentum", "temperature", "monitor_every"}
+NUMBERS |= {"optim.lr", "optim.weight_decay", "optim.warmup_epochs"}
+# Measured by `workbench augmentations` and by objective-trunk, no part of the paper.
+ELSEWHERE = {"composition", "conv_width"}
 GENERATIVE = sorted(name for name, file in known().items() if file.parent.name == "generative")
 
 

@@ -263,9 +263,8 @@ def test_a_training_that_is_slow_is_not_deleted(
     monkeypatch.setattr("workbench.run.time.time", lambda: began + 3600)
     run.update_summary(alive=False, heartbeat=began + 3600 - 200)
     assert run.summary()["status"] == "stalled"
-    with pytest.raises(
-        WorkbenchError, match=rf"by process {process.pid}, though .*`kill {process.pid}`.*remove `pid` from"
-    ):
+    sentence = rf"by process {process.pid}, though .*`kill {process.pid}`.*remove `pid` from"
+    with pytest.raises(WorkbenchError, match=sentence):
         annotations.delete(run)
     os.kill(process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and its number not yet free
@@ -293,7 +292,7 @@ def test_a_number_that_another_process_was_given_blocks_nobody(
     annotations.delete(run)
 
 
-@pytest.mark.parametrize("change", ["tag", "note", "delete"])
+@pytest.mark.parametrize("change", ["tags", "note", "delete"])
 def test_a_run_of_somebody_else_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     run = make(tmp_path, owner="anna")
 
@@ -302,12 +301,9 @@ def test_a_run_of_somebody_else_says_whose_it_is(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("workbench.files.os.replace", refuse)
     monkeypatch.setattr("workbench.annotations.os.rename", refuse)
+    changes = writers(run) | {"delete": lambda: annotations.delete(run)}
     with pytest.raises(WorkbenchError, match="belongs to anna"):
-        {
-            "tag": lambda: annotations.change_tags(run, ["x"]),
-            "note": lambda: annotations.write_note(run, "x"),
-            "delete": lambda: annotations.delete(run),
-        }[change]()
+        changes[change]()
     assert annotations.note(run) == ("", "") and run.path.is_dir() and not list(run.path.glob(".tmp-*"))
 
 

@@ -5,6 +5,7 @@ half-written, foreign. ``python -m tests.app.app_fixture FOLDER`` writes it for 
 """
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.app.generative_fixture import draw
 from workbench.files import write_array, write_json
 from workbench.store import Probe, Run, create_run, probe_of
 
+THREE = ("mocov3", "vae", "ddpm")
+Folder = tuple[Path, dict[str, str]]
+"""A folder of runs, and run ids by role."""
 CLASSES = ["circle", "square", "triangle", "cross", "ring", "bar"]
 FACTORS = [
     ("shape", "categorical", 1 / 6),
@@ -94,55 +98,35 @@ def make_run(runs: Path, method: str, *, lr: float, seed: int = 0, steps: int = 
     rng = np.random.default_rng(len(method) + seed)
     config = {"method": method, "data": "shapes", "epochs": 20, "batch_size": 128, "seed": seed, "optim.lr": lr}
     config |= {"mocov3": {"temperature": 0.2}, "vae": {"latent": 32}, "ddpm": {"timesteps": 1000}}[method]
-    drawing = ["reconstructs", "samples", "likelihood"]
-    capabilities = {"mocov3": [], "vae": drawing, "ddpm": drawing}
+    capabilities = [] if method == "mocov3" else ["reconstructs", "samples", "likelihood"]
     family = "contrastive" if method == "mocov3" else "generative"
     data = {"name": "shapes", "fingerprint": "fixture01", "size": 32, "channels": 3, "classes": CLASSES}
     data |= {"factors": [name for name, _, _ in FACTORS], "train": 5000, "val": 500, "test": 1000}
     text = "".join(f"{key}: {value}\n" for key, value in config.items())
-    info = {"method": method, "family": family, "capabilities": capabilities[method], "data": data, "seed": seed}
+    info = {"method": method, "family": family, "capabilities": capabilities, "data": data, "seed": seed}
     run = create_run(runs, text, info | {"name": name, "versions": {"python": "3.11"}, "hardware": {"device": "cpu"}})
     (run.path / "checkpoints" / f"step-{steps:08d}").mkdir()
     parameters = {"mocov3": 2_812_000, "vae": 1_404_000, "ddpm": 3_960_000}[method]
-    cost = {
-        "parameters": parameters,
-        "flops_per_image": 9.1e7,
-        "images_seen": steps * 128,
-        "steps": steps,
-        "seconds": steps / 3,
-    }
+    cost = {"parameters": parameters, "flops_per_image": 9.1e7, "images_seen": steps * 128}
+    cost |= {"steps": steps, "seconds": steps / 3}
     rows: list[dict[str, Any]] = []
     for step in range(10, steps + 1, 10):
         fraction = step / STEPS
         floor, height = {"mocov3": (1.4, 1.1), "vae": (310, 900), "ddpm": (0.031, 0.5)}[method]
         common = {"step": step, "epoch": step / 20, "images": step * 128, "seconds": step / 3}
-        rows.append(
-            common
-            | {
-                "loss": floor + height * np.exp(-5 * fraction) * (1 + rng.normal(0, 0.06)),
-                "lr": lr * (1 - fraction / 1.1),
-            }
-            | {"images_per_second": 380 + rng.normal(0, 12), "grad_norm": 1.2 + rng.gamma(2, 0.2), "memory_mb": 812.0}
-            | {"grad_norm/first": 0.4 + rng.gamma(2, 0.1), "grad_norm/last": 0.2 + rng.gamma(2, 0.05)}
-        )
+        row = common | {"loss": floor + height * np.exp(-5 * fraction) * (1 + rng.normal(0, 0.06))}
+        row |= {"lr": lr * (1 - fraction / 1.1), "images_per_second": 380 + rng.normal(0, 12), "memory_mb": 812.0}
+        row |= {"grad_norm": 1.2 + rng.gamma(2, 0.2), "grad_norm/first": 0.4 + rng.gamma(2, 0.1)}
+        rows.append(row | {"grad_norm/last": 0.2 + rng.gamma(2, 0.05)})
         if step % 20 == 0:
             rows.append(common | {"knn": SKILL[method] - 4 - 25 * np.exp(-4 * fraction) + rng.normal(0, 1)})
     (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     knn = [row["knn"] for row in rows if "knn" in row]
     run.update_info(cost=cost)
-    run.update_summary(
-        step=steps,
-        steps=STEPS,
-        epoch=steps / 20,
-        epochs=20,
-        loss=[r["loss"] for r in rows if "loss" in r][-1],
-        knn_monitor=knn[-1],
-        images_per_second=381.0,
-        eta_seconds=(STEPS - steps) / 3,
-        seconds=steps / 3,
-        parameters=parameters,
-        sparkline=knn,
-    )
+    reached: dict[str, Any] = {"step": steps, "steps": STEPS, "epoch": steps / 20, "epochs": 20, "sparkline": knn}
+    reached |= {"loss": [row["loss"] for row in rows if "loss" in row][-1], "knn_monitor": knn[-1]}
+    reached |= {"images_per_second": 381.0, "eta_seconds": (STEPS - steps) / 3, "seconds": steps / 3}
+    run.update_summary(**reached, parameters=parameters)
     return run
 
 
@@ -168,18 +152,13 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
         per_class = (value + rng.normal(0, 9, len(CLASSES))).clip(0, 100)
         confusion = np.array([(100 - score) / 5 * rng.dirichlet(np.full(6, 2)) * 5 for score in per_class]) * 1.67
         np.fill_diagonal(confusion, per_class * 1.67)
-        extra = (
-            {"per_class": per_class, "confusion": confusion.round().astype(int)}
-            if space == default or model != "run"
-            else {}
-        )
-        linear.append(row | interval(value, 2.2) | {"regularisation": 0.01, "validation": value} | extra)
+        linear.append(row | interval(value, 2.2) | {"regularisation": 0.01, "validation": value})
+        if space == default or model != "run":
+            linear[-1] |= {"per_class": per_class, "confusion": confusion.round().astype(int)}
         truth = np.arange(1000) % len(CLASSES)
         guesses = np.where(rng.random(1000) < value / 100, truth, (truth + 1) % len(CLASSES))
-        if model == "pixels":
-            run.write_array("pixels-predicted", guesses)
-        else:
-            run.write_array(f"predicted-{space}" if model == "run" else f"untrained-predicted-{space}", guesses)
+        names = {"run": f"predicted-{space}", "pixels": "pixels-predicted"}
+        run.write_array(names.get(model, f"untrained-predicted-{space}"), guesses)
     run.write_evaluation("knn", envelope | {"protocol": "weighted kNN, k = 20, temperature 0.07", "rows": nearest})
     protocol = "logistic regression on frozen features, L2 chosen on validation"
     run.write_evaluation("linear", envelope | {"protocol": protocol, "rows": linear, "classes": CLASSES})
@@ -189,15 +168,11 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
     for model, space, value in models:
         for name, kind, chance in FACTORS:
             metric, top = ("accuracy", 100) if kind == "categorical" else ("r2", 1)
-            score = interval(
-                top * (chance + (1 - chance) * np.clip(value / 100 + rng.normal(0, 0.15), 0.02, 0.98)), 0.02 * top
-            )
-            rows.append(
-                {"model": model, "space": space, "factor": name, "metric": metric, "chance": chance * top} | score
-            )
-    run.write_evaluation(
-        "factors", envelope | {"protocol": "ridge or logistic regression on frozen features", "rows": rows}
-    )
+            share = chance + (1 - chance) * np.clip(value / 100 + rng.normal(0, 0.15), 0.02, 0.98)
+            row = {"model": model, "space": space, "factor": name, "metric": metric, "chance": chance * top}
+            rows.append(row | interval(top * share, 0.02 * top))
+    protocol = "ridge or logistic regression on frozen features"
+    run.write_evaluation("factors", envelope | {"protocol": protocol, "rows": rows})
 
     spaces, n = {}, 120
     chosen = np.arange(0, len(ids), 2)
@@ -215,29 +190,21 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
         spaces[space] = {"diagonal": matrix.diagonal().mean(), "off_diagonal": outside, "matching": matching}
         embedding = centres[labels] * 2 + rng.normal(size=(len(ids), 24))
         for kind in ("tsne", "pca"):
-            scale = 12 if kind == "tsne" else 1
-            run.write_array(f"{kind}-{space}", (embedding[:, :2] * scale).astype(np.float32))
+            run.write_array(f"{kind}-{space}", (embedding[:, :2] * (12 if kind == "tsne" else 1)).astype(np.float32))
     run.write_array("similarity-ids", ids[chosen])
     run.write_array("similarity-labels", labels[chosen])
     similarity = {"protocol": "cosine of two augmented views of the same images", "spaces": spaces, "n": n}
     run.write_evaluation("similarity", envelope | similarity)
-    projection = {
-        "protocol": "t-SNE and PCA of the probe set",
-        "spaces": SPACES[method],
-        "perplexity": 30,
-        "n": len(ids),
-    }
-    run.write_evaluation(
-        "projection", envelope | projection | {"explained": {space: [0.31, 0.17] for space in SPACES[method]}}
-    )
+    projection = {"protocol": "t-SNE and PCA of the probe set", "perplexity": 30, "n": len(ids)}
+    projection |= {"spaces": SPACES[method], "explained": {space: [0.31, 0.17] for space in SPACES[method]}}
+    run.write_evaluation("projection", envelope | projection)
     see(run, probe, others, envelope | {"split": "probe", "n": len(ids)})
     draw(run, probe, envelope)
 
     if "reconstructs" not in run.info()["capabilities"]:
+        reason = "MoCo v3 learns an encoder only: it has no decoder that could draw."
         for task in ("reconstruction", "samples"):
-            run.write_evaluation(
-                task, {"skipped": "MoCo v3 learns an encoder only: it has no decoder that could draw."}
-            )
+            run.write_evaluation(task, {"skipped": reason})
         return
     shown = images[::10]
     run.write_array("reconstruction-ids", ids[::10])
@@ -245,35 +212,25 @@ def evaluate(run: Run, probe: Probe, others: dict[str, str]) -> None:
     rows = []
     for model, variant in [*sorted(copies), (baseline, sorted(copies)[0][1]), ("mean image", ""), ("pca-32", "")]:
         passes = {"run": 1 if not variant else int(variant[2:]) // 90, baseline: 20, "pca-32": 6}.get(model, 0)
-        drawn = (
-            blurred(shown, passes, 4, rng)
-            if model != "mean image"
-            else np.repeat(shown.mean(0, keepdims=True), 24, 0).astype(np.uint8)
-        )
+        drawn = np.repeat(shown.mean(0, keepdims=True), 24, 0).astype(np.uint8)
+        if model != "mean image":
+            drawn = blurred(shown, passes, 4, rng)
         error = ((drawn / 255.0 - shown / 255.0) ** 2).mean((1, 2, 3))
-        psnr = -10 * np.log10(error.mean())
-        rows.append(
-            {"model": model, "space": "", "variant": variant, "metric": "psnr", "mse": error.mean()}
-            | interval(psnr, 0.3)
-        )
+        row = {"model": model, "space": "", "variant": variant, "metric": "psnr", "mse": error.mean()}
+        rows.append(row | interval(-10 * np.log10(error.mean()), 0.3))
         run.write_array(f"reconstruction-{model}-{variant}", drawn)
         run.write_array(f"reconstruction-error-{model}-{variant}", error.astype(np.float32))
-    protocol = (
-        "held-out images, encoded and decoded" if method == "vae" else "held-out images, noised to t and denoised"
-    )
-    run.write_evaluation(
-        "reconstruction", envelope | {"protocol": protocol, "rows": rows, "default": sorted(copies)[0][1]}
-    )
+    protocol = f"held-out images, {'encoded and decoded' if method == 'vae' else 'noised to t and denoised'}"
+    reconstruction = {"protocol": protocol, "rows": rows, "default": sorted(copies)[0][1]}
+    run.write_evaluation("reconstruction", envelope | reconstruction)
     variants = []
-    for sampler, count in {"vae": [("prior", 1)], "ddpm": [("ancestral", 1000), ("ddim", 50), ("dpm-solver++", 20)]}[
-        method
-    ]:
+    samplers = {"vae": [("prior", 1)], "ddpm": [("ancestral", 1000), ("ddim", 50), ("dpm-solver++", 20)]}
+    for sampler, count in samplers[method]:
         array = f"samples-{sampler}-{count}"
         run.write_array(array, blurred(images[rng.permutation(len(ids))[:36]], 2 if method == "vae" else 0, 6, rng))
         variants.append({"sampler": sampler, "steps": count, "seconds": count / 30, "seed": 0, "array": array})
-    run.write_evaluation(
-        "samples", {"checkpoint": f"last, step {STEPS} (EMA weights)", "protocol": "same seeds", "variants": variants}
-    )
+    checkpoint = f"last, step {STEPS} (EMA weights)"
+    run.write_evaluation("samples", {"checkpoint": checkpoint, "protocol": "same seeds", "variants": variants})
 
 
 def see(run: Run, probe: Probe, others: dict[str, str], envelope: dict[str, Any]) -> None:
@@ -281,7 +238,8 @@ def see(run: Run, probe: Probe, others: dict[str, str], envelope: dict[str, Any]
     method, rng = run.info()["method"], np.random.default_rng(13)
     labels, images, ids = probe.labels(), probe.images(), probe.ids()
     assert labels is not None and images is not None and ids is not None
-    default, skill, baseline, kept = envelope["default"], SKILL[method], f"untrained:{method}", baselines_of(probe)
+    default, skill, baseline = envelope["default"], SKILL[method], f"untrained:{method}"
+    kept = Probe(probe.path / "baselines")
 
     rows = []
     compared = {other: SPACES[kind] for other, kind in others.items()} | {"pixels": ["pixels"], baseline: [default]}
@@ -316,17 +274,25 @@ def see(run: Run, probe: Probe, others: dict[str, str], envelope: dict[str, Any]
                 score = interval(1 - place * (0.3 if space == "pixels" else 0.15), 0.05)
                 profile.append(step | {"metric": "kept", "cosine": 0.9} | score)
     protocol = "mAP@10 of each probe image among the others by cosine"
-    run.write_evaluation(
-        "retrieval", envelope | {"protocol": protocol, "rows": retrieved, "spaces": SPACES[method], "k": 10}
-    )
+    retrieval = {"protocol": protocol, "rows": retrieved, "spaces": SPACES[method], "k": 10}
+    run.write_evaluation("retrieval", envelope | retrieval)
     steps = [{"transform": name, "strength": value} for name, values in CHANGES.items() for value in values]
     told = {"protocol": "similarity kept when probe images are changed", "rows": profile, "steps": steps}
     run.write_evaluation("invariance", envelope | told)
     probe.write_array("invariance-examples", np.repeat(images[None, :40:10], 1 + len(steps), axis=0))
 
 
-def baselines_of(probe: Probe) -> Probe:
-    return Probe(probe.path / "baselines")
+def copy_as_seed(run: Run, path: Path, seed: int, step: float = 1.0) -> Run:
+    """A copy of a run of seed 0, its own values ``step`` higher with every seed."""
+    copy = Run(shutil.copytree(run.path, path))
+    copy.update_info(seed=seed)
+    copy.update_summary(alive=False, seed=seed)
+    (copy.path / "config.yaml").write_text(copy.config_text().replace("seed: 0", f"seed: {seed}"))
+    for name, evaluation in copy.evaluations().items():
+        for row in evaluation.get("rows", []):
+            row["value"] += step * seed * (row["model"] == "run")
+        write_json(copy.path / "evaluations" / f"{name}.json", evaluation)
+    return copy
 
 
 def make_runs(runs: Path) -> dict[str, str]:
@@ -336,9 +302,8 @@ def make_runs(runs: Path) -> dict[str, str]:
         run ids by role: mocov3, vae, ddpm, bare (finished, not evaluated), running, failed, stalled, half.
     """
     probe = make_probe(runs, "fixture01")
-    trained = {
-        method: make_run(runs, method, lr=lr) for method, lr in (("mocov3", 1e-3), ("vae", 2e-3), ("ddpm", 4e-4))
-    }
+    rates = {"mocov3": 1e-3, "vae": 2e-3, "ddpm": 4e-4}
+    trained = {method: make_run(runs, method, lr=lr) for method, lr in rates.items()}
     for method, run in trained.items():
         evaluate(run, probe, {other.id: kind for kind, other in trained.items() if kind != method})
         set_status(run, "finished", linear=SKILL[method], knn=SKILL[method] - 5)
@@ -358,10 +323,8 @@ def make_runs(runs: Path) -> dict[str, str]:
     with open(half.path / "metrics.jsonl", "a") as file:
         file.write('{"step": 100, "lo')
     (half.path / "summary.json").write_text('{"id": "half')
-    write_json(
-        half.path / "evaluations" / "linear.json",
-        {"rows": [{"model": "run"}, "text", {"value": "seventy"}], "n": "many"},
-    )
+    torn = {"rows": [{"model": "run"}, "text", {"value": "seventy"}], "n": "many"}
+    write_json(half.path / "evaluations" / "linear.json", torn)
     (half.path / "evaluations" / "knn.json").write_text("[1, 2")
     write_json(half.path / "evaluations" / "similarity.json", {"spaces": {"gone": {}}})
     (half.path / "arrays" / "similarity-gone.npy").write_bytes(b"\x93NUMPY not")

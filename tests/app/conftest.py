@@ -1,7 +1,7 @@
 """The invented runs folder, written once, and a view of the app on it without a browser."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,18 @@ from streamlit.testing.v1 import AppTest
 
 from app.main import GROUPS
 from tests.app.app_fixture import make_runs
-from tests.app.pages import THREE, Folder
-from workbench.store import Run
+from tests.app.pages import THREE, Copies, Folder, Show, copy_runs
 
 
 @pytest.fixture(scope="session")
-def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """The folder, and run ids by role."""
     folder = tmp_path_factory.mktemp("runs")
     return folder, make_runs(folder)
 
 
 @pytest.fixture(scope="session")
-def runs_address(runs_folder: tuple[Path, dict[str, str]]) -> Iterator[str]:
+def runs_address(runs_folder: Folder) -> Iterator[str]:
     """Where the app on that folder, which nobody changes, is served."""
     from tests.app.browser import served
 
@@ -51,11 +50,9 @@ def browser(file_browser: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def copied(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Path, list[Run]]:
+def copied(runs_folder: Folder, tmp_path: Path) -> Copies:
     """Three evaluated runs, :data:`THREE`, in a folder of their own, to be changed."""
-    folder, ids = runs_folder
-    shutil.copytree(folder / ".probes", tmp_path / ".probes")
-    return tmp_path, [Run(shutil.copytree(folder / ids[role], tmp_path / ids[role])) for role in THREE]
+    return tmp_path, copy_runs(runs_folder, tmp_path, *THREE)
 
 
 @pytest.fixture
@@ -65,8 +62,8 @@ def writable(runs_folder: Folder, tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """Runs one view: ``show(folder, view, chosen_ids, url_parameter=…)``."""
+def show(monkeypatch: pytest.MonkeyPatch) -> Show:
+    """Runs one view without an exception: ``show(folder, view, chosen_ids, url_parameter=…)``."""
     names = [module.__name__ for _, views in GROUPS.values() for module in views.values()]
     rooms = {name.rpartition(".")[2]: name.rpartition(".")[0] for name in names}
 
@@ -74,18 +71,21 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
         monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
         st.cache_data.clear()
         st.cache_resource.clear()
-        lines = [
-            "from app import main",
-            "from app.widgets import chips",
-            f"from {rooms[view]} import {view}",
-            "chips.show()",
-            f"main.view({view})",
-        ]
-        app = AppTest.from_string("\n".join(lines), default_timeout=30)
+        imports = ("from app import main", "from app.widgets import chips", f"from {rooms[view]} import {view}")
+        app = AppTest.from_string("\n".join([*imports, "chips.show()", f"main.view({view})"]), default_timeout=30)
         if chosen is not None:
             app.query_params["runs"] = ",".join(f"{run_id}:{index}" for index, run_id in enumerate(chosen)) or "none"
         for key, value in parameters.items():
             app.query_params[key] = value
-        return app.run()
+        app.run()
+        assert not app.exception
+        return app
 
     return run
+
+
+@pytest.fixture
+def page(show: Show, runs_folder: Folder) -> Show:
+    """Runs one view of invented runs that nobody changes: ``page(view, *roles_or_ids, url_parameter=…)``."""
+    folder, ids = runs_folder
+    return lambda view, *roles, **parameters: show(folder, view, [ids.get(role, role) for role in roles], **parameters)

@@ -53,10 +53,8 @@ def likelihood(run: Run, method: str, envelope: dict[str, Any]) -> None:
         groups = [{"name": "z", "dims": 4, "active": 3, "kl": 6.0}]
         latent = {"latent": {"groups": groups, "collapse": COLLAPSE, "threshold": 0.01, "kl": [3.0, 0.0, 1.0, 2.0]}}
     rows += [row | {"metric": "nats", "value": 2129 * row["value"]} for row in rows]
-    protocol = "negative log-likelihood, one mass per level"
-    run.write_evaluation(
-        "likelihood", envelope | {"protocol": protocol, "rows": rows, "kind": kind, "levels": 256} | latent
-    )
+    content = {"protocol": "negative log-likelihood, one mass per level", "rows": rows, "kind": kind, "levels": 256}
+    run.write_evaluation("likelihood", envelope | content | latent)
 
 
 PIXELS = {"histogram of each pixel": 5.5, "all levels alike": 8.0}

@@ -11,14 +11,15 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from app.main import GROUPS
-from workbench.store import Run
+from tests.app.app_fixture import THREE as THREE
+from tests.app.app_fixture import Folder as Folder
+from workbench.store import Run, probe_of
 
-THREE = ("mocov3", "vae", "ddpm")
 VIEWS = sorted(module.__name__.rpartition(".")[2] for _, views in GROUPS.values() for module in views.values())
 Show = Callable[..., AppTest]
-"""Runs one view; see ``show`` in ``conftest.py``."""
-Folder = tuple[Path, dict[str, str]]
-"""A folder of runs, and run ids by role."""
+"""Runs one view; see ``show`` and ``page`` in ``conftest.py``."""
+Copies = tuple[Path, list[Run]]
+"""A folder, and the three runs in it."""
 
 
 def text(app: AppTest) -> str:
@@ -57,3 +58,27 @@ def copy_runs(runs_folder: Folder, target: Path, *roles: str) -> list[Run]:
     folder, ids = runs_folder
     shutil.copytree(folder / ".probes", target / ".probes")
     return [Run(shutil.copytree(folder / ids[role], target / ids[role])) for role in roles]
+
+
+def probe_arrays(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ids, labels, factors and images of the invented probe set."""
+    probe = probe_of(folder, "fixture01")
+    ids, labels, factors, images = probe.ids(), probe.labels(), probe.factors(), probe.images()
+    assert ids is not None and labels is not None and factors is not None and images is not None
+    return ids, labels, factors, images
+
+
+def prefer_space(run: Run, space: str) -> None:
+    """Make a space the one that the linear probe's validation images prefer."""
+    content = run.evaluation("linear")
+    for row in content["rows"]:
+        row["validation"] = 99.0 if row["space"] == space else 1.0
+    run.write_evaluation("linear", content)
+
+
+def forget_pair(one: Run, other: Run) -> None:
+    """Take what compares two runs out of their evaluations."""
+    for run in (one, other):
+        content = run.evaluation("agreement")
+        rows = [row for row in content["rows"] if row["other"] not in (one.id, other.id)]
+        run.write_evaluation("agreement", content | {"rows": rows})

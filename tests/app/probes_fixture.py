@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.app.app_fixture import interval
 from workbench.store import Run
 
 LABELS = ((0.01, 30, 20.0), (0.1, 300, 40.0), (1.0, 3000, 70.0))
@@ -13,34 +14,28 @@ def write_price(run: Run, method: str) -> None:
     envelope = {"n": 1000, "split": "test", "protocol": "as agreed", "default": "a"}
     models = (("run", "a", 0.0), (f"untrained:{method}", "a", -15.0), ("pixels", "pixels", -10.0))
 
-    def interval(value: float) -> dict:
-        return {"metric": "top1", "value": value, "low": value - 2, "high": value + 2}
+    def row(model: str, space: str, value: float, **more: Any) -> dict[str, Any]:
+        return {"model": model, "space": space, "metric": "top1"} | interval(value, 2) | more
 
     rows = [
-        {"model": model, "space": space, "labels": share, "n_labels": n} | interval(value + shift)
+        row(model, space, value + shift, labels=share, n_labels=n)
         for model, space, shift in models
         for share, n, value in LABELS
     ]
     run.write_evaluation("few_labels", envelope | {"rows": rows})
-    tuned = [
-        {"model": model, "space": "a"} | interval(value) for model, value in (("run", 81.25), ("random init", 63.0))
-    ]
+    tuned = [row("run", "a", 81.25), row("random init", "a", 63.0)]
     gain = {"p_value": 0.0001, "difference": {"value": 18.2, "low": 15.0, "high": 21.0}}
     run.write_evaluation("finetune", envelope | gain | {"rows": tuned})
-    rows = [
-        {"model": model, "space": space, "target": "digits"} | interval(93 + shift) for model, space, shift in models
-    ]
+    rows = [row(model, space, 93 + shift, target="digits") for model, space, shift in models]
     run.write_evaluation("transfer", envelope | {"rows": rows})
     images = np.full((24, 32, 32, 3), 100, np.uint8)
     ids = run.array("reconstruction-ids")
     run.write_array("decoded-ids", np.arange(240)[::10] * 7 + 3 if ids is None else ids)
-    decoded = [
-        {"model": model, "variant": "", "width": 32} | interval(20.0) | {"metric": "psnr"}
-        for model in ("run", "pca-32")
-    ]
-    for row in decoded:
-        run.write_array(f"decoded-{row['model']}-", images)
-        run.write_array(f"decoded-error-{row['model']}-", np.full(24, 0.01))
+    decoded = []
+    for model in ("run", "pca-32"):
+        decoded.append({"model": model, "variant": "", "width": 32, "metric": "psnr"} | interval(20.0, 2))
+        run.write_array(f"decoded-{model}-", images)
+        run.write_array(f"decoded-error-{model}-", np.full(24, 0.01))
     run.write_evaluation("decoder", envelope | {"rows": decoded, "default": ""})
 
 

@@ -41,11 +41,8 @@ def unstable(
             knn -= sum(18 * np.exp(-(step - dip) / 200) for dip in (1600, 2900) if dip <= step < dip + 500)
             flat = collapsing and step >= 3500
             spread = 1e-4 if flat else 0.7 - 0.3 * np.exp(-step / 700)
-            rows.append(
-                common
-                | {"knn": 10.0 if flat else knn, "linear_monitor": knn + 4, "effective_rank": 1.0 if flat else 60.0}
-                | {"normalised_std": spread, "uniformity": -3 * spread, "alignment": 0.4}
-            )
+            row = {"knn": 10.0 if flat else knn, "linear_monitor": knn + 4, "effective_rank": 1.0 if flat else 60.0}
+            rows.append(common | row | {"normalised_std": spread, "uniformity": -3 * spread, "alignment": 0.4})
     (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in gradients))
     run.update_info(gradients={"layers": LAYERS, "first": "backbone.patch_embed"})

@@ -1,10 +1,10 @@
 """The app as a person meets it: served by the launcher, opened in Chromium."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from tests.app.browser import needs_chromium, opened, settled
+from tests.app.pages import Folder
 
 PAGES = {
     "Training": (),
@@ -17,9 +17,7 @@ PAGES = {
 pytestmark = needs_chromium
 
 
-def test_a_choice_survives_pages_and_a_reload(
-    browser: Any, runs_address: str, runs_folder: tuple[Path, dict[str, str]]
-) -> None:
+def test_a_choice_survives_pages_and_a_reload(browser: Any, runs_address: str, runs_folder: Folder) -> None:
     ids = runs_folder[1]
     page = opened(browser, f"{runs_address}/?runs={ids['mocov3']}:0,{ids['vae']}:1,{ids['ddpm']}:2")
     page.get_by_role("button", name="ddpm").wait_for()

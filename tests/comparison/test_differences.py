@@ -22,15 +22,12 @@ def guesses(right: int) -> np.ndarray:
 def run_of(runs: Path, name: str, right: int, untrained: int = 120, ids: np.ndarray | None = None) -> Run:
     data = {"name": "shapes", "fingerprint": "abc"}
     run = create_run(runs, "", {"method": "vae", "name": name, "data": data})
-    rows = [
-        {"model": "run", "space": "worse", "metric": "top1", "value": 99.0, "validation": 10.0},
-        {"model": "run", "space": "better", "metric": "top1", "value": 1.0, "validation": 20.0},
-    ]
-    run.write_evaluation("linear", {"rows": rows})
-    run.write_array("predicted-ids", np.arange(N) if ids is None else ids)
-    run.write_array("predicted-labels", LABELS)
-    run.write_array("predicted-worse", guesses(0))
-    run.write_array("predicted-better", guesses(right))
+    row = {"model": "run", "metric": "top1"}
+    worse, better = {"value": 99.0, "validation": 10.0}, {"value": 1.0, "validation": 20.0}
+    run.write_evaluation("linear", {"rows": [row | worse | {"space": "worse"}, row | better | {"space": "better"}]})
+    arrays = {"ids": np.arange(N) if ids is None else ids, "labels": LABELS}
+    for name, array in (arrays | {"worse": guesses(0), "better": guesses(right)}).items():
+        run.write_array(f"predicted-{name}", array)
     run.write_array("untrained-predicted-better", guesses(untrained))
     Probe(probe_of(runs, "abc").path / "baselines").write_array("predicted-pixels", guesses(130))
     return run
@@ -39,13 +36,8 @@ def run_of(runs: Path, name: str, right: int, untrained: int = 120, ids: np.ndar
 def test_every_pair_once_and_each_run_with_its_own_baselines(tmp_path: Path) -> None:
     runs = [run_of(tmp_path, "one", 300), run_of(tmp_path, "two", 302, untrained=110)]
     found = {(pair.label, pair.other): pair for pair in differences(runs)}
-    assert set(found) == {
-        ("one (better)", "two (better)"),
-        ("one (better)", "untrained one"),
-        ("two (better)", "untrained two"),
-        ("one (better)", "pixels"),
-        ("two (better)", "pixels"),
-    }
+    own = {(f"{name} (better)", other) for name in ("one", "two") for other in (f"untrained {name}", "pixels")}
+    assert set(found) == own | {("one (better)", "two (better)")}
     clear, tie = found["one (better)", "pixels"], found["one (better)", "two (better)"]
     assert clear.real and clear.accuracy == 75.0 and clear.other_accuracy == 32.5 and clear.comparisons == 5
     assert clear.difference.value == pytest.approx(42.5) and clear.difference.low > 35

@@ -17,23 +17,15 @@ VALUES = {"knn": (60.0, 62.0, 64.0), "linear": (70.0, 71.0, 75.0)}
 def make(runs: Path, seed: int, values: Mapping[str, float | None], n: int = 1500, method: str = "vae") -> Run:
     """A run with the evaluations that have a value, each with a row of the run, its untrained network and pixels."""
     info: dict[str, Any] = {"method": method, "data": {"name": "shapes", "fingerprint": "abc"}, "seed": seed}
-    info |= {"cost": {"steps": 9}}
-    run = create_run(runs, f"method: {method}\nseed: {seed}\n", info)
+    run = create_run(runs, f"method: {method}\nseed: {seed}\n", info | {"cost": {"steps": 9}})
     for name, value in values.items():
         if value is not None:
             models = {"run": ("z", value), f"untrained:{method}": ("z", 25.0), "pixels": ("pixels", 30.0)}
+            more = {"metric": "top1"} | ({"queries": 230} if name == "retrieval" else {})
             rows = [
-                {
-                    "model": model,
-                    "space": space,
-                    "metric": "top1",
-                    "value": number,
-                    "low": number - 2,
-                    "high": number + 2,
-                }
+                more | {"model": model, "space": space, "value": number, "low": number - 2, "high": number + 2}
                 for model, (space, number) in models.items()
             ]
-            rows = [row | {"queries": 230} for row in rows] if name == "retrieval" else rows
             run.write_evaluation(name, {"rows": rows, "n": n, "default": "z", "checkpoint": "last, step 9"})
     return run
 

@@ -29,15 +29,18 @@ def resized(image: torch.Tensor, box: torch.Tensor, size: int) -> torch.Tensor:
     return F.resized_crop(image, top, left, height, width, [size, size], antialias=True)
 
 
+def crops(batch: torch.Tensor, parameters: Parameters, size: int) -> torch.Tensor:
+    """torchvision's crops of a batch at the boxes that were drawn."""
+    assert parameters.box is not None
+    return torch.stack([resized(*pair, size) for pair in zip(to_float(batch), parameters.box, strict=True)])
+
+
 @pytest.mark.parametrize(("source", "size", "n"), [(32, 32, 64), (500, 224, 4), (48, 32, 16), (8, 32, 8)])
 def test_crops_equal_torchvisions_antialiased_ones(source: int, size: int, n: int):
     batch = images(n, source)
     augmentation = Augmentation(size=size, flip=0.0, jitter=0.0, grey=0.0)
     parameters = augmentation.draw(keys(n), source, source)
-    assert parameters.box is not None
-    expected = torch.stack(
-        [resized(image, box, size) for image, box in zip(to_float(batch), parameters.box, strict=True)]
-    )
+    expected = crops(batch, parameters, size)
     torch.testing.assert_close(augmentation.apply(batch, parameters), expected, atol=1e-4, rtol=0)
     mirrored = dataclasses.replace(parameters, flip=torch.ones(n, dtype=torch.bool))
     torch.testing.assert_close(augmentation.apply(batch, mirrored), expected.flip(-1), atol=1e-4, rtol=0)
@@ -47,11 +50,7 @@ def test_crops_of_images_that_are_not_square():
     batch = images(8, 64)[:, :, :40]
     augmentation = Augmentation(size=24, flip=0.0, jitter=0.0, grey=0.0)
     parameters = augmentation.draw(keys(8), 40, 64)
-    assert parameters.box is not None
-    expected = torch.stack(
-        [resized(image, box, 24) for image, box in zip(to_float(batch), parameters.box, strict=True)]
-    )
-    torch.testing.assert_close(augmentation.apply(batch, parameters), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(augmentation.apply(batch, parameters), crops(batch, parameters, 24), atol=1e-4, rtol=0)
 
 
 def test_boxes_are_distributed_as_torchvisions():
@@ -90,9 +89,8 @@ def test_colour_operations_equal_torchvisions(operation: int, adjust, low: float
         batch[:, :, :, 1] = 1.0
     factors = torch.tensor([1.0, 1.0, 1.0, 0.0]).repeat(16, 1)
     factors[:, operation] = torch.linspace(low, high, 16)
-    parameters = Parameters(
-        jitter=torch.ones(16, dtype=torch.bool), factors=factors, order=torch.tensor([[3, 1, 0, 2]]).repeat(16, 1)
-    )
+    order = torch.tensor([[3, 1, 0, 2]]).repeat(16, 1)
+    parameters = Parameters(jitter=torch.ones(16, dtype=torch.bool), factors=factors, order=order)
     expected = torch.stack([adjust(image, float(f)) for image, f in zip(batch, factors[:, operation], strict=True)])
     torch.testing.assert_close(plain(32).apply(batch, parameters), expected, atol=2e-5, rtol=0)
 

@@ -48,14 +48,8 @@ def test_normal_moments_and_odd_shapes():
 
 def test_keys_and_streams_are_independent():
     keys = keyed.sample_keys(0, 0, torch.arange(400))
-    rows = [
-        keys,
-        keyed.fork(keys, 0),
-        keyed.fork(keys, 1),
-        keyed.fork(keys, "noise"),
-        keyed.sample_keys(0, 1, torch.arange(400)),
-    ]
-    rows.append(keyed.sample_keys(1, 0, torch.arange(400)))
+    rows = [keys, keyed.fork(keys, 0), keyed.fork(keys, 1), keyed.fork(keys, "noise")]
+    rows += [keyed.sample_keys(seed, epoch, torch.arange(400)) for seed, epoch in ((0, 1), (1, 0))]
     together = torch.cat([keyed.normal(row, 256) for row in rows]).double()
     correlation = torch.corrcoef(together) - torch.eye(len(together))
     assert correlation.abs().max() < 6 / math.sqrt(256)

@@ -25,9 +25,8 @@ def test_factors_are_what_the_image_shows():
     middle = {"hue": 0.0, "size": 9.0, "x": 16.0, "y": 16.0, "rotation": 0.0, "background": 0.2}
 
     def render(label: int, **changes: float) -> np.ndarray:
-        return shapes.render(label, {k: np.array([v], dtype=np.float32) for k, v in (middle | changes).items()})[
-            0
-        ].astype(int)
+        factors = {name: np.array([value], dtype=np.float32) for name, value in (middle | changes).items()}
+        return shapes.render(label, factors)[0].astype(int)
 
     for label in range(len(shapes.CLASSES)):
         image = render(label)
@@ -55,7 +54,6 @@ def test_shapes_differ_at_every_rotation():
 
 def test_pixels_do_not_give_the_label_away():
     train, test = shapes.generate("train", 2000), shapes.generate("test", 1000)
-    probe = RidgeClassifier(alpha=100.0, solver="cholesky").fit(
-        train.images.reshape(2000, -1) / 255 - 0.5, train.labels
-    )
-    assert probe.score(test.images.reshape(1000, -1) / 255 - 0.5, test.labels) < 0.45
+    features = [made.images.reshape(len(made.images), -1) / 255 - 0.5 for made in (train, test)]
+    probe = RidgeClassifier(alpha=100.0, solver="cholesky").fit(features[0], train.labels)
+    assert probe.score(features[1], test.labels) < 0.45

@@ -28,6 +28,5 @@ def test_a_trained_run_is_evaluated_compared_and_loaded(tmp_path):
 
     model = workbench.load(run.id, runs=tmp_path / "runs", device="cpu")
     features = model.encode(np.zeros((3, 20, 10, 3), np.uint8))
-    assert {space for space in features if features[space].shape[0] == 3} == {
-        row["space"] for row in evaluations["knn"]["rows"] if row["model"] == "run"
-    }
+    spaces = {row["space"] for row in evaluations["knn"]["rows"] if row["model"] == "run"}
+    assert {space for space in features if features[space].shape[0] == 3} == spaces

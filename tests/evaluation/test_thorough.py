@@ -60,11 +60,8 @@ def test_heads_trained_side_by_side_are_what_each_would_be_alone():
 def test_probe_by_sgd_holds_run_and_baselines(evaluation_of):
     context, _ = evaluation_of(linear_sgd)
     rows = rows_of(context, "linear_sgd")
-    assert [(row["model"], row["space"], row["dim"]) for row in rows] == [
-        ("run", "quarters", 12),
-        ("untrained:vae", "quarters", 12),
-        ("pixels", "pixels", 192),
-    ]
+    own = [(model, "quarters", 12) for model in ("run", "untrained:vae")]
+    assert [(row["model"], row["space"], row["dim"]) for row in rows] == [*own, ("pixels", "pixels", 192)]
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 100 for row in rows)
     assert all(row["base_lr"] in linear_sgd.BASE_LRS for row in rows)
     assert rows[0]["value"] > 80  # three colours
@@ -158,10 +155,8 @@ def test_fine_tuning_on_another_data_set_starts_from_the_run_and_from_random_wei
     transfer.evaluate_finetuned(context, "letters")
     transfer.evaluate_finetuned(context, "digits")
     rows = rows_of(context, "transfer_finetune")
-    assert [(row["model"], row["target"]) for row in rows] == [
-        *(("run", "digits"), ("random init", "digits")),
-        *(("run", "letters"), ("random init", "letters")),
-    ]
+    pairs = [(model, target) for target in ("digits", "letters") for model in ("run", "random init")]
+    assert [(row["model"], row["target"]) for row in rows] == pairs
     assert rows[2]["value"] > 50  # a third by chance
     assert f"brought to {SIDE} px" in context.run.evaluation("transfer_finetune")["protocol"]
 

@@ -3,6 +3,7 @@
 import re
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 from workbench.figures.style import text_width
@@ -23,6 +24,11 @@ class Text:
         """Whether letters of one stand on letters of the other; lines may be as near as letters are high."""
         beside = self.left < other.right - 0.5 and other.left < self.right - 0.5
         return beside and abs(self.bottom - other.bottom) < 0.75 * min(self.size, other.size)
+
+
+def words_of(file: Path, tag: str = "text") -> list[str]:
+    """What the elements of an SVG say, in order."""
+    return [element.text or "" for element in ElementTree.parse(file).iter(f"{SVG}{tag}")]
 
 
 def texts_of(svg: str) -> tuple[float, float, list[Text]]:

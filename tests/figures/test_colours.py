@@ -1,15 +1,19 @@
 """The n-th chosen run of the app, cell of a study and group of a report have one colour."""
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
 from app.state import chosen_runs
-from tests.figures.svg_texts import SVG
+from tests.figures.svg_texts import SVG, texts_of
 from workbench.figures.study import Study
 from workbench.palette import run_colour
+from workbench.report import conclusions
+from workbench.report.document import Figure
+from workbench.store import create_run
 
 NAMES = [f"run {index}" for index in range(8)]
 
@@ -42,3 +46,17 @@ def test_a_sweeps_curves_have_the_colours_of_the_app(app_colours: list[str]) -> 
     root = ElementTree.fromstring(Study(record).svg())
     assert [stroke_of(root, name) for name in NAMES] == app_colours
     assert [run_colour(index).lower() for index in range(8)] == app_colours
+
+
+def test_a_reports_groups_have_the_colours_of_the_app(app_colours: list[str], tmp_path: Path) -> None:
+    runs = []
+    for index, name in enumerate(NAMES):
+        info = {"method": "vae", "name": name, "data": {"name": "digits", "fingerprint": "abc"}, "seed": 0}
+        runs.append(create_run(tmp_path, f"method: vae\nseed: 0\nwidth: {index}\n", info))
+        row = {"model": "run", "space": "a", "metric": "top1", "value": 50.0 + index, "low": 40.0, "high": 60.0}
+        runs[-1].write_evaluation("linear", {"rows": [row], "default": "a", "n": 10})
+    (figure,) = [block for block in conclusions.gather(runs).blocks if isinstance(block, Figure)]
+    svg = figure.drawing.svg()
+    labels = [text.words for text in texts_of(svg)[2] if text.anchor == "end"]
+    assert [label.partition(" \N{MIDDLE DOT} ")[0] for label in labels] == NAMES  # a row each, in this order
+    assert re.findall(r"stroke: (#\w+); stroke-width: 1.8", svg) == app_colours

@@ -26,13 +26,13 @@ DOTS = Dots(
     [NASTY, "a run with quite a long name that nobody wants to have cut off", "short"],
     [Dot(row, value, value - 1, value + 2, "#0072B2", note=f"{value} {NASTY}") for row, value in enumerate((1, -7, 3))],
 )
-HEAT_MAP = HeatMap(
-    "cells", np.array([[0.0, 1.0], [7.0, np.nan]]), [["0", "1"], ["7", NASTY]], ["a", NASTY], [NASTY] * 2
-)
+CELLS = np.array([[0.0, 1.0], [7.0, np.nan]])
+HEAT_MAP = HeatMap("cells", CELLS, [["0", "1"], ["7", NASTY]], ["a", NASTY], [NASTY] * 2)
 STRIP = Strip("pictures", {NASTY: np.zeros((3, 8, 8, 1), np.uint8), "b": np.full((3, 8, 8, 3), 255, np.uint8)})
+every_drawing = pytest.mark.parametrize("drawing", [DOTS, HEAT_MAP, STRIP], ids=["dots", "heat map", "strip"])
 
 
-@pytest.mark.parametrize("drawing", [DOTS, HEAT_MAP, STRIP], ids=["dots", "heat map", "strip"])
+@every_drawing
 def test_every_format_is_the_same_each_time_and_whole(drawing: Drawing, tmp_path: Path) -> None:
     begins = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}
     for suffix, begin in begins.items():
@@ -42,7 +42,7 @@ def test_every_format_is_the_same_each_time_and_whole(drawing: Drawing, tmp_path
     assert sorted(file.suffix for file in tmp_path.iterdir()) == sorted(begins)
 
 
-@pytest.mark.parametrize("drawing", [DOTS, HEAT_MAP, STRIP], ids=["dots", "heat map", "strip"])
+@every_drawing
 def test_names_are_text_and_none_is_cut_or_on_another(drawing: Drawing) -> None:
     root = ElementTree.fromstring(drawing.svg())
     assert not [element for element in root.iter() if "script" in element.tag or "id" in element.attrib]

@@ -52,9 +52,7 @@ def is_function(model: DDPM, function: Any) -> DDPM:
 
 def gradients(model: DDPM) -> Tensor:
     """All of them in one vector."""
-    return torch.cat(
-        [parameter.grad.flatten() for parameter in model.network.parameters() if parameter.grad is not None]
-    )
+    return torch.cat([p.grad.flatten() for p in model.network.parameters() if p.grad is not None])
 
 
 def knows_the_image(model: DDPM, image: Tensor) -> Any:

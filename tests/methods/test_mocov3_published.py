@@ -98,9 +98,8 @@ def test_schedules() -> None:
     for epoch, rate, momentum in GOLDEN["schedule"]:
         # golden settings: 30 epochs, 4 of warm-up, learning rate 2.4; as 1,000 steps an epoch here
         options = OptimOptions(lr=2.4, scale_lr=False, warmup_epochs=4)
-        assert learning_rate(options, 256, round(epoch * 1000), 1000, 30_000) == pytest.approx(
-            rate, rel=1e-9, abs=1e-12
-        )
+        ours = learning_rate(options, 256, round(epoch * 1000), 1000, 30_000)
+        assert ours == pytest.approx(rate, rel=1e-9, abs=1e-12)
         assert momentum_schedule(0.99, epoch / 30) == pytest.approx(momentum, rel=1e-12)
 
 

@@ -7,34 +7,29 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.methods.continuous_models import (
+    IMAGES,
+    KEYS,
+    assert_deviation,
+    break_weights,
+    gaussian_noise,
+    pictures,
+    set_image,
+    settings,
+)
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.score import VE, VP, Score, ScoreConfig, flow, langevin, rademacher, solve
 from workbench.probability import diffusion
 
-IMAGES = ImageSpec(1, 8, levels=17)
-KEYS = keyed.sample_keys(0, 0, torch.arange(6))
 SDES = [VP(), VE(0.01, 8.0)]
 both = pytest.mark.parametrize("sde", ["vp", "ve"])
 
 
 def small(images: ImageSpec = IMAGES, **changes: Any) -> Score:
     torch.manual_seed(0)
-    config: dict[str, Any] = {"widths": (8, 16), "layers": 1, "dropout": 0.0}
-    config["attention_size"] = images.size // 2
-    return Score(ScoreConfig(**config | changes), images)
-
-
-def pictures(images: ImageSpec = IMAGES, n: int = 6) -> Tensor:
-    index = keyed.uniform(keyed.sample_keys(1, 0, torch.arange(n)), images.channels, images.size, images.size)
-    return (index * images.levels).floor() / (images.levels - 1)
-
-
-def gaussian_noise(x: Tensor, gamma: Tensor, deviation: float) -> Tensor:
-    """The noise that the best denoiser of N(0, deviation^2) pixels sees in x."""
-    a, s = diffusion.amplitudes(diffusion.spread(gamma, x))
-    return s * x / (a**2 * deviation**2 + s**2)
+    return Score(ScoreConfig(**settings(images, **changes)), images)
 
 
 @pytest.mark.parametrize("sde", SDES, ids=["vp", "ve"])
@@ -145,9 +140,7 @@ def test_samples_of_gaussian_data_have_its_deviation(
     model = small(ImageSpec(1, 32), sde=sde, ode_tolerance=1e-4, corrector_snr=0.05)
     monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, 0.3))
     samples = model.scaled(model.sample(8, seed=0, steps=steps, sampler=sampler))
-    assert float(samples.std()) == pytest.approx(0.3, abs=0.015) and float(samples.mean()) == pytest.approx(
-        0.0, abs=0.015
-    )
+    assert_deviation(samples, 0.3, 0.015)
 
 
 @both
@@ -156,10 +149,7 @@ def test_every_sampler_finds_the_only_image_there_is(
     sde: str, sampler: str, steps: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, image = small(sde=sde, ode_tolerance=1e-4), pictures(n=1)
-    start = model.scaled(image)
-    monkeypatch.setattr(
-        model.ema, "forward", lambda x, gamma: diffusion.convert(start.expand_as(x), x, gamma, "x0", "eps")
-    )
+    set_image(model, model.scaled(image), monkeypatch)
     samples = model.sample(2, seed=0, steps=steps, sampler=sampler)
     torch.testing.assert_close(samples, image.expand(2, -1, -1, -1), rtol=0, atol=0.02)
     for variant in model.reconstruct(image, KEYS[:1]).values():
@@ -219,8 +209,7 @@ def test_the_likelihood_weighting_logs_the_integral_over_gamma() -> None:
 )
 def test_nan_in_a_sampler_is_told_in_one_sentence(sampler: str, steps: int | None, words: str) -> None:
     model = small()
-    with torch.no_grad():
-        next(model.ema.parameters()).fill_(torch.nan)
+    break_weights(model)
     with evaluation_mode(model), pytest.raises(WorkbenchError, match=words):
         model.sample(2, seed=0, steps=steps, sampler=sampler)
     with evaluation_mode(model), pytest.raises(WorkbenchError, match="ODE met NaN"):

@@ -48,9 +48,8 @@ def test_the_loss_is_that_of_timm_and_of_the_formula() -> None:
 def test_the_loss_knows_no_constant_added_to_all_logits() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(7, 5), torch.arange(7) % 5
-    torch.testing.assert_close(
-        smoothed_cross_entropy(logits + 3, labels, 0.1), smoothed_cross_entropy(logits, labels, 0.1)
-    )
+    one, other = (smoothed_cross_entropy(values, labels, 0.1) for values in (logits, logits + 3))
+    torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("more", [{}, {"backbone": "resnet18"}, {"token": "mean"}], ids=str)
@@ -118,9 +117,8 @@ def test_evaluation_reads_it_like_mocov3(trained: Run) -> None:
         models = {(row["model"], row["space"]) for row in content["rows"]}
         assert {("run", "class_token"), ("run", "logits"), ("pixels", "pixels")} < models
         assert ("untrained:supervised", "class_token") in models
-    linear = {
-        row["model"]: row["value"] for row in trained.evaluation("linear")["rows"] if row["space"] == "class_token"
-    }
+    rows = trained.evaluation("linear")["rows"]
+    linear = {row["model"]: row["value"] for row in rows if row["space"] == "class_token"}
     assert linear["run"] > linear["untrained:supervised"] + 10
     depths = [row["layer"] for row in trained.evaluation("layers")["rows"] if row["model"] == "run"]
     assert list(dict.fromkeys(depths)) == ["stem", "block_1", "logits"]

@@ -8,37 +8,26 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.methods.continuous_models import (
+    IMAGES,
+    KEYS,
+    assert_deviation,
+    break_weights,
+    gaussian_noise,
+    pictures,
+    set_image,
+    settings,
+)
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.vdm import DEFAULT_STEPS, FULL_DRAWS, VDM, VDMConfig
 from workbench.probability import diffusion, observation
 
-IMAGES = ImageSpec(1, 8, levels=17)
-KEYS = keyed.sample_keys(0, 0, torch.arange(6))
-
 
 def small(images: ImageSpec = IMAGES, **changes: Any) -> VDM:
     torch.manual_seed(0)
-    config: dict[str, Any] = {"widths": (8, 16), "layers": 1, "dropout": 0.0}
-    config["attention_size"] = images.size // 2
-    return VDM(VDMConfig(**config | changes), images)
-
-
-def pictures(images: ImageSpec = IMAGES, n: int = 6) -> Tensor:
-    """Images as they are stored, rounded to 8 bits, in which 17 levels are not evenly spaced."""
-    index = keyed.uniform(keyed.sample_keys(1, 0, torch.arange(n)), images.channels, images.size, images.size)
-    level = (index * images.levels).floor() / (images.levels - 1)
-    return (255 * level).round() / 255
-
-
-def knows(model: VDM, x0: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the denoiser that of data which are one image, x0 (1, C, H, W) or one for each of a batch."""
-
-    def oracle(x: Tensor, gamma: Tensor) -> Tensor:
-        return diffusion.convert(x0.expand_as(x), x, gamma, "x0", "eps")
-
-    monkeypatch.setattr(model.ema, "forward", oracle)
+    return VDM(VDMConfig(**settings(images, **changes)), images)
 
 
 def test_the_first_noise_level_and_the_fourier_features_suit_the_levels() -> None:
@@ -61,7 +50,7 @@ def test_pixels_scale_there_and_back(levels: int) -> None:
 
 def test_a_perfect_denoiser_pays_only_for_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     model, images = small(), pictures()
-    knows(model, observation.level_values(17)[(16 * images).round().long()], monkeypatch)
+    set_image(model, observation.level_values(17)[(16 * images).round().long()], monkeypatch)
     terms = model.nats_terms(images, KEYS)
     assert terms["diffusion"].abs().max() < 1e-3
     # Noise of 1 / 6 bins takes a pixel for another level in 1 of 400 times.
@@ -135,7 +124,7 @@ def test_the_loss_is_the_bound_that_is_evaluated() -> None:
 @pytest.mark.parametrize("steps", [1, 7, 300])
 def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, image = small(), pictures(n=1)
-    knows(model, model.scaled(image), monkeypatch)
+    set_image(model, model.scaled(image), monkeypatch)
     samples = model.sample(2, seed=0, steps=steps, sampler=sampler)
     # The last noise is 1 / 6 of a bin: rounding to the nearest level takes it away.
     assert torch.equal((16 * samples).round(), (16 * image).round().expand(2, -1, -1, -1))
@@ -143,7 +132,7 @@ def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, m
 
 def test_a_perfect_denoiser_reconstructs_perfectly(monkeypatch: pytest.MonkeyPatch) -> None:
     model, images = small(), pictures()
-    knows(model, model.scaled(images), monkeypatch)
+    set_image(model, model.scaled(images), monkeypatch)
     for reconstruction in model.reconstruct(images, KEYS).values():
         assert torch.equal((16 * reconstruction).round(), (16 * images).round())
 
@@ -171,17 +160,10 @@ def test_the_network_is_asked_for_no_noise_that_it_was_not_trained_on(monkeypatc
 def test_samples_of_gaussian_data_have_its_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the best denoiser of N(0, 0.3^2) pixels, ancestral steps end in that distribution."""
     model = small(ImageSpec(1, 32), gamma_high=9.0)
-
-    def best(x: Tensor, gamma: Tensor) -> Tensor:
-        a, s = diffusion.amplitudes(gamma)
-        return s * x / (a**2 * 0.3**2 + s**2)
-
-    monkeypatch.setattr(model.ema, "forward", best)
+    monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, 0.3))
     with evaluation_mode(model):
         samples = model.scaled(model.sample(8, seed=0, steps=300, sampler="ancestral"))
-    assert float(samples.std()) == pytest.approx(0.3, abs=0.01) and float(samples.mean()) == pytest.approx(
-        0.0, abs=0.01
-    )
+    assert_deviation(samples, 0.3, 0.01)
 
 
 def test_the_learned_schedule_lowers_the_variance_of_the_bound() -> None:
@@ -230,8 +212,7 @@ def test_a_copy_of_averaged_weights_counts_its_own_updates() -> None:
 @pytest.mark.parametrize("sampler", list(DEFAULT_STEPS))
 def test_nan_in_a_sampler_is_told_in_one_sentence(sampler: str) -> None:
     model = small()
-    with torch.no_grad():
-        next(model.ema.parameters()).fill_(torch.nan)
+    break_weights(model)
     with evaluation_mode(model), pytest.raises(WorkbenchError, match=f"{sampler} ended in NaN or infinity in 2 of 2"):
         model.sample(2, seed=0, steps=2, sampler=sampler)
 

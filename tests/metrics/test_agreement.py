@@ -38,6 +38,11 @@ def neighbour_sets(z: np.ndarray, k: int) -> list[set[int]]:
     return [set(row) - {index} for index, row in enumerate(neighbours)]
 
 
+def overlap(xs: list[set[int]], ys: list[set[int]]) -> float:
+    """The mean share of five neighbours that both have."""
+    return float(np.mean([len(a & b) / 5 for a, b in zip(xs, ys, strict=True)]))
+
+
 def test_neighbours_are_scikit_learns_in_its_order() -> None:
     z = features(80, 7, 0)
     expected = NearestNeighbors(n_neighbors=13, metric="cosine").fit(z).kneighbors(z, return_distance=False)
@@ -58,12 +63,9 @@ def test_values_are_the_direct_formulas_for_each_pair_of_layers() -> None:
     xs = [features(n, width, width) for width in (3, 20)]
     ys = [features(n, width, width) for width in (20, 7, 400)]
     found = compared(xs, ys)
-    overlap = [
-        [np.mean([len(a & b) / 5 for a, b in zip(neighbour_sets(x, 5), neighbour_sets(y, 5), strict=True)]) for y in ys]
-        for x in xs
-    ]
+    overlaps = [[overlap(neighbour_sets(x, 5), neighbour_sets(y, 5)) for y in ys] for x in xs]
     np.testing.assert_allclose(found["cka"].values, [[linear_cka(x, y) for y in ys] for x in xs], atol=1e-9)
-    np.testing.assert_allclose(found["mutual_knn"].values, overlap, atol=1e-12)
+    np.testing.assert_allclose(found["mutual_knn"].values, overlaps, atol=1e-12)
     np.testing.assert_allclose(found["procrustes"].values, [[procrustes(x, y) for y in ys] for x in xs], atol=1e-9)
     for measure in MEASURES:  # the same features are in both lists
         assert found[measure].values[1, 0] == pytest.approx(1) and excess(found[measure])[1, 0] == pytest.approx(1)
@@ -76,8 +78,8 @@ def test_what_is_expected_is_the_mean_of_direct_formulas_over_shuffled_images() 
     found = compared([x], [y], permutations=30)
     orders = [generator.permutation(40) for _ in range(30)]
     sets, other_sets = neighbour_sets(x, 5), [neighbour_sets(y[order], 5) for order in orders]
-    overlap = [np.mean([len(a & b) / 5 for a, b in zip(sets, one, strict=True)]) for one in other_sets]
-    assert found["mutual_knn"].expected[0, 0] == pytest.approx(np.mean(overlap))
+    expected = np.mean([overlap(sets, other) for other in other_sets])
+    assert found["mutual_knn"].expected[0, 0] == pytest.approx(expected)
     assert found["cka"].expected[0, 0] == pytest.approx(np.mean([linear_cka(x, y[order]) for order in orders]))
     assert found["procrustes"].expected[0, 0] == pytest.approx(np.mean([procrustes(x, y[order]) for order in orders]))
 

@@ -70,17 +70,13 @@ def assert_nominal(count: int, trials: int, level: float = 0.95) -> None:
     assert low <= count <= high, f"{count} of {trials} intervals cover, expected {low:.0f} to {high:.0f}"
 
 
-@pytest.mark.parametrize(("n", "trials"), [(200, 200), (1500, 40)])
+AT_LENGTH = [pytest.param(n, 2000, marks=pytest.mark.slow) for n in (200, 1500)]
+
+
+@pytest.mark.parametrize(("n", "trials"), [(200, 200), (1500, 40), *AT_LENGTH])
 @pytest.mark.parametrize("experiment", TRUTH, ids=lambda experiment: experiment.__name__)
 def test_bootstrap_intervals_cover(experiment: Experiment, n: int, trials: int) -> None:
     assert_nominal(covered(experiment, n, trials), trials)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [200, 1500])
-@pytest.mark.parametrize("experiment", TRUTH, ids=lambda experiment: experiment.__name__)
-def test_bootstrap_intervals_cover_at_length(experiment: Experiment, n: int) -> None:
-    assert_nominal(covered(experiment, n, 2000), 2000)
 
 
 def test_the_judgement_notices_intervals_of_another_level() -> None:

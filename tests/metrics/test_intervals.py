@@ -23,9 +23,8 @@ def test_bootstrap_of_a_mean_agrees_with_scipy(n: int):
     """Skewed values; both draw 20,000 resamples, so that bounds differ by a fraction of the standard error."""
     values = np.random.default_rng(n).exponential(size=n)
     own = bootstrap_mean(values, n_boot=20_000)
-    referee: Any = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
-    )
+    options: Any = {"n_resamples": 20_000, "method": "percentile", "rng": np.random.default_rng(1)}
+    referee: Any = stats.bootstrap((values,), np.mean, **options)
     error = values.std() / np.sqrt(n)
     bounds = referee.confidence_interval
     assert (own.low, own.high) == pytest.approx((bounds.low, bounds.high), abs=0.06 * error)

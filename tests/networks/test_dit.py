@@ -56,9 +56,8 @@ def test_it_starts_at_zero_and_every_parameter_learns(conditioning: Conditioning
 def test_it_is_diffusers_dit() -> None:
     """Against an independent implementation with our weights in it."""
     model: Any = network(classes=4)
-    with (
-        torch.no_grad()
-    ):  # diffusers has one time embedding a block, no gain and bias in its norms, one label in training
+    # diffusers has one time embedding a block, no gain and bias in its norms, one label in training
+    with torch.no_grad():
         for block in model.blocks:
             for norm in (block.norm1, block.norm2):
                 norm.weight.fill_(1.0)
@@ -111,9 +110,8 @@ def test_levels_and_labels_reach_the_output(conditioning: Conditioning) -> None:
     by_level = model(x, torch.tensor([0, 10, 999])).sample
     by_label = model(x, 10, torch.tensor([0, 1, 4])).sample
     for output in (by_level, by_label):
-        assert not torch.allclose(output[0], output[1], atol=1e-4) and not torch.allclose(
-            output[1], output[2], atol=1e-4
-        )
+        assert not torch.allclose(output[0], output[1], atol=1e-4)
+        assert not torch.allclose(output[1], output[2], atol=1e-4)
     torch.testing.assert_close(by_label[2], by_level[1])  # the label after the last stands for none
     torch.testing.assert_close(model(x, torch.tensor(10)).sample[0], by_level[1])
 

@@ -13,6 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from tests.probability.formulas import Schedule, normal_kl, schedule
 from workbench.probability import diffusion
+from workbench.probability.diffusion import Prediction
 
 DOUBLE = torch.float64
 PAIRS = list(itertools.permutations(diffusion.PREDICTIONS, 2))
@@ -26,9 +27,6 @@ def number(value: float) -> Tensor:
     return torch.tensor(value, dtype=DOUBLE)
 
 
-# Schedules
-
-
 def test_gamma_and_abar_are_one_another_inverse_at_both_ends() -> None:
     signal = torch.tensor([1 - 1e-9, 0.5, 1e-9, 0.0], dtype=DOUBLE)
     gamma = diffusion.gamma_of(signal)
@@ -38,14 +36,9 @@ def test_gamma_and_abar_are_one_another_inverse_at_both_ends() -> None:
     torch.testing.assert_close(a.square() + s.square(), torch.ones(4, dtype=DOUBLE))
 
 
-# Conversions
-
-
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 @pytest.mark.parametrize("gamma", [-13.3, -2.0, 0.0, 5.0])
-def test_every_target_converts_into_every_other(
-    source: diffusion.Prediction, target: diffusion.Prediction, gamma: float
-) -> None:
+def test_every_target_converts_into_every_other(source: Prediction, target: Prediction, gamma: float) -> None:
     x0, noise, level = draws(3, 2, 4, 4), draws(3, 2, 4, 4, seed=1), number(gamma)
     x_t = diffusion.noised(x0, noise, level)
     value, expected = (diffusion.target_of(x0, noise, level, kind) for kind in (source, target))
@@ -53,15 +46,10 @@ def test_every_target_converts_into_every_other(
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_conversions_undo_one_another_for_what_is_no_target(
-    source: diffusion.Prediction, target: diffusion.Prediction
-) -> None:
+def test_conversions_undo_one_another_for_what_is_no_target(source: Prediction, target: Prediction) -> None:
     x_t, value, gamma = draws(3, 5), draws(3, 5, seed=1), torch.tensor([-4.0, 0.3, 3.0], dtype=DOUBLE)
     there = diffusion.convert(value, x_t, gamma, source, target)
     torch.testing.assert_close(diffusion.convert(there, x_t, gamma, target, source), value, rtol=1e-9, atol=1e-9)
-
-
-# One step
 
 
 def one_step(name: Schedule, t: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -108,7 +96,7 @@ def test_the_posterior_is_bayes() -> None:
 @pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
 @pytest.mark.parametrize("t", [0, 1, 10, 500, 999])
 def test_steps_are_those_of_diffusers(prediction: str, t: int) -> None:
-    kind: diffusion.Prediction = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}[prediction]  # type: ignore[assignment]
+    kind: Prediction = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}[prediction]  # type: ignore[assignment]
     signal = schedule("linear", 1000)
     gamma_t = diffusion.gamma_of(signal[t])
     # Before the first step abar is 1, where gamma is -inf; a step of theirs to there is x0 itself.
@@ -132,12 +120,8 @@ def test_steps_are_those_of_diffusers(prediction: str, t: int) -> None:
     ddim.set_timesteps(1000)
     ddim.alphas_cumprod, ddim.final_alpha_cumprod = signal, number(1.0)
     a_u, s_u = diffusion.amplitudes(gamma_u)
-    torch.testing.assert_close(
-        a_u * x0 + s_u * eps, ddim.step(value, t, x_t, return_dict=False)[0], rtol=1e-7, atol=1e-7
-    )
-
-
-# Weights
+    theirs = ddim.step(value, t, x_t, return_dict=False)
+    torch.testing.assert_close(a_u * x0 + s_u * eps, theirs[0], rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(10, 52.3), (100, 20.1), (1000, 18.47)])
@@ -151,7 +135,7 @@ def test_coarse_time_costs_what_is_known(steps: int, expected: float) -> None:
 
 
 @pytest.mark.parametrize("kind", diffusion.PREDICTIONS)
-def test_many_small_steps_weigh_what_the_rate_says(kind: diffusion.Prediction) -> None:
+def test_many_small_steps_weigh_what_the_rate_says(kind: Prediction) -> None:
     gamma, small = torch.linspace(-8, 5, 20, dtype=DOUBLE), 1e-6
     steps = diffusion.step_weight(gamma - small, gamma, kind) / small
     torch.testing.assert_close(steps, diffusion.rate_weight(gamma, torch.ones_like(gamma), kind), rtol=2e-6, atol=0)
@@ -174,9 +158,6 @@ def test_min_snr_weighs_an_error_alike_through_every_prediction() -> None:
     assert diffusion.min_snr_weight(number(math.inf), "v") == 0
 
 
-# Terms of the bound
-
-
 def test_the_prior_term_is_the_kl_of_torch() -> None:
     x0, gamma = draws(3, 2, 4, 4), number(5.0)
     a, s = diffusion.amplitudes(gamma)
@@ -187,9 +168,7 @@ def test_the_prior_term_is_the_kl_of_torch() -> None:
 
 @pytest.mark.parametrize("power", [1, 3], ids=["linear", "cubic"])
 @pytest.mark.parametrize("kind", diffusion.PREDICTIONS)
-def test_the_bound_of_gaussian_data_is_its_entropy_whatever_the_schedule(
-    power: int, kind: diffusion.Prediction
-) -> None:
+def test_the_bound_of_gaussian_data_is_its_entropy_whatever_the_schedule(power: int, kind: Prediction) -> None:
     """With the best denoiser, known here, and exact integrals over time, image and noise the bound is tight."""
     deviation, centre, low, high = 0.4, 0.2, -13.3, 9.0
     nodes, weights = (torch.from_numpy(part) for part in np.polynomial.hermite_e.hermegauss(4))

@@ -23,9 +23,8 @@ def test_a_term_of_the_bound_is_the_kl_of_two_gaussians(variance: Any, level: in
     images, noise = 2 * images - 1, keyed.normal(keys, 1, 8, 8)
     x = model.process.noised(images, steps, noise)
     output = model._output(model.network, x, steps, None)
-    nats = model.process.step_nats(
-        images, x, steps, output.prediction, output.fraction, (output.prediction - noise).square(), 256
-    )
+    error = (output.prediction - noise).square()
+    nats = model.process.step_nats(images, x, steps, output.prediction, output.fraction, error, 256)
     gamma = gamma_of(model.process.signal.double())
     mean, log_variance = posterior(x.double(), images.double(), gamma[level - 1], gamma[level])
     estimate = convert(output.prediction.double(), x.double(), gamma[level], "eps", "x0")
@@ -33,15 +32,12 @@ def test_a_term_of_the_bound_is_the_kl_of_two_gaussians(variance: Any, level: in
     log_beta = (1 - model.process.signal.double()[level] / model.process.signal.double()[level - 1]).log()
     other = log_variance + output.fraction.double() * (log_beta - log_variance)
     expected = normal_kl(mean, log_variance, other_mean, other)
-    torch.testing.assert_close(nats.double(), expected, rtol=2e-3 if level < 10 else 1e-4, atol=1e-6)
+    tolerance = 2e-3 if level < 10 else 1e-4
+    torch.testing.assert_close(nats.double(), expected, rtol=tolerance, atol=1e-6)
     clipped, _ = posterior(x.double(), estimate.clamp(-1, 1), gamma[level - 1], gamma[level])
     squared = (images - estimate.float().clamp(-1, 1)).square()
-    torch.testing.assert_close(
-        model.process.kl(steps, model.process.image_weight, output.fraction, squared).double(),
-        normal_kl(mean, log_variance, clipped, other),
-        rtol=2e-3 if level < 10 else 1e-4,
-        atol=1e-6,
-    )
+    kl = model.process.kl(steps, model.process.image_weight, output.fraction, squared).double()
+    torch.testing.assert_close(kl, normal_kl(mean, log_variance, clipped, other), rtol=tolerance, atol=1e-6)
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])
@@ -65,9 +61,8 @@ def test_the_bound_of_the_best_denoiser_is_the_entropy_of_the_levels(prediction:
     nats = sum(terms.values(), torch.zeros(len(images)))
     signal, grid = model.process.signal.double()[:, None], torch.linspace(-1, 1, 6001, dtype=torch.float64)
     x = grid * (1 + 8 * (1 - signal).sqrt())  # (T, 6001), values of x_t
-    density = (
-        -0.5 * ((x[..., None] - signal[..., None].sqrt() * values) / (1 - signal[..., None]).sqrt()).square()
-    ).exp()
+    deviations = (x[..., None] - signal[..., None].sqrt() * values) / (1 - signal[..., None]).sqrt()
+    density = (-0.5 * deviations.square()).exp()
     weight, posterior_of = density.sum(dim=2), density / density.sum(dim=2, keepdim=True).clamp_min(1e-300)
     spreads = (posterior_of * values.square()).sum(dim=2) - (posterior_of * values).sum(dim=2).square()
     errors = (weight * spreads).sum(dim=1) / weight.sum(dim=1)  # the best denoiser's mean squared error at each level

@@ -54,19 +54,15 @@ def test_the_masses_of_all_levels_add_up_to_one(
     total = (-model.mass_nats(images, outputs, log_sigma)).logsumexp(dim=0)
     if channels > 1:  # what the others contribute, by a model of the first channel alone
         alone = observation(name, 1, levels)
-        others = alone.mass_nats(
-            images[:1, 1:].flatten(0, 1)[:, None], outputs[:1].unflatten(1, (channels, -1))[0, 1:], log_sigma
-        )
-        total = total + others.sum()
+        rest = outputs[:1].unflatten(1, (channels, -1))[0, 1:]
+        total = total + alone.mass_nats(images[:1, 1:].flatten(0, 1)[:, None], rest, log_sigma).sum()
     assert total.exp().item() == pytest.approx(1.0, abs=1e-9)
 
 
 def test_masses_are_those_of_scipy() -> None:
     levels, x = 17, np.arange(17) / 16
-    images, edges = (
-        torch.tensor(x)[:, None, None, None],
-        np.concatenate([[-np.inf], 2 * (x[:-1] + 1 / 32) - 1, [np.inf]]),
-    )
+    images = torch.tensor(x)[:, None, None, None]
+    edges = np.concatenate([[-np.inf], 2 * (x[:-1] + 1 / 32) - 1, [np.inf]])
     sigma, mean = 0.4, 0.37
 
     def masses(name: ObservationName, *numbers: float) -> np.ndarray:
@@ -75,13 +71,11 @@ def test_masses_are_those_of_scipy() -> None:
         log_sigma = torch.tensor(math.log(sigma), dtype=torch.float64)
         return (-model.mass_nats(images, outputs, log_sigma)).exp().numpy()
 
+    expected = np.diff(logistic.cdf(edges, mean, sigma))
     np.testing.assert_allclose(masses("gaussian", mean), np.diff(norm.cdf(edges, mean, sigma)), rtol=1e-9)
-    np.testing.assert_allclose(
-        masses("logistic", mean, math.log(sigma)), np.diff(logistic.cdf(edges, mean, sigma)), rtol=1e-9
-    )
-    np.testing.assert_allclose(
-        masses("bernoulli", mean), binom.pmf(np.arange(levels), levels - 1, 1 / (1 + math.exp(-mean))), rtol=1e-9
-    )
+    np.testing.assert_allclose(masses("logistic", mean, math.log(sigma)), expected, rtol=1e-9)
+    expected = binom.pmf(np.arange(levels), levels - 1, 1 / (1 + math.exp(-mean)))
+    np.testing.assert_allclose(masses("bernoulli", mean), expected, rtol=1e-9)
 
 
 def test_equal_components_are_one_logistic() -> None:
@@ -91,10 +85,9 @@ def test_equal_components_are_one_logistic() -> None:
     mixed = torch.cat([outputs.expand(-1, -1, -1, 5, -1, -1), weights], dim=2)
     single, mixture = observation("logistic", 3, 256), observation("logistic_mixture", 3, 256)
     zero = torch.zeros(())
-    torch.testing.assert_close(
-        mixture.mass_nats(images, mixed.flatten(1, 3), zero), single.mass_nats(images, outputs.flatten(1, 3), zero)
-    )
-    torch.testing.assert_close(mixture.mean(mixed.flatten(1, 3)), single.mean(outputs.flatten(1, 3)))
+    mixed, outputs = mixed.flatten(1, 3), outputs.flatten(1, 3)
+    torch.testing.assert_close(mixture.mass_nats(images, mixed, zero), single.mass_nats(images, outputs, zero))
+    torch.testing.assert_close(mixture.mean(mixed), single.mean(outputs))
 
 
 @pytest.mark.parametrize(("channels", "levels", "words"), [(3, 2, "colour"), (1, 256, "256 levels")])
@@ -164,20 +157,16 @@ def test_the_gaussian_decoder_is_finite_far_out_and_so_is_its_gradient() -> None
 @pytest.mark.parametrize(("levels", "gamma"), [(256, -13.3), (256, -6.0), (17, -7.9), (2, 0.0)])
 def test_the_level_term_is_the_softmax_of_the_paper(levels: int, gamma: float) -> None:
     rng = torch.Generator().manual_seed(0)
-    index, noise = (
-        torch.randint(levels, (3, 2, 4, 4), generator=rng),
-        torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0), dtype=DOUBLE),
-    )
+    index = torch.randint(levels, (3, 2, 4, 4), generator=rng)
+    noise = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
     values = level_values(levels, dtype=DOUBLE)
     assert values.mean().abs() < 1e-12 and float(values[-1]) == pytest.approx(1 - 1 / levels)
     noisy = values[index] + math.exp(gamma / 2) * noise
     logits = -0.5 * math.exp(-gamma) * (noisy[..., None] - values).square()
     expected = -logits.log_softmax(dim=-1).gather(-1, index[..., None]).flatten(1).sum(dim=1)
-    torch.testing.assert_close(
-        level_nll(index, noise, torch.tensor(gamma, dtype=DOUBLE), levels), expected, rtol=1e-9, atol=1e-12
-    )
-    window = level_window(gamma, levels)
-    part = level_nll(index, noise, torch.tensor(gamma, dtype=DOUBLE), levels, window)
+    at = torch.tensor(gamma, dtype=DOUBLE)
+    torch.testing.assert_close(level_nll(index, noise, at, levels), expected, rtol=1e-9, atol=1e-12)
+    part = level_nll(index, noise, at, levels, level_window(gamma, levels))
     torch.testing.assert_close(part, expected, rtol=1e-12, atol=1e-9)
     single = level_nll(index, noise.float(), torch.tensor(gamma), levels)
     torch.testing.assert_close(single, expected.float(), rtol=1e-4, atol=1e-5)

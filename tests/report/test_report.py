@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tests.app.app_fixture import make_runs
+from tests.app.app_fixture import THREE, Folder, copy_as_seed, make_runs
 from workbench import report
 from workbench.comparison.differences import differences
 from workbench.comparison.seeds import group_runs
@@ -24,41 +24,28 @@ from workbench.figures import tex
 from workbench.report import conclusions, writers
 from workbench.report.document import Code, Document, Heading, Paragraph, Points, Table
 from workbench.report.entries import entries
-from workbench.store import Run, write_json
+from workbench.store import Run
 
 NASTY = r"50 % of $x_1 & {y} #2 ~ ^ \ <b>|*`"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     runs = tmp_path_factory.mktemp("runs")
     return runs, make_runs(runs)
 
 
 @pytest.fixture
-def three(folder: tuple[Path, dict[str, str]]) -> list[Run]:
-    return [Run(folder[0] / folder[1][method]) for method in ("mocov3", "vae", "ddpm")]
+def three(folder: Folder) -> list[Run]:
+    return [Run(folder[0] / folder[1][method]) for method in THREE]
 
 
 @pytest.fixture
 def seeds(three: list[Run], tmp_path: Path) -> list[Run]:
     """Three seeds of two methods, whose numbers differ a little."""
     shutil.copytree(three[0].path.parent / ".probes", tmp_path / ".probes")
-    made = []
-    for run in three[:2]:
-        for seed in range(3):
-            copy = Run(tmp_path / f"{run.id}{seed}")
-            shutil.copytree(run.path, copy.path)
-            copy.update_info(seed=seed)
-            text = copy.config_text().replace("seed: 0", f"seed: {seed}")
-            (copy.path / "config.yaml").write_text(text)
-            for name, evaluation in copy.evaluations().items():
-                for row in evaluation.get("rows", []):
-                    row["value"] += seed if row["model"] == "run" else 0
-                write_json(copy.path / "evaluations" / f"{name}.json", evaluation)
-            made.append(copy)
-    return made
+    return [copy_as_seed(run, tmp_path / f"{run.id}{seed}", seed) for run in three[:2] for seed in range(3)]
 
 
 class Page(HTMLParser):
@@ -116,9 +103,8 @@ def test_csv_has_every_number_once(three: list[Run]) -> None:
     rows = list(csv.DictReader(io.StringIO(report.render(three, ".csv"))))
     assert list(rows[0])[:10] == ["run", "seed", "evaluation", "model", "space", "metric", "value", "low", "high", "n"]
     stored = [(run.id, name, row) for run in three for name in run.evaluations() for row in rows_of(run, name)]
-    assert [(row["run"], row["evaluation"], float(row["value"])) for row in rows] == [
-        (run, name, pytest.approx(row["value"])) for run, name, row in stored
-    ]
+    assert [(row["run"], row["evaluation"]) for row in rows] == [(run, name) for run, name, _ in stored]
+    assert [float(row["value"]) for row in rows] == pytest.approx([row["value"] for *_, row in stored])
     factor = next(row for row in rows if row["evaluation"] == "factors")
     assert "factor=shape" in factor["detail"] and factor["n"] == "1000"
 
@@ -180,9 +166,8 @@ def test_latex_compiles(seeds: list[Run], tmp_path: Path) -> None:
     (tmp_path / "with pgf_%.tex").rename(tmp_path / "pgf.tex")
     (tmp_path / "alone.tex").write_text(report.render(seeds, ".tex"))
     (tmp_path / "nasty.tex").write_text(writers.write(pages(NASTY), ".tex"))
-    assert {file.name for file in (tmp_path / "with_pgf__-figures").iterdir()} == {
-        *("differences.pgf", "probes.pgf", "factors.pgf", "reconstructions.pdf")
-    }
+    names = {file.name for file in (tmp_path / "with_pgf__-figures").iterdir()}
+    assert names == {"differences.pgf", "probes.pgf", "factors.pgf", "reconstructions.pdf"}
     assert "includegraphics" in (tmp_path / "runs.tex").read_text()
     for name in ("runs", "pgf", "alone", "nasty"):
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
@@ -191,7 +176,7 @@ def test_latex_compiles(seeds: list[Run], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", report.SUFFIXES)
-def test_any_folder_of_runs_can_be_reported(folder: tuple[Path, dict[str, str]], tmp_path: Path, suffix: str) -> None:
+def test_any_folder_of_runs_can_be_reported(folder: Folder, tmp_path: Path, suffix: str) -> None:
     runs, ids = folder
     shutil.copytree(runs, tmp_path / "runs")
     every = [Run(tmp_path / "runs" / run_id) for run_id in [*ids.values(), "somebody-elses"]]
@@ -208,29 +193,21 @@ def test_any_folder_of_runs_can_be_reported(folder: tuple[Path, dict[str, str]],
 
 def test_other_formats_of_evaluations_have_their_sections(three: list[Run], tmp_path: Path) -> None:
     """Layers, few labels, invariance, retrieval, agreement, decoder and transfer, as docs/run-format.md has them."""
-    run = Run(tmp_path / "run")
-    shutil.copytree(three[1].path, run.path)
+    run = Run(shutil.copytree(three[1].path, tmp_path / "run"))
     base = {"model": "run", "space": "posterior mean", "low": 40.0, "high": 60.0}
     top = base | {"metric": "top1"}
     layers = [
         top | {"layer": layer, "space": layer, "width": width, "value": value, "validation": 100 - value}
         for layer, width, value in (("a", "full", 51.0), ("b", "full", 52.0), ("a", 32, 53.0), ("b", 32, 54.0))
     ]
-    agreement = base | {
-        "other": "pixels",
-        "other_space": "pixels",
-        "metric": "cka",
-        "expected": 0.21,
-        "p_value": 0.0004,
-    }
+    agreement = base | {"other": "pixels", "other_space": "pixels", "metric": "cka", "value": 0.55}
+    blur = base | {"transform": "blur", "metric": "kept"}
     written = {
         "layers": {"rows": layers, "best": {"full": "b", "32": "a"}},
         "few_labels": {"rows": [top | {"labels": share, "value": 41 + share} for share in (0.01, 1.0)]},
-        "invariance": {
-            "rows": [base | {"transform": "blur", "strength": s, "metric": "kept", "value": s / 4} for s in (1, 3)]
-        },
+        "invariance": {"rows": [blur | {"strength": strength, "value": strength / 4} for strength in (1, 3)]},
         "retrieval": {"rows": [base | {"metric": "map@10", "value": 33.3}]},
-        "agreement": {"rows": [agreement | {"value": 0.55}]},
+        "agreement": {"rows": [agreement | {"expected": 0.21, "p_value": 0.0004}]},
         "decoder": {"rows": [base | {"metric": "psnr", "value": 21.9}]},
         "transfer": {"rows": [top | {"target": "digits", "value": 77.7}]},
         "linear_sgd": {"rows": [top | {"value": 49.4}]},
@@ -244,11 +221,8 @@ def test_other_formats_of_evaluations_have_their_sections(three: list[Run], tmp_
         table = tables[title]
         return dict(zip(table.headings, table.rows[0], strict=True))
 
-    assert row("The best layer at equal width") == {
-        "model": "vae",
-        "all features": "52.0 [40.0, 60.0]",
-        "32 features": "53.0 [40.0, 60.0]",
-    }
+    widths = {"all features": "52.0 [40.0, 60.0]", "32 features": "53.0 [40.0, 60.0]"}
+    assert row("The best layer at equal width") == {"model": "vae"} | widths
     labels = row("How many labels it needs")
     assert labels["1 % of the labels"].startswith("41.0") and labels["100 % of the labels"].startswith("42.0")
     assert list(row("What it does not mind")) == ["model", "blur 3"]
@@ -277,8 +251,7 @@ def test_random_starts_are_each_groups_own_and_averaged_over_its_seeds(seeds: li
 def test_pixels_of_several_widths_are_told_apart(three: list[Run], tmp_path: Path) -> None:
     runs = []
     for run, width in zip(three[:2], (32, 128), strict=True):
-        runs.append(Run(tmp_path / run.id))
-        shutil.copytree(run.path, runs[-1].path)
+        runs.append(Run(shutil.copytree(run.path, tmp_path / run.id)))
         row = {"variant": "", "metric": "psnr", "low": 1.0, "high": 99.0, "width": width}
         found = [row | {"model": "run", "space": "a", "value": 20.0}]
         found += [row | {"model": "pixels", "space": "pixels", "value": float(width)}]
@@ -301,8 +274,7 @@ def test_a_mean_over_fewer_seeds_says_so_and_equal_seeds_are_over_seeds(seeds: l
 def test_commands_name_the_runs_where_they_are_and_what_was_measured(three: list[Run], tmp_path: Path) -> None:
     text = report.render(three, ".md")
     assert f"--config {three[0].path}/config.yaml" in text and "--thorough" not in text
-    run = Run(tmp_path / "run")
-    shutil.copytree(three[0].path, run.path)
+    run = Run(shutil.copytree(three[0].path, tmp_path / "run"))
     row = {"model": "run", "space": "a", "metric": "top1", "value": 50.0}
     run.write_evaluation("finetune", {"rows": [row]})
     run.write_evaluation("transfer", {"rows": [row | {"target": "digits"}]})
@@ -312,21 +284,19 @@ def test_commands_name_the_runs_where_they_are_and_what_was_measured(three: list
 
 
 def test_what_is_left_out_of_the_tests_is_told(three: list[Run], tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    shutil.copytree(three[0].path, run.path)
+    run = Run(shutil.copytree(three[0].path, tmp_path / "run"))
     (run.path / "arrays" / "predicted-ids.npy").unlink()
     assert "Left out of these tests: run, whose predictions are not stored" in report.render([run], ".md")
 
 
 def test_runs_on_other_data_are_told_apart_and_not_tested(three: list[Run], tmp_path: Path) -> None:
-    other = Run(tmp_path / "other")
-    shutil.copytree(three[0].path, other.path)
+    other = Run(shutil.copytree(three[0].path, tmp_path / "other"))
     other.update_info(data=other.info()["data"] | {"fingerprint": "elsewhere", "name": "digits"})
     text = report.render([three[0], other], ".md")
     assert "No differences were tested: The runs were trained on digits and shapes" in text
-    assert {"mocov3 on shapes", "mocov3 on digits"} < {
-        re.sub(r" \N{MIDDLE DOT} \w+", "", e.model) for e in entries(group_runs([three[0], other]), "linear", "space")
-    }
+    found = entries(group_runs([three[0], other]), "linear", "space")
+    names = {re.sub(r" \N{MIDDLE DOT} \w+", "", entry.model) for entry in found}
+    assert {"mocov3 on shapes", "mocov3 on digits"} < names
 
 
 def test_a_place_that_cannot_be_written_and_a_foreign_suffix(three: list[Run], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 import workbench
-from workbench import training
+from tests.weights.conftest import export, import_again, trained_run
 from workbench.cli import main
 from workbench.data import keyed
 from workbench.methods.base import evaluation_mode
@@ -22,8 +22,7 @@ from workbench.methods.ddpm import DDPM
 from workbench.store import Run, find_run, list_runs
 from workbench.weights.diffusers_import import _left_out
 
-TINY: dict[str, Any] = {"data": "digits", "data.limit": 32, "max_steps": 2, "batch_size": 8, "monitor_every": 0}
-TINY |= {"device": "cpu", "precision": "fp32", "snapshots": 0, "widths": [8, 16], "attention_size": 4}
+TINY: dict[str, Any] = {"max_steps": 2, "precision": "fp32", "widths": [8, 16], "attention_size": 4}
 KINDS: dict[str, dict[str, Any]] = {
     "eps": {},
     "x0, cosine": {"prediction": "x0", "noise_schedule": "cosine", "variance": "large"},
@@ -58,22 +57,13 @@ assert not any(name.split(".")[0] == "workbench" for name in sys.modules)
 """
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-
-
-def trained(runs: Path, method: str = "ddpm", **settings: Any) -> Run:
+def ddpm_run(runs: Path, **settings: Any) -> Run:
     """A run whose averaged weights are none of a random start's, whose last layer gives nearly nothing."""
-    run = training.start(method, TINY | settings | {"runs": str(runs)})
-    assert run is not None
-    return run
+    return trained_run("ddpm", TINY | settings, runs)
 
 
-def exported(run: Run, output: Path) -> Path:
-    words = ["--runs", str(run.path.parent), "--output", str(output), "--format", "diffusers"]
-    assert main(["export", run.id, *words]) == 0
-    return output
+def pipeline(run: Run, output: Path) -> Path:
+    return export(run, output, "--format", "diffusers")
 
 
 def ddpm(run: Run) -> DDPM:
@@ -83,9 +73,9 @@ def ddpm(run: Run) -> DDPM:
 
 
 def test_plain_diffusers_draws_our_samples_from_the_same_noise(tmp_path: Path) -> None:
-    runs = {kind: trained(tmp_path / "runs", **settings) for kind, settings in KINDS.items()}
+    runs = {kind: ddpm_run(tmp_path / "runs", **settings) for kind, settings in KINDS.items()}
     for kind, run in runs.items():
-        exported(run, tmp_path / kind)
+        pipeline(run, tmp_path / kind)
     n, seed = 3, 5
     keys = keyed.sample_keys(seed, 0, torch.arange(n))
     np.save(tmp_path / "noise.npy", keyed.normal(keys, 1, 8, 8).numpy())
@@ -109,11 +99,9 @@ def test_plain_diffusers_draws_our_samples_from_the_same_noise(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", ["eps", "x0, cosine", "v, pure noise", "learned variance"])
 def test_import_takes_back_what_export_writes(kind: str, tmp_path: Path) -> None:
-    run = trained(tmp_path / "runs", **KINDS[kind])
-    folder = exported(run, tmp_path / "out")
-    words = ["--data", "digits", "--licence", "MIT", "--name", "again", "--runs", str(tmp_path / "runs")]
-    assert main(["import", str(folder), *words]) == 0
-    back = find_run("again", tmp_path / "runs")
+    run = ddpm_run(tmp_path / "runs", **KINDS[kind])
+    folder = pipeline(run, tmp_path / "out")
+    back = import_again(folder, tmp_path / "runs")
     info = back.info()
     assert info["method"] == "ddpm" and info["licence"] == "MIT" and info["source"]["kind"] == "diffusers' DDPMPipeline"
     one, other = ddpm(run), ddpm(back)
@@ -125,7 +113,7 @@ def test_import_takes_back_what_export_writes(kind: str, tmp_path: Path) -> None
     before = next(other.ema.parameters()).clone()
     other.after_step(0.0)
     torch.testing.assert_close(next(other.ema.parameters()), before)  # no warm-up throws imported weights away
-    second = exported(back, tmp_path / "second")
+    second = pipeline(back, tmp_path / "second")
     for file in ("unet/config.json", "scheduler/scheduler_config.json"):
         given, wanted = (json.loads((path / file).read_text()) for path in (second, folder))
         assert given == wanted
@@ -133,8 +121,8 @@ def test_import_takes_back_what_export_writes(kind: str, tmp_path: Path) -> None
 
 
 def test_the_model_card_tells_how_to_draw(tmp_path: Path) -> None:
-    run = trained(tmp_path / "runs", conditional=True)
-    text = (exported(run, tmp_path / "out") / "README.md").read_text()
+    run = ddpm_run(tmp_path / "runs", conditional=True)
+    text = (pipeline(run, tmp_path / "out") / "README.md").read_text()
     for part in ("library_name: diffusers", "DDPMPipeline.from_pretrained('.')", run.id, "the network without a label"):
         assert part in text
     assert "timm" not in text.split("## Results")[0]
@@ -169,9 +157,8 @@ def test_published_pipelines_come_in(tmp_path: Path) -> None:
     assert method.config.variance == "large" and method.config.attention_size == 8 and method.config.layers == 2
     x, steps = torch.randn(2, 3, 8, 8), torch.tensor([0, 500])
     with evaluation_mode(method):
-        torch.testing.assert_close(
-            method._output(method.ema, x, steps, None).prediction, network.eval()(x, steps).sample
-        )
+        prediction = method._output(method.ema, x, steps, None).prediction
+        torch.testing.assert_close(prediction, network.eval()(x, steps).sample)
 
 
 def rewritten(folder: Path, file: str, **changes: Any) -> None:
@@ -198,7 +185,7 @@ def rewritten(folder: Path, file: str, **changes: Any) -> None:
 def test_pipelines_of_another_kind_are_refused_in_one_sentence(
     file: str, changes: dict[str, Any], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = exported(trained(tmp_path / "runs"), tmp_path / "out")
+    folder = pipeline(ddpm_run(tmp_path / "runs"), tmp_path / "out")
     rewritten(folder, file, **changes)
     assert main(["import", str(folder), "--data", "digits", "--runs", str(tmp_path / "other")]) != 0
     told = " ".join(capsys.readouterr().err.split())
@@ -233,8 +220,7 @@ def test_what_diffusers_has_no_pipeline_for_is_refused(
     method: str, settings: dict[str, Any], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = {key: value for key, value in TINY.items() if method == "ddpm" or key not in ("widths", "attention_size")}
-    run = training.start(method, common | settings | {"runs": str(tmp_path / "runs")})
-    assert run is not None
+    run = trained_run(method, common | settings, tmp_path / "runs")
     words = ["--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "out"), "--format", "diffusers"]
     assert main(["export", run.id, *words]) != 0
     assert says in " ".join(capsys.readouterr().err.split()) and not (tmp_path / "out").exists()
@@ -243,8 +229,8 @@ def test_what_diffusers_has_no_pipeline_for_is_refused(
 @pytest.mark.parametrize("steps", [1000, 200])
 def test_the_schedule_in_the_folder_is_that_of_the_run(steps: int, tmp_path: Path) -> None:
     words: Any = {"noise_steps": steps, "feature_steps": [10], "reconstruct_steps": [20]}
-    run = trained(tmp_path / "runs", prediction="v", noise_schedule="zero_snr", **words)
-    folder = exported(run, tmp_path / "out")
+    run = ddpm_run(tmp_path / "runs", prediction="v", noise_schedule="zero_snr", **words)
+    folder = pipeline(run, tmp_path / "out")
     theirs: Any = DDPMScheduler.from_pretrained(folder / "scheduler")
     assert torch.equal(theirs.alphas_cumprod, ddpm(run).process.signal)
     assert theirs.config["beta_end"] == pytest.approx(0.02 * 1000 / steps)

@@ -10,13 +10,11 @@ import timm
 import torch
 
 import workbench
+from tests.weights.conftest import export, import_again, trained_run
 from tests.weights.published import images, moco, normalised, photos, resnet, vit
-from workbench import training
 from workbench.cli import main
-from workbench.store import Run, find_run, list_runs
+from workbench.store import Run, list_runs
 
-DIGITS: dict[str, Any] = {"data": "digits", "data.limit": 32, "max_steps": 1, "batch_size": 8, "monitor_every": 0}
-DIGITS |= {"device": "cpu", "snapshots": 0}
 SMALL = {"patch": 4, "width": 48, "depth": 2, "heads": 4}
 HEADS = {"hidden": 16, "out_dim": 8}
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -27,22 +25,6 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "classifier": ("supervised", SMALL | {"stem": "patch", "position": "learned"}),
     "no position": ("supervised", SMALL | {"stem": "conv", "position": "none"}),
 }
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-
-
-def trained(method: str, settings: dict[str, Any], runs: Path) -> Run:
-    run = training.start(method, DIGITS | settings | {"runs": str(runs)})
-    assert run is not None
-    return run
-
-
-def exported(run: Run, output: Path, *words: str) -> Path:
-    assert main(["export", run.id, "--runs", str(run.path.parent), "--output", str(output), *words]) == 0
-    return output
 
 
 def built(folder: Path, pictures: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> tuple[torch.nn.Module, Any]:
@@ -60,8 +42,8 @@ def test_the_lines_of_the_model_card_load_it_into_plain_timm(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, settings = RUNS[kind]
-    run = trained(method, settings, tmp_path / "runs")
-    folder = exported(run, tmp_path / "out")
+    run = trained_run(method, settings, tmp_path / "runs")
+    folder = export(run, tmp_path / "out")
     pictures = images(8, 1)
     model, features = built(folder, torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255, monkeypatch)
     loaded = workbench.load(run)
@@ -80,17 +62,15 @@ def test_the_lines_of_the_model_card_load_it_into_plain_timm(
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_import_takes_back_what_export_writes(kind: str, tmp_path: Path) -> None:
-    run = trained(*RUNS[kind], tmp_path / "runs")
-    folder = exported(run, tmp_path / "out")
-    words = ["--data", "digits", "--licence", "MIT", "--name", "again", "--runs", str(tmp_path / "runs")]
-    assert main(["import", str(folder), *words]) == 0
-    back = find_run("again", tmp_path / "runs")
+    run = trained_run(*RUNS[kind], tmp_path / "runs")
+    folder = export(run, tmp_path / "out")
+    back = import_again(folder, tmp_path / "runs")
     assert back.info()["method"] == "encoder"
     assert back.info()["data"]["fingerprint"] == run.info()["data"]["fingerprint"]
     before, after = (workbench.load(one).encode(images(8, 1)) for one in (run, back))
     for space, values in after.items():
         np.testing.assert_allclose(values, before[space], rtol=1e-6, atol=1e-6)
-    second = exported(back, tmp_path / "second")
+    second = export(back, tmp_path / "second")
     assert 'license: "MIT"' in (second / "README.md").read_text()
     given, wanted = (json.loads((path / "config.json").read_text()) for path in (second, folder))
     assert given["model_args"] == wanted["model_args"]
@@ -106,7 +86,7 @@ def test_published_weights_come_out_as_they_went_in(arch: str, tmp_path: Path) -
     more = [] if arch == "vit_small" else ["--image-size", "72"]
     assert main(["import", str(tmp_path / "moco.pth.tar"), "--data", str(data), "--runs", str(tmp_path), *more]) == 0
     (run,) = list_runs(tmp_path)
-    folder = exported(run, tmp_path / "out")
+    folder = export(run, tmp_path / "out")
     from safetensors.torch import load_file
 
     state, published = load_file(folder / "model.safetensors"), network.state_dict()
@@ -123,12 +103,12 @@ def test_published_weights_come_out_as_they_went_in(arch: str, tmp_path: Path) -
 
 
 def test_the_model_card_has_what_was_measured(tmp_path: Path) -> None:
-    run = trained(*RUNS["patch"], tmp_path / "runs")
-    card = (exported(run, tmp_path / "one") / "README.md").read_text()
+    run = trained_run(*RUNS["patch"], tmp_path / "runs")
+    card = (export(run, tmp_path / "one") / "README.md").read_text()
     assert f"evaluate them with `workbench evaluate {run.id}`" in card and "Licence: not stated" in card
     words = ["evaluate", run.id, "--runs", str(tmp_path / "runs"), "--only", "knn", "--only", "linear"]
     assert main(words) == 0
-    card = (exported(run, tmp_path / "two") / "README.md").read_text()
+    card = (export(run, tmp_path / "two") / "README.md").read_text()
     for name in ("knn", "linear"):
         content = run.evaluation(name)
         assert content["protocol"] in card
@@ -141,10 +121,10 @@ def test_the_model_card_has_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_the_model_card_leaves_out_what_was_measured_of_other_weights(tmp_path: Path) -> None:
-    run = trained(*RUNS["patch"], tmp_path / "runs")
+    run = trained_run(*RUNS["patch"], tmp_path / "runs")
     assert main(["evaluate", run.id, "--runs", str(tmp_path / "runs"), "--only", "knn"]) == 0
     run.write_evaluation("knn", run.evaluation("knn") | {"checkpoint": "last, step 2 (trained weights)"})
-    card = (exported(run, tmp_path / "out") / "README.md").read_text()
+    card = (export(run, tmp_path / "out") / "README.md").read_text()
     assert "None yet for the weights of step 1" in card and "| kNN |" not in card
 
 
@@ -152,8 +132,8 @@ def test_the_model_card_leaves_out_what_was_measured_of_other_weights(tmp_path: 
 def test_onnx_takes_bytes_and_gives_every_space(kind: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    run = trained(*RUNS[kind], tmp_path / "runs")
-    file = exported(run, tmp_path / "encoder.onnx", "--format", "onnx")
+    run = trained_run(*RUNS[kind], tmp_path / "runs")
+    file = export(run, tmp_path / "encoder.onnx", "--format", "onnx")
     session = onnxruntime.InferenceSession(str(file))
     pictures = images(8, 1, n=7)
     names = [output.name for output in session.get_outputs()]
@@ -178,19 +158,18 @@ def refused(capsys: pytest.CaptureFixture[str], run: Run, output: Path, *words: 
 def test_what_cannot_be_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    vae = trained("vae", {"width": 8}, tmp_path / "runs")
+    vae = trained_run("vae", {"width": 8}, tmp_path / "runs")
     assert "only the ViTs and ResNets" in refused(capsys, vae, tmp_path / "out")
     assert "only the ViTs and ResNets" in refused(capsys, vae, tmp_path / "out.onnx", "--format", "onnx")
-    bn = trained("mocov3", SMALL | HEADS | {"stem": "patch", "mlp_norm": "batch"}, tmp_path / "runs")
+    bn = trained_run("mocov3", SMALL | HEADS | {"stem": "patch", "mlp_norm": "batch"}, tmp_path / "runs")
     assert "--format onnx exports any encoder" in refused(capsys, bn, tmp_path / "out")
-    conv = trained("mocov3", HEADS | {"backbone": "conv", "conv_width": 8}, tmp_path / "runs")
+    conv = trained_run("mocov3", HEADS | {"backbone": "conv", "conv_width": 8}, tmp_path / "runs")
     assert "timm has no small convolutional encoder" in refused(capsys, conv, tmp_path / "out")
     assert "must end in .onnx" in refused(capsys, bn, tmp_path / "out", "--format", "onnx")
     assert "exists already" in refused(capsys, bn, tmp_path / "runs")
     (tmp_path / "file.onnx").touch()
     assert "exists already" in refused(capsys, bn, tmp_path / "file.onnx", "--format", "onnx")
-    assert "choose another place" in refused(
-        capsys, bn, tmp_path / "file.onnx" / "x.onnx", "--format", "onnx", inside=False
-    )
+    inside = tmp_path / "file.onnx" / "x.onnx"
+    assert "choose another place" in refused(capsys, bn, inside, "--format", "onnx", inside=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "representation-workbench[onnx]" in refused(capsys, bn, tmp_path / "out.onnx", "--format", "onnx")

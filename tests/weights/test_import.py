@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import workbench
+from tests.weights.conftest import trained_run
 from tests.weights.published import images, moco, normalised, photos, resnet, vit
 from workbench import training
 from workbench.cli import main
@@ -16,11 +17,6 @@ from workbench.errors import WorkbenchError
 from workbench.run import GROUP_DIGITS
 from workbench.store import Run, list_runs
 from workbench.training.checkpoint import load_method_from
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -202,20 +198,17 @@ def test_training_starts_from_an_imported_encoder_and_is_not_resumed(tmp_path: P
     with pytest.raises(WorkbenchError, match="--init"):
         training.resume(run)
     assert run.info()["status"] == "finished"
-    settings: dict[str, Any] = {"data": str(data), "data.image_size": 16, "max_steps": 1, "batch_size": 8}
-    settings |= {"patch": 4, "width": 48, "depth": 2, "heads": 4, "stem": "patch", "optim.lr": 0.0, "device": "cpu"}
-    settings |= {"runs": str(run.path.parent), "init": run.id, "monitor_every": 0, "snapshots": 0}
+    settings: dict[str, Any] = {"data": str(data), "data.limit": None, "data.image_size": 16}
+    settings |= {"patch": 4, "width": 48, "depth": 2, "heads": 4, "stem": "patch", "optim.lr": 0.0, "init": run.id}
     published = load_method_from(run).method.state_dict()
     for method, more in (("supervised", {}), ("mocov3", {"hidden": 16, "out_dim": 8})):
-        trained = training.start(method, settings | more)
-        assert trained is not None
-        state = load_method_from(trained).method.state_dict()
+        state = load_method_from(trained_run(method, settings | more, run.path.parent)).method.state_dict()
         for name, value in published.items():
             assert torch.equal(state[name], value)
             if method == "mocov3":
                 assert torch.equal(state[name.replace("backbone.", "momentum_backbone.module.")], value)
     with pytest.raises(WorkbenchError, match="no encoder like this one"):
-        training.start("supervised", settings | {"width": 96})
+        trained_run("supervised", settings | {"width": 96}, run.path.parent)
 
 
 def test_runs_of_other_weights_are_no_seeds_of_one_another(tmp_path: Path, data: Path) -> None:

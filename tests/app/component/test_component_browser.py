@@ -16,33 +16,29 @@ from PIL import Image
 
 from app.state import chosen_images
 from tests.app.browser import needs_chromium, opened, served, sync_api
+from tests.app.pages import Folder, probe_arrays
 from workbench.files import write_array, write_json
 from workbench.store import Probe, Run, probe_of
 
 pytestmark = needs_chromium
 
 MANY = 6000
+IDS = np.arange(MANY) * 7 + 3
 LIT = """() => Number([...document.querySelectorAll('*')].map((node) => node.shadowRoot).filter(Boolean)
   .map((root) => root.querySelector('.stage')).find(Boolean)?.dataset.lit ?? -1)"""
 
 
 @pytest.fixture(scope="module")
-def many(
-    runs_folder: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, str]]:
+def many(runs_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """The invented runs with a probe set of thousands, the maps a grid with each class in its own rows."""
     folder, ids = runs_folder
     tmp_path = tmp_path_factory.mktemp("many")
     shutil.copytree(folder / ".probes", tmp_path / ".probes")
-    probe = probe_of(tmp_path, "fixture01")
-    arrays = {"images": probe.images(), "labels": probe.labels(), "factors": probe.factors()}
-    labels = np.sort(np.resize(np.arange(6), MANY))
-    for name, array in arrays.items():
-        assert array is not None
-        write_array(
-            probe.path / f"{name}.npy", labels if name == "labels" else np.resize(array, (MANY, *array.shape[1:]))
-        )
-    write_array(probe.path / "ids.npy", np.arange(MANY) * 7 + 3)
+    probe, (_, _, factors, images) = probe_of(tmp_path, "fixture01"), probe_arrays(tmp_path)
+    write_array(probe.path / "labels.npy", np.sort(np.resize(np.arange(6), MANY)))
+    for name, array in {"images": images, "factors": factors}.items():
+        write_array(probe.path / f"{name}.npy", np.resize(array, (MANY, *array.shape[1:])))
+    write_array(probe.path / "ids.npy", IDS)
     write_json(probe.path / "probe.json", probe.info() | {"n": MANY})
     place = np.stack([np.arange(MANY) % 80, np.arange(MANY) // 80], 1).astype(np.float32)
     Probe(probe.path / "baselines").write_array("tsne-pixels", place[::-1])
@@ -54,16 +50,15 @@ def many(
 
 
 @pytest.fixture(scope="module")
-def address(many: tuple[Path, dict[str, str]]) -> Iterator[str]:
+def address(many: Folder) -> Iterator[str]:
     with served(many[0]) as found:
         yield found
 
 
 def maps(browser: Any, address: str, ids: dict[str, str], more: str = "") -> Any:
     """The page Embeddings, once its maps are drawn."""
-    page = opened(
-        browser, f"{address}/how-it-sees?how-it-sees-tab=Embeddings&runs={ids['mocov3']}:0,{ids['vae']}:1{more}"
-    )
+    runs = f"{ids['mocov3']}:0,{ids['vae']}:1"
+    page = opened(browser, f"{address}/how-it-sees?how-it-sees-tab=Embeddings&runs={runs}{more}")
     page.locator(".stage[data-lit]").wait_for()
     sync_api.expect(page.locator(".wait:visible")).to_have_count(0, timeout=60_000)
     for _ in range(240):  # points have been drawn, if only a few in full colour, and have slid to their places
@@ -91,13 +86,9 @@ def token(page: Any) -> str:
     return parse_qs(urlparse(page.url).query)["images"][0]
 
 
-def colours(page: Any, plot: int) -> int:
-    """How many pixels of a map are of a strong colour, as unselected points are not; once it has been drawn."""
-    return _colours(page, plot, rounds=3)
-
-
-def _colours(page: Any, plot: int, part: float = 1, rounds: int = 0) -> int:
-    """Those in the upper left part of a map, at this moment, or once they stay as they are for so many tenths."""
+def colours(page: Any, plot: int, part: float = 1, rounds: int = 3) -> int:
+    """How many pixels in the upper left part of a map are of a strong colour, as unselected points are not, once they
+    stay as they are for so many tenths of a second."""
     script = """async ([plot, part, rounds]) => {
       const stage = [...document.querySelectorAll('*')].map((n) => n.shadowRoot).filter(Boolean)
         .map((r) => r.querySelector('.stage')).find(Boolean);
@@ -124,21 +115,20 @@ def _colours(page: Any, plot: int, part: float = 1, rounds: int = 0) -> int:
 
 
 def test_a_lasso_lights_up_in_every_map_and_is_carried_over_four_pages_and_into_a_fresh_browser(
-    browser: Any, address: str, many: tuple[Path, dict[str, str]]
+    browser: Any, address: str, many: Folder
 ) -> None:
     ids = many[1]
     page = maps(browser, address, ids)
-    assert all(colours(page, plot) > 1000 and _colours(page, plot, 0.15) > 100 for plot in range(3))
+    assert all(colours(page, plot) > 1000 and colours(page, plot, 0.15, rounds=0) > 100 for plot in range(3))
     circle(page, 0.5, 0.5, 0.4)
     page.wait_for_function(f"() => ({LIT})() > 0")
     count = page.evaluate(LIT)
     assert 2000 < count < MANY
     chip(page, count).wait_for()
     after = [colours(page, plot) for plot in range(3)]
-    assert all(_colours(page, plot, 0.15) == 0 for plot in range(3))  # outside the lasso every map is dimmed
+    assert all(colours(page, plot, 0.15, rounds=0) == 0 for plot in range(3))  # outside the lasso every map is dimmed
     assert after[0] > 1000 and abs(after[0] - after[1]) < 0.02 * after[0]  # the same images, on two equal maps
-    known = np.arange(MANY) * 7 + 3
-    chosen = chosen_images.read_images(token(page), [known])
+    chosen = chosen_images.read_images(token(page), [IDS])
     assert len(chosen) == count and len(token(page)) < 1100
     place = np.array([[row % 80, row // 80] for row in range(MANY)])[(np.array(chosen) - 3) // 7]
     assert place.min(0).tolist() > [2, 2] and place.max(0).tolist() < [77, 72]
@@ -153,9 +143,7 @@ def test_a_lasso_lights_up_in_every_map_and_is_carried_over_four_pages_and_into_
     assert token(fresh) == token(page)
 
 
-def test_escape_clears_a_click_selects_and_the_legend_selects_a_class(
-    browser: Any, address: str, many: tuple[Path, dict[str, str]]
-) -> None:
+def test_escape_clears_a_click_selects_and_the_legend_selects_a_class(browser: Any, address: str, many: Folder) -> None:
     page = maps(browser, address, many[1])
     page.locator(".legend button", has_text="ring").click()
     page.wait_for_function(f"() => ({LIT})() === {MANY // 6}")
@@ -170,9 +158,8 @@ def test_escape_clears_a_click_selects_and_the_legend_selects_a_class(
     page.get_by_role("button", name="1 image selected").wait_for()
 
 
-def test_the_chip_clears_what_the_maps_show(browser: Any, address: str, many: tuple[Path, dict[str, str]]) -> None:
-    known = np.arange(MANY) * 7 + 3
-    text = chosen_images.write_images(known[:3000].tolist(), [known])
+def test_the_chip_clears_what_the_maps_show(browser: Any, address: str, many: Folder) -> None:
+    text = chosen_images.write_images(IDS[:3000].tolist(), [IDS])
     page = maps(browser, address, many[1], f"&images={text}")
     assert page.evaluate(LIT) == 3000
     chip(page, 3000).click()
@@ -180,9 +167,7 @@ def test_the_chip_clears_what_the_maps_show(browser: Any, address: str, many: tu
     sync_api.expect(chip(page, 3000)).to_have_count(0)
 
 
-def test_hover_shows_the_image_whose_sheet_is_fetched_then(
-    browser: Any, address: str, many: tuple[Path, dict[str, str]]
-) -> None:
+def test_hover_shows_the_image_whose_sheet_is_fetched_then(browser: Any, address: str, many: Folder) -> None:
     page = maps(browser, address, many[1])
     files: list[str] = []
     page.on("request", lambda request: files.append(request.url))
@@ -200,11 +185,8 @@ def test_hover_shows_the_image_whose_sheet_is_fetched_then(
     assert page.locator(".tooltip .strip .thumbnail").count() == 6
 
 
-def test_maps_are_saved_as_png_svg_and_csv(
-    browser: Any, address: str, many: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
-    known = np.arange(MANY) * 7 + 3
-    text = chosen_images.write_images(known[:10].tolist(), [known])
+def test_maps_are_saved_as_png_svg_and_csv(browser: Any, address: str, many: Folder, tmp_path: Path) -> None:
+    text = chosen_images.write_images(IDS[:10].tolist(), [IDS])
     page = maps(browser, address, many[1], f"&images={text}")
     files = {}
     for kind in ("PNG", "SVG", "CSV"):
@@ -221,14 +203,14 @@ def test_maps_are_saved_as_png_svg_and_csv(
     assert sum(float(circle.get("fill-opacity", "1")) > 0.5 for circle in circles) == 30
     rows = list(csv.DictReader(io.StringIO(files["CSV"].read_text())))
     assert len(rows) == 3 * MANY and {row["map"] for row in rows} >= {"mocov3", "vae", "pixels"}
-    assert [int(row["image"]) for row in rows[:MANY]] == known.tolist()
+    assert [int(row["image"]) for row in rows[:MANY]] == IDS.tolist()
     assert sum(row["selected"] == "1" for row in rows) == 30 and rows[0]["class"] == "circle"
     x, y = np.array([(float(row["x"]), float(row["y"])) for row in rows[:MANY]]).T
     grid = np.stack([np.arange(MANY) % 80, np.arange(MANY) // 80])
     assert np.corrcoef(x, grid[0])[0, 1] > 0.999 and np.corrcoef(y, grid[1])[0, 1] > 0.999
 
 
-def test_zoom_and_pan_move_one_map_alone(browser: Any, address: str, many: tuple[Path, dict[str, str]]) -> None:
+def test_zoom_and_pan_move_one_map_alone(browser: Any, address: str, many: Folder) -> None:
     page = maps(browser, address, many[1])
     before = [colours(page, plot) for plot in range(2)]
     box = page.locator(".plot").first.bounding_box()

@@ -24,9 +24,8 @@ def figures(colours: tuple[str, ...]) -> dict[str, go.Figure]:
     curves = [Curve(label, colour, X, VALUES, VALUES - 0.1, VALUES + 0.1) for label, colour in runs]
     measured = [Dot(label, colour, 50.0, 48.0, 52.0) for label, colour in runs]
     points = [Point(label, colour, 10.0 * (index + 1), 50.0, 48.0, 52.0) for index, (label, colour) in enumerate(runs)]
-    stacks = [
-        Stack(label, colour, [Term("prior", 1.0), Term("diffusion", 2.0)], 3.0, 2.9, 3.1) for label, colour in runs
-    ]
+    terms = [Term("prior", 1.0), Term("diffusion", 2.0)]
+    stacks = [Stack(label, colour, terms, 3.0, 2.9, 3.1) for label, colour in runs]
     profiles = [Profile(label, colour, VALUES, VALUES - 0.1, VALUES + 0.1) for label, colour in runs]
     panels = [ChangePanel("crop", "abc", profiles), ChangePanel("flip", "abc", profiles, ordered=False)]
     return {

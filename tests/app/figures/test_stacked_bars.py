@@ -8,10 +8,8 @@ from app.figures.stacked_bars import Stack, Term
 
 def test_parts_add_up_to_the_sum_and_negative_ones_lie_left_of_zero() -> None:
     parts = [Term("prior", 2.0), Term("diffusion", -1.5), Term("dequantisation", 3.0)]
-    drawn = stacked_bars.stacked_bars(
-        [Stack("a", "#0072B2", parts, 3.5, 3.4, 3.6, "estimate", "\N{ALMOST EQUAL TO} ")], "bits"
-    )
-    figure = drawn.to_dict()
+    stack = Stack("a", "#0072B2", parts, 3.5, 3.4, 3.6, "estimate", "\N{ALMOST EQUAL TO} ")
+    figure = stacked_bars.stacked_bars([stack], "bits").to_dict()
     assert figure["layout"]["barmode"] == "relative"
     heights = [trace["x"][0] for trace in figure["data"] if trace["type"] == "bar"]
     dot = next(trace for trace in figure["data"] if trace["type"] == "scatter")

@@ -21,12 +21,8 @@ SEEDS = [summary(f"r{seed}", seed=seed, group="g", linear=70.0 + seed, knn=60.0)
 def test_seeds_are_a_row_that_opens() -> None:
     everything = [*SEEDS, summary("alone", group="h"), summary("old"), summary("longer", group="g", steps=20)]
     shown = lines(everything, "seeds")
-    assert [(line.label, line.heads) for line in shown] == [
-        ("vae \N{MIDDLE DOT} 3 seeds", True),
-        ("alone", False),
-        ("old", False),
-        ("longer", False),
-    ]
+    assert [line.label for line in shown] == ["vae \N{MIDDLE DOT} 3 seeds", "alone", "old", "longer"]
+    assert [line.heads for line in shown] == [True, False, False, False]
     opened = lines(everything, "seeds", shown[0].group)
     assert [line.ids for line in opened[:4]] == [("r2", "r0", "r1"), ("r2",), ("r0",), ("r1",)]
     frame = run_table.frame(opened, {"r0": "#000000"}, {shown[0].group})
@@ -70,8 +66,6 @@ def test_columns_that_say_nothing_are_left_out() -> None:
 
 
 def test_a_run_without_a_name_is_called_by_what_its_columns_do_not_say() -> None:
-    assert (
-        run_table.run_title({"id": "20260102-030405-vae-my-data-0a1b"})
-        == "20260102-030405 \N{HORIZONTAL ELLIPSIS} 0a1b"
-    )
+    short = "20260102-030405 \N{HORIZONTAL ELLIPSIS} 0a1b"
+    assert run_table.run_title({"id": "20260102-030405-vae-my-data-0a1b"}) == short
     assert run_table.run_title({"id": "somebody-elses"}) == "somebody-elses"

@@ -1,9 +1,7 @@
 """What is selected: ids of any number in the URL, found by words, and shown on every page."""
 
-import json
 import re
 import shlex
-from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,10 @@ from streamlit.testing.v1 import AppTest
 from app.reading import predictions
 from app.state import chosen_images, chosen_runs, image_query
 from app.widgets import image_picker
+from tests.app.pages import Copies, Folder, Show, figures, numbers, parameter, probe_arrays, text
 from workbench.errors import WorkbenchError
-from workbench.store import Run, probe_of
+from workbench.store import Run
 
-Show = Callable[..., AppTest]
-Folder = tuple[Path, dict[str, str]]
 IDS = np.arange(10_000, dtype=np.int64) * 7 - 50
 
 
@@ -117,22 +114,27 @@ def test_predictions_are_joined_by_id_in_whatever_order() -> None:
     assert predictions.align(np.array([5]), None, np.array([5])) is None
 
 
-def html(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.warning, app.get("html"))
-    return "\n".join(str(getattr(element, "value", None) or element.proto) for kind in kinds for element in kind)
-
-
 def in_url(app: AppTest) -> str:
-    value = app.query_params["images"]
-    return value if isinstance(value, str) else value[0]
+    return parameter(app, "images")
+
+
+def labels_and_predictions(folder: Path, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids, true and predicted classes of the probe images."""
+    ids, labels, *_ = probe_arrays(folder)
+    predicted = predictions.of_run(run, np.asarray(ids))
+    assert predicted is not None
+    return ids, labels, predicted
+
+
+def a_mistake(labels: np.ndarray, predicted: np.ndarray) -> tuple[int, int]:
+    """The true and the predicted class of an image that was classified wrongly."""
+    return next((t, p) for t, p in zip(labels, predicted, strict=True) if p not in (t, predictions.UNKNOWN))
 
 
 def test_a_search_selects_and_a_second_page_shows_the_same(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
     chosen = [ids["mocov3"], ids["vae"]]
-    probe = probe_of(folder, "fixture01")
-    labels, probe_ids, factors = probe.labels(), probe.ids(), probe.factors()
-    assert labels is not None and probe_ids is not None and factors is not None
+    probe_ids, labels, factors, _ = probe_arrays(folder)
     expected = probe_ids[(labels == 4) & (factors[:, 2] > 0.5)]
     app = show(folder, "linear_probe", chosen)
     app.text_input(key="image-search").set_value("class:ring size>0.5").run()
@@ -147,22 +149,18 @@ def test_a_search_selects_and_a_second_page_shows_the_same(show: Show, runs_fold
     assert "images" not in other.query_params and not other.exception
 
 
-def test_a_search_that_fails_says_why_and_keeps_the_selection(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "linear_probe", [ids["vae"]], images="3,10")
+def test_a_search_that_fails_says_why_and_keeps_the_selection(page: Show) -> None:
+    app = page("linear_probe", "vae", images="3,10")
     app.text_input(key="image-search").set_value("colour:7").run()
-    assert 'Unknown name "colour"' in html(app) and in_url(app) == "3,10"
+    assert 'Unknown name "colour"' in text(app) and in_url(app) == "3,10"
     app.text_input(key="image-search").set_value("id:999999").run()
-    assert "No image of the probe set is like that" in html(app) and in_url(app) == "3,10"
+    assert "No image of the probe set is like that" in text(app) and in_url(app) == "3,10"
 
 
 def test_a_cell_of_a_confusion_matrix_selects_its_images(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
-    probe_ids, labels = probe_of(folder, "fixture01").ids(), probe_of(folder, "fixture01").labels()
-    assert probe_ids is not None and labels is not None
-    told = predictions.of_run(Run(folder / ids["vae"]), np.asarray(probe_ids))
-    assert told is not None
-    true, taken = next((t, p) for t, p in zip(labels, told, strict=True) if p not in (t, predictions.UNKNOWN))
+    probe_ids, labels, told = labels_and_predictions(folder, Run(folder / ids["vae"]))
+    true, taken = a_mistake(labels, told)
     expected = probe_ids[(labels == true) & (told == taken)]
     app = show(folder, "linear_probe", [ids["vae"]])
     app.selectbox(key="cell-model").set_value("vae")
@@ -173,15 +171,11 @@ def test_a_cell_of_a_confusion_matrix_selects_its_images(show: Show, runs_folder
 
 
 @pytest.mark.parametrize("name", ["mocov3 lr=0.01", "class", "ID", "size", "label", "a:b 'c\"", "ring>bar"])
-def test_a_name_breaks_no_search(show: Show, copied: tuple[Path, list[Run]], name: str) -> None:
+def test_a_name_breaks_no_search(show: Show, copied: Copies, name: str) -> None:
     folder, runs = copied
     runs[1].update_info(name=name)
     runs[1].update_summary(name=name)
-    probe = probe_of(folder, "fixture01")
-    ids, labels = probe.ids(), probe.labels()
-    assert ids is not None and labels is not None
-    told = predictions.of_run(runs[1], np.asarray(ids))
-    assert told is not None
+    ids, labels, told = labels_and_predictions(folder, runs[1])
     app = show(folder, "linear_probe", [run.id for run in runs])
     app.selectbox(key="cell-model").select_index(1)
     app.selectbox(key="cell-true").select_index(2)
@@ -198,12 +192,9 @@ def test_a_name_breaks_no_search(show: Show, copied: tuple[Path, list[Run]], nam
 
 def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, ids = runs_folder
-    run, probe = Run(folder / ids["vae"]), probe_of(folder, "fixture01")
-    labels, probe_ids = probe.labels(), probe.ids()
-    assert labels is not None and probe_ids is not None
-    told = predictions.of_run(run, np.asarray(probe_ids))
-    assert told is not None
-    true, taken = next((t, p) for t, p in zip(labels, told, strict=True) if p not in (t, predictions.UNKNOWN))
+    run = Run(folder / ids["vae"])
+    probe_ids, labels, told = labels_and_predictions(folder, run)
+    true, taken = a_mistake(labels, told)
     choice, chosen, said = chosen_runs.Choice(run, 0, "#000000", "vae", run.summary()), [], []
     monkeypatch.setattr(chosen_images, "select_images", lambda found: chosen.append(list(found)))
     monkeypatch.setattr(image_picker.st, "toast", said.append)
@@ -219,30 +210,27 @@ def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pyt
     assert image_picker.cells(figure, choice, "cells", np.zeros((100, 100)), ["x"] * 100) == {}
 
 
-def test_a_selection_of_other_data_says_so_and_can_be_cleared(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
+def test_a_selection_of_other_data_says_so_and_can_be_cleared(page: Show) -> None:
     token = chosen_images.write_images(IDS[::2].tolist(), [IDS])
-    app = show(folder, "linear_probe", [ids["vae"]], images=token)
+    app = page("linear_probe", "vae", images=token)
     assert app.button(key="chip_images").label == "images of other data selected"
-    assert in_url(app) == token and "not in this probe set" in html(app)
+    assert in_url(app) == token and "not in this probe set" in text(app)
     app.button(key="chip_images").click().run()
     assert "images" not in app.query_params and not app.exception
 
 
 def test_verdicts_of_the_selected_images_stand_beside_the_truth(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
-    probe_ids, labels = probe_of(folder, "fixture01").ids(), probe_of(folder, "fixture01").labels()
-    assert probe_ids is not None and labels is not None
-    told = predictions.of_run(Run(folder / ids["vae"]), np.asarray(probe_ids))
-    assert told is not None and (told == predictions.UNKNOWN).any()
+    probe_ids, labels, told = labels_and_predictions(folder, Run(folder / ids["vae"]))
+    assert (told == predictions.UNKNOWN).any()
     wrong = np.flatnonzero((told != labels) & (told != predictions.UNKNOWN))[:3]
     untested = np.flatnonzero(told == predictions.UNKNOWN)[:1]
     right = np.flatnonzero(told == labels)[:1]
     rows = np.concatenate([wrong, untested, right])
     app = show(folder, "linear_probe", [ids["vae"]], images=",".join(map(str, probe_ids[rows])))
-    page = html(app)
-    assert page.count("<mark>") == 3 and page.count("not tested") == 1
-    assert "right of the 5 selected: vae 25 %" in page
+    said = text(app)
+    assert said.count("<mark>") == 3 and said.count("not tested") == 1
+    assert "right of the 5 selected: vae 25 %" in said
 
 
 def test_the_similarity_matrix_is_that_of_the_selected_images(show: Show, runs_folder: Folder) -> None:
@@ -251,14 +239,13 @@ def test_the_similarity_matrix_is_that_of_the_selected_images(show: Show, runs_f
     known = run.array("similarity-ids")
     assert known is not None
     app = show(folder, "similarity", [run.id], images=",".join(map(str, known[[3, 50, 51, 90]])))
-    assert not app.exception and "4 of the selected images were compared" in html(app)
-    drawn = json.loads(app.get("plotly_chart")[0].proto.spec)["data"][0]["z"]
+    assert not app.exception and "4 of the selected images were compared" in text(app)
     stored = run.array("similarity-posterior mean")
     assert stored is not None
-    values = np.frombuffer(b64decode(drawn["bdata"]), drawn["dtype"]).reshape(4, 4)
+    values = numbers(figures(app)[0]["data"][0]["z"]).reshape(4, 4)
     np.testing.assert_allclose(values, stored[np.ix_([3, 50, 51, 90], [3, 50, 51, 90])], rtol=1e-6)
     app = show(folder, "similarity", [run.id], images=str(known[3]))
-    assert "so all are shown" in html(app) and not app.exception
+    assert "so all are shown" in text(app) and not app.exception
 
 
 def test_reconstructions_of_the_selected_images(show: Show, runs_folder: Folder) -> None:
@@ -266,9 +253,9 @@ def test_reconstructions_of_the_selected_images(show: Show, runs_folder: Folder)
     drawn = Run(folder / ids["vae"]).array("reconstruction-ids")
     assert drawn is not None
     app = show(folder, "reconstructions", [ids["vae"]], images=f"{drawn[2]},{drawn[5]}")
-    assert "2 of the selected images were drawn" in html(app)
+    assert "2 of the selected images were drawn" in text(app)
     app = show(folder, "reconstructions", [ids["vae"]], images="1")
-    assert "None of the selected images was drawn" in html(app) and not app.exception
+    assert "None of the selected images was drawn" in text(app) and not app.exception
 
 
 def test_the_choice_goes_through_the_url_and_back() -> None:

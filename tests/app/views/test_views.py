@@ -1,58 +1,37 @@
 """Every page on good, empty and broken folders, without a browser."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.app.pages import Folder, Show, figures, text
-from workbench.store import Run
+from tests.app.pages import Folder, Show, copy_runs, figures, text
 
+# The title of each page, and how many figures it draws of three evaluated runs.
 VIEWS = {
-    "run_list": "What has been trained?",
-    "differences": "What is not the same?",
-    "curves": "Is it learning?",
-    "stability": "Why did it dip?",
-    "linear_probe": "Who knows more?",
-    "factors": "What is kept?",
-    "similarity": "What looks alike?",
-    "agreement": "Do models see alike?",
-    "embeddings": "What is near what?",
-    "neighbours": "What does it retrieve?",
-    "invariance": "What is it blind to?",
-    "reconstructions": "What is lost?",
-    "samples": "What can it imagine?",
-    "denoising": "How does it get there?",
-    "parametrisations": "What does it predict?",
-    "schedules": "When does the noise go?",
-    "latent": "What do its latent variables do?",
-    "likelihood": "How surprised is it?",
+    "run_list": ("What has been trained?", 0),
+    "differences": ("What is not the same?", 0),
+    "curves": ("Is it learning?", 10),
+    "stability": ("Why did it dip?", 3),
+    "linear_probe": ("Who knows more?", 6),
+    "factors": ("What is kept?", 2),
+    "similarity": ("What looks alike?", 9),
+    "agreement": ("Do models see alike?", 2),
+    "embeddings": ("What is near what?", 0),
+    "neighbours": ("What does it retrieve?", 1),
+    "invariance": ("What is it blind to?", 1),
+    "reconstructions": ("What is lost?", 0),
+    "samples": ("What can it imagine?", 0),
+    "denoising": ("How does it get there?", 2),
+    "parametrisations": ("What does it predict?", 1),
+    "schedules": ("When does the noise go?", 3),
+    "latent": ("What do its latent variables do?", 1),
+    "likelihood": ("How surprised is it?", 2),
 }
 TRAINING = ("run_list", "differences", "curves", "stability")  # show what training wrote, not evaluations
 OF_DIFFUSION = ("vae is no diffusion model", "still training")  # failed and half are a vae, the one that trains a ddpm
-REASONS = {
-    "denoising": OF_DIFFUSION,
-    "parametrisations": OF_DIFFUSION,
-    "schedules": OF_DIFFUSION,
-    "latent": ("workbench evaluate", "ddpm has no latent variables", "became NaN"),
-}
-# What each page draws of three evaluated runs: figures, and images as HTML.
-FIGURES = {
-    "curves": 10,
-    "stability": 3,
-    "linear_probe": 6,
-    "factors": 2,
-    "similarity": 9,
-    "agreement": 2,
-    "neighbours": 1,
-    "invariance": 1,
-    "denoising": 2,
-    "parametrisations": 1,
-    "schedules": 3,
-    "latent": 1,
-    "likelihood": 2,
-}
+REASONS: dict[str, tuple[str, ...]] = dict.fromkeys(("denoising", "parametrisations", "schedules"), OF_DIFFUSION)
+REASONS["latent"] = ("workbench evaluate", "ddpm has no latent variables", "became NaN")
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -62,8 +41,8 @@ def test_three_evaluated_runs(show: Show, runs_folder: Folder, view: str) -> Non
     app = show(folder, view, [ids[method] for method in ("mocov3", "vae", "ddpm")])
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before  # it only reads
     assert not app.exception
-    assert [title.value for title in app.title] == [VIEWS[view]]
-    assert len(figures(app)) == FIGURES.get(view, 0)
+    assert [title.value for title in app.title] == [VIEWS[view][0]]
+    assert len(figures(app)) == VIEWS[view][1]
     assert [button.label for button in app.button][:3] == ["mocov3", "vae", "ddpm"]
     assert "workbench evaluate" not in text(app)
 
@@ -71,19 +50,15 @@ def test_three_evaluated_runs(show: Show, runs_folder: Folder, view: str) -> Non
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_runs_yet(show: Show, tmp_path: Path, view: str) -> None:
     app = show(tmp_path / "nowhere", view)
-    assert not app.exception
     assert "No runs yet" in text(app) and "workbench train mocov3" in text(app)
     assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_good_runs_beside_broken_ones_and_those_not_evaluated(show: Show, runs_folder: Folder, view: str) -> None:
-    folder, ids = runs_folder
-    roles = ("vae", "half", "ddpm", "bare", "running", "failed")
-    app = show(folder, view, [ids[role] for role in roles] + ["somebody-elses", "gone"])
-    assert not app.exception
-    assert [title.value for title in app.title] == [VIEWS[view]]
-    assert bool(figures(app)) == (view in FIGURES)
+def test_good_runs_beside_broken_ones_and_those_not_evaluated(page: Show, view: str) -> None:
+    app = page(view, "vae", "half", "ddpm", "bare", "running", "failed", "somebody-elses", "gone")
+    assert [title.value for title in app.title] == [VIEWS[view][0]]
+    assert bool(figures(app)) == (VIEWS[view][1] > 0)
     if view not in TRAINING:
         said = text(app)
         assert all(words in said for words in REASONS.get(view, ("workbench evaluate", "still training", "became NaN")))
@@ -91,20 +66,14 @@ def test_good_runs_beside_broken_ones_and_those_not_evaluated(show: Show, runs_f
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view not in TRAINING])
 def test_every_file_of_a_run_can_be_torn(show: Show, runs_folder: Folder, tmp_path: Path, view: str) -> None:
-    folder, ids = runs_folder
-    shutil.copytree(folder / ids["ddpm"], tmp_path / ids["ddpm"])
-    shutil.copytree(folder / ".probes", tmp_path / ".probes")
-    run = Run(tmp_path / ids["ddpm"])
+    (run,) = copy_runs(runs_folder, tmp_path, "ddpm")
     for file in sorted((run.path / "arrays").iterdir()):
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert not show(tmp_path, view, [run.id]).exception
     for file in sorted((run.path / "evaluations").iterdir()):
         content = json.loads(file.read_text())
-        foreign = {
-            key: [value] if isinstance(value, dict) else "x" if key != "rows" else value
-            for key, value in content.items()
-        }
-        file.write_text(json.dumps(foreign))
+        others = {key: [value] if isinstance(value, dict) else "x" for key, value in content.items() if key != "rows"}
+        file.write_text(json.dumps(content | others))
     assert not show(tmp_path, view, [run.id]).exception
     for file in sorted(path for path in (tmp_path / ".probes").rglob("*") if path.is_file()):
         file.write_bytes(file.read_bytes()[:40])
@@ -114,5 +83,4 @@ def test_every_file_of_a_run_can_be_torn(show: Show, runs_folder: Folder, tmp_pa
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_chosen(show: Show, runs_folder: Folder, view: str) -> None:
     app = show(runs_folder[0], view, [])
-    assert not app.exception
     assert ("Nothing chosen" in text(app)) == (view != "run_list")

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.app.browser import needs_chromium, opened, served
+from tests.app.pages import Folder
 from tests.app.probes_fixture import LABELS, LAYERS, layer_rows, write_price
 from workbench.store import Run, write_json
 
@@ -23,7 +24,7 @@ Saved = Callable[[str, str, str], Rows]
 
 
 def test_a_figure_is_saved_as_png_svg_and_csv(
-    browser: Any, runs_address: str, runs_folder: tuple[Path, dict[str, str]], tmp_path: Path
+    browser: Any, runs_address: str, runs_folder: Folder, tmp_path: Path
 ) -> None:
     folder, ids = runs_folder
     page = opened(browser, f"{runs_address}/what-it-knows?runs={ids['mocov3']}:0,{ids['vae']}:1")
@@ -60,9 +61,7 @@ def bounds(row: dict[str, str], value: str = "y") -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def saved(
-    file_browser: Any, runs_folder: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Saved]:
+def saved(file_browser: Any, runs_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
     """Figures of three runs on which everything was measured, each page opened once."""
     folder, ids = tmp_path_factory.mktemp("saved") / "runs", runs_folder[1]
     shutil.copytree(runs_folder[0], folder)

@@ -1,17 +1,14 @@
 """What is missing: which commands are offered, and which are not."""
 
-from pathlib import Path
-
 import pytest
 
 from app.widgets import gaps
-from tests.app.pages import Show, text
+from tests.app.pages import Copies, Show, text
 from workbench.methods import METHODS, load_method
 from workbench.methods.capabilities import Denoises, Latent
-from workbench.store import Run
 
 
-def test_only_what_is_missing_is_made_where_the_rest_is_there(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_only_what_is_missing_is_made_where_the_rest_is_there(show: Show, copied: Copies) -> None:
     folder, (_, _, ddpm) = copied
     (ddpm.path / "evaluations" / "denoising.json").unlink()
     assert f"workbench evaluate {ddpm.id}" in text(show(folder, "denoising", [ddpm.id]))
@@ -19,9 +16,7 @@ def test_only_what_is_missing_is_made_where_the_rest_is_there(show: Show, copied
 
 
 @pytest.mark.parametrize("view", ["denoising", "parametrisations", "schedules", "latent"])
-def test_no_command_is_offered_for_what_a_method_cannot_have(
-    show: Show, copied: tuple[Path, list[Run]], view: str
-) -> None:
+def test_no_command_is_offered_for_what_a_method_cannot_have(show: Show, copied: Copies, view: str) -> None:
     folder, (_, vae, ddpm) = copied
     run, task = (ddpm, "latent") if view == "latent" else (vae, "denoising")
     (run.path / "evaluations" / f"{task}.json").unlink()

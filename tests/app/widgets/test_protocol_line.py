@@ -1,21 +1,13 @@
 """Protocols of several runs in one line."""
 
-from pathlib import Path
-
 from app.widgets import protocol_line
-from tests.app.pages import Show, text
-from workbench.store import Run
+from tests.app.pages import Copies, Show, text
 
 
-def test_protocols_are_told_once_with_the_names_of_those_that_differ(
-    show: Show, copied: tuple[Path, list[Run]]
-) -> None:
+def test_protocols_are_told_once_with_the_names_of_those_that_differ(show: Show, copied: Copies) -> None:
     folder, (_, vae, ddpm) = copied
-    middles = (
-        "Kind: lower bound. Scaled to [-1, 1]; nothing is dequantised.",
-        "Kind: estimate. Scaled to [-1, 1]; by an ODE.",
-    )
-    first, last = (f"Negative log-likelihood, in bits. {middle} 95 % over images." for middle in middles)
+    middles = ("lower bound. Scaled to [-1, 1]; nothing is dequantised.", "estimate. Scaled to [-1, 1]; by an ODE.")
+    first, last = (f"Negative log-likelihood, in bits. Kind: {middle} 95 % over images." for middle in middles)
     assert protocol_line.once({"a": first, "b": last, "c": first}) == [
         "Negative log-likelihood, in bits. Scaled to [-1, 1]; 95 % over images",
         "a, c: Kind: lower bound. nothing is dequantised",

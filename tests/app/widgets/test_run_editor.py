@@ -1,7 +1,6 @@
 """Notes, tags, names, the archive and the trash, with and without --allow-actions."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.browser import chromium, needs_chromium, served, settled
 from tests.app.browser import opened as open_page
-from tests.app.pages import Folder, button, button_labels
+from tests.app.pages import Folder, Show, button, button_labels
 from workbench import annotations
 from workbench.run import Run
 from workbench.store import write_json
@@ -21,20 +20,18 @@ def state_of(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture
-def opened(writable: Folder, show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> tuple[Run, AppTest]:
+def opened(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, AppTest]:
     """A chosen run, and the page on which it may be changed."""
     return changeable(writable, show, monkeypatch, "vae")
 
 
 @pytest.fixture
-def two(writable: Folder, show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> tuple[Run, AppTest]:
+def two(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, AppTest]:
     """The first of two chosen runs, and the page on which both may be changed."""
     return changeable(writable, show, monkeypatch, "vae", "ddpm")
 
 
-def changeable(
-    writable: Folder, show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch, *roles: str
-) -> tuple[Run, AppTest]:
+def changeable(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch, *roles: str) -> tuple[Run, AppTest]:
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
     runs, ids = writable
     chosen = [ids[role] for role in roles]
@@ -42,7 +39,7 @@ def changeable(
 
 
 def test_without_leave_nothing_is_written_and_a_line_says_how(
-    writable: Folder, show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+    writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WORKBENCH_ALLOW_ACTIONS", raising=False)
     runs, ids = writable
@@ -74,7 +71,7 @@ def test_notes_tags_and_names_are_saved(opened: tuple[Run, AppTest]) -> None:
 
 
 def test_a_note_that_cannot_be_read_is_said_and_kept(
-    opened: tuple[Run, AppTest], show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+    opened: tuple[Run, AppTest], show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, app = opened
     (run.path / "notes.md").write_bytes(b"gr\xfcn")
@@ -168,9 +165,7 @@ def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(writ
         assert text.input_value() == "first look, and more" and annotations.note(run)[0] == "first look"
 
 
-def test_archive_trash_and_back(
-    writable: Folder, show: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archive_trash_and_back(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
     runs, ids = writable
     run = Run(runs / ids["vae"])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from openTSNE import nearest_neighbors
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
@@ -119,6 +120,22 @@ def test_from_many_images_on_the_map_is_that_of_opentsne(monkeypatch) -> None:
     monkeypatch.setattr(projection, "LARGE", 241)
     fewer, _ = projection.maps(features, 30.0, track=track)
     assert len(ticks) == 10 and not np.array_equal(fewer["tsne"], first["tsne"])
+
+
+def test_no_image_is_its_own_neighbour_where_images_are_equal(monkeypatch) -> None:
+    """Of equal images openTSNE takes any for the image itself; what it is given are the nearest of the others."""
+    points, given = np.repeat(np.random.default_rng(0).normal(size=(30, 5)), 2, axis=0), []
+    precomputed = nearest_neighbors.PrecomputedNeighbors
+    monkeypatch.setattr(
+        nearest_neighbors, "PrecomputedNeighbors", lambda *arrays: given.append(arrays) or precomputed(*arrays)
+    )
+    monkeypatch.setattr(projection, "LARGE_ITERATIONS", (projection.TICK, projection.TICK))
+    projection.large_tsne(points, points[:, :2], 5.0)
+    ((neighbours, _),) = given
+    assert neighbours.shape == (60, 15) and not (neighbours == np.arange(60)[:, None]).any()
+    np.testing.assert_array_equal(neighbours[:, 0], np.arange(60) ^ 1)  # the equal image, which is next to it
+    nearest = np.sort(distances(points))[:, 1:16]
+    np.testing.assert_allclose(np.take_along_axis(distances(points), neighbours, 1), nearest, atol=1e-6)
 
 
 def test_an_interrupted_evaluation_leaves_the_maps_that_are_finished(snapshots, monkeypatch) -> None:

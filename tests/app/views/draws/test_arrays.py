@@ -1,17 +1,15 @@
 """Arrays that are no images, on every page that draws."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.app.pages import Show, text
-from workbench.store import Run
+from tests.app.pages import Copies, Show, text
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int64, "five channels"])
-def test_arrays_that_are_no_images_are_left_out(show: Show, copied: tuple[Path, list[Run]], kind: Any) -> None:
+def test_arrays_that_are_no_images_are_left_out(show: Show, copied: Copies, kind: Any) -> None:
     folder, runs = copied
     for run in runs:
         for file in (run.path / "arrays").glob("*.npy"):

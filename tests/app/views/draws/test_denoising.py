@@ -1,15 +1,12 @@
 """The page Denoising."""
 
 import json
-from pathlib import Path
 
-from tests.app.pages import Folder, Show, figures, text
-from workbench.store import Run
+from tests.app.pages import Copies, Show, figures, text
 
 
-def test_one_image_at_every_level_and_every_image_at_one(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "denoising", [ids["ddpm"]])
+def test_one_image_at_every_level_and_every_image_at_one(page: Show) -> None:
+    app = page("denoising", "ddpm")
     said = text(app)
     assert "ln\N{NO-BREAK SPACE}SNR\N{NO-BREAK SPACE}\N{MINUS SIGN}5.0" in said and "estimate of x0" in said
     film = said.count("<img")
@@ -23,7 +20,7 @@ def test_one_image_at_every_level_and_every_image_at_one(show: Show, runs_folder
     assert references == ["guess 0", "mean image"]
 
 
-def test_pictures_of_another_number_of_levels_are_left_out(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_pictures_of_another_number_of_levels_are_left_out(show: Show, copied: Copies) -> None:
     folder, (_, _, ddpm) = copied
     file = ddpm.path / "evaluations" / "denoising.json"
     content = json.loads(file.read_text())

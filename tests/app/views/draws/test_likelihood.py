@@ -1,16 +1,14 @@
 """The page Likelihood."""
 
 import shutil
-from pathlib import Path
 
 from tests.app.generative_fixture import COLLAPSE, TERMS
-from tests.app.pages import Folder, Show, figures, text
+from tests.app.pages import THREE, Copies, Show, figures, text
 from workbench.store import Run
 
 
-def test_every_sum_says_what_it_is_and_collapse_is_named(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "likelihood", [ids[role] for role in ("mocov3", "vae", "ddpm")])
+def test_every_sum_says_what_it_is_and_collapse_is_named(page: Show) -> None:
+    app = page("likelihood", *THREE)
     said, (bars, classes) = text(app), figures(app)
     assert COLLAPSE in said and "mocov3 does not say how probable" in said
     notes = " ".join(note["text"] for note in bars["layout"]["annotations"])
@@ -26,7 +24,7 @@ def test_every_sum_says_what_it_is_and_collapse_is_named(show: Show, runs_folder
     assert "chance 20" in written and "pixels 33" in written  # of five classes; of the linear probe's evaluation
 
 
-def test_a_run_evaluated_before_there_were_terms_has_its_sum(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_a_run_evaluated_before_there_were_terms_has_its_sum(show: Show, copied: Copies) -> None:
     folder, (_, vae, _) = copied
     row = {"model": "run", "metric": "bits_per_dim", "value": 3.3, "low": 3.2, "high": 3.4, "kind": "lower bound"}
     vae.write_evaluation("likelihood", {"rows": [row], "n": 5, "protocol": "old"})
@@ -34,9 +32,7 @@ def test_a_run_evaluated_before_there_were_terms_has_its_sum(show: Show, copied:
     assert not app.exception and "\N{LESS-THAN OR EQUAL TO} 3.3" in figures(app)[0]["layout"]["annotations"][0]["text"]
 
 
-def test_a_sum_that_is_no_number_is_not_an_importance_weighted_bound(
-    show: Show, copied: tuple[Path, list[Run]]
-) -> None:
+def test_a_sum_that_is_no_number_is_not_an_importance_weighted_bound(show: Show, copied: Copies) -> None:
     folder, (_, vae, ddpm) = copied
     content = vae.evaluation("likelihood")
     for row in content["rows"]:
@@ -50,7 +46,7 @@ def test_a_sum_that_is_no_number_is_not_an_importance_weighted_bound(
     assert "ddpm, sum" in names and not any(name.startswith("vae") for name in names)
 
 
-def test_untrained_networks_of_two_runs_are_told_apart(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_untrained_networks_of_two_runs_are_told_apart(show: Show, copied: Copies) -> None:
     folder, (_, vae, _) = copied
     other = Run(shutil.copytree(vae.path, folder / "another"))
     other.update_summary(name="wider")

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from tests.app.pages import Folder, Show, figures, numbers, text
+from tests.app.pages import Show, figures, numbers, text
 
 
-def test_four_readings_above_what_is_true_and_how_far_they_agree(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "parametrisations", [ids["ddpm"]])
+def test_four_readings_above_what_is_true_and_how_far_they_agree(page: Show) -> None:
+    app = page("parametrisations", "ddpm")
     said = text(app)
     assert "predicts v" in said and said.count("what it was trained to say") == 1 and "at most 2e-14" in said
     assert said.count("<img") == 5 * (1 + 2 * 4)

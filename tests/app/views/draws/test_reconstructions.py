@@ -7,12 +7,11 @@ from workbench import palette
 from workbench.store import Run
 
 
-def test_untrained_networks_draw_in_grey_beside_the_other_baselines(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    page = text(show(folder, "reconstructions", [ids["vae"], ids["ddpm"]]))
+def test_untrained_networks_draw_in_grey_beside_the_other_baselines(page: Show) -> None:
+    said = text(page("reconstructions", "vae", "ddpm"))
     for label, small in (("untrained:vae", "1.4M parameters"), ("untrained:ddpm", "t=100, 3.96M parameters")):
-        assert f'background:{palette.GREY}"></span> {label}<small>{small}</small>' in page
-    assert page.index("untrained:vae") < page.index("untrained:ddpm") < page.index("mean image")
+        assert f'background:{palette.GREY}"></span> {label}<small>{small}</small>' in said
+    assert said.index("untrained:vae") < said.index("untrained:ddpm") < said.index("mean image")
 
 
 def test_reconstructions_are_sorted_by_error_and_by_noise_level(show: Show, runs_folder: Folder) -> None:

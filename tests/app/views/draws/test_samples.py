@@ -1,16 +1,13 @@
 """The page Samples."""
 
-from pathlib import Path
-
 from streamlit.testing.v1 import AppTest
 
-from tests.app.pages import Folder, Show, text
-from workbench.store import Run, probe_of
+from tests.app.pages import Copies, Show, text
+from workbench.store import probe_of
 
 
-def test_a_missing_capability_is_a_reason_not_an_error(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    said = text(show(folder, "samples", [ids["mocov3"], ids["bare"], ids["vae"]]))
+def test_a_missing_capability_is_a_reason_not_an_error(page: Show) -> None:
+    said = text(page("samples", "mocov3", "bare", "vae"))
     assert "no decoder that could draw" in said  # what evaluation wrote
     assert "mocov3 learns features only" in said  # what run.json says before any evaluation
 
@@ -20,9 +17,7 @@ def samplers(app: AppTest) -> dict[str, list[str]]:
     return {box.label: box.options for box in app.selectbox if box.label in ("Probe set", "Sampler")}
 
 
-def test_samples_of_other_data_are_not_compared_and_images_may_have_no_labels(
-    show: Show, copied: tuple[Path, list[Run]]
-) -> None:
+def test_samples_of_other_data_are_not_compared_and_images_may_have_no_labels(show: Show, copied: Copies) -> None:
     folder, (_, vae, ddpm) = copied
     app = show(folder, "samples", [vae.id])
     assert samplers(app) == {"Probe set": ["every class · 240 images"], "Sampler": ["prior · 36 images in 0.033 s"]}

@@ -1,15 +1,13 @@
 """The page "Labels and price", the figures on it, and the common decoder among the reconstructions."""
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.figures import accuracy_cost
 from app.figures.accuracy_cost import LabelCurve, Point
-from tests.app.pages import Folder, Show, figures, text
+from tests.app.pages import THREE, Copies, Folder, Show, figures, text
 from tests.app.probes_fixture import LABELS, write_price
 from workbench.store import Run
 
@@ -47,10 +45,8 @@ def test_an_unknown_interval_is_none_and_not_of_no_width() -> None:
 
 
 def test_curves_of_labels_keep_their_order_on_a_log_axis() -> None:
-    lines = [
-        LabelCurve(name, "#000000", [point(name, n, v) for _, n, v in LABELS], name == "pixels")
-        for name in ("a", "pixels")
-    ]
+    named = {name: [point(name, n, value) for _, n, value in LABELS] for name in ("a", "pixels")}
+    lines = [LabelCurve(name, "#000000", points, name == "pixels") for name, points in named.items()]
     figure = accuracy_cost.accuracy_by_labels(lines, {30: "30", 3000: "3,000"}).to_dict()
     for trace in figure["data"]:
         np.testing.assert_allclose(trace["x"], [30, 300, 3000], rtol=0.02)
@@ -59,21 +55,17 @@ def test_curves_of_labels_keep_their_order_on_a_log_axis() -> None:
 
 
 @pytest.fixture
-def measured(runs_folder: Folder, tmp_path: Path) -> Folder:
+def measured(copied: Copies) -> Folder:
     """Two runs with label curves, prices, fine-tuning and a common decoder; the third without."""
-    folder, ids = runs_folder
-    shutil.copytree(folder / ".probes", tmp_path / ".probes")
-    for method in ("mocov3", "vae", "ddpm"):
-        shutil.copytree(folder / ids[method], tmp_path / ids[method])
-    for method in ("mocov3", "vae"):
-        write_price(Run(tmp_path / ids[method]), method)
-    return tmp_path, ids
+    folder, runs = copied
+    for run, method in zip(runs[:2], THREE, strict=False):
+        write_price(run, method)
+    return folder, dict(zip(THREE, (run.id for run in runs), strict=True))
 
 
 def test_labels_prices_and_what_takes_training(show: Show, measured: Folder) -> None:
     folder, ids = measured
     app = show(folder, "labels_and_cost", [ids["mocov3"], ids["vae"], ids["ddpm"]])
-    assert not app.exception
     assert [title.value for title in app.title] == ["At what price?"]
     labels, price = figures(app)
     curves = [trace for trace in labels["data"] if trace["mode"] == "lines+markers"]
@@ -93,7 +85,6 @@ def test_labels_prices_and_what_takes_training(show: Show, measured: Folder) -> 
 def test_a_price_is_switched(show: Show, measured: Folder) -> None:
     folder, ids = measured
     app = show(folder, "labels_and_cost", [ids["mocov3"], ids["vae"]], price="time")
-    assert not app.exception
     seconds = Run(folder / ids["vae"]).info()["cost"]["seconds"]
     xs = [trace["x"][0] for trace in figures(app)[1]["data"] if trace["mode"] == "markers"]
     assert any(x == pytest.approx(seconds / 60) for x in xs)
@@ -119,12 +110,9 @@ def test_the_page_survives_torn_and_foreign_files(show: Show, measured: Folder) 
 def test_the_common_decoder_draws_what_an_encoder_kept(show: Show, measured: Folder) -> None:
     folder, ids = measured
     own = show(folder, "reconstructions", [ids["mocov3"], ids["vae"]])
-    assert not own.exception
     assert "choose the common decoder" in text(own) and "32 numbers" not in text(own)
-    common = show(
-        folder, "reconstructions", [ids["mocov3"], ids["vae"], ids["ddpm"]], decoder="common decoder (frozen encoder)"
-    )
-    assert not common.exception
+    every = [ids[role] for role in THREE]
+    common = show(folder, "reconstructions", every, decoder="common decoder (frozen encoder)")
     said = text(common)
     assert "cannot draw" not in said and "32 numbers" in said and "pca-32" in said
     assert f"workbench evaluate {ids['ddpm']}" in said and "--only decoder" in said

@@ -1,28 +1,24 @@
 """The page of layers, and its figure."""
 
 import json
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.figures import layer_map
-from tests.app.pages import Show, figures, numbers, text
+from tests.app.pages import Folder, Show, figures, numbers, text
 from tests.app.probes_fixture import LAYERS, layer_rows
 from workbench.store import Run, write_json
 
 
 @pytest.fixture
-def folder(runs_folder: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Path, dict[str, str]]:
+def folder(writable: Folder) -> Folder:
     """The invented runs with probes of their layers."""
-    source, ids = runs_folder
-    shutil.copytree(source, tmp_path, dirs_exist_ok=True)
     for method in LAYERS:
         content = {"protocol": "probes of every layer", "split": "test", "n": 1000, "seeds": [0]}
-        Run(tmp_path / ids[method]).write_evaluation("layers", content | {"rows": layer_rows(method)})
-    return tmp_path, ids
+        Run(writable[0] / writable[1][method]).write_evaluation("layers", content | {"rows": layer_rows(method)})
+    return writable
 
 
 def printed(figure: dict) -> np.ndarray:

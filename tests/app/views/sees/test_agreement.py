@@ -1,15 +1,14 @@
 """The page Agreement: who sees alike, beside chance, and on which images they do not."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 
 from app.reading.neighbours import probe_rows
 from app.widgets.disagreement import overlap
 from tests.app.browser import chromium, needs_chromium, opened, settled
-from tests.app.pages import THREE, Folder, Show, figures, text
-from workbench.store import Probe, Run, probe_of
+from tests.app.pages import THREE, Copies, Folder, Show, figures, forget_pair, prefer_space, probe_arrays, text
+from workbench.store import Probe, probe_of
 
 
 def cells(figure: dict) -> dict[tuple[str, str], str]:
@@ -22,10 +21,8 @@ def cells(figure: dict) -> dict[tuple[str, str], str]:
     return found
 
 
-def test_every_pair_of_default_spaces_is_a_cell(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "agreement", [ids[role] for role in THREE])
-    assert not app.exception
+def test_every_pair_of_default_spaces_is_a_cell(page: Show) -> None:
+    app = page("agreement", *THREE)
     matrix, layers = (cells(figure) for figure in figures(app))
     assert len(matrix) == 3 * 5 - 3 and ("vae", "vae") not in matrix
     assert matrix["mocov3", "vae"] == "0.60" and matrix["vae", "pixels"] == "0.60"
@@ -33,9 +30,8 @@ def test_every_pair_of_default_spaces_is_a_cell(show: Show, runs_folder: Folder)
     assert len(layers) == 9 and layers["projector", "up 1, t=100"] == "0.53"  # the pair with most layers comes first
 
 
-def test_what_independent_features_give_is_taken_off(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "agreement", [ids[role] for role in THREE])
+def test_what_independent_features_give_is_taken_off(page: Show) -> None:
+    app = page("agreement", *THREE)
     app.segmented_control(key="agreement-shown").set_value("excess").run()
     assert cells(figures(app)[0])["mocov3", "vae"] == "0.55"
     app.segmented_control(key="measure").set_value("mutual_knn").run()
@@ -47,30 +43,24 @@ def test_what_independent_features_give_is_taken_off(show: Show, runs_folder: Fo
     assert not app.exception
 
 
-def test_the_most_alike_layers_are_found_and_named(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "agreement", [ids[role] for role in THREE])
+def test_the_most_alike_layers_are_found_and_named(page: Show) -> None:
+    app = page("agreement", *THREE)
     app.segmented_control(key="read-from").set_value("alike").run()
     assert not app.exception
     found = cells(figures(app)[0])["mocov3", "ddpm"]
     assert found.startswith("0.60") and "projector<br>middle, t=100" in found
 
 
-def test_best_spaces_are_the_linear_probes_by_validation(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_best_spaces_are_the_linear_probes_by_validation(show: Show, copied: Copies) -> None:
     folder, runs = copied
-    content = runs[0].evaluation("linear")
-    for row in content["rows"]:
-        row["validation"] = 99.0 if row["space"] == "class token" else 1.0
-    runs[0].write_evaluation("linear", content)
+    prefer_space(runs[0], "class token")
     app = show(folder, "agreement", [run.id for run in runs])
     app.segmented_control(key="read-from").set_value("best").run()
     assert cells(figures(app)[0])["mocov3", "vae"] == "0.55" and "class token" in text(app)
 
 
-def test_images_with_fewest_common_neighbours_come_first(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_images_with_fewest_common_neighbours_come_first(show: Show, copied: Copies) -> None:
     folder, runs = copied
-    ids = probe_of(folder, "fixture01").ids()
-    assert ids is not None
     one, other = runs[0].array("neighbours-projector"), runs[1].array("neighbours-posterior mean")
     assert one is not None and other is not None
     common = np.array([len(set(a) & set(b)) for a, b in zip(one, other, strict=True)])
@@ -81,9 +71,9 @@ def test_images_with_fewest_common_neighbours_come_first(show: Show, copied: tup
     assert app.button(key="chip_images").label == "10 images selected" and not app.exception
 
 
-def test_images_that_one_model_alone_gets_right(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_images_that_one_model_alone_gets_right(show: Show, copied: Copies) -> None:
     folder, runs = copied
-    ids, labels = (getattr(probe_of(folder, "fixture01"), name)() for name in ("ids", "labels"))
+    ids, labels, *_ = probe_arrays(folder)
     for run, space, wrong in zip(runs, ("projector", "posterior mean"), ([0, 1, 2], [2, 3]), strict=False):
         told = labels.copy()
         told[wrong] = 5
@@ -94,7 +84,7 @@ def test_images_that_one_model_alone_gets_right(show: Show, copied: tuple[Path, 
     assert page.count("circle, not bar") == 3 and "240 probe images" in page
 
 
-def test_runs_of_an_earlier_version_are_told_the_command(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_runs_of_an_earlier_version_are_told_the_command(show: Show, copied: Copies) -> None:
     folder, runs = copied
     old = runs[1]
     (old.path / "evaluations" / "agreement.json").unlink()
@@ -105,21 +95,16 @@ def test_runs_of_an_earlier_version_are_told_the_command(show: Show, copied: tup
     assert "comparison with other runs yet" not in page
 
 
-def test_a_pair_that_was_not_evaluated_together_is_a_gap(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_a_pair_that_was_not_evaluated_together_is_a_gap(show: Show, copied: Copies) -> None:
     folder, runs = copied
-    for run in runs[:2]:
-        content = run.evaluation("agreement")
-        rows = [row for row in content["rows"] if row["other"] not in (runs[0].id, runs[1].id)]
-        run.write_evaluation("agreement", content | {"rows": rows})
+    forget_pair(runs[0], runs[1])
     app = show(folder, "agreement", [run.id for run in runs])
     assert "Some pairs have not been compared" in text(app) and not app.exception
     matrix = cells(figures(app)[0])
     assert ("mocov3", "vae") not in matrix and ("ddpm", "vae") in matrix
 
 
-def test_where_only_the_other_run_was_evaluated_with_it_the_values_are_its_own(
-    show: Show, copied: tuple[Path, list[Run]]
-) -> None:
+def test_where_only_the_other_run_was_evaluated_with_it_the_values_are_its_own(show: Show, copied: Copies) -> None:
     folder, runs = copied
     content = runs[0].evaluation("agreement")
     kept = [row for row in content["rows"] if row["other"] != runs[2].id]
@@ -128,7 +113,7 @@ def test_where_only_the_other_run_was_evaluated_with_it_the_values_are_its_own(
     assert matrix["mocov3", "ddpm"] == matrix["ddpm", "mocov3"]
 
 
-def test_neighbours_of_other_images_are_not_drawn(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_neighbours_of_other_images_are_not_drawn(show: Show, copied: Copies) -> None:
     folder, runs = copied
     foreign = runs[0].array("neighbours-projector")
     assert foreign is not None

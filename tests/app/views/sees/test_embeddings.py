@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from app import component, theme
 from app.figures import image_grid, point_colours
 from app.reading import predictions
-from tests.app.pages import Folder, Show, copy_runs, text
+from tests.app.pages import Folder, Show, copy_runs, probe_arrays, text
 from workbench import palette
 from workbench.files import write_array
 from workbench.store import Run, probe_of
@@ -96,16 +96,13 @@ def test_runs_on_other_images_are_not_compared_image_by_image(show: Show, runs_f
 def test_arrays_and_images_go_over_as_files(show: Show, runs_folder: Folder, files: dict[str, bytes]) -> None:
     folder, ids = runs_folder
     app = show(folder, "embeddings", [ids["vae"]], images="3,24")
-    data, probe = told(app), probe_of(folder, "fixture01")
-    n = data["n"]
-    probe_ids, labels, images = probe.ids(), probe.labels(), probe.images()
-    assert probe_ids is not None and labels is not None and images is not None
+    data, (probe_ids, labels, _, images) = told(app), probe_arrays(folder)
     assert files[data["common"]] == probe_ids.astype("<i8").tobytes() + labels.astype("<u2").tobytes()
     np.testing.assert_array_equal(np.frombuffer(files[data["codes"]], "<u2"), labels)
     points = Run(folder / ids["vae"]).array("tsne-posterior mean")
     assert points is not None
     assert files[data["panes"][0]["spaces"][0]["points"]] == component.positions(points)
-    assert component.rows(data["selected"], n).tolist() == [0, 3]
+    assert component.rows(data["selected"], data["n"]).tolist() == [0, 3]
     assert [entry["colour"] for entry in data["palette"]] == [theme.class_style(index)[0] for index in range(6)]
     sheet = np.asarray(Image.open(io.BytesIO(files[data["tiles"]["sheets"]["0"]])).convert("RGB"))
     tile = sheet[32:64, 64:96]  # of row 32 + 2
@@ -116,20 +113,17 @@ def test_arrays_and_images_go_over_as_files(show: Show, runs_folder: Folder, fil
 def test_a_circled_selection_is_that_of_all_pages(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
     app = show(folder, "embeddings", [ids["vae"]])
-    script = "\n".join(
-        [
-            "import streamlit as st",
-            "from app.state import chosen_runs",
-            "from app.views.sees import embeddings",
-            "from app.widgets import chips",
-            "probe = chosen_runs.probes()[0]",
-            f"st.session_state['{'other'}'] = 1",
-            "embeddings.KEY = 'told'",
-            f"st.session_state['told'] = {{'selected': '{component.bitmap(np.arange(40, 90), 240)}'}}",
-            "embeddings.circled(probe)",
-            "chips.show()",
-        ]
-    )
+    script = f"""
+import streamlit as st
+from app.state import chosen_runs
+from app.views.sees import embeddings
+from app.widgets import chips
+embeddings.KEY = "told"
+st.session_state["other"] = 1
+st.session_state["told"] = {{"selected": "{component.bitmap(np.arange(40, 90), 240)}"}}
+embeddings.circled(chosen_runs.probes()[0])
+chips.show()
+"""
     after = AppTest.from_string(script, default_timeout=30)
     after.query_params["runs"] = f"{ids['vae']}:0"
     after.run()
@@ -142,9 +136,7 @@ def test_colours_by_factor_and_by_error(show: Show, runs_folder: Folder, by: str
     folder, ids = runs_folder
     app = show(folder, "embeddings", [ids["vae"], ids["mocov3"]])
     app.segmented_control(key="colour").set_value(by).run()
-    data, probe = told(app), probe_of(folder, "fixture01")
-    probe_ids, labels, factors = probe.ids(), probe.labels(), probe.factors()
-    assert probe_ids is not None and labels is not None and factors is not None
+    data, (probe_ids, labels, factors, _) = told(app), probe_arrays(folder)
     assert data["by"] == by
     if by == "probe error":
         assert not data["shared"]
@@ -178,8 +170,7 @@ def test_neighbours_are_rows_of_the_probe_set(
     show: Show, runs_folder: Folder, tmp_path: Path, files: dict[str, bytes]
 ) -> None:
     (run,) = copy_runs(runs_folder, tmp_path, "vae")
-    probe_ids = probe_of(tmp_path, "fixture01").ids()
-    assert probe_ids is not None
+    probe_ids, *_ = probe_arrays(tmp_path)
     near = np.stack([np.roll(np.arange(240), -shift) for shift in (1, 2, 3)], 1)
     run.write_array("neighbours-posterior mean", probe_ids[near])
     space = told(show(tmp_path, "embeddings", [run.id]))["panes"][0]["spaces"][0]
@@ -204,8 +195,7 @@ def test_snapshots_become_the_frames_of_a_slider(show: Show, runs_folder: Folder
 def test_many_images_come_as_sheets_on_demand(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
     (run,) = copy_runs(runs_folder, tmp_path, "vae")
     probe, n = probe_of(tmp_path, "fixture01"), 6000
-    for name, array in {"images": probe.images(), "labels": probe.labels(), "factors": probe.factors()}.items():
-        assert array is not None
+    for name, array in zip(("labels", "factors", "images"), probe_arrays(tmp_path)[1:], strict=True):
         write_array(probe.path / f"{name}.npy", np.resize(array, (n, *array.shape[1:])))
     write_array(probe.path / "ids.npy", np.arange(n))
     run.write_array("tsne-posterior mean", np.random.default_rng(0).normal(size=(n, 2)))
@@ -241,9 +231,8 @@ def test_umap_is_offered_where_a_run_has_it(show: Show, runs_folder: Folder, tmp
     assert told(app)["panes"][0]["alt"] == "UMAP of vae"
 
 
-def test_selected_images_are_shown_and_can_be_cleared(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "embeddings", [ids["vae"]], images=f"3,10,nonsense,--5,{'9' * 5000}")
+def test_selected_images_are_shown_and_can_be_cleared(page: Show) -> None:
+    app = page("embeddings", "vae", images=f"3,10,nonsense,--5,{'9' * 5000}")
     assert "circle · 3" in text(app) and "circle · 10" in text(app)
     assert app.button(key="chip_images").label == "2 images selected"
     app.button(key="chip_images").click().run()

@@ -3,7 +3,6 @@
 import json
 import re
 from html import unescape
-from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
@@ -12,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.views.sees import neighbours
 from tests.app.browser import chromium, needs_chromium, opened, settled
-from tests.app.pages import THREE, Folder, Show, figures, text
+from tests.app.pages import THREE, Copies, Folder, Show, button, figures, prefer_space, probe_arrays, text
 from workbench import palette
 from workbench.store import Run, probe_of
 
@@ -26,14 +25,12 @@ def blocks(app: AppTest) -> list[str]:
 def test_a_row_per_model_and_baseline_with_right_and_wrong_frames(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
     app = show(folder, "neighbours", [ids[role] for role in THREE], query="3 circle")
-    assert not app.exception
     (block,) = blocks(app)
     labels = re.findall(r'<div class="wb-row">.*?</span> ([^<]*)', block)
     assert labels == ["mocov3", "vae", "ddpm", "pixels", "untrained mocov3", "untrained vae", "untrained ddpm"]
     assert block.count(f"background:{palette.GREY}") == 4
-    probe, run = probe_of(folder, "fixture01"), Run(folder / ids["mocov3"])
-    stored, sample_ids, truth = run.array("neighbours-projector"), probe.ids(), probe.labels()
-    assert stored is not None and sample_ids is not None and truth is not None
+    stored, (sample_ids, truth, *_) = Run(folder / ids["mocov3"]).array("neighbours-projector"), probe_arrays(folder)
+    assert stored is not None
     row = block.split('<div class="wb-row">')[1]
     assert [int(one) for one in re.findall(r'title="image (\d+)', row)] == stored[0, :10].tolist()
     right = truth[np.searchsorted(sample_ids, stored[0, :10])] == truth[0]
@@ -41,14 +38,13 @@ def test_a_row_per_model_and_baseline_with_right_and_wrong_frames(show: Show, ru
     assert row.count("\N{CHECK MARK}") == right.sum() and f"{right.sum()} of 10" in row
 
 
-def test_eight_random_queries_others_on_demand_and_the_selected_ones(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "neighbours", [ids["vae"]])
+def test_eight_random_queries_others_on_demand_and_the_selected_ones(page: Show) -> None:
+    app = page("neighbours", "vae")
     first = blocks(app)
     assert len(first) == 8
-    next(button for button in app.button if button.label == "Others").click().run()
+    button(app, "Others").click().run()
     assert len(blocks(app)) == 8 and blocks(app) != first
-    app = show(folder, "neighbours", [ids["vae"]], images="10,3")
+    app = page("neighbours", "vae", images="10,3")
     assert [re.findall(r"image (\d+)</figcaption>", block) for block in blocks(app)] == [["3"], ["10"]]
 
 
@@ -62,7 +58,7 @@ def test_a_click_on_a_neighbour_makes_it_the_query_and_keeps_the_rest_of_the_add
     assert address == {"runs": f"{ids['vae']}:0", "query": told} and told != "3"
     app = show(folder, "neighbours", [ids["vae"]], query=address["query"])
     assert len(blocks(app)) == 1 and f"image {told}</figcaption>" in blocks(app)[0]
-    next(button for button in app.button if button.label == "Back to several").click().run()
+    button(app, "Back to several").click().run()
     assert len(blocks(app)) == 8
     app.text_input(key="query").set_value("10").run()
     assert "image 10</figcaption>" in blocks(app)[0]
@@ -106,9 +102,8 @@ def test_a_click_keeps_the_session_and_is_in_the_address(runs_folder: Folder, ru
         assert page.evaluate("window.untouched") and page.locator(".wb-links").inner_html() == drawn
 
 
-def test_precision_has_intervals_and_its_baselines(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "neighbours", [ids[role] for role in THREE])
+def test_precision_has_intervals_and_its_baselines(page: Show) -> None:
+    app = page("neighbours", *THREE)
     (figure,) = figures(app)
     written = " ".join(annotation["text"] for annotation in figure["layout"]["annotations"])
     assert "61 [60, 62]" in written
@@ -117,12 +112,9 @@ def test_precision_has_intervals_and_its_baselines(show: Show, runs_folder: Fold
     assert len(table) == 2 * 7 + 1 and set(table["model"]) >= {"mocov3", "mocov3 untrained", "pixels"}
 
 
-def test_untrained_networks_can_be_left_out_and_best_spaces_read(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_untrained_networks_can_be_left_out_and_best_spaces_read(show: Show, copied: Copies) -> None:
     folder, runs = copied
-    content = runs[0].evaluation("linear")
-    for row in content["rows"]:
-        row["validation"] = 99.0 if row["space"] == "class token" else 1.0
-    runs[0].write_evaluation("linear", content)
+    prefer_space(runs[0], "class token")
     app = show(folder, "neighbours", [run.id for run in runs], query="3 circle")
     app.toggle(key="untrained-rows").set_value(False).run()
     assert "untrained" not in blocks(app)[0] and "<small>projector</small>" in blocks(app)[0]
@@ -130,7 +122,7 @@ def test_untrained_networks_can_be_left_out_and_best_spaces_read(show: Show, cop
     assert "<small>class token</small>" in blocks(app)[0] and not app.exception
 
 
-def test_without_labels_there_are_neighbours_without_frames(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_without_labels_there_are_neighbours_without_frames(show: Show, copied: Copies) -> None:
     folder, runs = copied
     (probe_of(folder, "fixture01").path / "labels.npy").unlink()
     content = runs[1].evaluation("retrieval")
@@ -163,7 +155,7 @@ def test_a_panel_per_change_with_the_projector_dashed_and_examples(show: Show, r
     assert not app.exception
 
 
-def test_the_projector_is_dashed_beside_the_default_space(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_the_projector_is_dashed_beside_the_default_space(show: Show, copied: Copies) -> None:
     folder, runs = copied
     content = runs[0].evaluation("invariance")
     runs[0].write_evaluation("invariance", content | {"default": "class token"})
@@ -172,7 +164,7 @@ def test_the_projector_is_dashed_beside_the_default_space(show: Show, copied: tu
     assert traces(figure, "mocov3 class token")[0]["line"]["dash"] == "solid"
 
 
-def test_examples_of_other_strengths_are_left_out(show: Show, copied: tuple[Path, list[Run]]) -> None:
+def test_examples_of_other_strengths_are_left_out(show: Show, copied: Copies) -> None:
     folder, runs = copied
     probe = probe_of(folder, "fixture01")
     examples = probe.array("invariance-examples")

@@ -15,9 +15,8 @@ def log_rows(run: Run, **columns: list[float]) -> None:
     (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_curves_by_time_smoothed_and_logarithmic(show: Show, runs_folder: Folder) -> None:
-    folder, ids = runs_folder
-    app = show(folder, "curves", [ids["mocov3"], ids["running"]])
+def test_curves_by_time_smoothed_and_logarithmic(page: Show) -> None:
+    app = page("curves", "mocov3", "running")
     app.segmented_control(key="x").set_value("seconds")
     app.toggle(key="log").set_value(True).run()
     assert not app.exception
