@@ -61,9 +61,8 @@ def test_archived_runs_are_hidden_and_counted(run: Run, tmp_path: Path, capsys) 
 
 
 def test_the_trash(run: Run, tmp_path: Path, capsys) -> None:
-    assert "The trash" in output_of(capsys, tmp_path, "trash") and "--restore" in output_of(
-        capsys, tmp_path, "delete", "first"
-    )
+    assert "The trash" in output_of(capsys, tmp_path, "trash")
+    assert "--restore" in output_of(capsys, tmp_path, "delete", "first")
     assert run.id in output_of(capsys, tmp_path, "trash") and not run.path.exists()
     assert "Restored" in output_of(capsys, tmp_path, "trash", "--restore", run.id[:8]) and run.path.exists()
     output_of(capsys, tmp_path, "delete", run.id)

@@ -22,9 +22,8 @@ def ask(capsys: pytest.CaptureFixture[str], runs: Path) -> tuple[int, dict[str, 
     """The exit code, and each line of the report by its subject."""
     code = main(["doctor", "--runs", str(runs)])
     lines = capsys.readouterr().out.splitlines()
-    return code, {
-        subject: line for line in lines for subject in ("torch", "GPU", "cache", "runs") if subject in line[:14]
-    }
+    subjects = ("torch", "GPU", "cache", "runs")
+    return code, {subject: line for line in lines for subject in subjects if subject in line[:14]}
 
 
 def test_a_healthy_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,14 +20,9 @@ from workbench.store import Run, find_run
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("output")
-    settings = {
-        "data": "digits",
-        "data.cache": str(folder / "cache"),
-        "max_steps": 1,
-        "monitor_every": 0,
-        "device": "cpu",
-    }
-    run = training.start("vae", settings | {"runs": str(folder / "runs"), "name": "small"})
+    folders = {"data.cache": str(folder / "cache"), "runs": str(folder / "runs")}
+    settings = {"data": "digits", "max_steps": 1, "monitor_every": 0, "device": "cpu", "name": "small"}
+    run = training.start("vae", settings | folders)
     assert run is not None
     return run
 
@@ -100,11 +95,8 @@ def test_demo_trains_evaluates_and_compares(
     monkeypatch.setattr(runner, "evaluate", lambda runs, **options: calls.append(("evaluate", len(runs))))
     monkeypatch.setattr(printing, "print_table", lambda rows: calls.append(("compare", len(rows))))
     assert main(["demo", "--data", "digits", "--runs", str(tmp_path), "--no-serve"]) == 0
-    assert calls == [
-        *(("train", method, "digits", str(tmp_path)) for method in demo.DEMO),
-        ("evaluate", 3),
-        ("compare", 3),
-    ]
+    trainings = [("train", method, "digits", str(tmp_path)) for method in demo.DEMO]
+    assert calls == [*trainings, ("evaluate", 3), ("compare", 3)]
     assert "5 of 5: compare" in capsys.readouterr().out
 
 

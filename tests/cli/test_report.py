@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.app.app_fixture import make_runs
+from tests.app.app_fixture import Folder, copy_as_seed, make_runs
+from tests.cli.conftest import assert_refused
 from workbench import report
 from workbench.cli import main
 from workbench.store import Run
-
-Folder = tuple[Path, dict[str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     runs = tmp_path_factory.mktemp("runs")
     ids = make_runs(runs)
     for seed in (1, 2):
-        copy = Run(runs / f"{ids['vae']}-{seed}")
-        shutil.copytree(runs / ids["vae"], copy.path)
-        copy.update_info(seed=seed)
-        config = copy.path / "config.yaml"
-        config.write_text(config.read_text().replace("seed: 0", f"seed: {seed}"))
-        linear = copy.evaluation("linear")
-        for row in linear["rows"]:
-            row["value"] += seed
-        copy.write_evaluation("linear", linear)
+        copy = copy_as_seed(Run(runs / ids["vae"]), runs / f"{ids['vae']}-{seed}", seed)
         ids[f"vae {seed}"] = copy.path.name
     return runs, ids
 
@@ -62,9 +53,7 @@ def test_bad_input_is_one_sentence(
     words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1 and expected in error
+    assert_refused(words, expected, capsys)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -72,9 +61,8 @@ def test_a_place_that_cannot_be_written_is_one_sentence(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert main([*command(folder, "report", "vae"), "-o", str(tmp_path / "file" / "r.md")]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: Cannot write") and error.count("\n") == 1
+    words = [*command(folder, "report", "vae"), "-o", str(tmp_path / "file" / "r.md")]
+    assert_refused(words, "error: Cannot write", capsys)
 
 
 def test_compare_shows_seeds_as_one_row(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,14 +83,13 @@ def test_compare_shows_seeds_as_one_row(folder: Folder, capsys: pytest.CaptureFi
 
 
 def test_compare_says_why_nothing_is_tested(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = Run(tmp_path / "other")
-    shutil.copytree(folder[0] / folder[1]["mocov3"], other.path)
+    other = Run(shutil.copytree(folder[0] / folder[1]["mocov3"], tmp_path / "other"))
     other.update_info(data=other.info()["data"] | {"name": "digits", "fingerprint": "elsewhere"})
     assert main([*command(folder, "compare", "vae"), str(other.path)]) == 0
     printed = capsys.readouterr().out
     assert "mocov3 on digits" in printed
     assert "No differences were tested: The runs were trained on digits and shapes; only" in printed
-    shutil.copytree(folder[0] / folder[1]["mocov3"], tmp_path / "ids")
-    Run(tmp_path / "ids").write_array("predicted-ids", np.arange(1000) + 1)
-    assert main([*command(folder, "compare", "vae"), str(tmp_path / "ids")]) == 0
+    other.update_info(data=Run(folder[0] / folder[1]["mocov3"]).info()["data"])
+    other.write_array("predicted-ids", np.arange(1000) + 1)
+    assert main([*command(folder, "compare", "vae"), str(other.path)]) == 0
     assert "were probed on different test images" in capsys.readouterr().out

@@ -28,20 +28,10 @@ def test_splits_are_stratified_and_small_enough(make_dataset):
 def test_probe_set_is_written_as_documented_and_once(make_dataset, tmp_path):
     material, probe = Material(make_dataset(), LIMITS), store.probe_of(tmp_path, "feed")
     material.write_probe(probe)
-    assert probe.info() == {
-        "fingerprint": "feed",
-        "data": "tiny",
-        "classes": ["dark blue", "grey", "bright yellow"],
-        "factors": [
-            {"name": "turn", "kind": "circular"},
-            {"name": "green", "kind": "continuous"},
-            {"name": "noise", "kind": "continuous"},
-            {"name": "parity", "kind": "categorical"},
-        ],
-        "n": 30,
-        "size": 8,
-        "channels": 3,
-    }
+    kinds = {"turn": "circular", "green": "continuous", "noise": "continuous", "parity": "categorical"}
+    info = {"fingerprint": "feed", "data": "tiny", "classes": ["dark blue", "grey", "bright yellow"]}
+    info |= {"factors": [{"name": name, "kind": kind} for name, kind in kinds.items()]}
+    assert probe.info() == info | {"n": 30, "size": 8, "channels": 3}
     arrays = [probe.images(), probe.labels(), probe.ids(), probe.factors()]
     assert [array.shape for array in arrays if array is not None] == [(30, 8, 8, 3), (30,), (30,), (30, 4)]
     np.testing.assert_array_equal(probe.images(), material.probe.images)

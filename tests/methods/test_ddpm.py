@@ -21,9 +21,6 @@ from workbench.probability.samplers import SAMPLERS
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ddpm.npz")
 
 
-# Earlier versions ----------------------------------------------------------------------------------------------------
-
-
 def filled(model: DDPM) -> DDPM:
     """Weights that are a function of their names."""
     for index, (name, value) in enumerate(sorted(model.state_dict().items())):
@@ -69,9 +66,6 @@ def test_averaged_weights_follow_and_come_back_from_a_checkpoint() -> None:
     for each in (model, other):
         each.after_step(0.5)
     assert torch.equal(next(model.ema.parameters()), next(other.ema.parameters()))
-
-
-# Losses --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", ["min_snr", "variational"])
@@ -120,9 +114,6 @@ def test_the_hybrid_losss_gradient_stops_at_the_mean() -> None:
     assert not torch.allclose(hybrid[:1], mean_alone[:1] + HYBRID * whole[:1])
 
 
-# Likelihood ----------------------------------------------------------------------------------------------------------
-
-
 def test_the_logged_bits_are_the_whole_bound_with_the_prior_of_which_nothing_learns() -> None:
     model, whole = small(loss="variational"), batch()
     model.process.gamma[-1] = 0.0  # a process that ends with half of the image
@@ -140,9 +131,6 @@ def test_the_protocol_says_what_is_drawn(draws: int, sampled: bool) -> None:
     assert ("in full" in model.likelihood_drawn) != sampled and "over 23 noise" in model.likelihood_in_full
     assert "without a label" in model.likelihood_note and "without a label" not in small().likelihood_note
     assert "drawn" not in model.likelihood_note
-
-
-# Labels --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dropout", [0.1, 0.5])
@@ -209,43 +197,26 @@ def test_other_networks_and_losses_keep_the_promises_of_every_method(changes: di
         assert model.sample(2, 0, 3).shape == (2, 1, 8, 8)
 
 
-# What is refused -----------------------------------------------------------------------------------------------------
+ZERO_SNR, LABELLED = {"noise_schedule": "zero_snr"}, {"conditional": True}
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    (ZERO_SNR, r"zero_snr ends in noise alone.*--prediction eps; choose --prediction v or x0"),
+    (ZERO_SNR | {"prediction": "score"}, r"--prediction score; choose --prediction v or x0"),
+    ({"widths": (8, 8, 8, 8, 8)}, r"cannot halve images of 8 px 4 times; choose --data.image-size as a multiple"),
+    ({"network": "vit", "patch": 3}, r"Images of 8 px cannot be cut into patches of 3 px; choose --patch"),
+    ({"feature_steps": (1000,)}, r"^--feature-steps 1000 is outside 0 … 999; choose levels below --noise-steps 1000"),
+    ({"noise_steps": 400}, r"^--reconstruct-steps 500 is outside 0 … 399; choose levels below --noise-steps 400"),
+    (SHORT | {"noise_steps": 20}, r"20 are too few for --noise-schedule linear.*or --noise-schedule cosine"),
+    (SHORT | ZERO_SNR | {"noise_steps": 10, "prediction": "v"},
+     r"10 are too few for --noise-schedule zero_snr, whose last beta would be 2; take more than 20, or"),
+    (ZERO_SNR | {"prediction": "v", "loss": "min_snr"}, "--loss min_snr gives the last level"),
+    (LABELLED | {"label_dropout": 0.0}, "--label-dropout 0 a --conditional model never learns to do with"),
+    (LABELLED | {"label_dropout": 1.0}, "--label-dropout 1 a --conditional model never learns what a lab"),
+    ({"attention_size": 16}, "--attention-size 16 is none of the sides 8, 4 px that a U-Net of 2 resolutions has"),
+    ({"guidance": 1.0}, r"--guidance compares with and without a label; it needs --conditional"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        (
-            {"noise_schedule": "zero_snr"},
-            r"zero_snr ends in noise alone.*--prediction eps; choose --prediction v or x0",
-        ),
-        ({"noise_schedule": "zero_snr", "prediction": "score"}, r"--prediction score; choose --prediction v or x0"),
-        ({"widths": (8, 8, 8, 8, 8)}, r"cannot halve images of 8 px 4 times; choose --data.image-size as a multiple"),
-        ({"network": "vit", "patch": 3}, r"Images of 8 px cannot be cut into patches of 3 px; choose --patch"),
-        (
-            {"feature_steps": (1000,)},
-            r"^--feature-steps 1000 is outside 0 … 999; choose levels below --noise-steps 1000",
-        ),
-        ({"noise_steps": 400}, r"^--reconstruct-steps 500 is outside 0 … 399; choose levels below --noise-steps 400"),
-        (SHORT | {"noise_steps": 20}, r"20 are too few for --noise-schedule linear.*or --noise-schedule cosine"),
-        (
-            SHORT | {"noise_steps": 10, "noise_schedule": "zero_snr", "prediction": "v"},
-            r"10 are too few for --noise-schedule zero_snr, whose last beta would be 2; take more than 20, or",
-        ),
-        ({"noise_schedule": "zero_snr", "prediction": "v", "loss": "min_snr"}, "--loss min_snr gives the last level"),
-        (
-            {"conditional": True, "label_dropout": 0.0},
-            "--label-dropout 0 a --conditional model never learns to do with",
-        ),
-        (
-            {"conditional": True, "label_dropout": 1.0},
-            "--label-dropout 1 a --conditional model never learns what a lab",
-        ),
-        ({"attention_size": 16}, "--attention-size 16 is none of the sides 8, 4 px that a U-Net of 2 resolutions has"),
-        ({"guidance": 1.0}, r"--guidance compares with and without a label; it needs --conditional"),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("changes", "says"), REFUSALS, ids=str)
 def test_what_does_not_fit_is_refused_in_one_sentence(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(WorkbenchError, match=says) as error:
         small(**changes)

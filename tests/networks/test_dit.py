@@ -67,35 +67,21 @@ def test_it_is_diffusers_dit() -> None:
         patch_size=2, num_embeds_ada_norm=5, dropout=0.0, activation_fn="gelu",
     ).eval()  # fmt: skip
     state = theirs.state_dict()
-    given: dict[str, Tensor] = {
-        "pos_embed.proj.weight": model.patch_embed.proj.weight,
-        "pos_embed.proj.bias": model.patch_embed.proj.bias,
-        "proj_out_1.weight": model.final_modulation.weight,
-        "proj_out_1.bias": model.final_modulation.bias,
-        "proj_out_2.weight": model.output.weight,
-        "proj_out_2.bias": model.output.bias,
-    }
+    modules: dict[str, Any] = {"pos_embed.proj": model.patch_embed.proj, "proj_out_1": model.final_modulation}
+    modules |= {"proj_out_2": model.output}
+    given: dict[str, Tensor] = {}
     for index, (block, modulation) in enumerate(zip(model.blocks, model.modulations, strict=True)):
         at = f"transformer_blocks.{index}."
-        given |= {
-            at + "norm1.emb.timestep_embedder.linear_1.weight": model.time[0].weight,
-            at + "norm1.emb.timestep_embedder.linear_1.bias": model.time[0].bias,
-            at + "norm1.emb.timestep_embedder.linear_2.weight": model.time[2].weight,
-            at + "norm1.emb.timestep_embedder.linear_2.bias": model.time[2].bias,
-            at + "norm1.linear.weight": modulation.weight,
-            at + "norm1.linear.bias": modulation.bias,
-            at + "attn1.to_out.0.weight": block.attn.proj.weight,
-            at + "attn1.to_out.0.bias": block.attn.proj.bias,
-            at + "ff.net.0.proj.weight": block.mlp.fc1.weight,
-            at + "ff.net.0.proj.bias": block.mlp.fc1.bias,
-            at + "ff.net.2.weight": block.mlp.fc2.weight,
-            at + "ff.net.2.bias": block.mlp.fc2.bias,
-        }
+        for number, layer in ((1, model.time[0]), (2, model.time[2])):
+            modules[f"{at}norm1.emb.timestep_embedder.linear_{number}"] = layer
+        modules |= {f"{at}norm1.linear": modulation, f"{at}attn1.to_out.0": block.attn.proj}
+        modules |= {f"{at}ff.net.0.proj": block.mlp.fc1, f"{at}ff.net.2": block.mlp.fc2}
         labels = at + "norm1.emb.class_embedder.embedding_table.weight"
         given[labels] = torch.cat([model.label.weight, torch.zeros(len(state[labels]) - 5, 24)])
         for name, weight, bias in zip("qkv", block.attn.qkv.weight.chunk(3), block.attn.qkv.bias.chunk(3), strict=True):
             given |= {f"{at}attn1.to_{name}.weight": weight, f"{at}attn1.to_{name}.bias": bias}
-    theirs.load_state_dict(given)
+    parameters = {f"{name}.{key}": value for name, part in modules.items() for key, value in part.state_dict().items()}
+    theirs.load_state_dict(given | parameters)
     theirs.pos_embed.pos_embed = model.pos_embed
     for block in theirs.transformer_blocks:
         block.norm1.emb.time_proj.downscale_freq_shift = 0  # the paper's, which diffusers sets to 1 here

@@ -1,8 +1,10 @@
 """``workbench import``: a published checkpoint's features are those of the network that it was made from."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -37,6 +39,11 @@ def imported(source: object, data: Path, *words: str) -> Run:
     return run
 
 
+def computed(network: Callable[[torch.Tensor], torch.Tensor], pictures: np.ndarray) -> torch.Tensor:
+    with torch.no_grad():
+        return network(normalised(pictures))
+
+
 def close(given: Any, expected: torch.Tensor) -> None:
     """To 1e-5 of the largest, or of 1."""
     largest = max(1.0, float(expected.abs().max()))
@@ -50,14 +57,12 @@ def test_a_checkpoint_of_moco_v3_is_a_run_of_it_with_its_heads(arch: str, tmp_pa
     content, projector = moco(arch, network, 48)
     run = imported(saved(content, tmp_path / "vit-s.pth.tar"), data)
     pictures = images(16)
-    with torch.no_grad():
-        tokens = network.forward_features(normalised(pictures))
-        projected = projector(tokens[:, 0])
+    tokens = computed(network.forward_features, pictures)
     model = workbench.load(run)
     found = model.encode(pictures)
     close(found["class_token"], tokens[:, 0])
     close(found["pooled_patches"], tokens[:, 1:].mean(dim=1))
-    close(found["projector"], projected)
+    close(found["projector"], projector(tokens[:, 0]).detach())
     config: Any = model.config
     assert (config.heads, config.position, config.hidden, config.out_dim) == (12, "sincos", 40, 24)
     assert run.info()["method"] == "mocov3" and run.summary()["name"] == "vit-s"
@@ -89,12 +94,10 @@ def test_a_resnet_of_moco_v3(tmp_path: Path, data: Path) -> None:
     content, projector = moco("resnet50", network, 2048)
     run = imported(saved(content, tmp_path / "r50.pth.tar"), data, "--image-size", "72")
     pictures = images(72)
-    with torch.no_grad():
-        pooled = network(normalised(pictures))
-        projected = projector(pooled)
+    pooled = computed(network, pictures)
     found = workbench.load(run).encode(pictures)
     close(found["pooled"], pooled)
-    close(found["projector"], projected)
+    close(found["projector"], projector(pooled).detach())
     assert run.info()["method"] == "mocov3"
 
 
@@ -105,8 +108,7 @@ def test_a_resnet_of_torchvision(name: str, tmp_path: Path, data: Path) -> None:
     state = network.state_dict() | {"fc.weight": torch.rand(1000, width), "fc.bias": torch.rand(1000)}
     state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}  # as of old
     run = imported(saved(state, tmp_path / f"{name}.pth"), data, "--image-size", "72")
-    with torch.no_grad():
-        expected = network(normalised(images(72)))
+    expected = computed(network, images(72))
     close(workbench.load(run).encode(images(72))["pooled"], expected)
     info = run.info()
     assert info["method"] == "encoder" and info["source"]["left_out"] == ["classifier"]
@@ -118,8 +120,7 @@ def test_deits_checkpoint_and_what_is_kept_of_it(tmp_path: Path, data: Path, cap
         network.pos_embed.normal_(std=0.02)
     file = saved({"model": network.state_dict()}, tmp_path / "deit.pth")
     run = imported(file, data, "--heads", "6", "--name", "deit", "--licence", "Apache-2.0")
-    with torch.no_grad():
-        expected = network.forward_features(normalised(images(16)))[:, 0]
+    expected = computed(network.forward_features, images(16))[:, 0]
     model = workbench.load(run)
     close(model.encode(images(16))["class_token"], expected)
     assert vars(model.config)["position"] == "learned"
@@ -143,8 +144,7 @@ def test_the_encoder_of_a_linear_probe(tmp_path: Path, data: Path) -> None:
     state = {f"module.{key}": value for key, value in network.state_dict().items()}
     file = saved({"epoch": 90, "arch": "vit_small", "state_dict": state}, tmp_path / "linear.pth.tar")
     run = imported(file, data)
-    with torch.no_grad():
-        expected = network.forward_features(normalised(images(16)))[:, 0]
+    expected = computed(network.forward_features, images(16))[:, 0]
     close(workbench.load(run).encode(images(16))["class_token"], expected)
     assert run.info()["method"] == "encoder" and run.info()["source"]["kind"] == "MoCo v3's linear probe"
 
@@ -187,8 +187,7 @@ def test_a_downloaded_copy_of_a_model_of_timm(
     url: Any = timm.get_pretrained_cfg("resnet18.tv_in1k")
     saved(network.state_dict(), tmp_path / "hub" / "checkpoints" / Path(url.url).name)
     run = imported("timm:resnet18.tv_in1k", data)
-    with torch.no_grad():
-        expected = network(normalised(images(224, n=2)))
+    expected = computed(network, images(224, n=2))
     close(workbench.load(run).encode(images(224, n=2))["pooled"], expected)
 
 

@@ -1,6 +1,7 @@
 """Notes, tags, names, the archive and the trash, with and without --allow-actions."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,19 @@ from workbench import annotations
 from workbench.run import Run
 from workbench.store import write_json
 
+Editor = Callable[..., tuple[Run, AppTest]]
+
 
 def state_of(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
 
 
 @pytest.fixture
-def opened(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, AppTest]:
-    """A chosen run, and the page on which it may be changed."""
-    return changeable(writable, show, monkeypatch, "vae")
-
-
-@pytest.fixture
-def two(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, AppTest]:
-    """The first of two chosen runs, and the page on which both may be changed."""
-    return changeable(writable, show, monkeypatch, "vae", "ddpm")
-
-
-def changeable(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch, *roles: str) -> tuple[Run, AppTest]:
+def editor(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> Editor:
+    """The first of some chosen runs, and the page on which all of them may be changed: ``editor(*roles)``."""
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
     runs, ids = writable
-    chosen = [ids[role] for role in roles]
-    return Run(runs / chosen[0]), show(runs, "run_list", chosen)
+    return lambda *roles: (Run(runs / ids[roles[0]]), show(runs, "run_list", [ids[role] for role in roles]))
 
 
 def test_without_leave_nothing_is_written_and_a_line_says_how(
@@ -55,8 +47,8 @@ def test_without_leave_nothing_is_written_and_a_line_says_how(
     assert not app.exception and state_of(runs) == before
 
 
-def test_notes_tags_and_names_are_saved(opened: tuple[Run, AppTest]) -> None:
-    run, app = opened
+def test_notes_tags_and_names_are_saved(editor: Editor) -> None:
+    run, app = editor("vae")
     button(app, "Save the note").click().run()
     assert not (run.path / "notes.md").exists()  # nothing was written
     app.text_area[0].set_value("first look").run()
@@ -71,9 +63,9 @@ def test_notes_tags_and_names_are_saved(opened: tuple[Run, AppTest]) -> None:
 
 
 def test_a_note_that_cannot_be_read_is_said_and_kept(
-    opened: tuple[Run, AppTest], show: Show, monkeypatch: pytest.MonkeyPatch
+    editor: Editor, show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, app = opened
+    run, app = editor("vae")
     (run.path / "notes.md").write_bytes(b"gr\xfcn")
     app.run()
     assert not app.exception and not app.text_area and "is not UTF-8 text" in app.warning[0].value
@@ -82,8 +74,8 @@ def test_a_note_that_cannot_be_read_is_said_and_kept(
     assert not app.exception and "is not UTF-8 text" in app.text[0].value
 
 
-def test_two_browsers_on_one_note(opened: tuple[Run, AppTest]) -> None:
-    run, app = opened
+def test_two_browsers_on_one_note(editor: Editor) -> None:
+    run, app = editor("vae")
     app.text_area[0].set_value("his").run()
     annotations.write_note(run, "hers")
     button(app, "Save the note").click().run()
@@ -96,8 +88,8 @@ def test_two_browsers_on_one_note(opened: tuple[Run, AppTest]) -> None:
     assert annotations.note(run)[0] == "hers\n\nhis"
 
 
-def test_a_draft_outlives_another_run_s_editor_until_it_is_saved(two: tuple[Run, AppTest]) -> None:
-    run, app = two
+def test_a_draft_outlives_another_run_s_editor_until_it_is_saved(editor: Editor) -> None:
+    run, app = editor("vae", "ddpm")
     app.text_area[0].set_value("half a thought").run()
     assert any("Not saved" in one.value for one in app.caption)
     other = next(option for option in app.segmented_control(key="noted").options if option != "vae")
@@ -112,8 +104,8 @@ def test_a_draft_outlives_another_run_s_editor_until_it_is_saved(two: tuple[Run,
     assert not app.exception and app.text_area[0].value == "hers"
 
 
-def test_a_refused_name_or_tag_leaves_what_is_stored_on_the_screen(opened: tuple[Run, AppTest]) -> None:
-    run, app = opened
+def test_a_refused_name_or_tag_leaves_what_is_stored_on_the_screen(editor: Editor) -> None:
+    run, app = editor("vae")
 
     def name() -> Any:
         return next(one for one in app.text_input if one.label == "Name")
@@ -129,8 +121,8 @@ def test_a_refused_name_or_tag_leaves_what_is_stored_on_the_screen(opened: tuple
     assert (run.summary()["name"], annotations.tags(run)) == ("wide", ["paper"]) and not app.exception
 
 
-def test_runs_without_weights_are_left_out_of_the_commands(two: tuple[Run, AppTest]) -> None:
-    run, app = two
+def test_runs_without_weights_are_left_out_of_the_commands(editor: Editor) -> None:
+    run, app = editor("vae", "ddpm")
     assert {"Evaluate 2 runs", "Draw samples of 2 runs"} <= button_labels(app)
     shutil.rmtree(run.path / "checkpoints")
     app.run()
@@ -165,11 +157,9 @@ def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(writ
         assert text.input_value() == "first look, and more" and annotations.note(run)[0] == "first look"
 
 
-def test_archive_trash_and_back(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
-    runs, ids = writable
-    run = Run(runs / ids["vae"])
-    app = show(runs, "run_list", [run.id, ids["ddpm"]])
+def test_archive_trash_and_back(editor: Editor) -> None:
+    run, app = editor("vae", "ddpm")
+    runs = run.path.parent
     button(app, "Archive").click().run()
     assert run.summary()["archived"] is True and not app.exception
     assert any(one.key == "archived" for one in app.toggle)

@@ -16,22 +16,14 @@ def cell(value: float, **more: Any) -> dict[str, Any]:
     return {"metric": "top1", "value": value, "low": value - 2, "high": value + 2} | more
 
 
-STUDY = {
-    "method": "mocov3",
-    "data": "shapes",
-    "protocol": "Linear probe.",
-    "n": 1500,
-    "seeds": [0],
-    "transformations": NAMES,
-    "rows": [
-        cell(40.0, model="run", first="crop", second=None),
-        cell(52.5, model="run", first="crop", second="colour"),
-        cell(31.0, model="run", first="colour", second=None),
-        cell(33.7, model="pixels"),
-        cell(32.7, model="untrained:mocov3"),
-    ],
-    "means": [cell(46.2, first="crop")],
-}
+ROWS = [
+    cell(40.0, model="run", first="crop", second=None),
+    cell(52.5, model="run", first="crop", second="colour"),
+    cell(31.0, model="run", first="colour", second=None),
+    *(cell(33.7, model="pixels"), cell(32.7, model="untrained:mocov3")),
+]
+STUDY: dict[str, Any] = {"method": "mocov3", "data": "shapes", "protocol": "Linear probe.", "n": 1500, "seeds": [0]}
+STUDY |= {"transformations": NAMES, "rows": ROWS, "means": [cell(46.2, first="crop")]}
 
 
 @pytest.fixture
@@ -78,8 +70,8 @@ def test_one_of_several_is_chosen(show: Show, runs: tuple[Path, str]) -> None:
         "{",
         "[]",
         {"transformations": NAMES},
-        {"transformations": "crop", "rows": STUDY["rows"]},
-        {"transformations": ["blur"], "rows": STUDY["rows"]},
+        {"transformations": "crop", "rows": ROWS},
+        {"transformations": ["blur"], "rows": ROWS},
         STUDY | {"rows": [{"model": "run", "value": None}, 3], "means": 5},
     ],
 )
@@ -102,7 +94,7 @@ def test_a_folder_that_holds_only_a_study_shows_it(show: Show, tmp_path: Path) -
 
 def test_foreign_parts_are_left_out(show: Show, runs: tuple[Path, str]) -> None:
     folder, run = runs
-    rows = [*STUDY["rows"], {"model": "run", "first": ["x"], "value": 1.0}, {"model": "pixels", "value": 5}]
+    rows = [*ROWS, {"model": "run", "first": ["x"], "value": 1.0}, {"model": "pixels", "value": 5}]
     torn = {"rows": rows, "means": [3, {"value": "high"}], "seeds": 0, "n": "many", "protocol": None}
     put(folder / "compositions" / "shapes" / "composition.json", STUDY | torn)
     app = show(folder, "augmentations", [run])

@@ -1,0 +1,38 @@
+"""What studies are observed by: the trainings that they call for, and the tables that they write."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench import training
+from workbench.cli import main
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How training was called, beside being called."""
+    names: list[str] = []
+    for name in ("start", "resume"):
+        real = getattr(training, name)
+
+        def noted(*args: Any, name: str = name, real: Any = real) -> Any:
+            names.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(training, name, noted)
+    return names
+
+
+def csv_rows(file: Path) -> list[dict[str, str]]:
+    with open(file, newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+def assert_refused(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command prints one sentence, which holds these words, and nothing else."""
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert sentence in printed.err
