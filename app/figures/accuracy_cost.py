@@ -59,7 +59,6 @@ def accuracy_by_labels(lines: Sequence[LabelCurve], shares: Mapping[float, str])
             error_y=_intervals(line.points, line.colour),
             name=line.label,
             meta={"x": [point.x for point in line.points]},
-            showlegend=False,
             text=[_hover(point) for point in line.points],
             hovertemplate="%{text}<extra></extra>",
         )
@@ -97,7 +96,6 @@ def accuracy_by_cost(
         line={"color": palette.GREY, "width": 1.5, "shape": "hv"},
         name="Pareto front",
         hoverinfo="skip",
-        showlegend=False,
     )
     for point in untrained:
         figure.add_scatter(
@@ -106,7 +104,6 @@ def accuracy_by_cost(
             mode="markers",
             marker={"symbol": "line-ew", "size": 18, "line": {"color": palette.GREY, "width": 3}},
             name=f"{point.label} untrained",
-            showlegend=False,
             hovertemplate=f"{point.label} untrained: %{{y:.1f}} %<extra></extra>",
         )
     for point in points:
@@ -117,7 +114,6 @@ def accuracy_by_cost(
             marker={"size": 15, "color": point.colour},
             error_y=_intervals([point], point.colour),
             name=point.label,
-            showlegend=False,
             text=[_hover(point)],
             hovertemplate="%{text}<extra></extra>",
         )

@@ -70,7 +70,6 @@ def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int =
                 line={"color": palette.GREY, "width": 3},
                 name=f"{label} untrained",
                 meta={"y": label},
-                showlegend=False,
                 hovertemplate=f"{label} untrained: %{{x:.1f}}<extra></extra>",
                 **place,
             )
@@ -104,7 +103,6 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> N
         marker={"color": dot.colour} | size,
         name=name,
         meta={"drawn": "large" if dot.main else "small"},
-        showlegend=False,
         opacity=1 if dot.main else 0.75,
         error_x=error_bars(dot.colour, [dot.value], [dot.low], [dot.high], thickness=2.5 if dot.main else 1),
         hovertemplate=f"<b>{dot.label}</b> {dot.detail}<br>{text}<extra></extra>",
@@ -151,7 +149,7 @@ def per_class(scores: Mapping[str, tuple[str, np.ndarray]], classes: Sequence[st
     for y, index in enumerate(order):
         line = {"color": palette.GREY, "width": 1.5}
         ends = [table[:, index].min(), table[:, index].max()]
-        figure.add_scatter(x=ends, y=[y, y], mode="lines", line=line, hoverinfo="skip", showlegend=False)
+        figure.add_scatter(x=ends, y=[y, y], mode="lines", line=line, hoverinfo="skip")
     for label, (colour, values) in scores.items():
         figure.add_scatter(
             x=values[order],
@@ -159,7 +157,6 @@ def per_class(scores: Mapping[str, tuple[str, np.ndarray]], classes: Sequence[st
             mode="markers",
             marker={"color": colour, "size": 12},
             name=label,
-            showlegend=False,
             hovertemplate=f"{label}: %{{x:.0f}} %<extra></extra>",
         )
     figure.update_xaxes(title="accuracy of the class, %", showgrid=True, **VALUES, range=[-2, 102])
@@ -194,7 +191,6 @@ def small_multiples(
                 error_x=error_bars(dot.colour, [dot.value], [dot.low], [dot.high]),
                 name=f"{dot.label} {dot.detail}".strip(),
                 meta={"x title": titles[index]},
-                showlegend=False,
                 hovertemplate=f"{dot.label} {dot.detail}<br>{text}<extra></extra>",
                 **place,
             )

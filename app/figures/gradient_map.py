@@ -132,7 +132,6 @@ def _knn(figure: go.Figure, knn: Series, colour: str, window: tuple[float, float
         marker={"size": 4},
         name="kNN",
         hovertemplate="step %{x}: <b>%{y:.1f} %</b><extra></extra>",
-        showlegend=False,
         row=1,
         col=1,
     )
@@ -158,6 +157,5 @@ def add_marks(
         marker={"color": colour, "size": 11, "symbol": symbol, "line": {"color": palette.GREY, "width": 1}},
         text=text,
         hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
         cliponaxis=False,
     )

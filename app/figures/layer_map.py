@@ -7,7 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.figures import matrices
-from workbench.format import finite_number, format_interval
+from app.reading import files
+from workbench.format import finite_number
 
 Row = dict[str, Any]
 UNTRAINED, PIXELS = "untrained", "pixels"
@@ -87,7 +88,7 @@ def layer_map(grid: LayerGrid, ringed: Row | None, low: float, high: float) -> g
     for (layer, column), row in grid.cells.items():
         place = grid.rows.index(layer), columns.index(column)
         values[place], text[place] = row["value"], _hover_text(row, row is ringed)
-        low_ends[place], high_ends[place] = finite_number(row.get("low")), finite_number(row.get("high"))
+        low_ends[place], high_ends[place] = files.bounds(row)
     names = [name.replace("_", " ") for name in grid.rows]
     height = ROW_HEIGHT * len(names) + HEAD + 10
     figure = matrices.heat_map(
@@ -125,10 +126,9 @@ def _ring(figure: go.Figure, left: float, right: float, top: float, bottom: floa
 
 
 def _hover_text(row: Row, best: bool) -> str:
-    interval = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
     dim, width = finite_number(row.get("dim")), row.get("width")
     size = (
         "" if dim is None else f"{dim:.0f} dimensions" + (f", reduced to {width}" if width not in ("full", dim) else "")
     )
     chosen = "<br>best on the validation images" * best
-    return f"<b>{row.get('space')}</b><br>{interval} %<br>{size}{chosen}"
+    return f"<b>{row.get('space')}</b><br>{files.format_row(row)} %<br>{size}{chosen}"

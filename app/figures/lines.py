@@ -62,17 +62,23 @@ def curves(
         # One point beyond each edge, so that the line runs out of the picture.
         first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, len(line.x) - 1)
         rows = np.linspace(first, last, min(POINTS, last - first + 1)).round().astype(int)
-        trace = {"mode": "lines", "showlegend": False}
         if smoothing:
-            trace_raw = trace | {"name": f"{line.label}, not smoothed", "line": {"color": line.colour, "width": 1}}
-            figure.add_scatter(x=line.x[rows], y=line.y[rows], opacity=0.25, hoverinfo="skip", **trace_raw)
+            figure.add_scatter(
+                x=line.x[rows],
+                y=line.y[rows],
+                mode="lines",
+                line={"color": line.colour, "width": 1},
+                opacity=0.25,
+                name=f"{line.label}, not smoothed",
+                hoverinfo="skip",
+            )
         figure.add_scatter(
             x=line.x[rows],
             y=smoothed[rows],
+            mode="lines",
             line={"color": line.colour, "width": 2.2},
             name=line.label,
             hovertemplate=f"{line.label}: %{{y:.4~g}}<extra></extra>",
-            **trace,
         )
         end = inside[-1]
         figure.add_scatter(
@@ -81,7 +87,6 @@ def curves(
             mode="markers",
             marker={"color": line.colour, "size": 7},
             hoverinfo="skip",
-            showlegend=False,
             cliponaxis=False,
         )
         ends.append((line.label, line.colour, float(smoothed[end])))

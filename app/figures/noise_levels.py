@@ -33,7 +33,6 @@ def level_curves(
             mode="lines",
             line={"color": curve.colour, "width": 1.5 if curve.dash == "dot" else 2.4, "dash": curve.dash},
             name=curve.label,
-            showlegend=False,
             hovertemplate=f"{curve.label}: %{{y:.3~g}}<extra></extra>",
         )
         ends.append((curve.label, curve.colour, float(curve.y[np.argmax(curve.x)])))

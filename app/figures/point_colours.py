@@ -73,14 +73,12 @@ def errors(truth: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
 def categories(name: str, labels: np.ndarray, classes: Any) -> Colouring:
     """A colour and a symbol for each whole number; the legend lists those that occur and differ from the others."""
     codes = np.where(labels < 0, 0, labels).astype(np.uint16)
-    n = max(int(codes.max()) + 1, len(classes) if isinstance(classes, list) else 0)
-    names, present = files.class_names(classes, n), set(np.unique(codes).tolist())
+    names, present = files.label_names(classes, codes), set(np.unique(codes).tolist())
     most = len(palette.CLASS_COLOURS) * len(theme.CLASS_SYMBOLS)
     styles = []
-    for code in range(n):
+    for code, text in enumerate(names):
         colour, symbol = theme.class_style(code)
-        shown = code in present and code < most
-        styles.append({"colour": colour, "symbol": symbol, "name": names[code], "shown": shown})
+        styles.append({"colour": colour, "symbol": symbol, "name": text, "shown": code in present and code < most})
     return Colouring(name, codes, styles)
 
 

@@ -63,7 +63,6 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
             marker={"size": 11, "color": stack.colour, "line": {"width": 1.5, "color": "#ffffff"}},
             error_x=error_bars(stack.colour, [stack.value], [stack.low], [stack.high], width=5),
             name=f"{stack.label}, sum",
-            showlegend=False,
             hovertemplate=f"<b>{stack.label}</b>, {stack.kind}: {text}<extra></extra>",
         )
         for name, value in stack.tighter.items():
@@ -73,7 +72,6 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
                 mode="markers",
                 marker={"size": 8, "color": stack.colour, "symbol": "circle-open", "line": {"width": 1.5}},
                 name=f"{stack.label}, {name}",
-                showlegend=False,
                 hovertemplate=f"<b>{stack.label}</b>, {name}: %{{x:.4~g}}<extra></extra>",
             )
         figure.add_annotation(
@@ -110,6 +108,5 @@ def _add_terms(figure: go.Figure, stack: Stack, y: float, reach: float) -> None:
             textangle=0,
             textfont={"size": 12, "color": "#ffffff" if shade > 0.5 else stack.colour},
             name=f"{stack.label} {term.name}".strip(),
-            showlegend=False,
             hovertemplate=f"<b>{stack.label}</b> {term.name}: %{{x:.3~g}}<extra></extra>",
         )

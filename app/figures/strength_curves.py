@@ -104,7 +104,6 @@ def _curve(figure: go.Figure, profile: Profile, title: str, row: int, column: in
         hovertemplate=f"{profile.label}: <b>%{{y:.2f}}</b> {ends}<extra></extra>",
         name=profile.label,
         meta={"x title": title, "low": low.tolist(), "high": high.tolist()},
-        showlegend=False,
         row=row,
         col=column,
     )
@@ -121,7 +120,6 @@ def _dots(figure: go.Figure, profile: Profile, shift: float, meta: dict, row: in
         hovertemplate=f"{profile.label}: <b>%{{y:.2f}}</b><extra></extra>",
         name=profile.label,
         meta=meta,
-        showlegend=False,
         row=row,
         col=column,
     )
@@ -154,7 +152,7 @@ def _key(figure: go.Figure, key: Mapping[str, tuple[str, str]], free: int) -> No
     for index, (label, (colour, dash)) in enumerate(key.items()):
         y = HIGHEST - 0.12 - 0.145 * index
         line = {"color": colour, "dash": dash, "width": 2.2}
-        figure.add_scatter(x=[0, 0.16], y=[y, y], mode="lines", line=line, hoverinfo="skip", showlegend=False, **place)
+        figure.add_scatter(x=[0, 0.16], y=[y, y], mode="lines", line=line, hoverinfo="skip", **place)
         figure.add_annotation(x=0.2, y=y, text=label, showarrow=False, xanchor="left", font={"color": colour}, **place)
     figure.update_xaxes(visible=False, range=[0, 1], row=row, col=column)
     figure.update_yaxes(showgrid=False, showticklabels=False, title="", row=row, col=column)

@@ -48,7 +48,6 @@ def add_band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",
-        showlegend=False,
         **trace,
     )
 

@@ -39,11 +39,8 @@ class FilmStrip:
 
 def levels(evaluation: dict[str, Any]) -> np.ndarray | None:
     """Times and ln SNR (levels, 2) of the images, or None."""
-    entries = evaluation.get("levels")
     places = [
-        (finite_number(place.get("t")), finite_number(place.get("log_snr")))
-        for place in (entries if isinstance(entries, list) else [])
-        if isinstance(place, dict)
+        [finite_number(level.get(key)) for key in ("t", "log_snr")] for level in files.entries(evaluation, "levels")
     ]
     return files.matrix(places, (None, 2)) if places and all(None not in place for place in places) else None
 
@@ -85,8 +82,7 @@ def metric_curve(choice: Choice, metric: str, x: str = "log_snr", y: str = "valu
 
 def agreement_curve(choice: Choice, precision: str) -> Curve | None:
     """The largest relative difference between the four parametrisations, over ln SNR."""
-    entries = choice.run.evaluation(TASK).get("agreement")
-    rows = [row for row in (entries if isinstance(entries, list) else []) if isinstance(row, dict)]
+    rows = files.entries(choice.run.evaluation(TASK), "agreement")
     curve = _curve(choice, [[finite_number(row.get(key)) for key in ("log_snr", precision)] for row in rows])
     return curve if curve is not None and (curve.y > 0).all() else None
 
@@ -99,10 +95,8 @@ def _curve(choice: Choice, rows: Sequence[Sequence[float | None]]) -> Curve | No
     return Curve(choice.label, choice.colour, x, y, *ends)
 
 
-def schedule(entry: Any) -> tuple[np.ndarray, np.ndarray] | None:
+def schedule(entry: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
     """Times and ln SNR of a schedule in the file, without its infinite ends."""
-    if not isinstance(entry, dict):
-        return None
     t = files.matrix(entry.get("t"), (None,))
     values = files.matrix(entry.get("log_snr"), (len(t),)) if t is not None else None
     if t is None or values is None or not np.isfinite(values).any():

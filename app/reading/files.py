@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 import pyarrow.json
 
-from workbench.format import finite_number
+from workbench.format import finite_number, format_interval
 from workbench.store import Probe, Run, probe_of, read_json
 
 
@@ -97,17 +97,37 @@ def _of_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     return columns
 
 
+def section(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """A dictionary in a file; empty where the file holds anything else."""
+    value = content.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def entries(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The dictionaries in a list in a file; none where the file holds anything else."""
+    values = content.get(key)
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
 def rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
     """The rows of an evaluation that have a model and a value, and whose entries equal ``where``."""
-    entries = evaluation.get("rows")
     return [
         row
-        for row in (entries if isinstance(entries, list) else [])
-        if isinstance(row, dict)
-        and isinstance(row.get("model"), str)
+        for row in entries(evaluation, "rows")
+        if isinstance(row.get("model"), str)
         and finite_number(row.get("value")) is not None
         and all(row.get(key) == value for key, value in where.items())
     ]
+
+
+def bounds(row: dict[str, Any]) -> tuple[float | None, float | None]:
+    """The ends of a row's interval, None where they are not known."""
+    return finite_number(row.get("low")), finite_number(row.get("high"))
+
+
+def format_row(row: dict[str, Any], alone: int = 1) -> str:
+    """A row's value with its interval; see :func:`~workbench.format.format_interval`."""
+    return format_interval(row["value"], *bounds(row), alone=alone)
 
 
 def spaces(evaluation: dict[str, Any]) -> list[str]:
@@ -165,8 +185,7 @@ def square(array: Any, side: int | None = None) -> np.ndarray | None:
 
 def fingerprint(run: Run) -> str:
     """The data fingerprint of a run, or an empty string."""
-    data = run.info().get("data")
-    return str(data.get("fingerprint", "")) if isinstance(data, dict) else ""
+    return str(section(run.info(), "data").get("fingerprint", ""))
 
 
 def capabilities(run: Run) -> list[str]:
@@ -192,3 +211,9 @@ def class_names(names: Any, n: int) -> list[str]:
     if isinstance(names, list) and len(names) == n:
         return [str(name) for name in names]
     return [str(index) for index in range(n)]
+
+
+def label_names(names: Any, labels: np.ndarray | None = None) -> list[str]:
+    """All class names, or their indices if some of the labels (n,) have no name."""
+    known = len(names) if isinstance(names, list) else 0
+    return class_names(names, known if labels is None else max(known, int(labels.max()) + 1))

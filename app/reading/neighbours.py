@@ -54,9 +54,7 @@ def probe_images(probe: Probe | None) -> ProbeImages | None:
         return None
     labels = files.matrix(probe.labels(), (len(ids),))
     labels = None if labels is None or labels.min() < 0 else labels.astype(np.int64)
-    known: Any = probe.info().get("classes")
-    n = max(len(known) if isinstance(known, list) else 0, int(labels.max()) + 1 if labels is not None else 0)
-    return ProbeImages(ids, images, labels, files.class_names(known, n))
+    return ProbeImages(ids, images, labels, files.label_names(probe.info().get("classes"), labels))
 
 
 def probe_rows(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:

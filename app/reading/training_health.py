@@ -92,8 +92,7 @@ def diagnose(run: Run) -> Diagnosis:
     columns = files.metrics(run)
     gradients, spikes, first = _recorded(run) or _sampled(columns)
     knn = _series(columns, "knn")
-    data = run.info().get("data")
-    known = finite_number(data.get("val")) if isinstance(data, dict) else None
+    known = finite_number(files.section(run.info(), "data").get("val"))
     images = int(min(known or MONITOR_IMAGES, MONITOR_IMAGES))
     health = {key: series for key in HEALTH if (series := _series(columns, key)) is not None}
     return Diagnosis(
@@ -138,15 +137,17 @@ def _sampled(columns: dict[str, np.ndarray]) -> tuple[Gradients | None, list[Spi
 
 def _recorded(run: Run) -> tuple[Gradients, list[Spike], list[Spike]] | None:
     """The norms in ``gradients.jsonl`` and their spikes as in :class:`Diagnosis`, or None."""
-    info = run.info().get("gradients")
-    names, first = (info.get("layers"), info.get("first")) if isinstance(info, dict) else (None, None)
+    info = files.section(run.info(), "gradients")
+    names = info.get("layers")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         return None
     try:
         stat = (run.path / GRADIENTS).stat()
     except OSError:
         return None
-    return _analysed(run.path, tuple(names), str(first or "the first block"), stat.st_size, stat.st_mtime_ns)
+    return _analysed(
+        run.path, tuple(names), str(info.get("first") or "the first block"), stat.st_size, stat.st_mtime_ns
+    )
 
 
 @lru_cache(maxsize=32)

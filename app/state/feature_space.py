@@ -2,28 +2,11 @@
 
 from typing import Any
 
-import streamlit as st
-
 from app.reading import files
 from app.reading.choice import Choice
 from workbench.format import finite_number
 
 READINGS = {"default": "default space", "best": "best space of the linear probe"}
-
-
-def space_switch(**others: str) -> str:
-    """A switch between :data:`READINGS` and ``others`` (label by key); the choice holds on all pages."""
-    named = READINGS | others
-    reading = st.segmented_control(
-        "Read from",
-        list(named),
-        format_func=named.__getitem__,
-        default="default",
-        required=True,
-        key="read-from",
-        bind="query-params",
-    )
-    return reading or "default"
 
 
 def space_of(choice: Choice, evaluation: dict[str, Any], how: str) -> str | None:

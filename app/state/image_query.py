@@ -44,11 +44,9 @@ def image_table(probe: Probe, chosen: Sequence[Choice]) -> ImageTable | None:
         return None
     columns: dict[str, Any] = {"id": ids}
     labels, factors = files.matrix(probe.labels(), (len(ids),)), files.matrix(probe.factors(), (len(ids), None))
-    names = probe.info().get("classes")
-    classes = files.class_names(names, len(names) if isinstance(names, list) else 0)
+    classes = files.label_names(probe.info().get("classes"), labels)
     if labels is not None:
         columns["class"] = labels
-        classes = files.class_names(names, max(len(classes), int(labels.max()) + 1))
     described = probe.info().get("factors")
     for index, factor in enumerate(described if isinstance(described, list) and factors is not None else []):
         if factors is not None and index < factors.shape[1] and isinstance(factor, dict) and "name" in factor:

@@ -27,8 +27,12 @@ class SeedGroup:
 
 @st.cache_data(max_entries=4096, show_spinner=False)
 def _traits(path: Path, evaluated: str | None) -> dict[str, Any] | None:
-    """The traits that a run shares with its other seeds; read again after a new evaluation."""
     return traits_of(Run(path))
+
+
+def traits(run: Run) -> dict[str, Any] | None:
+    """The traits that a run shares with its other seeds; read again after a new evaluation."""
+    return _traits(run.path, run.evaluation("linear").get("created"))
 
 
 def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[SeedGroup]:
@@ -41,18 +45,14 @@ def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[SeedGroup]
     runs = [choice.run for choice in chosen]
     if others:
         runs += [run for run in _candidates(chosen) if files.rows(run.evaluation(task), model="run")]
-    traits = [_traits(run.path, run.evaluation("linear").get("created")) for run in runs]
-    alike = group_runs(runs, traits=traits)
     ids = {choice.run.id: choice for choice in chosen}
-    members = {run.id for group in alike if any(run.id in ids for run in group.runs) for run in group.runs}
-    pairs = [(run, trait) for run, trait in zip(runs, traits, strict=True) if run.id in members]
+    alike = group_runs(runs, traits=[traits(run) for run in runs])
+    alike = [group for group in alike if any(run.id in ids for run in group.runs)]
     # Labelled again, without the runs left out; a run without other seeds is called as on its chip.
     sizes = {run.id: len(group) for group in alike for run in group.runs}
-    names = [
-        ids[run.id].label if run.id in ids and sizes[run.id] == 1 else chosen_runs.name_of(run.summary())
-        for run, _ in pairs
-    ]
-    labelled = group_runs([run for run, _ in pairs], names, [trait for _, trait in pairs])
+    members = [run for run in runs if run.id in sizes]
+    names = [ids[run.id].label if sizes[run.id] == 1 else chosen_runs.name_of(run.summary()) for run in members]
+    labelled = group_runs(members, names, [traits(run) for run in members])
     return [SeedGroup(group, next(ids[run.id].colour for run in group.runs if run.id in ids)) for group in labelled]
 
 

@@ -2,22 +2,17 @@
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from app import theme
-from app.figures.dots import Dot, forest
-from app.reading import files
 from app.state import chosen_runs
 from app.state.seeds import SeedGroup, seed_groups
-from app.widgets import gaps, job_panel, page
+from app.widgets import gaps, job_panel, page, pairs
 from workbench import palette, report
-from workbench.comparison import differences
+from workbench.comparison.differences import caveat
 from workbench.comparison.seeds import Group
 from workbench.comparison.table import COSTS, HEADINGS, comparison_table, cost_text, interval_text, notes
-from workbench.errors import WorkbenchError
 from workbench.store import Run
 
 TITLE = "What can I conclude?"
@@ -27,13 +22,10 @@ FORMATS = {
     ".tex": ("LaTeX", "application/x-tex", "booktabs tables"),
     ".csv": ("CSV", "text/csv", "all numbers, one measurement a row"),
 }
-Members = tuple[tuple[str, tuple[Path, ...], tuple[int | None, ...]], ...]
 
 
 def render() -> None:
-    chosen, missing = gaps.split(
-        chosen_runs.choices(), "linear", lambda _, evaluation: files.rows(evaluation, model="run")
-    )
+    chosen, missing = gaps.split(chosen_runs.choices(), "linear")
     if chosen:
         comparable, _ = gaps.comparable(chosen)
         groups = seed_groups(comparable, "linear")
@@ -43,54 +35,24 @@ def render() -> None:
     gaps.explain(missing, "linear")
 
 
-@st.cache_data(max_entries=16, show_spinner="Comparing every pair on the same images")
-def measured(members: Members, evaluated: tuple[str | None, ...]) -> tuple[list[differences.Difference], list[str]]:
-    """Every pair among groups, given by label, folders and seeds, and what cannot be tested; computed once for each
-    state of their probes."""
-    groups = [Group(label, tuple(map(Run, paths)), seeds) for label, paths, seeds in members]
-    return differences.group_differences(groups), differences.left_out(groups)
-
-
 def conclusions(groups: Sequence[SeedGroup]) -> None:
     """Every comparison in a sentence, then as a picture."""
-    members = tuple((g.label, tuple(run.path for run in g.runs), g.seeds) for g in (group.group for group in groups))
-    evaluated = tuple(run.evaluation("linear").get("created") for group in groups for run in group.group.runs)
-    try:
-        pairs, left_out = measured(members, evaluated)
-    except WorkbenchError as error:
-        st.warning(str(error))
-        return
-    for sentence in left_out:
-        st.caption(theme.literal(sentence))
-    if not pairs:
+    differing = pairs.differences([group.group for group in groups])
+    if not differing:
         return
     colours = {group.group.runs[0].id: group.colour for group in groups}
     lines = []
-    for pair in pairs:
+    for pair in differing:
         colour = colours.get(pair.run, palette.GREY) if pair.real else "transparent"
         dot = f'<span class="wb-dot" style="background:{colour};box-shadow:0 0 0 1.5px {palette.GREY}55"></span>'
         style = "" if pair.real else f"color:{palette.GREY}"
         row = "display:flex;gap:.6rem;align-items:baseline;margin:.3rem 0"
         lines.append(f'<div style="{row}">{dot}<span style="{style}">{escape(str(pair))}</span></div>')
     st.html("".join(lines))
-    page.note(differences.caveat(pairs))
-    dots = [
-        Dot(
-            str(pair),
-            colours.get(pair.run, palette.GREY) if pair.real else palette.GREY,
-            *pair.difference,
-            main=pair.real,
-        )
-        for pair in pairs
-    ]
+    page.note(caveat(differing))
     labels = [group.group.label for group in groups]
-    names = [f"{_short(pair.label, labels)} \N{MINUS SIGN} {_short(pair.other, labels)}" for pair in pairs]
-    figure = forest(names, dots, "difference in top-1, points")
-    page.chart(figure, "report-differences", "differences of accuracy with intervals")
-    page.note(
-        f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · bars: 95 % "
-        f"interval · in colour: significant at 5 % among {len(pairs)} comparisons"
-    )
+    names = [f"{_short(pair.label, labels)} \N{MINUS SIGN} {_short(pair.other, labels)}" for pair in differing]
+    pairs.chart(differing, names, colours, "report-differences", "bars: 95 % interval")
 
 
 def _short(label: str, groups: Sequence[str]) -> str:

@@ -62,11 +62,24 @@ def comparable(choices: Sequence[Choice]) -> tuple[list[Choice], Probe | None]:
 
 
 def split(
-    choices: Sequence[Choice], task: str, usable: Callable[[Choice, dict], object]
+    choices: Sequence[Choice], task: str, usable: Callable[[Choice], object] | None = None
 ) -> tuple[list[Choice], list[Choice]]:
-    """The choices whose evaluation ``task`` is usable, and those whose is not, for :func:`explain`."""
-    available = [choice for choice in choices if usable(choice, choice.run.evaluation(task))]
+    """The choices whose evaluation ``task`` is usable, and those whose is not, for :func:`explain`.
+
+    Args:
+        usable: whether an evaluation is; by default one with a row of the run.
+    """
+    usable = usable or (lambda choice: files.rows(choice.run.evaluation(task), model="run"))
+    available = [choice for choice in choices if usable(choice)]
     return available, [choice for choice in choices if choice not in available]
+
+
+def with_evaluation(
+    task: str, usable: Callable[[Choice], object] | None = None
+) -> tuple[list[Choice], list[Choice], Probe | None]:
+    """The parts of :func:`split` of the chosen runs that are :func:`comparable`, and their probe set."""
+    choices, probe = comparable(chosen_runs.choices())
+    return *split(choices, task, usable), probe
 
 
 def explain(missing: Sequence[Choice], task: str) -> None:

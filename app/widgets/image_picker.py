@@ -146,7 +146,6 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
         marker={"symbol": "square", "size": max(6, 260 // n), "opacity": 0},
         selected=unseen,
         unselected=unseen,
-        showlegend=False,
         text=[
             f"{classes[i]} → {classes[j]}<br><b>{share[i, j]:.3g}</b> %" for i, j in zip(true, predicted, strict=True)
         ],

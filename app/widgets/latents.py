@@ -6,13 +6,13 @@ from typing import Any
 import streamlit as st
 
 from app import theme
+from app.reading import files
 from app.reading.choice import Choice
 
 
 def of_run(choice: Choice) -> dict[str, Any]:
     """The entry on latent variables, or an empty one."""
-    entry = choice.run.evaluation("likelihood").get("latent")
-    return entry if isinstance(entry, dict) else {}
+    return files.section(choice.run.evaluation("likelihood"), "latent")
 
 
 def warn_of_collapse(chosen: Sequence[Choice]) -> None:

@@ -81,10 +81,9 @@ def own_codes(colours: Colouring, probe: Probe, predicted: np.ndarray | None, na
 
 def frames(run: Run, evaluation: dict[str, Any], kind: str, space: str, n: int, name: str) -> list[dict[str, Any]]:
     """The maps of a space at the run's snapshots, by the share of training that was done."""
-    snapshots, entries = [], evaluation.get("snapshots")
-    for entry in entries if isinstance(entries, list) else []:
-        step = entry.get("step") if isinstance(entry, dict) else None
-        share = finite_number(entry.get("share")) if isinstance(entry, dict) else None
+    snapshots = []
+    for entry in files.entries(evaluation, "snapshots"):
+        step, share = entry.get("step"), finite_number(entry.get("share"))
         points = files.matrix(run.array(f"{kind}-{space}-step-{step}"), (n, 2))
         if share is not None and points is not None:
             address = component.file(component.positions(points), f"{kind}-{name}-{step}")
@@ -95,8 +94,8 @@ def frames(run: Run, evaluation: dict[str, Any], kind: str, space: str, n: int, 
 def payload(probe: Probe, panes: list[dict[str, Any]], colours: Colouring) -> dict[str, Any]:
     """All that the component is told."""
     ids = np.asarray(probe.ids())
-    labels, known = files.matrix(probe.labels(), (len(ids),)), probe.info().get("classes")
-    classes = [] if labels is None else files.class_names(known, max(int(labels.max()) + 1, len(known or [])))
+    labels = files.matrix(probe.labels(), (len(ids),))
+    classes = [] if labels is None else files.label_names(probe.info().get("classes"), labels)
     codes = np.full(len(ids), LAST) if labels is None else np.where(labels < 0, LAST, labels)
     common = ids.astype("<i8").tobytes() + codes.astype("<u2").tobytes()
     values = None if colours.values is None else component.file(colours.values.astype("<f4").tobytes(), "values")
@@ -153,8 +152,7 @@ def drawn_sheet(folder: Path, modified: int, sheet: int) -> bytes:
 
 def explained(evaluation: dict[str, Any], kind: str, space: str) -> str:
     """How much of the variance the two principal components hold."""
-    shares = evaluation.get("explained")
-    parts = files.matrix(shares.get(space), (2,)) if kind == "pca" and isinstance(shares, dict) else None
+    parts = files.matrix(files.section(evaluation, "explained").get(space), (2,)) if kind == "pca" else None
     if parts is None or not np.isfinite(parts).all():
         return ""
     return "explained variance: " + " + ".join(f"{100 * part:.0f} %" for part in parts)

@@ -1,6 +1,6 @@
 """What every page is made of: figures with their headings, the grey line beneath, switches and columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Literal, TypeVar
 
@@ -9,9 +9,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.reading.choice import Choice
+from app.state import feature_space
 from app.widgets import downloads, protocol_line
 
 CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}
+Item = TypeVar("Item")
 Option = TypeVar("Option")
 
 
@@ -39,6 +41,7 @@ def names(choices: Iterable[Choice]) -> str:
 
 def chart(figure: go.Figure, key: str, alt: str, **selecting: Any) -> None:
     """A figure that keeps its zoom over reruns and can be saved; ``selecting``: Streamlit's options for selections."""
+    figure.update_layout(showlegend=False)  # names stand beside curves and dots
     st.plotly_chart(figure, key=key, config=CHART, alt=alt, **selecting)
     downloads.buttons(key)
 
@@ -46,7 +49,7 @@ def chart(figure: go.Figure, key: str, alt: str, **selecting: Any) -> None:
 def numbers(rows: Iterable[Mapping[str, Any]], height: int | Literal["auto", "content"] = "content") -> None:
     """The figures' numbers as a folded table; rows that several runs share, such as those of pixels, appear once."""
     with st.expander("All numbers"):
-        st.dataframe(pd.DataFrame(list(rows)).drop_duplicates(), hide_index=True, height=height)
+        st.dataframe(pd.DataFrame(list(rows)).drop_duplicates(ignore_index=True), hide_index=True, height=height)
 
 
 def switch(
@@ -73,6 +76,11 @@ def switch(
     return values[0] if chosen is None else chosen
 
 
+def space_switch(**others: str) -> str:
+    """A switch between ways to choose a feature space, and ``others`` (label by key); it holds on all pages."""
+    return switch("Read from", feature_space.READINGS | others, "read-from")
+
+
 def columns(n: int, across: int | None = None) -> list:
     """Places for ``n`` figures side by side.
 
@@ -81,6 +89,14 @@ def columns(n: int, across: int | None = None) -> list:
     """
     across = across or min(max(n, 2), 4)
     return [place for _ in range(-(-n // across)) for place in st.columns(across, gap="medium")][:n]
+
+
+def side_by_side(items: Iterable[Item], across: int | None = None) -> Iterator[Item]:
+    """Items in :func:`columns`: what a loop over them draws stands in the item's column."""
+    items = list(items)
+    for place, item in zip(columns(len(items), across), items, strict=True):
+        with place:
+            yield item
 
 
 def side(n: int) -> int:

@@ -30,9 +30,7 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     predicted = {choice: values for choice, values in predicted.items() if values is not None}
     if images is None or len(images) != len(ids) or labels is None or not predicted:
         return page.note("No prediction of the selected images is stored.")
-    known = probe.info().get("classes")
-    highest = max(int(labels.max()), *(int(values.max()) for values in predicted.values()))
-    names = files.class_names(known, max(highest + 1, len(known) if isinstance(known, list) else 0))
+    names = files.label_names(probe.info().get("classes"), np.concatenate([labels, *predicted.values()]))
     columns = disputed_first(rows, labels, list(predicted.values()))[:ACROSS]
     lines = [
         line(choice, [verdict(values[row], labels[row], names) for row in columns])

@@ -10,15 +10,13 @@ from app.figures import image_grid, noise_levels
 from app.figures.image_grid import ImageRow
 from app.reading import denoising, files
 from app.reading.denoising import FilmStrip
-from app.state import chosen_runs
 from app.widgets import gaps, page
 
 TITLE = "How does it get there?"
 
 
 def render() -> None:
-    comparable, probe = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, denoising.TASK, lambda choice, _: denoising.film_strip(choice))
+    chosen, missing, probe = gaps.with_evaluation(denoising.TASK, denoising.film_strip)
     if chosen:
         strips = [strip for choice in chosen if (strip := denoising.film_strip(choice)) is not None]
         ids, images = (probe.ids(), files.pictures(probe.images())) if probe is not None else (None, None)

@@ -11,7 +11,6 @@ from app.figures.image_grid import ImageRow
 from app.reading import files
 from app.reading.choice import Choice
 from app.reading.curve import Curve
-from app.state import chosen_runs
 from app.widgets import gaps, latents, page
 from workbench.format import finite_number
 
@@ -44,8 +43,7 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
 
 
 def render() -> None:
-    comparable, _ = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "latent", lambda choice, _: traversal(choice))
+    chosen, missing, _ = gaps.with_evaluation("latent", traversal)
     if chosen:
         usage(chosen)
         walks(chosen)
@@ -70,14 +68,10 @@ def usage(chosen: Sequence[Choice]) -> None:
         page.chart(figure, "latent-kl", "KL of every latent variable, sorted")
     table = []
     for choice in chosen:
-        groups = latents.of_run(choice).get("groups")
-        for group in groups if isinstance(groups, list) else []:
-            if isinstance(group, dict):
-                kl = finite_number(group.get("kl"))
-                entry = {"model": choice.label, "group": str(group.get("name", "")), "active": group.get("active")}
-                table.append(
-                    entry | {"variables": group.get("dims"), "KL in nats": None if kl is None else round(kl, 2)}
-                )
+        for group in files.entries(latents.of_run(choice), "groups"):
+            kl = finite_number(group.get("kl"))
+            entry = {"model": choice.label, "group": str(group.get("name", "")), "active": group.get("active")}
+            table.append(entry | {"variables": group.get("dims"), "KL in nats": None if kl is None else round(kl, 2)})
     if table:
         st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
     about = [choice for choice in chosen if latents.of_run(choice)]

@@ -10,10 +10,8 @@ from app.figures.dots import Dot, DotPanel, by_model
 from app.figures.stacked_bars import Stack, Term
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs
 from app.widgets import gaps, latents, page
 from workbench import palette
-from workbench.format import finite_number, format_interval
 
 TITLE = "How surprised is it?"
 SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQUAL TO} "}  # of the bits
@@ -46,8 +44,7 @@ def total(choice: Choice) -> dict[str, Any] | None:
 
 
 def render() -> None:
-    comparable, _ = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "likelihood", lambda choice, _: total(choice))
+    chosen, missing, _ = gaps.with_evaluation("likelihood", total)
     if chosen:
         bars(chosen)
         classification(chosen)
@@ -77,8 +74,7 @@ def stack(choice: Choice) -> Stack:
         choice.colour,
         [Term(row["term"].replace("_", " "), row["value"]) for row in terms(choice) if kind(row) == kind(main)],
         main["value"],
-        finite_number(main.get("low")),
-        finite_number(main.get("high")),
+        *files.bounds(main),
         kind(main),
         SIGNS.get(kind(main), ""),
         tighter,
@@ -90,8 +86,7 @@ def bars(chosen: Sequence[Choice]) -> None:
     stacks = sorted((stack(choice) for choice in chosen), key=lambda bar: bar.value)
     single = {kind(row).removeprefix(SINGLE): row for choice in chosen for row in whole(choice, model="pixels")}
     for name, row in sorted(single.items(), key=lambda item: item[1]["value"]):
-        ends = finite_number(row.get("low")), finite_number(row.get("high"))
-        stacks.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *ends, "exact"))
+        stacks.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *files.bounds(row), "exact"))
     page.chart(
         stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)"),
         "likelihood-bars",
@@ -123,7 +118,6 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
             evaluation = choice.run.evaluation(task)
             for row in files.rows(evaluation, metric="bits_per_dim"):
                 own = row["model"] == "run"
-                ends = finite_number(row.get("low")), finite_number(row.get("high"))
                 nats = [
                     other["value"]
                     for other in files.rows(evaluation, metric="nats", model=row["model"])
@@ -133,7 +127,7 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
                 name = choice.label if own else row["model"] if shared else f"{row['model']} of {choice.label}"
                 entry = {"model": name, "term": str(row.get("term", "sum"))}
                 entry |= {"kind": kind(row) + (", no summand drawn" if task == "likelihood_full" and own else "")}
-                entry |= {"bits per dimension (95 % interval)": format_interval(row["value"], *ends, alone=3)}
+                entry |= {"bits per dimension (95 % interval)": files.format_row(row, alone=3)}
                 table.append(entry | {"nats per image": f"{nats[0]:.4g}" if nats else ""})
     return table
 
@@ -144,9 +138,8 @@ def classification(chosen: Sequence[Choice]) -> None:
     for choice in chosen:
         for row in files.rows(choice.run.evaluation("classify"), metric="top1"):
             own = row["model"] == "run"
-            ends = finite_number(row.get("low")), finite_number(row.get("high"))
             detail = "by likelihood" if own else "linear probe"
-            dots.append(Dot(choice.label, choice.colour, row["value"], *ends, detail, own))
+            dots.append(Dot(choice.label, choice.colour, row["value"], *files.bounds(row), detail, own))
     if not any(dot.main for dot in dots):
         return
     st.subheader("Does the likelihood know the class?", anchor=False)

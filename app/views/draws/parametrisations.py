@@ -9,7 +9,6 @@ from app.figures import image_grid, noise_levels
 from app.figures.image_grid import ImageRow
 from app.reading import denoising
 from app.reading.choice import Choice
-from app.state import chosen_runs
 from app.widgets import gaps, page
 from workbench.format import finite_number
 
@@ -28,8 +27,7 @@ def usable(choice: Choice) -> bool:
 
 
 def render() -> None:
-    comparable, _ = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, denoising.TASK, lambda choice, _: usable(choice))
+    chosen, missing, _ = gaps.with_evaluation(denoising.TASK, usable)
     if chosen:
         sheets(chosen)
         agreement(chosen)

@@ -15,7 +15,6 @@ from app.reading.reconstructions import Reconstruction, gather, originals, same_
 from app.state import chosen_images, chosen_runs
 from app.widgets import gaps, page
 from workbench import palette
-from workbench.format import finite_number, format_interval
 from workbench.store import Probe
 
 TITLE = "What is lost?"
@@ -32,7 +31,7 @@ def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
     task = page.switch("Drawn by", DECODERS, "decoder")
     chosen, missing = gaps.split(
-        comparable, task, lambda choice, _: variants(choice, task) and originals(choice, task, probe)
+        comparable, task, lambda choice: variants(choice, task) and originals(choice, task, probe)
     )
     if chosen:
         show(chosen, task, probe)
@@ -150,15 +149,12 @@ def rows(reconstructions: Sequence[Reconstruction], images: np.ndarray, keep: np
 
 def table(chosen: Sequence[Choice], task: str) -> None:
     """PSNR over all held-out images."""
-    table_rows: dict[tuple[str, str], dict[str, Any]] = {}
+    table_rows: list[dict[str, Any]] = []
     for choice in chosen:
         for row in files.rows(choice.run.evaluation(task), metric="psnr"):
             model = choice.label if row["model"] == "run" else row["model"]
             size = size_of(choice, row)
             model += f", {size}" if size else ""
-            value = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
-            table_rows.setdefault(
-                (model, str(row.get("variant", ""))),
-                {"model": model, "at": str(row.get("variant", "")), "PSNR in dB (95 % interval)": value},
-            )
-    page.numbers(table_rows.values())
+            entry = {"model": model, "at": str(row.get("variant", ""))}
+            table_rows.append(entry | {"PSNR in dB (95 % interval)": files.format_row(row)})
+    page.numbers(table_rows)

@@ -10,7 +10,6 @@ from app.figures import image_grid
 from app.figures.image_grid import ImageRow
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs
 from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number, format_duration
@@ -22,11 +21,10 @@ STRIP = 10
 
 def variants(choice: Choice) -> list[tuple[dict[str, Any], np.ndarray]]:
     """The sampler variants of a run with their images uint8 (n, H, W, C)."""
-    entries = choice.run.evaluation("samples").get("variants")
     usable = []
-    for variant in entries if isinstance(entries, list) else []:
-        if isinstance(variant, dict) and isinstance(variant.get("array"), str):
-            images = files.pictures(choice.run.array(variant["array"]))
+    for variant in files.entries(choice.run.evaluation("samples"), "variants"):
+        if isinstance(array := variant.get("array"), str):
+            images = files.pictures(choice.run.array(array))
             if images is not None:
                 usable.append((variant, images))
     return usable
@@ -50,8 +48,7 @@ def cost(variant: dict[str, Any], n: int) -> str:
 
 
 def render() -> None:
-    comparable, probe = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "samples", lambda choice, _: variants(choice))
+    chosen, missing, probe = gaps.with_evaluation("samples", variants)
     if chosen:
         grids(chosen, probe)
         strips(chosen)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
 from app.figures import noise_levels
-from app.reading import denoising
+from app.reading import denoising, files
 from app.reading.choice import Choice
 from app.reading.curve import Curve
-from app.state import chosen_runs
 from app.widgets import gaps, page
 
 TITLE = "When does the noise go?"
@@ -16,11 +16,13 @@ CONTINUOUS = "vdm"  # the method whose likelihood has the term in continuous tim
 OTHERWISE = {"ddpm": "ddpm, a sum over its steps", "score": "score, of the probability-flow ODE"}
 
 
+def schedule(choice: Choice) -> tuple[np.ndarray, np.ndarray] | None:
+    """Times and ln SNR of what a run was trained with."""
+    return denoising.schedule(files.section(choice.run.evaluation(denoising.TASK), "schedule"))
+
+
 def render() -> None:
-    comparable, _ = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(
-        comparable, denoising.TASK, lambda _, evaluation: denoising.schedule(evaluation.get("schedule"))
-    )
+    chosen, missing, _ = gaps.with_evaluation(denoising.TASK, schedule)
     if chosen:
         curves(chosen)
         shares(chosen)
@@ -31,19 +33,14 @@ def curves(chosen: Sequence[Choice]) -> None:
     """ln SNR over the process's time, beside schedules that nobody learned."""
     lines: dict[str, Curve] = {}
     for choice in chosen:
-        evaluation = choice.run.evaluation(denoising.TASK)
-        references = evaluation.get("references")
-        for entry in references if isinstance(references, list) else []:
-            curve = denoising.schedule(entry)
-            if curve is not None:
+        for entry in files.entries(choice.run.evaluation(denoising.TASK), "references"):
+            if (curve := denoising.schedule(entry)) is not None:
                 name = str(entry.get("name", ""))
                 lines[name] = noise_levels.reference_curve(name, *curve)
     own = []
     for choice in chosen:
-        evaluation = choice.run.evaluation(denoising.TASK)
-        curve = denoising.schedule(evaluation.get("schedule"))
-        if curve is not None:
-            learned = ", learned" if evaluation.get("learned") is True else ""
+        if (curve := schedule(choice)) is not None:
+            learned = ", learned" if choice.run.evaluation(denoising.TASK).get("learned") is True else ""
             own.append(Curve(choice.label + learned, choice.colour, *curve))
     figure = noise_levels.level_curves([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
     page.chart(figure, "schedules", "ln SNR by time of the noising process")

@@ -7,11 +7,11 @@ import numpy as np
 import streamlit as st
 
 from app.figures import image_grid, matrices
-from app.reading.files import rows
+from app.reading.files import bounds, entries, rows
 from app.state import run_folder
 from app.widgets import gaps, page
 from workbench.files import read_json
-from workbench.format import finite_number
+from workbench.format import finite_number, format_interval
 
 TITLE = "Which augmentations teach the most?"
 FILE = "composition.json"
@@ -40,28 +40,26 @@ def names(content: dict[str, Any]) -> list[str]:
 
 def cells(content: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Rows of the table by place; means stand in the row and the column "mean"."""
-    means = content.get("means")
     by_place = {
         (str(row.get("first")), str(row.get("second") or row.get("first"))): row for row in rows(content, model="run")
     }
-    for row in means if isinstance(means, list) else []:
-        if isinstance(row, dict) and finite_number(row.get("value")) is not None:
+    for row in entries(content, "means"):
+        if finite_number(row.get("value")) is not None:
             by_place[str(row.get("first", "mean")), str(row.get("second", "mean"))] = row
     return by_place
 
 
 def printed(row: dict[str, Any]) -> str:
     """A cell's value with its interval beneath."""
-    low, high = finite_number(row.get("low")), finite_number(row.get("high"))
+    low, high = bounds(row)
     beneath = "" if low is None or high is None else f"<br><span style='font-size:10px'>{low:.1f} to {high:.1f}</span>"
     return f"{row['value']:.1f}{beneath}"
 
 
 def baseline(row: dict[str, Any]) -> str:
     """A row without transformations, in words."""
-    low, high = finite_number(row.get("low")), finite_number(row.get("high"))
-    interval = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
-    return f"{row['model']} {row['value']:.1f} %{interval}"
+    value, _, interval = format_interval(row["value"], *bounds(row), digits=1).partition(" ")
+    return f"{row['model']} {value} % {interval}".rstrip()
 
 
 def render() -> None:

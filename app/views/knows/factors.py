@@ -8,7 +8,6 @@ import streamlit as st
 from app.figures import image_grid, matrices
 from app.figures.dots import Dot, small_multiples
 from app.reading import files
-from app.state import chosen_runs
 from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import gaps, page, protocol_line
 from workbench import palette
@@ -85,8 +84,7 @@ def columns_for(groups: Sequence[SeedGroup], space: str) -> Columns:
 
 
 def render() -> None:
-    comparable, _ = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "factors", lambda _, evaluation: files.rows(evaluation, model="run"))
+    chosen, missing, _ = gaps.with_evaluation("factors")
     if chosen:
         space = page.switch("Read from", SPACES, "factor-space")
         groups = seed_groups(chosen, "factors")
@@ -145,8 +143,7 @@ def dots(columns: Columns, names: Sequence[str]) -> dict[str, list[Dot]]:
                 label,
                 colour,
                 rows[name]["value"],
-                finite_number(rows[name].get("low")),
-                finite_number(rows[name].get("high")),
+                *files.bounds(rows[name]),
                 str(rows[name].get("space", "")),
             )
             for label, (colour, rows) in columns.items()

@@ -11,10 +11,10 @@ from app.figures import strength_curves
 from app.figures.strength_curves import ChangePanel, Profile
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs, feature_space
+from app.state import feature_space
 from app.widgets import gaps, page
 from workbench import palette
-from workbench.format import finite_number, format_interval
+from workbench.format import finite_number
 from workbench.store import Probe
 
 TITLE = "What is it blind to?"
@@ -33,17 +33,16 @@ FLIPS = {1: "left-right", 2: "top-bottom"}
 
 
 def render() -> None:
-    comparable, probe = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "invariance", lambda _, evaluation: complete_rows(evaluation, model="run"))
+    chosen, missing, probe = gaps.with_evaluation("invariance", lambda choice: complete_rows(choice, model="run"))
     if chosen:
         steps = {}
         for choice in chosen:
-            for row in complete_rows(choice.run.evaluation("invariance"), model="run"):
+            for row in complete_rows(choice, model="run"):
                 strengths = steps.setdefault(row["transform"], [])
                 strengths += [row["strength"]] * (row["strength"] not in strengths)
         steps = {transform: sorted(strengths) for transform, strengths in steps.items()}
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-            how = feature_space.space_switch()
+            how = page.space_switch()
             image = example(chosen, probe, steps)
         lines, key = styled_lines(chosen, how)
         panels = [
@@ -70,11 +69,11 @@ def render() -> None:
     gaps.explain(missing, "invariance")
 
 
-def complete_rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
+def complete_rows(choice: Choice, **where: Any) -> list[dict[str, Any]]:
     """The rows that have all that the page draws."""
     return [
         row
-        for row in files.rows(evaluation, metric="kept", **where)
+        for row in files.rows(choice.run.evaluation("invariance"), metric="kept", **where)
         if isinstance(row.get("transform"), str)
         and isinstance(row.get("space"), str)
         and finite_number(row.get("strength")) is not None
@@ -100,10 +99,10 @@ def styled_lines(
         for name in read:
             dash = "dash" if name != space else "solid"
             label = f"{choice.label} {name}"
-            front.append((style(label, choice.colour, dash), complete_rows(evaluation, model="run", space=name)))
-        rows = [row for row in complete_rows(evaluation, space=space) if row["model"].startswith("untrained")]
+            front.append((style(label, choice.colour, dash), complete_rows(choice, model="run", space=name)))
+        rows = [row for row in complete_rows(choice, space=space) if row["model"].startswith("untrained")]
         behind.append((style(f"untrained {choice.label}", palette.GREY, "solid", main=False), rows))
-        pixels = pixels or complete_rows(evaluation, model="pixels")
+        pixels = pixels or complete_rows(choice, model="pixels")
     behind.append((style("pixels", palette.GREY, "dot", main=False), pixels))
     lines = [(line, rows) for line, rows in behind + front if rows]
     key = {line.label: (line.colour, line.dash) for line, rows in front if rows}
@@ -154,16 +153,13 @@ def example(chosen: Sequence[Choice], probe: Probe | None, steps: Steps) -> dict
 
 
 def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
-    """Every row, those of pixels once."""
-    table: dict[tuple[str, ...], dict[str, Any]] = {}
+    """Every row."""
+    table: list[dict[str, Any]] = []
     for choice in chosen:
-        for row in complete_rows(choice.run.evaluation("invariance")):
+        for row in complete_rows(choice):
             model = row["model"] if row["model"] == "pixels" else choice.label
             model += " untrained" if row["model"].startswith("untrained") else ""
-            value = format_interval(
-                row["value"], finite_number(row.get("low")), finite_number(row.get("high")), alone=2
-            )
             entry = {"model": model, "space": row["space"], "change": row["transform"]}
             entry["strength"] = tick(row["transform"], row["strength"])
-            table.setdefault(tuple(entry.values()), entry | {"kept (95 % interval)": value})
-    return list(table.values())
+            table.append(entry | {"kept (95 % interval)": files.format_row(row, alone=2)})
+    return table

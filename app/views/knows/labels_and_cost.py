@@ -13,7 +13,7 @@ from app.reading.choice import Choice
 from app.state import chosen_runs
 from app.widgets import gaps, page
 from workbench import palette
-from workbench.format import finite_number, format_interval
+from workbench.format import finite_number
 
 TITLE = "At what price?"
 PRICES = {  # entries of a run's cost: the switch, the axis, the unit of its numbers, and by what they are divided
@@ -43,7 +43,7 @@ def render() -> None:
 
 def point(label: str, colour: str, x: float, row: dict, detail: str = "") -> Point:
     """A row of an evaluation at a price."""
-    return Point(label, colour, x, row["value"], finite_number(row.get("low")), finite_number(row.get("high")), detail)
+    return Point(label, colour, x, row["value"], *files.bounds(row), detail)
 
 
 def kind(row: dict) -> str:
@@ -53,15 +53,15 @@ def kind(row: dict) -> str:
 
 def labels(chosen: Sequence[Choice]) -> None:
     """Accuracy against the number of labelled images."""
-    available, missing = gaps.split(chosen, "few_labels", lambda _, evaluation: label_rows(evaluation, "run"))
+    available, missing = gaps.split(chosen, "few_labels", lambda choice: label_rows(choice, "run"))
     if available:
         lines, shares = [], {}
         for choice in available:
             lines.append(
                 LabelCurve(choice.label, choice.colour, label_points(choice, "run", choice.label, choice.colour))
             )
-            rows = label_rows(choice.run.evaluation("few_labels"), "run")
-            shares |= {row["n_labels"]: f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %" for row in rows}
+            for row in label_rows(choice, "run"):
+                shares[row["n_labels"]] = f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %"
         grey: dict[str, LabelCurve] = {}
         for choice in available:
             for model, label in (("untrained", untrained_name(choice, chosen)), ("pixels", "pixels")):
@@ -81,11 +81,11 @@ def untrained_name(choice: Choice, chosen: Sequence[Choice]) -> str:
     return f"untrained {choice.label if methods.count(method) > 1 else method}"
 
 
-def label_rows(evaluation: dict, model: str) -> list[dict]:
+def label_rows(choice: Choice, model: str) -> list[dict]:
     """A model's rows, fewest labels first."""
     rows = [
         row
-        for row in files.rows(evaluation, metric="top1")
+        for row in files.rows(choice.run.evaluation("few_labels"), metric="top1")
         if kind(row) == model and isinstance(row.get("n_labels"), int) and row["n_labels"] > 0
     ]
     return sorted(
@@ -95,14 +95,13 @@ def label_rows(evaluation: dict, model: str) -> list[dict]:
 
 def label_points(choice: Choice, model: str, label: str, colour: str) -> list[Point]:
     return [
-        point(label, colour, row["n_labels"], row, f"{row['n_labels']:,} labels")
-        for row in label_rows(choice.run.evaluation("few_labels"), model)
+        point(label, colour, row["n_labels"], row, f"{row['n_labels']:,} labels") for row in label_rows(choice, model)
     ]
 
 
 def prices(chosen: Sequence[Choice]) -> None:
     """Accuracy of the linear probe against what training or encoding costs."""
-    available, missing = gaps.split(chosen, "linear", lambda _, evaluation: files.default_row(evaluation))
+    available, missing = gaps.split(chosen, "linear")
     if available:
         price = page.switch("Price", {name: entry[0] for name, entry in PRICES.items()}, "price")
         _, title, suffix, unit = PRICES[price]
@@ -133,15 +132,13 @@ def prices(chosen: Sequence[Choice]) -> None:
 
 def cost_of(choice: Choice, price: str) -> float | None:
     """A positive entry of a run's cost, or None."""
-    cost = choice.run.info().get("cost")
-    value = finite_number(cost.get(price)) if isinstance(cost, dict) else None
+    value = finite_number(files.section(choice.run.info(), "cost").get(price))
     return value if value is not None and value > 0 else None
 
 
 def machine(choice: Choice) -> str:
     """What a run was trained on, in words."""
-    hardware = choice.run.info().get("hardware")
-    hardware = hardware if isinstance(hardware, dict) else {}
+    hardware = files.section(choice.run.info(), "hardware")
     name = str(hardware.get("name") or hardware.get("device") or "")
     return f"{name}, {hardware['threads']} threads" if hardware.get("threads") and name else name
 
@@ -201,8 +198,7 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
                 if kind(row) in ("run", "untrained") and row.get("space") != main:
                     continue
                 column = f"{title} to {row.get('target')}" if task.startswith("transfer") else title
-                text = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
-                table.setdefault(name, {}).setdefault(column, text)
+                table.setdefault(name, {}).setdefault(column, files.format_row(row))
     columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
     columns.sort(key=lambda column: next(i for i, title in enumerate(TRAINED.values()) if column.startswith(title)))
     order = sorted(table, key=lambda name: (name == "pixels", name.startswith("untrained ")))
@@ -213,15 +209,12 @@ def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
 def gain(choice: Choice) -> str:
     """What training before fine-tuning was worth, in a sentence."""
     evaluation = choice.run.evaluation("finetune")
-    difference, p_value = evaluation.get("difference"), finite_number(evaluation.get("p_value"))
-    difference = difference if isinstance(difference, dict) else {}
-    known = [end for key in ("value", "low", "high") if (end := finite_number(difference.get(key))) is not None]
-    if p_value is None or len(known) != 3:
+    difference, p_value = files.section(evaluation, "difference"), finite_number(evaluation.get("p_value"))
+    value, low, high = finite_number(difference.get("value")), *files.bounds(difference)
+    if p_value is None or value is None or low is None or high is None:
         return ""
-    value, low, high = known
-    numbers = (
-        f"{value:+.1f} points [{low:+.1f}, {high:+.1f}], {'p < 0.001' if p_value < 0.001 else f'p = {p_value:.3f}'}"
-    )
+    p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    numbers = f"{value:+.1f} points [{low:+.1f}, {high:+.1f}], {p_text}"
     if p_value >= 0.05:
         return (
             f"{choice.label}: fine-tuned from the run's weights or from random ones, no difference shown ({numbers})."

@@ -10,9 +10,8 @@ from app.figures.dots import Dot, DotPanel, by_model
 from app.figures.layer_map import LayerGrid, Row, best_row, layer_grid, layer_map, validation
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs
 from app.widgets import gaps, page
-from workbench.format import finite_number, format_interval
+from workbench.format import finite_number
 
 TITLE = "Where is the information?"
 WIDTHS = {"full": "full width", "128": "128 dimensions", "32": "32 dimensions"}
@@ -20,8 +19,7 @@ SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimen
 
 
 def render() -> None:
-    comparable, _ = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "layers", lambda choice, _: layers(choice, "full"))
+    chosen, missing, _ = gaps.with_evaluation("layers", lambda choice: layers(choice, "full"))
     if chosen:
         width = page.switch("Width of the features", WIDTHS, "layer-width")
         draw_maps(chosen, width)
@@ -85,7 +83,7 @@ def best_panel(chosen: Sequence[Choice], width: str) -> DotPanel:
         rows = layers(choice, width)
         main = best_row(rows)
         for row in rows:
-            bounds = (finite_number(row.get("low")), finite_number(row.get("high"))) if row is main else (None, None)
+            bounds = files.bounds(row) if row is main else (None, None)
             dots.append(Dot(choice.label, choice.colour, row["value"], *bounds, row["space"], row is main))
         if untrained := best_row(layers(choice, width, "untrained")):
             ticks[choice.label] = untrained["value"]
@@ -95,14 +93,17 @@ def best_panel(chosen: Sequence[Choice], width: str) -> DotPanel:
 
 def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """Every row, at every width."""
-    table: list[dict[str, Any]] = []
-    for choice in chosen:
-        for model in ("run", "untrained", "pixels"):
-            for width in WIDTHS:
-                for row in layers(choice, width, model):
-                    low, high = finite_number(row.get("low")), finite_number(row.get("high"))
-                    entry = {"model": choice.label if model == "run" else row["model"], "space": row["space"]}
-                    entry |= {"width": width, "dimension": finite_number(row.get("dim"))}
-                    entry |= {"validation, %": round(validation(row), 1)}
-                    table.append(entry | {"test, % (95 % interval)": format_interval(row["value"], low, high)})
-    return table
+    return [
+        {
+            "model": choice.label if model == "run" else row["model"],
+            "space": row["space"],
+            "width": width,
+            "dimension": finite_number(row.get("dim")),
+            "validation, %": round(validation(row), 1),
+            "test, % (95 % interval)": files.format_row(row),
+        }
+        for choice in chosen
+        for model in ("run", "untrained", "pixels")
+        for width in WIDTHS
+        for row in layers(choice, width, model)
+    ]

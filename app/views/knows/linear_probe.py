@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,17 @@ from app import theme
 from app.figures import dots, image_grid, matrices
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs
-from app.widgets import gaps, image_picker, page, verdict_table
-from workbench import palette
-from workbench.comparison import differences
+from app.state import chosen_runs, seeds
+from app.widgets import gaps, image_picker, page, pairs, verdict_table
+from workbench.comparison.differences import caveat
 from workbench.comparison.seeds import group_runs
-from workbench.errors import WorkbenchError
-from workbench.format import finite_number, format_interval
-from workbench.store import Run
+from workbench.format import finite_number
 
 TITLE = "Who knows more?"
 
 
 def render() -> None:
-    comparable, _ = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "linear", lambda _, evaluation: files.rows(evaluation, model="run"))
+    chosen, missing, _ = gaps.with_evaluation("linear")
     if chosen:
         order = [choice.label for choice in sorted(chosen, key=lambda choice: -score(choice))]
         panels = [panel("linear probe, top-1 in %", "linear", chosen)]
@@ -41,7 +36,7 @@ def render() -> None:
         if len(panels) > 1:
             page.protocol(chosen, "knn", before="kNN: ")
         verdict_table.verdict_table(chosen)
-        pairs(chosen)
+        draw_pairs(chosen)
         by_class(chosen)
         page.numbers(numbers(chosen))
     gaps.explain(missing, "linear")
@@ -60,60 +55,35 @@ def panel(title: str, task: str, chosen: Sequence[Choice]) -> dots.DotPanel:
         evaluation = choice.run.evaluation(task)
         main = files.default_row(evaluation)
         for row in files.rows(evaluation, model="run"):
-            interval = finite_number(row.get("low")), finite_number(row.get("high"))
-            points.append(
-                dots.Dot(choice.label, choice.colour, row["value"], *interval, str(row.get("space", "")), row is main)
-            )
-        untrained = files.untrained_row(evaluation)
-        if untrained:
+            space = str(row.get("space", ""))
+            points.append(dots.Dot(choice.label, choice.colour, row["value"], *files.bounds(row), space, row is main))
+        if untrained := files.untrained_row(evaluation):
             ticks[choice.label] = untrained["value"]
         pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
     return dots.DotPanel(title, points, {"pixels": max(pixels)} if pixels else {}, ticks)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def measured_pairs(
-    probed: Sequence[tuple[Path, str, str | None]],
-) -> tuple[list[differences.Difference], list[str]]:
-    """Every pair among runs and groups of seeds, given by folder, label and time of their linear probe, and what cannot
-    be tested; computed once, not per rerun."""
-    runs = [Run(path) for path, _, _ in probed]
-    groups = group_runs(runs, [chosen_runs.name_of(run.summary()) for run in runs])
-    called = {path: label for path, label, _ in probed}
-    alone = [replace(group, label=called[group.runs[0].path]) if len(group) == 1 else group for group in groups]
-    return differences.group_differences(alone), differences.left_out(alone)
-
-
-def pairs(chosen: Sequence[Choice]) -> None:
+def draw_pairs(chosen: Sequence[Choice]) -> None:
     """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
-    colours = {choice.run.id: choice.colour for choice in chosen}
-    try:
-        differing, left_out = measured_pairs(
-            [(c.run.path, c.label, c.run.evaluation("linear").get("created")) for c in chosen]
-        )
-    except WorkbenchError as error:
-        st.warning(str(error))
-        return
-    for sentence in left_out:
-        st.caption(theme.literal(sentence))
+    labels = {choice.run.id: choice.label for choice in chosen}
+    names = [chosen_runs.name_of(choice.run.summary()) for choice in chosen]
+    groups = group_runs([choice.run for choice in chosen], names, [seeds.traits(choice.run) for choice in chosen])
+    groups = [replace(group, label=labels[group.runs[0].id]) if len(group) == 1 else group for group in groups]
+    differing = pairs.differences(groups)
     if not differing:
         return
     st.subheader("Which differences are real?", anchor=False)
-    bars = [
-        dots.Dot(str(pair), colours[pair.run] if pair.real else palette.GREY, *pair.difference, main=pair.real)
-        for pair in differing
-    ]
-    names = [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in differing]
-    title = "difference in top-1, points"
-    page.chart(dots.forest(names, bars, title), "differences", "differences of accuracy with intervals")
-    over = "over seeds and images where both sides have three seeds, otherwise over images (bootstrap)"
-    page.note(
-        f"linear probe of each model's best space by validation · test split · n = {differing[0].n:,} · 95 % interval "
-        f"of the paired difference, {over} · in colour: significant at 5 % among {len(differing)} comparisons"
+    pairs.chart(
+        differing,
+        [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in differing],
+        {choice.run.id: choice.colour for choice in chosen},
+        "differences",
+        "95 % interval of the paired difference, over seeds and images where both sides have three seeds, otherwise "
+        "over images (bootstrap)",
     )
     with st.expander("In words"):
         st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in differing))
-        st.caption(differences.caveat(differing))
+        st.caption(caveat(differing))
 
 
 def by_class(chosen: Sequence[Choice]) -> None:
@@ -174,16 +144,15 @@ def by_class(chosen: Sequence[Choice]) -> None:
 
 def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """Every row of both evaluations."""
-    table: list[dict[str, Any]] = []
-    for choice in chosen:
-        for task, title in (("linear", "linear probe, %"), ("knn", "kNN, %")):
-            for row in files.rows(choice.run.evaluation(task)):
-                model = choice.label if row["model"] == "run" else row["model"]
-                value = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
-                entry = {
-                    "model": model,
-                    "space": str(row.get("space", "")),
-                    "dimension": finite_number(row.get("dim")),
-                }
-                table.append(entry | {"metric": title, "value (95 % interval)": value})
-    return table
+    return [
+        {
+            "model": choice.label if row["model"] == "run" else row["model"],
+            "space": str(row.get("space", "")),
+            "dimension": finite_number(row.get("dim")),
+            "metric": title,
+            "value (95 % interval)": files.format_row(row),
+        }
+        for choice in chosen
+        for task, title in (("linear", "linear probe, %"), ("knn", "kNN, %"))
+        for row in files.rows(choice.run.evaluation(task))
+    ]

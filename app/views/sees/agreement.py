@@ -9,7 +9,7 @@ import streamlit as st
 from app.figures import image_grid, matrices
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs, feature_space
+from app.state import feature_space
 from app.widgets import disagreement, gaps, page
 from workbench.format import finite_number
 
@@ -45,13 +45,14 @@ class Pair(NamedTuple):
 
 
 def render() -> None:
-    comparable, probe = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "agreement", lambda _, evaluation: measured(evaluation))
+    chosen, missing, probe = gaps.with_evaluation(
+        "agreement", lambda choice: measured(choice.run.evaluation("agreement"))
+    )
     if chosen:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = page.switch("Measure", MEASURES, "measure")
             reading = page.switch("Shown", READINGS, "agreement-shown")
-            how = feature_space.space_switch(**{ALIKE: "the most alike of all"})
+            how = page.space_switch(**{ALIKE: "the most alike of all"})
         st.html(image_grid.colour_bar(*legend(metric, reading)))
         left, right = st.columns([1.15, 1], gap="large")
         known = {choice: measured(choice.run.evaluation("agreement"), metric) for choice in chosen}

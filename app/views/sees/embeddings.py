@@ -38,7 +38,7 @@ def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
     kind = st.session_state.get("map") or "tsne"
     chosen, missing = gaps.split(
-        comparable, "projection", lambda choice, _: probe is not None and linked_maps.spaces_with(choice, kind)
+        comparable, "projection", lambda choice: probe is not None and linked_maps.spaces_with(choice, kind)
     )
     if probe is not None and (chosen or kind != "tsne"):
         maps(chosen, comparable, kind, probe)
@@ -101,7 +101,7 @@ def images(probe: Probe) -> None:
         page.note("The selected images are not in this probe set.")
         return
     st.subheader("The selected images", anchor=False)
-    names = files.class_names(probe.info().get("classes"), len(probe.info().get("classes") or []))
+    names = files.label_names(probe.info().get("classes"))
     sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), THUMBNAILS)).round().astype(int)]
     captions = [
         f"{names[int(labels[i])] if labels is not None and int(labels[i]) < len(names) else 'image'} · {int(ids[i])}"

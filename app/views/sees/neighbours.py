@@ -17,7 +17,7 @@ from app.reading.neighbours import ProbeImages, Retriever
 from app.state import chosen_images, chosen_runs, feature_space
 from app.widgets import gaps, page
 from workbench import palette
-from workbench.format import finite_number, format_interval
+from workbench.format import finite_number
 from workbench.store import Probe
 
 TITLE = "What does it retrieve?"
@@ -40,10 +40,10 @@ STYLE = """<style>
 def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
     known = neighbours.probe_images(probe)
-    chosen, missing = gaps.split(comparable, "retrieval", lambda choice, _: known and stored(choice, known))
+    chosen, missing = gaps.split(comparable, "retrieval", lambda choice: known and stored(choice, known))
     if chosen and known and probe:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-            how = feature_space.space_switch()
+            how = page.space_switch()
             rows = queries(known)
             untrained = st.toggle("Untrained networks", value=True, key="untrained-rows", bind="query-params")
         models = retrievers(chosen, probe, known.ids, how, untrained)
@@ -169,8 +169,8 @@ def precision(chosen: Sequence[Choice], how: str) -> None:
         evaluation = choice.run.evaluation("retrieval")
         main = feature_space.space_of(choice, evaluation, how)
         for row in files.rows(evaluation, model="run"):
-            bounds, space = (finite_number(row.get("low")), finite_number(row.get("high"))), row.get("space")
-            dots.append(Dot(choice.label, choice.colour, row["value"], *bounds, str(space), space == main))
+            space = row.get("space")
+            dots.append(Dot(choice.label, choice.colour, row["value"], *files.bounds(row), str(space), space == main))
         for row in files.rows(evaluation, space=main):
             if row["model"].startswith("untrained"):
                 ticks[choice.label] = row["value"]
@@ -189,13 +189,12 @@ def precision(chosen: Sequence[Choice], how: str) -> None:
 
 
 def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
-    """Every row of the evaluations; those of pixels once."""
-    table: dict[tuple[str, str], dict[str, Any]] = {}
+    """Every row of the evaluations."""
+    table: list[dict[str, Any]] = []
     for choice in chosen:
         for row in files.rows(choice.run.evaluation("retrieval")):
             model = row["model"] if row["model"] == "pixels" else choice.label
             model += " untrained" if row["model"].startswith("untrained") else ""
-            value = format_interval(row["value"], finite_number(row.get("low")), finite_number(row.get("high")))
             entry = {"model": model, "space": str(row.get("space", "")), "dimension": finite_number(row.get("dim"))}
-            table.setdefault((model, entry["space"]), entry | {f"mAP@{K} in % (95 % interval)": value})
-    return list(table.values())
+            table.append(entry | {f"mAP@{K} in % (95 % interval)": files.format_row(row)})
+    return table

@@ -10,7 +10,7 @@ from app.figures import image_grid
 from app.figures.matrices import heat_map, image_map, similarity_map, thin
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_images, chosen_runs
+from app.state import chosen_images
 from app.widgets import gaps, page
 from workbench.format import decimals, finite_number
 from workbench.store import Probe
@@ -32,8 +32,7 @@ class SimilarityMap(NamedTuple):
 
 
 def render() -> None:
-    comparable, probe = gaps.comparable(chosen_runs.choices())
-    chosen, missing = gaps.split(comparable, "similarity", lambda choice, _: usable_spaces(choice))
+    chosen, missing, probe = gaps.with_evaluation("similarity", usable_spaces)
     if chosen:
         shared = page.switch("Colour scale", SCALES, "scale") == SCALES[0]
         matrices = {choice: matrix(choice, picked(choice)) for choice in chosen}
@@ -102,9 +101,8 @@ def class_labels(model: SimilarityMap, probe: Probe | None) -> list[str]:
     if labels is None or labels.min() < 0 or len(labels) <= model.rows.max():
         return []
     labels = np.asarray(labels[model.rows])
-    names = probe.info().get("classes") if probe else None
-    known = max(int(labels.max()) + 1, len(names) if isinstance(names, list) else 0)
-    return [files.class_names(names, known)[int(label)] for label in labels]
+    names = files.label_names(probe.info().get("classes") if probe else None, labels)
+    return [names[int(label)] for label in labels]
 
 
 def image_names(model: SimilarityMap, probe: Probe | None) -> list[str]:
@@ -142,9 +140,8 @@ def instances(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool
             figure = similarity_map(model.matrix, labels, low=low, high=high, names=names, height=height)
             alt = f"cosine similarity in {model.choice.label}, {model.space}"
             page.chart(figure, f"similarity-{model.choice.index}", alt)
-            spaces = model.choice.run.evaluation("similarity").get("spaces")
-            numbers = spaces.get(model.space) if isinstance(spaces, dict) else None
-            if isinstance(numbers, dict):
+            spaces = files.section(model.choice.run.evaluation("similarity"), "spaces")
+            if numbers := files.section(spaces, model.space):
                 page.note(summary(numbers))
     choices = [model.choice for model in models]
     page.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class")

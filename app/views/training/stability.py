@@ -1,7 +1,8 @@
 """Stability: why did it dip? Spikes of the gradient, dips of the kNN curve, and the health of the features."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,38 +54,42 @@ def opened(diagnoses: incidents.Diagnoses) -> Window:
     return around[st.selectbox("Look at", list(around), key="around", width=360) or WHOLE]
 
 
-def line(choice: Choice, series: Series | None) -> Curve | None:
-    if series is None or not np.isfinite(series.values).any():
-        return None
-    known = np.isfinite(series.values)
-    return Curve(choice.label, choice.colour, series.steps[known].astype(float), series.values[known])
+def curves_by_run(
+    diagnoses: incidents.Diagnoses, series_of: Callable[[Diagnosis], Series | None]
+) -> dict[Choice, Curve]:
+    """A quantity of the runs that recorded it."""
+    by_run = {}
+    for choice, diagnosis in diagnoses.items():
+        series = series_of(diagnosis)
+        known = np.isfinite(series.values) if series is not None else np.zeros(0, bool)
+        if series is not None and known.any():
+            steps, values = series.steps[known].astype(float), series.values[known]
+            by_run[choice] = Curve(choice.label, choice.colour, steps, values)
+    return by_run
 
 
-def draw(lines: Sequence[Curve], title: str, window: Window, **options: Any) -> go.Figure:
-    return curves(lines, y_title=title, x_title="step", zoom=window, **options)
+def draw(lines: Iterable[Curve], title: str, window: Window, **options: Any) -> go.Figure:
+    return curves(list(lines), y_title=title, x_title="step", zoom=window, **options)
 
 
-def value_at(series: Series, step: int) -> float:
+def value_at(curve: Curve, step: int) -> float:
     """The value of the last row up to a step."""
-    return float(series.values[max(int(np.searchsorted(series.steps, step, "right")) - 1, 0)])
+    return float(curve.y[max(int(np.searchsorted(curve.x, step, "right")) - 1, 0)])
 
 
 def knn(diagnoses: incidents.Diagnoses, window: Window) -> None:
-    lines = [curve for choice, diagnosis in diagnoses.items() if (curve := line(choice, diagnosis.knn))]
-    if not lines:
+    by_run = curves_by_run(diagnoses, lambda diagnosis: diagnosis.knn)
+    if not by_run:
         return
     st.subheader("kNN accuracy, its dips marked", anchor=False)
-    figure = draw(lines, "top-1, %", window, height=340)
-    for choice, diagnosis in diagnoses.items():
-        if diagnosis.knn is not None:
-            dips = [
-                (dip.step, value_at(diagnosis.knn, dip.step), f"{choice.label}: {dip.depth:.1f} points below its best")
-                for dip in diagnosis.dips
-            ]
-            gradient_map.add_marks(figure, dips, choice.colour, gradient_map.DIP, window)
-            gradient_map.add_marks(
-                figure, collapsed(choice, diagnosis, diagnosis.knn), choice.colour, gradient_map.COLLAPSE, window
-            )
+    figure = draw(by_run.values(), "top-1, %", window, height=340)
+    for choice, curve in by_run.items():
+        dips = [
+            (dip.step, value_at(curve, dip.step), f"{choice.label}: {dip.depth:.1f} points below its best")
+            for dip in diagnoses[choice].dips
+        ]
+        gradient_map.add_marks(figure, dips, choice.colour, gradient_map.DIP, window)
+        mark_collapses(figure, choice, diagnoses[choice], curve, window)
     page.chart(figure, "stability-knn", "kNN accuracy with its dips")
     page.note(
         "weighted kNN monitor · validation split · ▼ dip: below the highest reading so far by more than three standard "
@@ -92,42 +97,30 @@ def knn(diagnoses: incidents.Diagnoses, window: Window) -> None:
     )
 
 
-def collapsed(choice: Choice, diagnosis: Diagnosis, series: Series) -> list[tuple[float, float, str]]:
-    return [(c.step, value_at(series, c.step), f"{choice.label}: {c.reason}") for c in diagnosis.collapses]
+def mark_collapses(figure: go.Figure, choice: Choice, diagnosis: Diagnosis, curve: Curve, window: Window) -> None:
+    marks = [(c.step, value_at(curve, c.step), f"{choice.label}: {c.reason}") for c in diagnosis.collapses]
+    gradient_map.add_marks(figure, marks, choice.colour, gradient_map.COLLAPSE, window)
 
 
 def gradients(diagnoses: incidents.Diagnoses, window: Window) -> None:
     parts = {"total": "gradient norm", "first": "gradient norm, first layer"}
-    parts_by_run = {
-        part: {
-            choice: curve
-            for choice, diagnosis in diagnoses.items()
-            if diagnosis.gradients is not None
-            and (curve := line(choice, Series(diagnosis.gradients.steps, getattr(diagnosis.gradients, part))))
-        }
-        for part in parts
-    }
-    if not parts_by_run["total"]:
+    by_part = {part: curves_by_run(diagnoses, partial(norm, part=part)) for part in parts}
+    if not by_part["total"]:
         return
     st.subheader("Gradient norms, their spikes marked", anchor=False)
-    for place, (part, by_run) in zip(st.columns(2, gap="medium"), parts_by_run.items(), strict=True):
+    for part, by_run in page.side_by_side(by_part.items()):
         if not by_run:
             continue
         lines = [gradient_map.envelope(curve, window) for curve in by_run.values()]
         figure = draw(lines, parts[part], window, log=True, height=290, labels=False)
-        for choice in by_run:
-            diagnosis, curve = diagnoses[choice], by_run[choice]
-            series = Series(curve.x, curve.y)
-            own = (
-                diagnosis.first_spikes
-                if part == "first"
-                else [spike for spike in diagnosis.spikes if spike.of == "total"]
-            )
-            heights = [peak_near(series, spike.start, spike.end) for spike in own]
-            marks = [(s.step, height, spike_words(choice, s)) for s, height in zip(own, heights, strict=True)]
+        for choice, curve in by_run.items():
+            whole = [spike for spike in diagnoses[choice].spikes if spike.of == "total"]
+            marks = [
+                (spike.step, peak_near(curve, spike.start, spike.end), spike_words(choice, spike))
+                for spike in (diagnoses[choice].first_spikes if part == "first" else whole)
+            ]
             gradient_map.add_marks(figure, marks, choice.colour, gradient_map.SPIKE, window)
-        with place:
-            page.chart(figure, f"stability-{part}", parts[part])
+        page.chart(figure, f"stability-{part}", parts[part])
     page.note(
         "before clipping, the highest since the row before (of runs from before this was kept, of that step alone) · "
         "▲ spike of that norm: more than four robust deviations above the median of the 50 rows before (15 at least), "
@@ -135,9 +128,15 @@ def gradients(diagnoses: incidents.Diagnoses, window: Window) -> None:
     )
 
 
-def peak_near(series: Series, start: int, end: int) -> float:
-    inside = (series.steps >= start) & (series.steps <= end)
-    return float(series.values[inside].max()) if inside.any() else value_at(series, end)
+def norm(diagnosis: Diagnosis, part: str) -> Series | None:
+    """The norm of the ``total`` gradient, or of that of the ``first`` layer."""
+    recorded = diagnosis.gradients
+    return None if recorded is None else Series(recorded.steps, getattr(recorded, part))
+
+
+def peak_near(curve: Curve, start: int, end: int) -> float:
+    inside = (curve.x >= start) & (curve.x <= end)
+    return float(curve.y[inside].max()) if inside.any() else value_at(curve, end)
 
 
 def spike_words(choice: Choice, spike: Spike) -> str:
@@ -146,22 +145,20 @@ def spike_words(choice: Choice, spike: Spike) -> str:
 
 def maps(diagnoses: incidents.Diagnoses, window: Window) -> None:
     """One map per run with norms by layer."""
-    maps_by_run = {
-        choice: (figure, diagnosis)
+    figures = [
+        (choice, diagnosis.gradients, figure)
         for choice, diagnosis in diagnoses.items()
-        if (figure := gradient_map.gradient_map(diagnosis, choice.colour, window)) is not None
-    }
-    if not maps_by_run:
+        if diagnosis.gradients is not None
+        and (figure := gradient_map.gradient_map(diagnosis, choice.colour, window)) is not None
+    ]
+    if not figures:
         return
     st.subheader("Gradient norm of every layer", anchor=False)
-    places = page.columns(len(maps_by_run), across=min(len(maps_by_run), 2))
-    for place, (choice, (figure, diagnosis)) in zip(places, maps_by_run.items(), strict=True):
-        assert diagnosis.gradients is not None
-        low, high = gradient_map.norm_limits(gradient_map.binned(diagnosis.gradients, window)[1])
-        with place:
-            page.heading(choice.label, choice.colour, f"first trained layer: {diagnosis.gradients.name}")
-            st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
-            page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
+    for choice, recorded, figure in page.side_by_side(figures, across=min(len(figures), 2)):
+        low, high = gradient_map.norm_limits(gradient_map.binned(recorded, window)[1])
+        page.heading(choice.label, choice.colour, f"first trained layer: {recorded.name}")
+        st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
+        page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
     page.note(
         "layers from the image down to the output · the highest norm in each stretch of steps · shaded: dips, dotted "
         "lines: spikes · each run has its own colour scale, since norms of methods lie orders of magnitude apart"
@@ -169,26 +166,16 @@ def maps(diagnoses: incidents.Diagnoses, window: Window) -> None:
 
 
 def health(diagnoses: incidents.Diagnoses, window: Window) -> None:
-    readings = {
-        key: {
-            choice: curve
-            for choice, diagnosis in diagnoses.items()
-            if (curve := line(choice, diagnosis.health.get(key)))
-        }
-        for key in HEALTH
-    }
-    readings = {key: by_run for key, by_run in readings.items() if by_run}
-    if not readings:
+    by_key = {key: curves_by_run(diagnoses, lambda diagnosis, key=key: diagnosis.health.get(key)) for key in HEALTH}
+    by_key = {key: by_run for key, by_run in by_key.items() if by_run}
+    if not by_key:
         return
     st.subheader("Health of the features", anchor=False)
-    for place, (key, by_run) in zip(page.columns(len(readings), across=3), readings.items(), strict=True):
-        figure = draw(list(by_run.values()), HEALTH[key], window, height=230, labels=False)
-        for choice in by_run:
-            diagnosis = diagnoses[choice]
-            marks = collapsed(choice, diagnosis, diagnosis.health[key])
-            gradient_map.add_marks(figure, marks, choice.colour, gradient_map.COLLAPSE, window)
-        with place:
-            page.chart(figure, f"stability-{key}", HEALTH[key])
+    for key, by_run in page.side_by_side(by_key.items(), across=3):
+        figure = draw(by_run.values(), HEALTH[key], window, height=230, labels=False)
+        for choice, curve in by_run.items():
+            mark_collapses(figure, choice, diagnoses[choice], curve, window)
+        page.chart(figure, f"stability-{key}", HEALTH[key])
     page.note(
         "of up to 1,000 validation images, default feature, 1 seed per run · linear probe: ridge on frozen features, "
         "chooses nothing · effective rank: RankMe · std: of normalised features, 1 where they fill the sphere, 0 where "
@@ -200,27 +187,19 @@ def health(diagnoses: incidents.Diagnoses, window: Window) -> None:
 def lacking(diagnoses: incidents.Diagnoses) -> None:
     """Runs without norms by layer or readings of the features, and how to get them."""
     bare = [
-        choice
-        for choice, diagnosis in diagnoses.items()
-        if diagnosis.gradients is None or not diagnosis.gradients.layers
+        choice for choice, diagnosis in diagnoses.items() if not (diagnosis.gradients and diagnosis.gradients.layers)
     ]
     blind = [choice for choice, diagnosis in diagnoses.items() if not diagnosis.health]
-    unread = [choice for choice in bare if choice.status == "unreadable"]
-    for choice in unread:
-        page.note(f"{choice.label}: its run.json is missing or damaged, so nothing is known about it.")
-    missing = [choice for choice in diagnoses if choice in (*bare, *blind) and choice not in unread]
+    missing = [choice for choice in diagnoses if choice in (*bare, *blind)]
     for choice in missing:
-        if choice.status == "failed":
-            page.note(f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}")
+        if choice.status in ("unreadable", "failed"):
+            page.note(gaps.obstacle(choice, "gradients"))
         elif choice.status == "running":
             page.note(f"{choice.label} is training: what it records is shown after its first rows.")
-    missing = [choice for choice in missing if choice.status != "running"]
+    missing = [choice for choice in missing if choice.status not in ("unreadable", "running")]
     if missing:
-        what = " and ".join(
-            part
-            for part, those in (("gradient norms by layer", bare), ("readings of the features' health", blind))
-            if any(choice in those for choice in missing)
-        )
+        parts = (("gradient norms by layer", bare), ("readings of the features' health", blind))
+        what = " and ".join(part for part, runs in parts if any(choice in runs for choice in missing))
         configs = [shlex.quote(str(choice.run.path / "config.yaml")) for choice in missing]
         gaps.box(
             f"{page.names(missing)}: no {what}",
