@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.style import LABEL_HEIGHT, VALUES, add_end_labels, add_reference, error_bars
+from app.figures.style import LABEL_HEIGHT, VALUES, add_end_labels, add_reference, add_text, error_bars
 from workbench import palette
 from workbench.format import format_count, format_interval
 
@@ -117,16 +117,8 @@ def accuracy_by_cost(
             text=[_hover(point)],
             hovertemplate="%{text}<extra></extra>",
         )
-        figure.add_annotation(
-            x=np.log10(point.x),
-            y=point.value,
-            text=f"<b>{point.label}</b> {format_interval(point.value, point.low, point.high)}",
-            showarrow=False,
-            xanchor="left",
-            xshift=12,
-            yshift=11,
-            font={"color": point.colour, "size": 13},
-        )
+        text = f"<b>{point.label}</b> {format_interval(point.value, point.low, point.high)}"
+        add_text(figure, np.log10(point.x), point.value, text, point.colour, xanchor="left", xshift=12, yshift=11)
     low, high = _reach(points, [*(point.value for point in untrained), *references.values()])
     _axes(figure, low, high, right=20)
     logs = np.log10([point.x for point in points])

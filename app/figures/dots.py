@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from app.figures.style import REFERENCE, VALUES, coloured, error_bars, name_rows
+from app.figures.style import REFERENCE, VALUES, add_text, coloured, error_bars, name_rows
 from workbench import palette
 from workbench.format import format_interval
 
@@ -51,17 +51,8 @@ def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int =
         place: dict[str, Any] = {"row": 1, "col": column}
         for name, value in panel.references.items():
             add_vertical(figure, value, name, **place)
-            figure.add_annotation(
-                x=value,
-                y=len(order) - 0.42,
-                text=f"{name} {value:.0f}",
-                showarrow=False,
-                font={"color": palette.GREY, "size": 12},
-                xanchor="left",
-                xshift=4,
-                yanchor="bottom",
-                **place,
-            )
+            where = place | {"xanchor": "left", "xshift": 4, "yanchor": "bottom"}
+            add_text(figure, value, len(order) - 0.42, f"{name} {value:.0f}", palette.GREY, 12, **where)
         for label in [label for label in order if label in panel.ticks]:
             figure.add_scatter(
                 x=[panel.ticks[label]] * 2,
@@ -109,15 +100,7 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> N
         **place,
     )
     if dot.main:
-        figure.add_annotation(
-            x=dot.value,
-            y=y + 0.18,
-            text=f"<b>{text}</b>",
-            font={"color": dot.colour, "size": 13},
-            showarrow=False,
-            yanchor="bottom",
-            **place,
-        )
+        add_text(figure, dot.value, y + 0.18, f"<b>{text}</b>", dot.colour, yanchor="bottom", **place)
 
 
 def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import plotly.graph_objects as go
 
 from app.figures.dots import MARGIN
-from app.figures.style import GRID, VALUES, coloured, error_bars, name_rows
+from app.figures.style import GRID, VALUES, add_text, coloured, error_bars, name_rows
 from workbench.format import format_interval
 
 SHADES = (0.95, 0.6, 0.38, 0.22)  # opacity of a model's colour, term by term from the first on
@@ -74,15 +74,9 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
                 name=f"{stack.label}, {name}",
                 hovertemplate=f"<b>{stack.label}</b>, {name}: %{{x:.4~g}}<extra></extra>",
             )
-        figure.add_annotation(
-            x=stack.value if stack.terms else 0,
-            y=y + 0.27,
-            xanchor="right" if stack.terms and stack.value > 0.8 * reach else "left",
-            yanchor="bottom",
-            text=f"<b>{text}</b>  {stack.kind}",
-            showarrow=False,
-            font={"color": stack.colour, "size": 13},
-        )
+        x = stack.value if stack.terms else 0
+        side = "right" if x > 0.8 * reach else "left"
+        add_text(figure, x, y + 0.27, f"<b>{text}</b>  {stack.kind}", stack.colour, xanchor=side, yanchor="bottom")
     figure.update_xaxes(title=x_title, showgrid=True, **VALUES | {"zeroline": True}, zerolinecolor=GRID)
     figure.update_xaxes(range=[1.06 * lowest, 1.16 * reach])
     names = [coloured(stack.label, stack.colour if stack.terms else None) for stack in stacks]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.figures import image_grid
-from app.figures.style import REFERENCE, VALUES, add_band, error_bars
+from app.figures.style import REFERENCE, VALUES, add_band, add_text, error_bars
 
 LOWEST, HIGHEST = -0.25, 1.06
 ACROSS, PANEL, STRIP = 4, 175, 96  # panels in a row, heights in pixels of a panel and of the images below it
@@ -62,7 +63,7 @@ def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, 
     )
     figure.update_layout(height=height, margin={"l": 58, "r": 10, "t": 30, "b": STRIP})
     for index, panel in enumerate(panels):
-        _draw(figure, panel, index // ACROSS + 1, index % ACROSS + 1, height)
+        _draw(figure, panel, {"row": index // ACROSS + 1, "col": index % ACROSS + 1}, height)
     figure.update_yaxes(range=[LOWEST, HIGHEST], dtick=0.25, **VALUES)
     for row in range(1, down + 1):
         figure.update_yaxes(title="similarity kept", row=row, col=1)
@@ -71,28 +72,28 @@ def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, 
     return figure
 
 
-def _draw(figure: go.Figure, panel: ChangePanel, row: int, column: int, height: int) -> None:
+def _draw(figure: go.Figure, panel: ChangePanel, place: dict[str, Any], height: int) -> None:
     n = len(panel.ticks)
     names = ["0" if panel.ordered else "", *panel.ticks]
     zero = {"line": REFERENCE, "name": "as unlike as any other image"}
-    figure.add_shape(type="line", x0=-0.5, x1=n + 0.5, y0=0, y1=0, **zero, row=row, col=column)
-    for place, profile in enumerate(panel.profiles):
+    figure.add_shape(type="line", x0=-0.5, x1=n + 0.5, y0=0, y1=0, **zero, **place)
+    for index, profile in enumerate(panel.profiles):
         if panel.ordered:
-            _curve(figure, profile, panel.title, row, column)
+            _curve(figure, profile, panel.title, place)
         else:
-            shift = 0.09 * (place - (len(panel.profiles) - 1) / 2)
-            _dots(figure, profile, shift, {"x title": panel.title, "x": names[1:]}, row, column)
+            shift = 0.09 * (index - (len(panel.profiles) - 1) / 2)
+            _dots(figure, profile, shift, {"x title": panel.title, "x": names[1:]}, place)
     ticks = {"tickvals": list(range(n + 1)), "ticktext": names}
-    figure.update_xaxes(range=[-0.5, n + 0.5], showgrid=False, zeroline=False, row=row, col=column, **ticks)
+    figure.update_xaxes(range=[-0.5, n + 0.5], showgrid=False, zeroline=False, **ticks, **place)
     if panel.images is not None:
-        _images(figure, panel.images, row, column, height)
+        _images(figure, panel.images, place, height)
 
 
-def _curve(figure: go.Figure, profile: Profile, title: str, row: int, column: int) -> None:
+def _curve(figure: go.Figure, profile: Profile, title: str, place: dict[str, Any]) -> None:
     x = np.arange(len(profile.values) + 1)
     values, low, high = (np.concatenate([[1.0], part]) for part in (profile.values, profile.low, profile.high))
     if profile.main:
-        add_band(figure, x, low, high, profile.colour, row=row, col=column)
+        add_band(figure, x, low, high, profile.colour, **place)
     ends = "(%{customdata[0]:.2f}, %{customdata[1]:.2f})"
     figure.add_scatter(
         x=x,
@@ -104,12 +105,11 @@ def _curve(figure: go.Figure, profile: Profile, title: str, row: int, column: in
         hovertemplate=f"{profile.label}: <b>%{{y:.2f}}</b> {ends}<extra></extra>",
         name=profile.label,
         meta={"x title": title, "low": low.tolist(), "high": high.tolist()},
-        row=row,
-        col=column,
+        **place,
     )
 
 
-def _dots(figure: go.Figure, profile: Profile, shift: float, meta: dict, row: int, column: int) -> None:
+def _dots(figure: go.Figure, profile: Profile, shift: float, meta: dict, place: dict[str, Any]) -> None:
     symbol = "circle" if profile.dash == "solid" else "circle-open"
     figure.add_scatter(
         x=np.arange(1, len(profile.values) + 1) + shift,
@@ -120,22 +120,21 @@ def _dots(figure: go.Figure, profile: Profile, shift: float, meta: dict, row: in
         hovertemplate=f"{profile.label}: <b>%{{y:.2f}}</b><extra></extra>",
         name=profile.label,
         meta=meta,
-        row=row,
-        col=column,
+        **place,
     )
 
 
-def _images(figure: go.Figure, images: np.ndarray, row: int, column: int, height: int) -> None:
+def _images(figure: go.Figure, images: np.ndarray, place: dict[str, Any], height: int) -> None:
     """A strip below the axis, each image under its strength."""
-    axis = next(figure.select_xaxes(row=row, col=column))
-    bottom = next(figure.select_yaxes(row=row, col=column)).domain[0]
+    axis = next(figure.select_xaxes(**place))
+    bottom = next(figure.select_yaxes(**place)).domain[0]
     plotted = height - 30 - STRIP  # without margins
-    for place, image in enumerate(images):
+    for x, image in enumerate(images):
         figure.add_layout_image(
             source=image_grid.sharp_uri(image),
             xref=axis.anchor.replace("y", "x"),
             yref="paper",
-            x=place,
+            x=x,
             y=bottom - 24 / plotted,
             sizex=0.92,
             sizey=58 / plotted,
@@ -147,12 +146,11 @@ def _images(figure: go.Figure, images: np.ndarray, row: int, column: int, height
 
 def _key(figure: go.Figure, key: Mapping[str, tuple[str, str]], free: int) -> None:
     """The names of the lines, each beside a piece of it, in the free panel at the end."""
-    row, column = free // ACROSS + 1, free % ACROSS + 1
-    place = {"row": row, "col": column}
+    place: dict[str, Any] = {"row": free // ACROSS + 1, "col": free % ACROSS + 1}
     for index, (label, (colour, dash)) in enumerate(key.items()):
         y = HIGHEST - 0.12 - 0.145 * index
         line = {"color": colour, "dash": dash, "width": 2.2}
         figure.add_scatter(x=[0, 0.16], y=[y, y], mode="lines", line=line, hoverinfo="skip", **place)
-        figure.add_annotation(x=0.2, y=y, text=label, showarrow=False, xanchor="left", font={"color": colour}, **place)
-    figure.update_xaxes(visible=False, range=[0, 1], row=row, col=column)
-    figure.update_yaxes(showgrid=False, showticklabels=False, title="", row=row, col=column)
+        add_text(figure, 0.2, y, label, colour, xanchor="left", **place)
+    figure.update_xaxes(visible=False, range=[0, 1], **place)
+    figure.update_yaxes(showgrid=False, showticklabels=False, title="", **place)

@@ -52,19 +52,16 @@ def add_band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray
     )
 
 
+def add_text(figure: go.Figure, x: float, y: float, text: str, colour: str, size: int = 13, **where: Any) -> None:
+    """A text at a point; ``where``: plotly's anchors, shifts and axes."""
+    figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"color": colour, "size": size}, **where)
+
+
 def add_reference(figure: go.Figure, name: str, value: float, label: str, log: bool = False) -> None:
     """A dotted horizontal line with its label at the left end, above the line."""
     figure.add_hline(y=value, line=REFERENCE, name=name)
-    figure.add_annotation(
-        x=0,
-        xref="paper",
-        y=np.log10(value) if log else value,
-        text=label,
-        showarrow=False,
-        xanchor="left",
-        yanchor="bottom",
-        font={"color": palette.GREY, "size": 12},
-    )
+    height = np.log10(value) if log else value
+    add_text(figure, 0, height, label, palette.GREY, 12, xref="paper", xanchor="left", yanchor="bottom")
 
 
 def name_rows(figure: go.Figure, names: Sequence[str], low: float, high: float, **axis: Any) -> None:
@@ -105,16 +102,7 @@ def add_end_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], ga
         shift: distance from the plot in pixels.
     """
     for (label, colour, _), place in zip(ends, separate([end[2] for end in ends], gap), strict=True):
-        figure.add_annotation(
-            x=1,
-            xref="paper",
-            xshift=shift,
-            y=place,
-            text=label,
-            showarrow=False,
-            xanchor="left",
-            font={"color": colour, "size": 13},
-        )
+        add_text(figure, 1, place, label, colour, xref="paper", xshift=shift, xanchor="left")
 
 
 def add_curve_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], log: bool, height: int) -> None:

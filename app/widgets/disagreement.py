@@ -29,17 +29,17 @@ def show(first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Pr
     known = probe_images(probe)
     if known is None or probe is None:
         return
-    sides = [side(first, how, known), baseline(first, other, chosen, probe, how, known)]
+    sides = side(first, how, known), baseline(first, other, chosen, probe, how, known)
     st.subheader("Where they disagree most", anchor=False)
     if any(model.nearest is None for model in sides):
-        lacking = [c for c, model in zip((first, other), sides, strict=True) if model.nearest is None]
-        runs = [choice for choice in lacking if isinstance(choice, Choice)] or [first]
+        pair = zip((first, other), sides, strict=True)
+        runs = [choice for choice, model in pair if model.nearest is None and isinstance(choice, Choice)] or [first]
         if able := gaps.evaluable(runs, gaps.NAMES["retrieval"]):
             command = gaps.evaluate(able, "retrieval")
             gaps.box("Their neighbours are not known", "This command finds them:", command)
     else:
-        neighbours(sides[0], sides[1], known)
-    verdicts(sides[0], sides[1], known)
+        neighbours(*sides, known)
+    verdicts(*sides, known)
 
 
 def side(choice: Choice, how: str, known: ProbeImages) -> Retriever:
@@ -90,13 +90,9 @@ def neighbours(first: Retriever, other: Retriever, known: ProbeImages) -> None:
         assert model.nearest is not None
         for rank in range(min(DEEP, k)):
             nearest = model.nearest[keep, rank]
-            label, small = (model.label, model.small) if rank == 0 else ("", "")
-            captions = [verdict(int(nearest[i]), int(row), known) for i, row in enumerate(keep)]
-            sheet.append(
-                ImageRow(
-                    label, known.images[nearest], small, captions, model.colour if rank == 0 else "", gap=rank == 0
-                )
-            )
+            label, small, colour = (model.label, model.small, model.colour) if rank == 0 else ("", "", "")
+            captions = [verdict(int(row), int(query), known) for row, query in zip(nearest, keep, strict=True)]
+            sheet.append(ImageRow(label, known.images[nearest], small, captions, colour, gap=rank == 0))
     st.html(image_grid.sheet(sheet))
     order = ", those first whose classes differ most" if known.labels is not None else ""
     none = f" · {int((common[rows] == 0).sum()):,} of {len(rows):,} images have none in common"

@@ -23,11 +23,9 @@ def chip(chosen: Sequence[Choice]) -> None:
     """The number of selected images with a way to clear, and the box to select others."""
     text, images = chosen_images.images_text(), chosen_images.selected_ids()
     if text:
-        label = (
-            f"{len(images):,} image{'s' * (len(images) != 1)} selected" if images else "images of other data selected"
-        )
+        number = f"{len(images):,} image{'s' * (len(images) != 1)}" if images else "images of other data"
         st.button(
-            label,
+            f"{number} selected",
             key="chip_images",
             type="primary",
             icon=":material/close:",
@@ -35,8 +33,7 @@ def chip(chosen: Sequence[Choice]) -> None:
             help="Clear the selection",
             on_click=clear,
         )
-    sets = chosen_runs.probes(chosen)
-    if sets:
+    if sets := chosen_runs.probes(chosen):
         with st.popover("Select images", icon=":material/search:"):
             known = image_query.image_table(sets[0], chosen)
             if known is not None:
@@ -61,23 +58,20 @@ def box(known: image_query.ImageTable) -> None:
         help="All words must hold. class:ring,bar · id:10..90 · size>0.5 · and by the linear probe of a chosen model: "
         "its name:class for what it takes an image for, its name:wrong for its errors.",
     )
-    problem = st.session_state.pop("image-problem", "")
-    if problem:
+    if problem := st.session_state.pop("image-problem", ""):
         st.caption(f":red[{theme.literal(problem)}]")
     else:
         st.caption("known: " + theme.literal(", ".join(known.columns)))
     if known.models and known.classes:
         st.caption("or a cell of a confusion matrix")
-        model, true, predicted = (st.session_state.get(key) for key in CELL)
-        labels = ("Model", "is a", "taken for a")
         classes = range(len(known.classes))  # by index, since names may not be unique
-        for key, label, options, now in zip(
-            CELL, labels, (known.models, classes, classes), (model, true, predicted), strict=True
-        ):
+        fields = (("Model", known.models), ("is a", classes), ("taken for a", classes))
+        for key, (label, options) in zip(CELL, fields, strict=True):
+            now: Any = st.session_state.get(key)
             st.selectbox(
                 label,
                 options,
-                index=next((place for place, value in enumerate(options) if value == now), None),
+                index=options.index(now) if now in options else None,
                 format_func=lambda value: known.classes[value] if isinstance(value, int) else value,
                 key=key,
                 on_change=celled,
@@ -87,11 +81,9 @@ def box(known: image_query.ImageTable) -> None:
 
 def example(known: image_query.ImageTable) -> str:
     """A question that has an answer here."""
-    words = [f"class:{known.classes[0]}"] if known.classes else [f"id:{int(known.ids[0])}"]
+    words = f"class:{known.classes[0]}" if known.classes else f"id:{int(known.ids[0])}"
     factor = next((name for name in known.columns if name not in ("id", "class", *known.models)), None)
-    if factor is not None:
-        words.append(f"{factor}>{float(np.median(known.columns[factor])):.3g}")
-    return " ".join(words)
+    return words if factor is None else f"{words} {factor}>{float(np.median(known.columns[factor])):.3g}"
 
 
 def searched(known: image_query.ImageTable) -> None:
@@ -159,10 +151,11 @@ def clicked(choice: Choice, key: str) -> None:
     points = st.session_state[key]["selection"]["points"]
     cell = [finite_number(points[0].get(axis)) for axis in ("y", "x")] if points else []
     probe = files.probe(choice.run)
-    ids = np.asarray(probe.ids()) if probe is not None else None
-    labels = files.matrix(probe.labels(), (len(ids),)) if probe is not None and ids is not None else None
-    predicted = predictions.of_run(choice.run, ids) if ids is not None else None
-    if None in cell or not cell or ids is None or labels is None or predicted is None:
+    if probe is None or None in cell or not cell:
+        return
+    ids = np.asarray(probe.ids())
+    labels, predicted = files.matrix(probe.labels(), (len(ids),)), predictions.of_run(choice.run, ids)
+    if labels is None or predicted is None:
         return
     images = ids[(labels == cell[0]) & (predicted == cell[1])]
     if len(images):

@@ -155,19 +155,14 @@ def cancel(job: Job) -> None:
 
 def title(job: Job) -> str:
     """A job in a few words: ``evaluate mocov3, vae --thorough``."""
-    names = {
-        summary["id"]: str(summary.get("name") or summary.get("method") or summary["id"]) for summary in _summaries()
-    }
+    summaries = run_folder.summaries(run_folder.runs_folder())
+    names = {run["id"]: str(run.get("name") or run.get("method") or run["id"]) for run in summaries}
     words = job.words[1:]
     if "--runs" in words:
         place = words.index("--runs")
         words = words[:place] + words[place + 2 :]
     runs = ", ".join(names[word] for word in words[1:] if word in names)
     return " ".join(filter(None, [words[0], runs, *(word for word in words[1:] if word not in names)]))[:80]
-
-
-def _summaries() -> list[dict]:
-    return run_folder.summaries(run_folder.runs_folder())
 
 
 def icon_of(job: Job) -> str:

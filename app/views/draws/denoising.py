@@ -102,8 +102,7 @@ def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> 
 def errors(strips: Sequence[FilmStrip]) -> None:
     """Mean squared errors over the noise level, of the noise and of the image."""
     st.subheader("How far it is off", anchor=False)
-    places = st.columns(2, gap="medium")
-    for place, metric, title in ((places[0], "mse_eps", "the noise eps"), (places[1], "mse_x0", "the image x0")):
+    for metric, title in page.side_by_side([("mse_eps", "the noise eps"), ("mse_x0", "the image x0")]):
         lines = [line for strip in strips if (line := denoising.metric_curve(strip.choice, metric)) is not None]
         if not lines:
             continue
@@ -111,18 +110,14 @@ def errors(strips: Sequence[FilmStrip]) -> None:
         guess = {
             row["value"]
             for strip in strips
-            for row in files.rows(strip.choice.run.evaluation(denoising.TASK), metric=metric)
-            if row["model"] == "mean image"
+            for row in files.rows(strip.choice.run.evaluation(denoising.TASK), metric=metric, model="mean image")
         }
         name, value = ("guess 0", 1.0) if metric == "mse_eps" else ("mean image", max(guess, default=None))
         if value is not None:
             lines.append(noise_levels.reference_curve(name, ends, np.full(2, value)))
-        with place:
-            page.heading(title)
-            figure = noise_levels.level_curves(
-                lines, "ln SNR (less noise to the right)", "mean squared error", log=True
-            )
-            page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
+        page.heading(title)
+        figure = noise_levels.level_curves(lines, "ln SNR (less noise to the right)", "mean squared error", log=True)
+        page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
     page.protocol(
         [strip.choice for strip in strips],
         denoising.TASK,

@@ -23,23 +23,15 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
     evaluation = choice.run.evaluation("latent")
     values = files.matrix(evaluation.get("values"), (None,))
     images = files.pictures(choice.run.array("latent-traversal"), (None, None))
-    variables = evaluation.get("variables")
-    if (
-        values is None
-        or images is None
-        or not isinstance(variables, list)
-        or images.shape[:2] != (len(variables), len(values))
-    ):
+    variables = files.entries(evaluation, "variables")
+    if values is None or images is None or images.shape[:2] != (len(variables), len(values)):
         return None
-    if not all(isinstance(variable, dict) for variable in variables):
-        return None
-    names = [f"{variable.get('group', 'z')}, number {variable.get('index', '?')}" for variable in variables]
-    kls = [finite_number(variable.get("kl")) for variable in variables]
-    return (
-        [f"{name}|{kl:.2f} nats" if kl is not None else f"{name}|" for name, kl in zip(names, kls, strict=True)],
-        values,
-        images,
-    )
+    names = []
+    for variable in variables:
+        kl = finite_number(variable.get("kl"))
+        name = f"{variable.get('group', 'z')}, number {variable.get('index', '?')}"
+        names.append(f"{name}|" + (f"{kl:.2f} nats" if kl is not None else ""))
+    return names, values, images
 
 
 def render() -> None:
@@ -75,8 +67,8 @@ def usage(chosen: Sequence[Choice]) -> None:
     if table:
         st.dataframe(pd.DataFrame(table), hide_index=True, height="content", width="content")
     about = [choice for choice in chosen if latents.of_run(choice)]
-    values = [finite_number(latents.of_run(choice).get("threshold")) for choice in about]
-    thresholds = [value for value in values if value is not None]
+    thresholds = [finite_number(latents.of_run(choice).get("threshold")) for choice in about]
+    thresholds = [threshold for threshold in thresholds if threshold is not None]
     if about:
         active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
         page.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image")
@@ -85,7 +77,7 @@ def usage(chosen: Sequence[Choice]) -> None:
 def walks(chosen: Sequence[Choice]) -> None:
     """What changes in an image with one latent variable."""
     st.subheader("One variable at a time", anchor=False)
-    for place, choice in zip(page.columns(len(chosen)), chosen, strict=True):
+    for choice in page.side_by_side(chosen):
         traversed = traversal(choice)
         if traversed is None:
             continue
@@ -95,9 +87,8 @@ def walks(chosen: Sequence[Choice]) -> None:
             label, _, kl = name.partition("|")
             captions = [f"{value:+.0f}" for value in values] if not index else ()
             rows.append(ImageRow(label, images, kl, captions))
-        with place:
-            page.heading(choice.label, choice.colour)
-            st.html(image_grid.sheet(rows, side=64))
+        page.heading(choice.label, choice.colour)
+        st.html(image_grid.sheet(rows, side=64))
     page.protocol(
         chosen, "latent", "under the first row: the value in standard deviations of the prior; the same in all rows"
     )

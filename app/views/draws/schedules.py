@@ -54,20 +54,15 @@ def curves(chosen: Sequence[Choice]) -> None:
 def shares(chosen: Sequence[Choice]) -> None:
     """Where the bound's diffusion term comes from, and how much it varies over images."""
     st.subheader("Where the bits are spent", anchor=False)
-    places = st.columns(2, gap="medium")
-    panels = (
-        (places[0], "value", "share of the bound", "bits per dimension and unit of t"),
-        (places[1], "std", "standard deviation over images", "bits per dimension and unit of t"),
-    )
-    for place, entry, name, unit in panels:
+    for entry, name in page.side_by_side([("value", "share of the bound"), ("std", "standard deviation over images")]):
         lines = [line for choice in chosen if (line := denoising.metric_curve(choice, "bound", "t", entry)) is not None]
         if not lines:
             continue
-        with place:
-            page.heading(name)
-            log = all((line.y > 0).all() for line in lines)
-            figure = noise_levels.level_curves(lines, "time t of the process", unit, log=log)
-            page.chart(figure, f"shares-{entry}", f"{name} by time")
+        page.heading(name)
+        log = all((line.y > 0).all() for line in lines)
+        unit = "bits per dimension and unit of t"
+        figure = noise_levels.level_curves(lines, "time t of the process", unit, log=log)
+        page.chart(figure, f"shares-{entry}", f"{name} by time")
     page.protocol(
         chosen,
         denoising.TASK,

@@ -56,19 +56,16 @@ def labels(chosen: Sequence[Choice]) -> None:
     available, missing = gaps.split(chosen, "few_labels", lambda choice: label_rows(choice, "run"))
     if available:
         lines, shares = [], {}
-        for choice in available:
-            lines.append(
-                LabelCurve(choice.label, choice.colour, label_points(choice, "run", choice.label, choice.colour))
-            )
-            for row in label_rows(choice, "run"):
-                shares[row["n_labels"]] = f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %"
         grey: dict[str, LabelCurve] = {}
         for choice in available:
+            lines.append(label_curve(choice, "run", choice.label, choice.colour))
+            for row in label_rows(choice, "run"):
+                shares[row["n_labels"]] = f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %"
             for model, label in (("untrained", untrained_name(choice, chosen)), ("pixels", "pixels")):
-                points = label_points(choice, model, label, palette.GREY)
-                if points and label not in grey:
-                    grey[label] = LabelCurve(label, palette.GREY, points, baseline=True)
-        figure = accuracy_cost.accuracy_by_labels(lines + list(grey.values()), shares)
+                curve = label_curve(choice, model, label, palette.GREY)
+                if curve.points:
+                    grey.setdefault(label, curve)
+        figure = accuracy_cost.accuracy_by_labels([*lines, *grey.values()], shares)
         page.chart(figure, "label-curves", "accuracy against the number of labels, with intervals")
         page.protocol(available, "few_labels", "default space of each model")
     gaps.explain(missing, "few_labels")
@@ -86,17 +83,18 @@ def label_rows(choice: Choice, model: str) -> list[dict]:
     rows = [
         row
         for row in files.rows(choice.run.evaluation("few_labels"), metric="top1")
-        if kind(row) == model and isinstance(row.get("n_labels"), int) and row["n_labels"] > 0
+        if kind(row) == model
+        and isinstance(row.get("n_labels"), int)
+        and row["n_labels"] > 0
+        and finite_number(row.get("labels")) is not None
     ]
-    return sorted(
-        (row for row in rows if finite_number(row.get("labels")) is not None), key=lambda row: row["n_labels"]
-    )
+    return sorted(rows, key=lambda row: row["n_labels"])
 
 
-def label_points(choice: Choice, model: str, label: str, colour: str) -> list[Point]:
-    return [
-        point(label, colour, row["n_labels"], row, f"{row['n_labels']:,} labels") for row in label_rows(choice, model)
-    ]
+def label_curve(choice: Choice, model: str, label: str, colour: str) -> LabelCurve:
+    rows = label_rows(choice, model)
+    points = [point(label, colour, row["n_labels"], row, f"{row['n_labels']:,} labels") for row in rows]
+    return LabelCurve(label, colour, points, baseline=model != "run")
 
 
 def prices(chosen: Sequence[Choice]) -> None:

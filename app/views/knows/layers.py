@@ -49,11 +49,10 @@ def draw_maps(chosen: Sequence[Choice], width: str) -> None:
     if grids:
         low, high = min(values), max(values)
         st.html(image_grid.colour_bar(f"{low:.0f}", f"{high:.0f} %", "top-1 of a linear probe"))
-        for place, (choice, (cells, ringed)) in zip(page.columns(len(grids)), grids.items(), strict=True):
-            with place:
-                page.heading(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
-                figure = layer_map(cells, ringed, low, max(high, low + 1))
-                page.chart(figure, f"layers-{choice.index}", f"accuracy by layer of {choice.label}")
+        for choice, (cells, ringed) in page.side_by_side(grids.items()):
+            page.heading(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
+            figure = layer_map(cells, ringed, low, max(high, low + 1))
+            page.chart(figure, f"layers-{choice.index}", f"accuracy by layer of {choice.label}")
         page.note(
             "layers from the image down to the output · ringed: best on the validation images; the numbers are of the "
             "test images · right of the gap: the raw pixels and the same network untrained · one scale for all models"

@@ -88,54 +88,50 @@ def draw_pairs(chosen: Sequence[Choice]) -> None:
 
 def by_class(chosen: Sequence[Choice]) -> None:
     """Accuracy per class and confusions, of the default space."""
-    rows = {choice.label: files.default_row(choice.run.evaluation("linear")) or {} for choice in chosen}
-    accuracies = {label: files.matrix(row.get("per_class"), (None,)) for label, row in rows.items()}
-    accuracies = {
-        label: values for label, values in accuracies.items() if values is not None and np.isfinite(values).any()
-    }
-    sizes = {len(values) for values in accuracies.values()}
-    if not sizes:
-        return
-    n = sizes.pop() if len(sizes) == 1 else 0
-    if not n:
+    rows = {choice: files.default_row(choice.run.evaluation("linear")) or {} for choice in chosen}
+    scores = {}
+    for choice, row in rows.items():
+        accuracies = files.matrix(row.get("per_class"), (None,))
+        if accuracies is not None and np.isfinite(accuracies).any():
+            scores[choice.label] = choice.colour, accuracies
+    sizes = {len(accuracies) for _, accuracies in scores.values()}
+    if len(sizes) > 1:
         st.caption("The models were probed on different classes, so they are not compared class by class.")
+    if len(sizes) != 1:
         return
+    n = sizes.pop()
     classes = files.class_names(chosen[0].run.evaluation("linear").get("classes"), n)
-    scores = {
-        choice.label: (choice.colour, accuracies[choice.label]) for choice in chosen if choice.label in accuracies
-    }
     st.subheader("Class by class", anchor=False)
     page.chart(dots.per_class(scores, classes), "per-class", "accuracy per class")
     measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
     few = f" · the 30 of {measured} classes on which the models differ most" if measured > 30 else ""
     none = f" · left out: {n - measured} of {n} classes, without test images" if measured < n else ""
     page.note("linear probe of the default space, as above" + few + none)
-    tables = {choice: files.square(rows[choice.label].get("confusion"), n) for choice in chosen}
+    tables = {choice: files.square(row.get("confusion"), n) for choice, row in rows.items()}
     tables = {choice: table for choice, table in tables.items() if table is not None}
     if not tables:
         return
     st.subheader("What is taken for what", anchor=False)
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
-    for place, (choice, table) in zip(page.columns(len(tables)), tables.items(), strict=True):
-        with place:
-            page.heading(choice.label, choice.colour, str(rows[choice.label].get("space", "")))
-            total = table.sum(1, keepdims=True)
-            share = 100 * table / np.where(total > 0, total, np.nan)
-            figure = matrices.heat_map(
-                share,
-                rows=classes,
-                columns=classes,
-                low=0,
-                high=100,
-                decimals=0 if n <= 10 else None,
-                x_title="predicted",
-                y_title="true",
-                unit=" %",
-                height=page.side(len(tables)) + 20,
-            )
-            key = f"confusion-{choice.index}"
-            selecting = image_picker.cells(figure, choice, key, share, classes)
-            page.chart(figure, key, f"confusion matrix of {choice.label}, % of the true class", **selecting)
+    for choice, table in page.side_by_side(tables.items()):
+        page.heading(choice.label, choice.colour, str(rows[choice].get("space", "")))
+        total = table.sum(1, keepdims=True)
+        share = 100 * table / np.where(total > 0, total, np.nan)
+        figure = matrices.heat_map(
+            share,
+            rows=classes,
+            columns=classes,
+            low=0,
+            high=100,
+            decimals=0 if n <= 10 else None,
+            x_title="predicted",
+            y_title="true",
+            unit=" %",
+            height=page.side(len(tables)) + 20,
+        )
+        key = f"confusion-{choice.index}"
+        selecting = image_picker.cells(figure, choice, key, share, classes)
+        page.chart(figure, key, f"confusion matrix of {choice.label}, % of the true class", **selecting)
     page.note(
         "share of the true class in %, rows sum to 100 · the same scale for every model · click a cell: its images "
         "become the selection"

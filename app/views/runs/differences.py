@@ -71,8 +71,7 @@ def render() -> None:
     owners = {key: [label for label, config in readable.items() if key in config] for key in differences}
     keys = [key for key in differences if len(owners[key]) > 1 or len(readable) == 1]
     if everything:
-        rest = dict.fromkeys(key for config in readable.values() for key in config if key not in differences)
-        keys += list(rest)
+        keys += dict.fromkeys(key for config in readable.values() for key in config if key not in differences)
     if len(readable) == 1 and not everything:
         st.caption("Choose a second run to compare it with; the switch above shows all settings of this one.")
     elif not differences and not keys:
@@ -88,9 +87,8 @@ def render() -> None:
         alone = {label: keys for label, keys in alone.items() if keys and len(readable) > 1}
         if alone:
             st.subheader("Settings that only one of them has", anchor=False)
-            for place, (label, keys) in zip(page.columns(len(alone)), alone.items(), strict=True):
-                with place:
-                    st.html(table({label: readable[label]}, keys, colours))
+            for label, keys in page.side_by_side(alone.items()):
+                st.html(table({label: readable[label]}, keys, colours))
     st.subheader("Train them again", anchor=False)
     folder = run_folder.runs_folder()
     for choice in chosen:

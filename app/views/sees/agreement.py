@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from app.figures import image_grid, matrices
@@ -24,8 +25,6 @@ READINGS = {"value": "value", "excess": "above chance"}
 ALIKE = "alike"
 LEVEL = 0.05
 BASELINES = ("its untrained self", "pixels")
-
-
 Rows = dict[Choice, list[dict[str, Any]]]
 """What was measured of each run by the measure that is shown."""
 
@@ -65,7 +64,7 @@ def render() -> None:
         )
         if pair:
             disagreement.show(pair.first, pair.other, chosen, probe, how if how != ALIKE else "default")
-    outdated = [choice for choice in missing if choice.run.evaluation("cka") and not measured_any(choice)]
+    outdated = [c for c in missing if c.run.evaluation("cka") and not c.run.evaluation("agreement")]
     if able := gaps.evaluable(outdated, gaps.NAMES["agreement"]):
         text = "It knew CKA alone, without what chance gives. This command measures anew:"
         gaps.box(f"{page.names(able)}: compared by an earlier version", text, gaps.evaluate(able, "agreement"))
@@ -84,20 +83,13 @@ def measure(metric: str, reading: str) -> str:
 
 def measured(evaluation: dict[str, Any], metric: str | None = None) -> list[dict[str, Any]]:
     """The rows, of one measure or of all, that have all that the page draws."""
-    keys = ("expected", "p_value")
-    names = ("space", "other", "other_space", "metric")
     return [
         row
         for row in files.rows(evaluation, model="run")
         if metric in (None, row.get("metric"))
-        and all(finite_number(row.get(key)) is not None for key in keys)
-        and all(isinstance(row.get(name), str) for name in names)
+        and all(finite_number(row.get(key)) is not None for key in ("expected", "p_value"))
+        and all(isinstance(row.get(name), str) for name in ("space", "other", "other_space", "metric"))
     ]
-
-
-def measured_any(choice: Choice) -> bool:
-    """Whether the newer evaluation is there at all, be it skipped."""
-    return bool(choice.run.evaluation("agreement"))
 
 
 def between(pair: Pair, known: Rows) -> list[dict[str, Any]]:
@@ -136,14 +128,10 @@ def matrix(known: Rows, metric: str, reading: str, how: str) -> None:
     cells = [
         [None if other is first else cell(Pair(first, other), known, spaces) for other in others] for first in chosen
     ]
-    values = np.array([[np.nan if row is None else value(row, reading) for row in line] for line in cells])
     text = [[printed(row, reading, how == ALIKE) for row in line] for line in cells]
     names = [other if isinstance(other, str) else other.label for other in others]
     rows = [choice.label for choice in chosen]
-    figure = matrices.heat_map(
-        values, rows=rows, columns=names, low=0, high=1, text=text, height=80 + 92 * len(rows), square=False
-    )
-    matrices.fade(figure, by_chance(cells))
+    figure = heat_map(cells, reading, rows=rows, columns=names, text=text, height=80 + 92 * len(rows))
     figure.update_traces(textfont={"size": 15})
     figure.update_xaxes(side="top", tickfont={"size": 13})
     figure.update_yaxes(tickfont={"size": 13})
@@ -176,9 +164,13 @@ def printed(row: dict[str, Any] | None, reading: str, named: bool) -> str:
     return f'{text}<br><span style="font-size:10px">{both}</span>' if named else text
 
 
-def by_chance(cells: Sequence[Sequence[dict[str, Any] | None]]) -> np.ndarray:
-    """Which cells (rows, columns) are no more alike than independent features could be, after correction."""
-    return np.array([[row is not None and row["p_value"] > LEVEL for row in line] for line in cells])
+def heat_map(cells: Sequence[Sequence[dict[str, Any] | None]], reading: str, **options: Any) -> go.Figure:
+    """Cells (rows, columns) from 0 to 1; those no more alike than independent features could be, after correction, are
+    pale."""
+    values = np.array([[np.nan if row is None else value(row, reading) for row in line] for line in cells])
+    figure = matrices.heat_map(values, low=0, high=1, square=False, **options)
+    matrices.fade(figure, np.array([[row is not None and row["p_value"] > LEVEL for row in line] for line in cells]))
+    return figure
 
 
 def layers(known: Rows, metric: str, reading: str) -> Pair | None:
@@ -197,21 +189,9 @@ def layers(known: Rows, metric: str, reading: str) -> Pair | None:
     own, theirs = (list(dict.fromkeys(row[key] for row in rows)) for key in ("space", "other_space"))
     at = {(row["space"], row["other_space"]): row for row in rows}
     cells = [[at.get((space, other)) for other in theirs] for space in own]
-    values = np.array([[np.nan if row is None else value(row, reading) for row in line] for line in cells])
     text = [[printed(row, reading, False) for row in line] for line in cells] if len(own) * len(theirs) <= 120 else None
-    figure = matrices.heat_map(
-        values,
-        rows=own,
-        columns=theirs,
-        low=0,
-        high=1,
-        text=text,
-        height=120 + 44 * len(own),
-        square=False,
-        x_title=pair.name,
-        y_title=pair.first.label,
-    )
-    matrices.fade(figure, by_chance(cells))
+    titles, height = {"x_title": pair.name, "y_title": pair.first.label}, 120 + 44 * len(own)
+    figure = heat_map(cells, reading, rows=own, columns=theirs, text=text, height=height, **titles)
     figure.update_traces(textfont={"size": 13})
     page.chart(figure, "agreement-layers", f"{measure(metric, reading)} between the layers of {pair}")
     return pair

@@ -35,19 +35,12 @@ def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("similarity", usable_spaces)
     if chosen:
         shared = page.switch("Colour scale", SCALES, "scale") == SCALES[0]
-        matrices = {choice: matrix(choice, picked(choice)) for choice in chosen}
-        limits = colour_limits({choice: table[::3, ::3] for choice, table in matrices.items()}, shared)
-        selected = {choice: kept_rows(choice, len(table)) for choice, table in matrices.items()}
-        models = [
-            SimilarityMap(
-                choice,
-                picked(choice),
-                table[np.ix_(selected[choice], selected[choice])],
-                limits[choice],
-                selected[choice],
-            )
-            for choice, table in matrices.items()
-        ]
+        tables = {choice: matrix(choice, picked(choice)) for choice in chosen}
+        limits = colour_limits({choice: table[::3, ::3] for choice, table in tables.items()}, shared)
+        models = []
+        for choice, table in tables.items():
+            rows = kept_rows(choice, len(table))
+            models.append(SimilarityMap(choice, picked(choice), table[np.ix_(rows, rows)], limits[choice], rows))
         instances(models, probe, shared)
         corners(models, probe)
         classes(models, probe, shared)
@@ -107,11 +100,9 @@ def class_labels(model: SimilarityMap, probe: Probe | None) -> list[str]:
 
 def image_names(model: SimilarityMap, probe: Probe | None) -> list[str]:
     """The matrix's images by sample id and class, as far as they are known."""
-    ids, labels = model.choice.run.array("similarity-ids"), class_labels(model, probe)
-    if ids is None or ids.ndim != 1 or len(ids) <= model.rows.max():
-        names = [f"row {row}" for row in model.rows]
-    else:
-        names = [f"image {ids[row]}" for row in model.rows]
+    ids, labels = files.matrix(model.choice.run.array("similarity-ids"), (None,)), class_labels(model, probe)
+    ids = ids if ids is not None and len(ids) > model.rows.max() else None
+    names = [f"row {row}" if ids is None else f"image {ids[row]}" for row in model.rows]
     return [f"{name}, {label}" for name, label in zip(names, labels, strict=True)] if labels else names
 
 
@@ -127,22 +118,20 @@ def instances(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool
         )
     if shared:
         legend(models[0].limits, "cosine similarity")
-    for place, model in zip(page.columns(len(models)), models, strict=True):
-        with place:
-            page.heading(model.choice.label, model.choice.colour)
-            options, key = usable_spaces(model.choice), f"space-{model.choice.index}"
-            st.selectbox("Space", options, options.index(model.space), key=key, label_visibility="collapsed")
-            if not shared:
-                legend(model.limits, "cosine")
-            low, high = model.limits
-            height = page.side(len(models)) + 15
-            labels, names = class_labels(model, probe), image_names(model, probe)
-            figure = similarity_map(model.matrix, labels, low=low, high=high, names=names, height=height)
-            alt = f"cosine similarity in {model.choice.label}, {model.space}"
-            page.chart(figure, f"similarity-{model.choice.index}", alt)
-            spaces = files.section(model.choice.run.evaluation("similarity"), "spaces")
-            if numbers := files.section(spaces, model.space):
-                page.note(summary(numbers))
+    for model in page.side_by_side(models):
+        choice, (low, high) = model.choice, model.limits
+        page.heading(choice.label, choice.colour)
+        options, key = usable_spaces(choice), f"space-{choice.index}"
+        st.selectbox("Space", options, options.index(model.space), key=key, label_visibility="collapsed")
+        if not shared:
+            legend(model.limits, "cosine")
+        labels, names = class_labels(model, probe), image_names(model, probe)
+        height = page.side(len(models)) + 15
+        figure = similarity_map(model.matrix, labels, low=low, high=high, names=names, height=height)
+        page.chart(figure, f"similarity-{choice.index}", f"cosine similarity in {choice.label}, {model.space}")
+        spaces = files.section(choice.run.evaluation("similarity"), "spaces")
+        if numbers := files.section(spaces, model.space):
+            page.note(summary(numbers))
     choices = [model.choice for model in models]
     page.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class")
 
@@ -162,18 +151,17 @@ def corners(models: Sequence[SimilarityMap], probe: Probe | None) -> None:
     """Ten images, spread over the classes, with printed values."""
     ten = "Ten" if any(len(model.rows) >= CORNER for model in models) else "Each"
     st.subheader(f"{ten} of them, with their values", anchor=False)
-    for place, model in zip(page.columns(len(models)), models, strict=True):
+    for model in page.side_by_side(models):
+        choice, (low, high) = model.choice, model.limits
+        page.heading(choice.label, choice.colour, model.space)
         keep = thin(len(model.matrix), CORNER)
-        with place:
-            page.heading(model.choice.label, model.choice.colour, model.space)
-            low, high = model.limits
-            values, height = np.asarray(model.matrix[np.ix_(keep, keep)]), page.side(len(models)) + 20
-            images = thumbnails(model.choice, probe, model.rows[keep])
-            names = image_names(model, probe)
-            names = [names[row] for row in keep]
-            figure = image_map(values, images, names=names, low=low, high=high, height=height)
-            alt = f"cosine similarity of ten images in {model.choice.label}, {model.space}"
-            page.chart(figure, f"corner-{model.choice.index}", alt)
+        values = np.asarray(model.matrix[np.ix_(keep, keep)])
+        images = thumbnails(choice, probe, model.rows[keep])
+        names = np.array(image_names(model, probe))[keep].tolist()
+        height = page.side(len(models)) + 20
+        figure = image_map(values, images, names=names, low=low, high=high, height=height)
+        alt = f"cosine similarity of ten images in {choice.label}, {model.space}"
+        page.chart(figure, f"corner-{choice.index}", alt)
     page.note(
         "ten images spread over the classes, the same for every model · thumbnails before augmentation · "
         "view A down, view B across · colours as above"
@@ -193,28 +181,25 @@ def thumbnails(choice: Choice, probe: Probe | None, keep: np.ndarray) -> np.ndar
 
 def classes(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool) -> None:
     """Mean similarity between classes."""
-    tables = {}
-    for model in models:
-        table = files.square(model.choice.run.array(f"class-similarity-{model.space}"))
-        if table is not None:
-            tables[model.choice] = table
+    spaces = {model.choice: model.space for model in models}
+    tables = {c: files.square(c.run.array(f"class-similarity-{space}")) for c, space in spaces.items()}
+    tables = {choice: table for choice, table in tables.items() if table is not None}
     if not tables:
         return
-    limits, spaces = colour_limits(tables, shared), {model.choice: model.space for model in models}
+    limits = colour_limits(tables, shared)
     st.subheader("Between classes", anchor=False)
     if shared:
         legend(next(iter(limits.values())), "mean cosine similarity")
-    for place, (choice, table) in zip(page.columns(len(tables)), tables.items(), strict=True):
+    for choice, table in page.side_by_side(tables.items()):
         names = files.class_names(probe.info().get("classes") if probe else None, len(table))
         low, high = limits[choice]
         digits = decimals((high - low) / 20) if len(names) <= 10 else None
         height = page.side(len(tables))
-        with place:
-            page.heading(choice.label, choice.colour, spaces[choice])
-            if not shared:
-                legend(limits[choice], "mean cosine")
-            figure = heat_map(table, rows=names, columns=names, low=low, high=high, decimals=digits, height=height)
-            alt = f"mean cosine similarity of classes in {choice.label}, {spaces[choice]}"
-            page.chart(figure, f"classes-{choice.index}", alt)
+        page.heading(choice.label, choice.colour, spaces[choice])
+        if not shared:
+            legend(limits[choice], "mean cosine")
+        figure = heat_map(table, rows=names, columns=names, low=low, high=high, decimals=digits, height=height)
+        alt = f"mean cosine similarity of classes in {choice.label}, {spaces[choice]}"
+        page.chart(figure, f"classes-{choice.index}", alt)
     empty = " · empty: no pair of different images" if any(np.isnan(table).any() for table in tables.values()) else ""
     page.note("mean cosine between the images of two classes, view A against view B" + empty)

@@ -1,7 +1,7 @@
 """Curves: is it learning?"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,14 +33,8 @@ def render() -> None:
         page.switch("x axis", X_AXES, "x")
         st.slider("Smoothing", 0.0, 0.98, 0.6, 0.02, key="smoothing", bind="query-params", width=220)
         st.toggle("Logarithmic loss", key="log", bind="query-params")
-        st.button(
-            "Whole training",
-            icon=":material/zoom_out_map:",
-            key="whole",
-            on_click=keep_zoom,
-            args=(None,),
-            disabled=not zoom(),
-        )
+        icon = ":material/zoom_out_map:"
+        st.button("Whole training", icon=icon, key="whole", on_click=keep_zoom, args=("",), disabled=not zoom())
     live = any(choice.status == "running" for choice in chosen_runs.choices())
     st.fragment(figures, run_every=3 if live else None)()
 
@@ -55,9 +49,9 @@ def zoom() -> tuple[float, float] | None:
     return float(match[2]), float(match[3])
 
 
-def keep_zoom(text: str | None) -> None:
+def keep_zoom(text: str) -> None:
     """Keep it in the URL and over a change of page."""
-    st.session_state["zoom"] = text or ""
+    st.session_state["zoom"] = text
     if text:
         st.query_params["zoom"] = text
     elif "zoom" in st.query_params:
@@ -83,9 +77,9 @@ def curve(choice: Choice, columns: dict[str, np.ndarray], key: str, x: str, scal
     return Curve(choice.label, choice.colour, columns[x][known] / scale, columns[key][known])
 
 
-def axis(x: str, metrics: dict[str, dict[str, np.ndarray]]) -> tuple[float, str]:
+def axis(x: str, metrics: Iterable[dict[str, np.ndarray]]) -> tuple[float, str]:
     """Divisor and title of the x axis, in a unit that suits the longest run."""
-    longest = max((np.nanmax(columns[x]) for columns in metrics.values() if x in columns), default=0.0)
+    longest = max((np.nanmax(columns[x]) for columns in metrics if x in columns), default=0.0)
     units = {
         "step": [(1.0, "step")],
         "images": [(1e6, "million images seen"), (1e3, "thousand images seen"), (1.0, "images seen")],
@@ -99,9 +93,8 @@ def figures() -> None:
         st.rerun()
     chosen, state = chosen_runs.choices(), st.session_state
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
-    columns = files.metrics_of([choice.run for choice in chosen])
-    metrics = {choice.run.id: curves_of for choice, curves_of in zip(chosen, columns, strict=True)}
-    scale, x_title = axis(x, metrics)
+    metrics = dict(zip(chosen, files.metrics_of([choice.run for choice in chosen]), strict=True))
+    scale, x_title = axis(x, metrics.values())
     opened = zoom()
     window = (opened[0] / scale, opened[1] / scale) if opened else None
 
@@ -114,8 +107,7 @@ def figures() -> None:
             page.note("nothing here is above zero, so the axis is linear")
 
     def lines(key: str, among: Sequence[Choice] = chosen) -> list[Curve]:
-        curves_of = [curve(choice, metrics[choice.run.id], key, x, scale) for choice in among]
-        return [line for line in curves_of if line is not None]
+        return [line for choice in among if (line := curve(choice, metrics[choice], key, x, scale)) is not None]
 
     if not any(metrics.values()):
         gaps.box(
@@ -129,38 +121,33 @@ def figures() -> None:
         page.note(
             "weighted kNN monitor · validation split (pixels: test split, a guide only) · not smoothed · 1 seed per run"
         )
-    methods = list(dict.fromkeys(str(choice.summary.get("method")) for choice in chosen))
-    losses = {
-        method: lines("loss", [choice for choice in chosen if str(choice.summary.get("method")) == method])
-        for method in methods
-    }
-    losses = {method: curves_of for method, curves_of in losses.items() if curves_of}
+    by_method: dict[str, list[Choice]] = {}
+    for choice in chosen:
+        by_method.setdefault(str(choice.summary.get("method")), []).append(choice)
+    losses = {method: curves_of for method, runs in by_method.items() if (curves_of := lines("loss", runs))}
     if losses:
         st.subheader("Loss", anchor=False)
-        for place, (method, curves_of) in zip(page.columns(len(losses)), losses.items(), strict=True):
-            with place:
-                page.heading(method, curves_of[0].colour if len(curves_of) == 1 else "")
-                options = {"smoothing": smoothing, "log": log, "labels": len(curves_of) > 1}
-                draw(curves_of, f"{method} loss", f"loss-{method}", height=270, **options)
+        for method, curves_of in page.side_by_side(losses.items()):
+            page.heading(method, curves_of[0].colour if len(curves_of) == 1 else "")
+            options = {"smoothing": smoothing, "log": log, "labels": len(curves_of) > 1}
+            draw(curves_of, f"{method} loss", f"loss-{method}", height=270, **options)
         page.note(
             f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because "
             "losses of different methods have different units"
         )
-    small = {key: lines(key) for key in SMALL}
-    small = {key: curves_of for key, curves_of in small.items() if curves_of}
+    small = {key: curves_of for key in SMALL if (curves_of := lines(key))}
     if small:
         st.subheader("How the optimiser and the machine are doing", anchor=False)
-        for place, (key, curves_of) in zip(page.columns(len(small), across=3), small.items(), strict=True):
-            with place:
-                smoothed = 0.0 if key == "lr" else smoothing
-                # Gradient norms of different methods lie orders of magnitude apart.
-                norm = key.startswith("grad_norm")
-                draw(curves_of, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
+        for key, curves_of in page.side_by_side(small.items(), across=3):
+            smoothed = 0.0 if key == "lr" else smoothing
+            # Gradient norms of different methods lie orders of magnitude apart.
+            norm = key.startswith("grad_norm")
+            draw(curves_of, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
         page.note(
             "colours as above · hover for names and values · drag sideways to open a part of training in every figure"
         )
     for choice in chosen:
-        explain_status(choice, bool(metrics[choice.run.id]))
+        explain_status(choice, bool(metrics[choice]))
 
 
 def explain_status(choice: Choice, has_metrics: bool) -> None:
