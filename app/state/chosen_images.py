@@ -93,6 +93,12 @@ def selected_rows(ids: np.ndarray) -> np.ndarray | None:
     return np.flatnonzero(np.isin(ids, selected)) if selected else None
 
 
+def selected_or_all(ids: np.ndarray) -> np.ndarray:
+    """Rows (m,) of the selected images in an array of ids (n,), or all rows if none of them is there."""
+    rows = selected_rows(ids)
+    return rows if rows is not None and len(rows) else np.arange(len(ids))
+
+
 def select_images(ids: Iterable[int]) -> None:
     """Select images on all pages."""
     chosen = [int(image) for image in ids]

@@ -70,18 +70,12 @@ def share(model: Retriever, known: ProbeImages) -> np.ndarray:
     return (known.labels[model.nearest] == known.labels[:, None]).mean(axis=1)
 
 
-def candidates(known: ProbeImages) -> np.ndarray:
-    """Rows of the selected images, or of all."""
-    rows = chosen_images.selected_rows(known.ids)
-    return rows if rows is not None and len(rows) else np.arange(len(known.ids))
-
-
 def neighbours(first: Retriever, other: Retriever, known: ProbeImages) -> None:
     """The images whose neighbours have least in common, and these neighbours."""
     assert first.nearest is not None and other.nearest is not None
     common, k = overlap(first.nearest, other.nearest), min(first.nearest.shape[1], other.nearest.shape[1])
     apart = np.abs(share(first, known) - share(other, known))
-    rows = candidates(known)
+    rows = chosen_images.selected_or_all(known.ids)
     rows = rows[np.lexsort((-apart[rows], common[rows]))]
     keep = rows[:ACROSS]
     captions = [f"{common[row]} of {k}" for row in keep]
@@ -112,7 +106,7 @@ def verdicts(first: Retriever, other: Retriever, known: ProbeImages) -> None:
     """The images that one model's linear probe gets right and the other's wrong, the clearest first."""
     if known.labels is None or first.predicted is None or other.predicted is None:
         return
-    rows = candidates(known)
+    rows = chosen_images.selected_or_all(known.ids)
     both = (first.predicted[rows] >= 0) & (other.predicted[rows] >= 0)
     right, other_right = (predicted[rows] == known.labels[rows] for predicted in (first.predicted, other.predicted))
     clear = share(first, known) - share(other, known)

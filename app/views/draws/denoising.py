@@ -19,10 +19,10 @@ def render() -> None:
     chosen, missing, probe = gaps.with_evaluation(denoising.TASK, denoising.film_strip)
     if chosen:
         strips = [strip for choice in chosen if (strip := denoising.film_strip(choice)) is not None]
-        ids, images = (probe.ids(), files.pictures(probe.images())) if probe is not None else (None, None)
+        images = files.pictures(probe.images()) if probe is not None else None
         originals: dict[int, np.ndarray] = {}
-        if ids is not None and images is not None:
-            originals = dict(zip(np.asarray(ids).tolist(), images, strict=False))
+        if probe is not None and images is not None:
+            originals = dict(zip(np.asarray(probe.ids()).tolist(), images, strict=False))
         same = [strip for strip in strips if np.array_equal(strip.ids, strips[0].ids)]
         if other := page.names(strip.choice for strip in strips if strip not in same):
             st.warning(f"Drawn from other images, and not shown here: {theme.literal(other)}.")
@@ -47,12 +47,9 @@ def film(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> None:
     at = st.slider("Image", 1, n, 1, key="film-image", bind="query-params", width=260) - 1 if n > 1 else 0
     rows = []
     for strip in strips:
+        small, levels = "x_t: the image under noise", captions(strip)[::-1]
         colour, label = strip.choice.colour, strip.choice.label
-        rows.append(
-            ImageRow(
-                label, strip.noised[at, ::-1], "x_t: the image under noise", captions(strip)[::-1], colour, bool(rows)
-            )
-        )
+        rows.append(ImageRow(label, strip.noised[at, ::-1], small, levels, colour, gap=bool(rows)))
         rows.append(ImageRow(label, strip.estimate[at, ::-1], "its estimate of x0", colour=colour))
     original = originals.get(int(strips[0].ids[at]))
     if original is not None:
@@ -70,31 +67,19 @@ def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> 
     """All images at one level."""
     st.subheader("Other images at one noise level", anchor=False)
     levels = strips[0].log_snr
-    middle = len(levels) // 2
-    text = st.select_slider(
-        "ln SNR",
-        [denoising.format_log_snr(value) for value in levels[::-1]],
-        denoising.format_log_snr(levels[middle]),
-        key="film-level",
-        bind="query-params",
-        width=420,
-    )
-    level = next((at for at, value in enumerate(levels) if denoising.format_log_snr(value) == text), middle)
+    names, middle = [denoising.format_log_snr(value) for value in levels], len(levels) // 2
+    text = st.select_slider("ln SNR", names[::-1], names[middle], key="film-level", bind="query-params", width=420)
+    level = names.index(text) if text in names else middle
     rows = []
-    images = [originals.get(int(strip)) for strip in strips[0].ids]
-    if all(image is not None for image in images):
-        rows.append(ImageRow("original", np.stack([image for image in images if image is not None]), "test images"))
+    ids = strips[0].ids.tolist()
+    if originals.keys() >= set(ids):
+        rows.append(ImageRow("original", np.stack([originals[image] for image in ids]), "test images"))
     for strip in strips:
         at = int(np.argmin(np.abs(strip.log_snr - levels[level])))
-        small = captions(strip)[at]
-        rows.append(
-            ImageRow(
-                strip.choice.label, strip.noised[:, at], f"x_t at {small}", colour=strip.choice.colour, gap=bool(rows)
-            )
-        )
-        rows.append(
-            ImageRow(strip.choice.label, strip.estimate[:, at], "its estimate of x0", colour=strip.choice.colour)
-        )
+        small = f"x_t at {captions(strip)[at]}"
+        colour, label = strip.choice.colour, strip.choice.label
+        rows.append(ImageRow(label, strip.noised[:, at], small, colour=colour, gap=bool(rows)))
+        rows.append(ImageRow(label, strip.estimate[:, at], "its estimate of x0", colour=colour))
     st.html(image_grid.sheet(rows))
     page.note("noise from the image's id: the same column has the same noise in every model")
 

@@ -33,14 +33,10 @@ def kind(row: dict[str, Any]) -> str:
 def total(choice: Choice) -> dict[str, Any] | None:
     """The row of a run's sum, or None where it is missing or was no number; importance-weighted bounds are others."""
     known = choice.run.evaluation("likelihood").get("kind")
-    return next(
-        (
-            row
-            for row in whole(choice, model="run")
-            if kind(row) == known or (known is None and not kind(row).endswith(WEIGHTED))
-        ),
-        None,
-    )
+    for row in whole(choice, model="run"):
+        if kind(row) == known or (known is None and not kind(row).endswith(WEIGHTED)):
+            return row
+    return None
 
 
 def render() -> None:
@@ -64,11 +60,7 @@ def stack(choice: Choice) -> Stack:
     """A run's terms, their sum with its interval, and its importance-weighted bounds."""
     main = total(choice)
     assert main is not None
-    tighter = {
-        kind(row).rpartition(", ")[2]: row["value"]
-        for row in whole(choice, model="run")
-        if kind(row).endswith(WEIGHTED)
-    }
+    weighted = [row for row in whole(choice, model="run") if kind(row).endswith(WEIGHTED)]
     return Stack(
         choice.label,
         choice.colour,
@@ -77,7 +69,7 @@ def stack(choice: Choice) -> Stack:
         *files.bounds(main),
         kind(main),
         SIGNS.get(kind(main), ""),
-        tighter,
+        {kind(row).rpartition(", ")[2]: row["value"] for row in weighted},
     )
 
 
@@ -87,11 +79,8 @@ def bars(chosen: Sequence[Choice]) -> None:
     single = {kind(row).removeprefix(SINGLE): row for choice in chosen for row in whole(choice, model="pixels")}
     for name, row in sorted(single.items(), key=lambda item: item[1]["value"]):
         stacks.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *files.bounds(row), "exact"))
-    page.chart(
-        stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)"),
-        "likelihood-bars",
-        "bits per dimension by model, stacked by term",
-    )
+    figure = stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)")
+    page.chart(figure, "likelihood-bars", "bits per dimension by model, stacked by term")
     at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
     page.note(
         f"bars: terms of the sum, mean over images · dot: the sum with its 95 % interval, "

@@ -62,10 +62,8 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
         )
     elif selected is not None:
         page.note("None of the selected images was drawn, so all are shown.")
-    sequence = selected if selected is not None and len(selected) else np.arange(len(ids))
-    sequence = sequence[
-        ranking(order, [reconstruction.mse[sequence] for reconstruction in reconstructions if reconstruction.colour])
-    ]
+    sequence = chosen_images.selected_or_all(ids)
+    sequence = sequence[ranking(order, [model.mse[sequence] for model in reconstructions if model.colour])]
     sheet = turn(-(-len(sequence) // ACROSS))
     keep = sequence[sheet * ACROSS : (sheet + 1) * ACROSS]
     st.html(image_grid.sheet(rows(reconstructions, images, keep)))
@@ -108,11 +106,8 @@ def step(by: int, pages: int) -> None:
 
 def largest_error(reconstructions: Sequence[Reconstruction], images: np.ndarray) -> float:
     """The end of the error scale: what 99 % of the models' pixels stay under."""
-    errors = [
-        np.abs(reconstruction.images.astype(np.float32) - images).mean(-1)
-        for reconstruction in reconstructions
-        if reconstruction.colour
-    ]
+    trained = [model for model in reconstructions if model.colour]
+    errors = [np.abs(model.images.astype(np.float32) - images).mean(-1) for model in trained]
     return float(max(1.0, np.percentile(np.concatenate(errors), 99)))
 
 
@@ -120,30 +115,13 @@ def rows(reconstructions: Sequence[Reconstruction], images: np.ndarray, keep: np
     """Original, what the models drew, and where they erred."""
     highest = largest_error(reconstructions, images)
     sheet = [ImageRow("original", images[keep], "held-out images")]
-    for index, reconstruction in enumerate(reconstructions):
-        baseline = index and not reconstruction.colour and reconstructions[index - 1].colour
-        captions = [psnr(float(value)) for value in reconstruction.mse[keep]]
-        sheet.append(
-            ImageRow(
-                reconstruction.label,
-                reconstruction.images[keep],
-                reconstruction.small,
-                captions,
-                reconstruction.colour or palette.GREY,
-                gap=bool(baseline),
-            )
-        )
-    for index, reconstruction in enumerate(reconstructions):
-        maps = image_grid.error_map(images[keep], reconstruction.images[keep], highest)
-        sheet.append(
-            ImageRow(
-                reconstruction.label,
-                maps,
-                f"{reconstruction.small} error".strip(),
-                colour=reconstruction.colour or palette.GREY,
-                gap=not index,
-            )
-        )
+    for index, model in enumerate(reconstructions):
+        first_baseline = index > 0 and not model.colour and bool(reconstructions[index - 1].colour)
+        captions, colour = [psnr(float(value)) for value in model.mse[keep]], model.colour or palette.GREY
+        sheet.append(ImageRow(model.label, model.images[keep], model.small, captions, colour, gap=first_baseline))
+    for index, model in enumerate(reconstructions):
+        maps, small = image_grid.error_map(images[keep], model.images[keep], highest), f"{model.small} error".strip()
+        sheet.append(ImageRow(model.label, maps, small, colour=model.colour or palette.GREY, gap=not index))
     return sheet
 
 
@@ -153,8 +131,8 @@ def table(chosen: Sequence[Choice], task: str) -> None:
     for choice in chosen:
         for row in files.rows(choice.run.evaluation(task), metric="psnr"):
             model = choice.label if row["model"] == "run" else row["model"]
-            size = size_of(choice, row)
-            model += f", {size}" if size else ""
+            if size := size_of(choice, row):
+                model += f", {size}"
             entry = {"model": model, "at": str(row.get("variant", ""))}
             table_rows.append(entry | {"PSNR in dB (95 % interval)": files.format_row(row)})
     page.numbers(table_rows)

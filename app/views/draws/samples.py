@@ -40,11 +40,9 @@ def describe(variant: dict[str, Any]) -> str:
 def cost(variant: dict[str, Any], n: int) -> str:
     """The time that drawing took."""
     seconds = finite_number(variant.get("seconds"))
-    return (
-        f"{n} images in {format_duration(seconds) if seconds >= 10 else f'{seconds:.2g} s'}"
-        if seconds is not None
-        else f"{n} images"
-    )
+    if seconds is None:
+        return f"{n} images"
+    return f"{n} images in {format_duration(seconds) if seconds >= 10 else f'{seconds:.2g} s'}"
 
 
 def render() -> None:
@@ -66,11 +64,8 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
             page.heading("real images", palette.GREY)
             classes = "every class · " if probe and probe.labels() is not None else ""
             st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
-            st.html(
-                image_grid.tile_grid(
-                    np.asarray(real[np.linspace(0, len(real) - 1, min(count, len(real))).astype(int)]), across
-                )
-            )
+            spread = np.linspace(0, len(real) - 1, min(count, len(real))).astype(int)
+            st.html(image_grid.tile_grid(np.asarray(real[spread]), across))
     for place, choice in zip(places[real is not None :], chosen, strict=True):
         samplers = variants(choice)
         with place:
@@ -98,10 +93,8 @@ def strips(chosen: Sequence[Choice]) -> None:
     rows = []
     for choice in chosen:
         for index, (variant, images) in enumerate(variants(choice)):
-            seed = variant.get("seed")
-            small = f"{describe(variant)}, {cost(variant, len(images))}" + (
-                f", seed {seed}" if seed is not None else ""
-            )
+            seed = f", seed {variant['seed']}" if variant.get("seed") is not None else ""
+            small = f"{describe(variant)}, {cost(variant, len(images))}{seed}"
             rows.append(ImageRow(choice.label, np.asarray(images[:STRIP]), small, colour=choice.colour, gap=not index))
     st.subheader("Sampler by sampler", anchor=False)
     st.html(image_grid.sheet(rows))

@@ -35,12 +35,11 @@ FLIPS = {1: "left-right", 2: "top-bottom"}
 def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("invariance", lambda choice: complete_rows(choice, model="run"))
     if chosen:
-        steps = {}
+        strengths_of: dict[str, set[float]] = {}
         for choice in chosen:
             for row in complete_rows(choice, model="run"):
-                strengths = steps.setdefault(row["transform"], [])
-                strengths += [row["strength"]] * (row["strength"] not in strengths)
-        steps = {transform: sorted(strengths) for transform, strengths in steps.items()}
+                strengths_of.setdefault(row["transform"], set()).add(row["strength"])
+        steps = {transform: sorted(strengths) for transform, strengths in strengths_of.items()}
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             how = page.space_switch()
             image = example(chosen, probe, steps)
@@ -55,11 +54,8 @@ def render() -> None:
             )
             for transform, strengths in steps.items()
         ]
-        page.chart(
-            strength_curves.strength_curves(panels, key),
-            "invariance",
-            "similarity kept under seven changes of an image",
-        )
+        figure = strength_curves.strength_curves(panels, key)
+        page.chart(figure, "invariance", "similarity kept under seven changes of an image")
         page.note(
             "1: the features do not change · 0, dotted: the changed image is as unlike itself as any other · what lies "
             "below leaves the picture · bands and bars: 95 % interval · unchanged image on the left of each strip"
@@ -132,15 +128,10 @@ def line_in(line: tuple[Profile, list[dict]], transform: str, strengths: Sequenc
 
 def example(chosen: Sequence[Choice], probe: Probe | None, steps: Steps) -> dict[str, np.ndarray] | None:
     """By transform, one image unchanged and at each strength, as a person picks it among those that are stored."""
-    stored_steps = next(
-        (entry for c in chosen if isinstance(entry := c.run.evaluation("invariance").get("steps"), list)), []
-    )
+    evaluations = [choice.run.evaluation("invariance") for choice in chosen]
+    stored_steps = next(filter(None, (files.entries(evaluation, "steps") for evaluation in evaluations)), [])
     array = files.pictures(probe.array("invariance-examples"), (1 + len(stored_steps), None)) if probe else None
-    at = {
-        (step.get("transform"), step.get("strength")): i
-        for i, step in enumerate(stored_steps, 1)
-        if isinstance(step, dict)
-    }
+    at = {(step.get("transform"), step.get("strength")): i for i, step in enumerate(stored_steps, 1)}
     whole = all((transform, strength) in at for transform, strengths in steps.items() for strength in strengths)
     if array is None or not whole:
         return None
