@@ -50,10 +50,10 @@ for _ in range(2):
 """
 CURVES = """
 from app import main
-from app.reading.files import columns_of
+from app.reading.files import metrics_of
 from workbench.store import Run
 paths = sorted(path for path in folder.iterdir())[:20]
-wall, cpu, curves = took(lambda: columns_of([Run(path) for path in paths]))
+wall, cpu, curves = took(lambda: metrics_of([Run(path) for path in paths]))
 print(wall, cpu, sum(len(columns["loss"]) for columns in curves))
 """
 ACCUMULATOR = """
