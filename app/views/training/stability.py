@@ -130,8 +130,8 @@ def gradients(diagnoses: incidents.Diagnoses, window: Window) -> None:
 
 def norm(diagnosis: Diagnosis, part: str) -> Series | None:
     """The norm of the ``total`` gradient, or of that of the ``first`` layer."""
-    recorded = diagnosis.gradients
-    return None if recorded is None else Series(recorded.steps, getattr(recorded, part))
+    norms = diagnosis.gradients
+    return None if norms is None else Series(norms.steps, getattr(norms, part))
 
 
 def peak_near(curve: Curve, start: int, end: int) -> float:
@@ -145,18 +145,18 @@ def spike_words(choice: Choice, spike: Spike) -> str:
 
 def maps(diagnoses: incidents.Diagnoses, window: Window) -> None:
     """One map per run with norms by layer."""
-    figures = [
+    layer_maps = [
         (choice, diagnosis.gradients, figure)
         for choice, diagnosis in diagnoses.items()
         if diagnosis.gradients is not None
         and (figure := gradient_map.gradient_map(diagnosis, choice.colour, window)) is not None
     ]
-    if not figures:
+    if not layer_maps:
         return
     st.subheader("Gradient norm of every layer", anchor=False)
-    for choice, recorded, figure in page.side_by_side(figures, across=min(len(figures), 2)):
-        low, high = gradient_map.norm_limits(gradient_map.binned(recorded, window)[1])
-        page.heading(choice.label, choice.colour, f"first trained layer: {recorded.name}")
+    for choice, norms, figure in page.side_by_side(layer_maps, across=min(len(layer_maps), 2)):
+        low, high = gradient_map.norm_limits(gradient_map.binned(norms, window)[1])
+        page.heading(choice.label, choice.colour, f"first trained layer: {norms.name}")
         st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
         page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
     page.note(
