@@ -1,6 +1,5 @@
 """``workbench augmentations``: a small matrix from end to end, what is kept of it, and what is refused."""
 
-import csv
 import json
 import os
 import re
@@ -14,6 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.cli.conftest import assert_refused, csv_rows
+from tests.figures.svg_texts import words_of
 from tests.training.tiny import COMMON, TINY
 from workbench import training
 from workbench.cli import main
@@ -43,9 +44,9 @@ def study(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made, tmp_path / "copy")
 
 
-def command(folder: Path, *more: str) -> int:
-    words = ["--config", str(folder / "tiny.yaml"), "--output", str(folder / "study"), *more]
-    return main(["augmentations", "mocov3", *words, "--transformations", *reversed(NAMES)])
+def command(folder: Path, names: tuple[str, ...] = NAMES[::-1]) -> int:
+    words = ["--config", str(folder / "tiny.yaml"), "--output", str(folder / "study")]
+    return main(["augmentations", "mocov3", *words, "--transformations", *names])
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -54,21 +55,6 @@ def record(folder: Path) -> dict[str, Any]:
 
 def results(folder: Path) -> dict[tuple[str, str | None], float]:
     return {(row["first"], row["second"]): row["value"] for row in record(folder)["rows"] if row["model"] == "run"}
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """How training was called, beside being called."""
-    found: list[str] = []
-    for name in ("start", "resume"):
-        real = getattr(training, name)
-
-        def noted(*args: Any, name: str = name, real: Any = real) -> Any:
-            found.append(name)
-            return real(*args)
-
-        monkeypatch.setattr(training, name, noted)
-    return found
 
 
 def test_every_cell_is_a_run_with_its_composition(made: Path) -> None:
@@ -104,15 +90,13 @@ def test_the_table_has_cells_baselines_and_means_with_their_intervals(made: Path
 
 def test_the_same_rows_as_csv_and_as_a_figure(made: Path) -> None:
     content = record(made)
-    with open(made / "study" / "composition.csv", newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+    lines = csv_rows(made / "study" / "composition.csv")
     assert [float(line["value"]) for line in lines] == [row["value"] for row in (*content["rows"], *content["means"])]
     assert [line["model"] for line in lines[-4:]] == ["mean"] * 4
     assert (made / "study" / "composition.pdf").read_bytes().startswith(b"%PDF")
-    drawn = ElementTree.parse(made / "study" / "composition.svg").getroot()
-    texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    texts = words_of(made / "study" / "composition.svg")
     assert all(f"{row['value']:.1f}" in texts for row in (*content["rows"][:4], *content["means"]))
-    assert any(text and text.startswith("For comparison: pixels") for text in texts)
+    assert any(text.startswith("For comparison: pixels") for text in texts)
 
 
 def test_nothing_is_done_twice(study: Path, calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,8 +141,7 @@ def test_a_narrower_study_keeps_what_a_wider_one_has_measured(
     study: Path, calls: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = record(study)
-    words = ["--config", str(study / "tiny.yaml"), "--output", str(study / "study"), "--transformations", "crop"]
-    assert main(["augmentations", "mocov3", *words]) == 0
+    assert command(study, names=("crop",)) == 0
     told = capsys.readouterr()
     assert "1 of 1 cells" in told.err and "noise" not in told.out.splitlines()[0]
     assert record(study)["rows"] == before["rows"] and record(study)["means"] == before["means"]
@@ -214,9 +197,8 @@ def test_a_cell_that_fails_is_left_out_and_told(
 
     monkeypatch.setattr(training, "start", fail)
     assert command(study) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "error: The cell noise, crop failed: The loss is not finite since step 3."
-    )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == "error: The cell noise, crop failed: The loss is not finite since step 3."
     assert list(results(study)) == [("crop", None), ("crop", "noise"), ("noise", None)]
     assert [mean.get("first", mean.get("second")) for mean in record(study)["means"]] == ["crop", "noise"]
 
@@ -258,18 +240,11 @@ def test_bad_input_is_one_sentence_and_nothing_starts(
     words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files = {
-        "vae": "method: vae\n",
-        "composed": "composition: [crop]\n",
-        "typo": "temprature: 1\n",
-        "data": "data: shape\n",
-    }
-    for name, text in files.items():
+    texts = ("method: vae\n", "composition: [crop]\n", "temprature: 1\n", "data: shape\n")
+    for name, text in zip(("vae", "composed", "typo", "data"), texts, strict=True):
         Path(f"{name}.yaml").write_text(text)
-    assert main(["augmentations", *words]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1 and expected in error
-    assert len(list(tmp_path.iterdir())) == len(files)
+    assert_refused(["augmentations", *words], expected, capsys)
+    assert len(list(tmp_path.iterdir())) == len(texts)
 
 
 def test_the_former_name_still_works_and_is_not_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """What a sweep tells beside top-1: likelihoods, reconstructions, layers, factors, and whose the variance is."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.cli.conftest import csv_rows
+from tests.figures.svg_texts import words_of
 from tests.training.tiny import COMMON, TINY
 from workbench.cli import main
 from workbench.comparison.seeds import over_seeds
@@ -37,14 +38,17 @@ RECIPE: dict[str, Any] = {
 }
 
 
+def words_for(folder: Path, recipe: dict[str, Any]) -> list[str]:
+    """The command that makes a sweep of a recipe."""
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return ["sweep", str(folder / "tiny.yaml"), "-o", str(folder / "made"), "--device", "cpu"]
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished sweep of two objectives, two trunks and two seeds."""
     folder = tmp_path_factory.mktemp("tables")
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(RECIPE, sort_keys=False))
-    assert (
-        main(["sweep", str(folder / "tiny.yaml"), "-o", str(folder / "made"), "--device", "cpu", "--seeds", "2"]) == 0
-    )
+    assert main([*words_for(folder, RECIPE), "--seeds", "2"]) == 0
     return folder / "made"
 
 
@@ -72,17 +76,14 @@ def test_variance_is_shared_among_objective_trunk_and_seeds(made: Path) -> None:
     content = record(made)
     found = {(row["measure"], row["quantity"], row["part"]): row["value"] for row in content["shares"]}
     rows = content["tables"]["likelihood"]["rows"]
-    known = {
-        (row["cell"], row["seed"]): row["value"] for row in rows if (row["model"], row["quantity"]) == ("run", "total")
-    }
+    totals = [row for row in rows if (row["model"], row["quantity"]) == ("run", "total")]
+    known = {(row["cell"], row["seed"]): row["value"] for row in totals}
     order = [["VAE, ViT", "VAE, conv"], ["DDPM, ViT", "DDPM, conv"]]
     expected = two_way_shares(np.array([[[known[cell, seed] for seed in (0, 1)] for cell in cells] for cells in order]))
     parts = ("objective", "trunk", "objective x trunk", "seeds")
     assert [found["likelihood", "total", part] for part in parts] == pytest.approx([share.value for share in expected])
     assert {"linear", "knn"} <= {measure for measure, _, _ in found}
-    assert not [
-        key for key in found if key[0] == "reconstruction"
-    ]  # from a code, or from t = 100, which is another thing
+    assert "reconstruction" not in {key[0] for key in found}  # from a code, or from t = 100, which is another thing
     assert ("likelihood", "kl", "trunk") not in found  # which DDPM does not have
 
 
@@ -90,18 +91,14 @@ def test_tables_and_figures(made: Path) -> None:
     told = (made / "sweep.md").read_text()
     assert "## Negative log-likelihood in bits per dimension" in told and "## Shares of variance" in told
     assert "| VAE, conv, untrained |" in told and "| histogram of each pixel |" in told
-    with open(made / "sweep.csv", newline="", encoding="utf-8") as file:
-        lines = [
-            line for line in csv.DictReader(file) if line["measure"] == "reconstruction" and line["model"] == "run"
-        ]
+    rows = csv_rows(made / "sweep.csv")
+    lines = [row for row in rows if row["measure"] == "reconstruction" and row["model"] == "run"]
     assert len(lines) == 4 * (2 + 1) and {line["metric"] for line in lines} == {"psnr"}  # a row per seed and the mean
     assert {line["quantity"] for line in lines} == {"PSNR", "PSNR, t=100"} and "| ≤ " in told
     assert {"sweep.pdf", "sweep-tables.pdf", "sweep-shares.pdf"} <= {file.name for file in made.iterdir()}
-    drawn = ElementTree.parse(made / "sweep-tables.svg").getroot()
-    texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    texts = words_of(made / "sweep-tables.svg")
     assert set(CELLS) <= set(texts) and "Reconstruction, PSNR in dB" in texts
-    bars = ElementTree.parse(made / "sweep-shares.svg").getroot()
-    assert "likelihood: total" in [element.text for element in bars.iter("{http://www.w3.org/2000/svg}text")]
+    assert "likelihood: total" in words_of(made / "sweep-shares.svg")
 
 
 def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_space() -> None:
@@ -113,15 +110,8 @@ def test_layers_are_chosen_on_validation_images_and_factors_read_in_the_default_
     told = {row["quantity"]: row["value"] for row in found["factors"]["rows"] if row["model"] == "run"}
     default = [row for row in factors["rows"] if row["model"] == "run" and row["space"] == factors["default"]]
     assert told == {row["factor"]: row["value"] for row in default}
-    content = {
-        "title": "a",
-        "data": "shapes",
-        "scale": "tiny",
-        "seeds": [0],
-        "cells": [{"cell": "DDPM"}],
-        "costs": [],
-        "tables": found,
-    }
+    content = {"title": "a", "data": "shapes", "scale": "tiny", "seeds": [0], "costs": [], "tables": found}
+    content["cells"] = [{"cell": "DDPM"}]
     ElementTree.fromstring(Panels(content).svg())
 
 
@@ -144,8 +134,7 @@ def test_an_evaluation_that_a_method_cannot_have_is_not_asked_for_again(
     made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     cells = {"encoder alone": TINY["mocov3"] | {"method": "mocov3"}}
-    (tmp_path / "one.yaml").write_text(yaml.safe_dump(RECIPE | {"cells": cells}))
-    words = ["sweep", str(tmp_path / "one.yaml"), "-o", str(tmp_path / "made"), "--device", "cpu"]
+    words = words_for(tmp_path, RECIPE | {"cells": cells})
     assert main(words) == 0
     capsys.readouterr()
     assert main(words) == 0
@@ -167,6 +156,5 @@ def test_labels_that_do_not_cross_are_refused(
     labels: list[dict[str, str]], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells = {f"cell {index}": TINY["vae"] | {"labels": own} for index, own in enumerate(labels)}
-    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(RECIPE | {"cells": cells}))
-    assert main(["sweep", str(tmp_path / "bad.yaml"), "-o", str(tmp_path / "made"), "--device", "cpu"]) == 2
+    assert main(words_for(tmp_path, RECIPE | {"cells": cells})) == 2
     assert said in capsys.readouterr().err and not (tmp_path / "made").exists()
