@@ -19,6 +19,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.files import read_json, replacing, write_json
+from workbench.hints import command
 from workbench.store import Run, list_runs
 
 TRASH = ".trash"
@@ -122,9 +123,11 @@ def delete(run: Run) -> Path:
         raise WorkbenchError(f"The run {run.id} is being trained {where}; then delete it.")
     target = run.path.parent / TRASH / run.id
     if target.exists():
+        runs = run.path.parent
         raise WorkbenchError(
-            f"The trash already has a run {run.id}; restore it with `workbench trash --restore {run.id}`, "
-            "or empty the trash with `workbench trash --empty`."
+            f"The trash already has a run {run.id}; restore it with "
+            f"`{command('trash', '--restore', run.id, runs=runs)}`, "
+            f"or empty the trash with `{command('trash', '--empty', runs=runs)}`."
         )
 
     def move() -> None:

@@ -127,7 +127,7 @@ class TrainConfig:
     """Run from whose weights training starts."""
     optim: Annotated[OptimOptions, Parameter(group="Optimiser")] = OptimOptions()
     """How the weights are updated."""
-    runs: Annotated[Path, Parameter(group="Run")] = Path("runs")
+    runs: Annotated[Path, Parameter(group="Run", env_var="WORKBENCH_RUNS")] = Path("runs")
     """Folder of the runs."""
     name: Annotated[str | None, Parameter(group="Run")] = None
     """Name of the run, besides its id."""

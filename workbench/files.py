@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.hints import command
 
 
 @contextmanager
@@ -56,10 +57,12 @@ def storage_error(error: OSError, path: Path, within: Path | None = None) -> Wor
     if within is not None and not within.is_dir():
         return WorkbenchError(
             f"The run {within.name} is gone: it was moved or deleted meanwhile, so {path.name} was not written; "
-            f"if it is in the trash, `workbench trash --restore {within.name}` restores it."
+            f"if it is in the trash, `{command('trash', '--restore', within.name, runs=within.parent)}` restores it."
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "run the same command again" if within is None else "continue with `workbench resume`"
+        remedy = "run the same command again"
+        if within is not None:
+            remedy = f"continue with `{command('resume', within.name, runs=within.parent)}`"
         return WorkbenchError(f"No space left on the disk of {path.parent}; free some, then {remedy}.")
     return WorkbenchError(f"Cannot write {path}: {error.strerror or error}; choose another place.")
 

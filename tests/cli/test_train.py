@@ -82,6 +82,17 @@ def test_flags_override_the_file(words: list[str], file: Path, started: list[dic
     assert len(settings) == 5
 
 
+def test_the_variable_of_the_runs_folder_comes_before_defaults_and_after_file_and_flag(
+    tmp_path: Path, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_RUNS", "variable")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("runs: file\n")
+    for words in ([], ["--config", str(recipe)], ["--runs", "flag"]):
+        assert main(["train", "vae", *words]) == 0
+    assert [call["settings"] for call in started] == [{"runs": folder} for folder in ("variable", "file", "flag")]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stored_configuration_is_taken_back(method: str, tmp_path: Path, started: list[dict[str, Any]]) -> None:
     text = write_yaml(method, load_method(method)[1]())

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from workbench import annotations
 from workbench.cli.options import RUNS, Reference, References, RunsFolder, find_runs
 from workbench.errors import WorkbenchError
+from workbench.hints import command
 from workbench.store import find_run
 
 
@@ -80,7 +81,7 @@ def delete(*references: References, runs: RunsFolder = RUNS) -> None:
     """Move runs to the trash; `workbench trash --restore RUN` restores them."""
     for run in find_runs(references, runs, "delete RUN"):
         annotations.delete(run)
-        print(f"{run.id} is in the trash; `workbench trash --restore {run.id}` restores it.")
+        print(f"{run.id} is in the trash; `{command('trash', '--restore', run.id, runs=runs)}` restores it.")
 
 
 def trash(
@@ -106,8 +107,8 @@ def trash(
         return
     for run in deleted:
         print(f"{run.id}  {sizes[run.id] / 1e6:.1f} MB  {run.summary().get('name') or ''}".rstrip())
-    print(
-        f"{len(deleted)} in the trash, {megabytes:.1f} MB; `workbench trash --empty` deletes them for good."
-        if deleted
-        else f"The trash of {runs} is empty."
-    )
+    if not deleted:
+        print(f"The trash of {runs} is empty.")
+        return
+    emptying = command("trash", "--empty", runs=runs)
+    print(f"{len(deleted)} in the trash, {megabytes:.1f} MB; `{emptying}` deletes them for good.")

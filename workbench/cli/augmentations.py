@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from workbench.cli.options import RUNS, Flag, Names, Output
+from workbench.cli.options import Flag, Names, Output
 from workbench.config import read_settings
 from workbench.errors import WorkbenchError, unknown
 from workbench.format import format_duration
+from workbench.hints import command, default_runs
 from workbench.methods import METHODS
 
 if TYPE_CHECKING:
@@ -40,20 +41,20 @@ def augmentations(
         config: YAML file of settings for all cells.
         transformations: Rows and columns: crop, cutout, colour, sobel, noise, blur, rotation; by default all.
         output: Folder of the study; by default compositions/<name of the configuration file> in the runs folder.
-        runs: Folder of the runs; by default runs.
+        runs: Folder of the runs; by default that of the configuration file, $WORKBENCH_RUNS or runs.
         verbose: Show the training of each cell, too.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     settings = read_settings(config, method) if config else {}
-    place = (runs or Path(settings.get("runs") or RUNS)) / "compositions"
+    place = (runs or Path(settings.get("runs") or default_runs())) / "compositions"
     folder = output or place / (config.stem if config else method)
     from workbench.studies.augmentations import TRANSFORMATIONS, Study
 
     study = Study(method, settings, str(config or ""), folder, transformations or TRANSFORMATIONS)
     failures = _train_cells(study, verbose)
     _print(study)
-    print(f"Figure: {folder / 'composition.svg'}; `workbench app --runs {folder / 'runs'}` shows the runs.")
+    print(f"Figure: {folder / 'composition.svg'}; `{command('app', runs=folder / 'runs')}` shows the runs.")
     for cell, reason in failures.items():
         print(f"error: The cell {', '.join(cell)} failed: {reason}", file=sys.stderr)
     return 2 if failures else 0

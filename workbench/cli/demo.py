@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 
 import workbench
 from workbench.cli import serve
 from workbench.cli.options import RUNS, RunsFolder
 from workbench.config import read_settings
+from workbench.hints import command
 from workbench.store import Run
 
 CHECKOUT = Path(workbench.__file__).parent.parent
@@ -52,8 +54,14 @@ def demo(
     runner.evaluate(trained, only=(), device="auto", checkpoint="last")
     heading(f"{len(DEMO) + 2} of {len(DEMO) + 2}: compare")
     printing.print_table(comparison_table(trained))
-    printing.print_differences(differences(trained))
+    pairs = differences(trained)
+    printing.print_differences(pairs)
+    if sentence := printing.leader(pairs):
+        console.print(f"\n[bold]{escape(sentence)}[/]")
     heading("done")
+    ids = [run.id for run in trained]
+    console.print("What comes next:")
+    for words in (["app"], ["compare", *ids, "--wide"], ["report", *ids, "--output", "report.html"]):
+        console.print(f"  {escape(command(*words, runs=runs))}", soft_wrap=True)
     if serve_app:
         serve.app(runs=runs)
-    console.print(f"`workbench app{'' if runs == RUNS else f' --runs {runs}'}` shows them in the browser.")

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from workbench.cli.options import RUNS, AsJson, Checkpoint, Flag, References, RunsFolder, find_runs
+from workbench.cli.options import RUNS, AsJson, Checkpoint, Flag, References, RunsFolder, Wide, find_runs
 from workbench.config import Device
 from workbench.errors import WorkbenchError
 from workbench.files import plain
+from workbench.tables import output
 
 
 def evaluate(
@@ -35,7 +36,7 @@ def evaluate(
     runner.evaluate(chosen, only=only, thorough=thorough, transfer_to=transfer_to, device=device, checkpoint=checkpoint)
 
 
-def compare(*references: References, as_json: AsJson = False, runs: RunsFolder = RUNS) -> None:
+def compare(*references: References, as_json: AsJson = False, wide: Wide = False, runs: RunsFolder = RUNS) -> None:
     """Print a table of runs and their baselines, from what `workbench evaluate` has stored.
 
     Runs that differ only in their seed form a group; differences between groups are tested.
@@ -57,7 +58,7 @@ def compare(*references: References, as_json: AsJson = False, runs: RunsFolder =
         content = plain({"rows": table, "differences": tests, "left_out": left_out, "note": note})
         print(json.dumps(content, indent=1, ensure_ascii=False))
     else:
-        print_table(table)
+        print_table(table, wide)
         print_differences(pairs, left_out)
         if note:
-            print(f"\nNo differences were tested: {note}")
+            output().print(f"\nNo differences were tested: {note}")

@@ -1,17 +1,18 @@
 """``workbench runs``, ``methods`` and ``datasets``; none of them imports torch."""
 
 import json
-import sys
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
-from workbench.cli.options import RUNS, AsJson, RunsFolder
+from workbench.cli.options import RUNS, AsJson, RunsFolder, Wide
 from workbench.format import is_number
+from workbench.hints import command
 from workbench.methods import METHODS
+from workbench.tables import Column, output, print_table
 
 
 def runs(
@@ -20,6 +21,7 @@ def runs(
     archived: Annotated[bool, Parameter(help="List archived runs, too.", negative="")] = False,
     tag: Annotated[str | None, Parameter(help="List only runs with this tag.")] = None,
     as_json: AsJson = False,
+    wide: Wide = False,
 ) -> None:
     """List the runs, newest first."""
     from workbench.store import list_summaries
@@ -31,52 +33,72 @@ def runs(
     if as_json:
         print(json.dumps(summaries, indent=1, ensure_ascii=False))
     elif not everything:
-        print(f"The folder {runs} has no runs yet; `workbench train mocov3` makes one.")
+        print(f"The folder {runs} has no runs yet; `{command('train', 'mocov3', runs=runs)}` makes one.")
     else:
-        tagged = ["tags"] if any(summary.get("tags") for summary in summaries) else []
-        table = _table("id", "name", "method", "data", "status", "monitor kNN %", "kNN %", "linear %", "age", *tagged)
-        for summary in summaries:
-            texts = [str(summary.get(key) or "") for key in ("id", "name", "method", "data", "status")]
-            values = [summary.get(key) for key in ("knn_monitor", "knn", "linear")]
-            scores = [f"{value:.1f}" if is_number(value) else "" for value in values]
-            tags = [", ".join(summary.get("tags", []))] if tagged else []
-            table.add_row(*texts, *scores, _age(summary.get("created")), *tags)
-        _print(table)
-        print("monitor: on validation images during training; kNN and linear probe: on test images.")
+        print_table(_columns(summaries), wide)
+        output().print("monitor: on validation images during training; kNN and linear probe: on test images.")
         if hidden:
             print(f"{hidden} archived; --archived lists {'it' if hidden == 1 else 'them'}.")
 
 
-def methods() -> None:
+def methods(*, wide: Wide = False) -> None:
     """List the methods."""
-    table = _table("method", "family", "summary", "paper", "capabilities")
-    for name, entry in METHODS.items():
-        table.add_row(name, entry.family, entry.summary, entry.paper, ", ".join(entry.capabilities))
-    _print(table)
+    entries = METHODS.values()
+    columns = [
+        Column("method", list(METHODS)),
+        Column("family", [entry.family for entry in entries], 2),
+        Column("summary", [entry.summary for entry in entries], words=True),
+        Column("paper", [entry.paper for entry in entries], 1, words=True),
+        Column("capabilities", [", ".join(entry.capabilities) for entry in entries], 3, words=True),
+    ]
+    print_table(columns, wide)
 
 
-def datasets() -> None:
+def datasets(*, wide: Wide = False) -> None:
     """List the built-in data sets; a folder of images or a Parquet file is named by its path."""
     from workbench.data.datasets import CATALOGUE
 
-    table = _table("data", "summary", "size", "classes", "train images", "download")
-    for name, entry in CATALOGUE.items():
-        facts = (f"{entry.size} px", str(entry.classes), f"{entry.n_train:,}", "yes" if entry.download else "no")
-        table.add_row(name, entry.summary, *facts)
-    _print(table)
-    print("Or the path of a folder of images (class folders or flat), or of Parquet files with image bytes.")
+    entries = CATALOGUE.values()
+    columns = [
+        Column("data", list(CATALOGUE)),
+        Column("summary", [entry.summary for entry in entries], words=True),
+        Column("size", [f"{entry.size} px" for entry in entries], 3),
+        Column("classes", [str(entry.classes) for entry in entries], 2),
+        Column("train images", [f"{entry.n_train:,}" for entry in entries], 4, right=True),
+        Column("download", ["yes" if entry.download else "no" for entry in entries], 1),
+    ]
+    print_table(columns, wide)
+    output().print("Or the path of a folder of images (class folders or flat), or of Parquet files with image bytes.")
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column.endswith(("%", "images")) else "left")
-    return table
+def _columns(summaries: Sequence[dict[str, Any]]) -> list[Column]:
+    def texts(key: str) -> list[str]:
+        return [str(summary.get(key) or "") for summary in summaries]
+
+    def scores(key: str) -> list[str]:
+        values = [summary.get(key) for summary in summaries]
+        return [f"{value:.1f}" if is_number(value) else "" for value in values]
+
+    ids = texts("id")
+    columns = [
+        Column("id", ids, short=_short_ids(ids), short_note="ids by their last four characters"),
+        Column("name", texts("name"), words=True),
+        Column("method", texts("method"), 3),
+        Column("data", texts("data"), 4, words=True),
+        Column("status", texts("status"), 2),
+        Column("monitor kNN %", scores("knn_monitor"), 7, right=True),
+        Column("kNN %", scores("knn"), 5, right=True),
+        Column("linear %", scores("linear"), 1, right=True),
+        Column("age", [_age(summary.get("created")) for summary in summaries], 6),
+    ]
+    tags = [", ".join(summary.get("tags", [])) for summary in summaries]
+    return [*columns, Column("tags", tags, 8, words=True)] if any(tags) else columns
 
 
-def _print(table: Table) -> None:
-    """Print a table; in a pipe its lines are not folded, for `grep`."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table, highlight=False)
+def _short_ids(ids: Sequence[str]) -> list[str]:
+    """The last four characters of each id, or the whole id where others end in the same ones."""
+    ends = Counter(run_id[-4:] for run_id in ids)
+    return [run_id[-4:] if ends[run_id[-4:]] == 1 else run_id for run_id in ids]
 
 
 def _age(created: Any) -> str:

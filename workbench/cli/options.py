@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from workbench import hints
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.store import Run
 
-RunsFolder = Annotated[Path, Parameter(name="--runs", help="Folder of the runs.")]
+RunsFolder = Annotated[Path, Parameter(name="--runs", env_var="WORKBENCH_RUNS", help="Folder of the runs.")]
 Reference = Annotated[str, Parameter(help="A run: its id, a unique prefix of the id, its name or its path.")]
 References = Annotated[str, Parameter(name="RUN", help="Runs by id, unique prefix of an id, name or path.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
+Wide = Annotated[bool, Parameter(help="Print all columns, however narrow the terminal.", negative="")]
 Checkpoint = Annotated[
     Literal["last", "best"], Parameter(help="Weights of the last checkpoint, or of the one with the best monitor kNN.")
 ]
@@ -49,6 +51,7 @@ def find_runs(references: tuple[str, ...], runs: Path, command: str) -> "list[Ru
     from workbench.store import find_run
 
     if not references:
-        raise WorkbenchError(f"Say which runs, such as `workbench {command}`; `workbench runs` lists them.")
+        listing = hints.command("runs", runs=runs)
+        raise WorkbenchError(f"Say which runs, such as `workbench {command}`; `{listing}` lists them.")
     named = [find_run(reference, runs) for reference in references]
     return list({run.path.resolve(): run for run in named}.values())

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from workbench.cli.augmentations import training_output
-from workbench.cli.options import RUNS, Flag, Names, Output
+from workbench.cli.options import Flag, Names, Output
 from workbench.config import Device, read_mapping
 from workbench.errors import WorkbenchError
 from workbench.format import format_duration
+from workbench.hints import command, default_runs
 
 if TYPE_CHECKING:
     from workbench.studies.runner import Job, Sweep
@@ -60,7 +61,7 @@ def sweep(
     changes |= {"download": True} if download else {}
     plan = load(recipe, scale, changes)
     others = f"-{Path(data).stem}" if data else ""
-    folder = output or RUNS / "sweeps" / f"{plan.name}-{plan.scale}{others}"
+    folder = output or default_runs() / "sweeps" / f"{plan.name}-{plan.scale}{others}"
     from workbench.studies.results import markdown
     from workbench.studies.runner import Sweep
 
@@ -72,7 +73,7 @@ def sweep(
     failures = _train_jobs(study, jobs, verbose)
     print(markdown(study.record()))
     figures = sorted(str(file) for file in folder.glob("sweep*.svg"))
-    shown = f"`workbench app --runs {folder / 'runs'}` shows the runs"
+    shown = f"`{command('app', runs=folder / 'runs')}` shows the runs"
     print(f"Figure{'s' * (len(figures) > 1)}: {', '.join(figures)}; {shown}.")
     for name, reason in failures.items():
         print(f"error: {name} failed: {reason}", file=sys.stderr)

@@ -56,13 +56,15 @@ def method_app(method: str) -> App:
     """The command that trains a method; its options are the fields of the method's configuration class."""
     _, config_class = load_method(method)
     defaults = config_class()
-    flags: set[str] = set()
+    flags, variables = set[str](), set[str]()
 
     def note_flags(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
         flags.clear()
+        variables.clear()
         for argument in arguments:
             if argument.tokens and argument.keys:
-                flags.add(".".join(option_name(key) for key in argument.keys))
+                key = ".".join(option_name(key) for key in argument.keys)
+                (variables if argument.tokens[0].source == "env" else flags).add(key)
 
     def run(
         config: Annotated[config_class, Parameter(name="*", group=f"Options of {method}")] = defaults,  # pyright: ignore
@@ -79,7 +81,7 @@ def method_app(method: str) -> App:
         settings = read_settings(config_file, method) if config_file else {}
         replace_flat(defaults, settings, where)  # so that an error in the file names the file
         given = flatten(config)
-        settings |= {key: given[key] for key in sorted(flags)}
+        settings = {key: given[key] for key in variables} | settings | {key: given[key] for key in sorted(flags)}
         from workbench import training
 
         training.start(method, settings, where=where, dry_run=dry_run)

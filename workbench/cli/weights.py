@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from workbench.cli.options import RUNS, Checkpoint, Flag, Reference, RunsFolder
 from workbench.errors import WorkbenchError
+from workbench.hints import command
 from workbench.store import find_run
 
 
@@ -42,7 +43,8 @@ def import_(
     run, description = import_weights(
         ImportOptions(source, file, data, download, runs, name, licence, heads, image_size)
     )
-    print(f"{description}\nrun {run.id} in {runs}; evaluate it with `workbench evaluate {run.info()['name']}`")
+    evaluate = command("evaluate", run.info()["name"], runs=runs)
+    print(f"{description}\nrun {run.id} in {runs}; evaluate it with `{evaluate}`")
 
 
 def export(

@@ -1,54 +1,76 @@
 """Comparisons as ``workbench compare`` prints them."""
 
-import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
+from workbench import tables
 from workbench.comparison.differences import Difference, caveat
 from workbench.comparison.table import COSTS, HEADINGS, Row, cost_text, interval_text, notes
 from workbench.format import is_number
 
+RANKS = {"linear": 0, "knn": 1, "space": 2, "retrieval": 3, "reconstruction": 4, "parameters": 5, "seconds": 6}
+RANKS |= {"flops_per_image": 7, "images_seen": 8, "peak_memory_mb": 9}
 
-def print_table(rows: Sequence[Row]) -> None:
-    """Print a comparison; intervals are 95 %."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+
+def print_table(rows: Sequence[Row], wide: bool = False) -> None:
+    """Print a comparison; intervals are 95 %.
+
+    Args:
+        wide: print all columns, however narrow the terminal.
+    """
     measures = [key for key in HEADINGS if key != "retrieval" or any(row.get(key) for row in rows)]
     costs = [key for key in COSTS if key in ("parameters", "seconds") or any(is_number(row.get(key)) for row in rows)]
-    for heading in ("model", "space", *(HEADINGS[key] for key in measures), *(COSTS[key] for key in costs)):
-        table.add_column(heading, justify="left" if heading in ("model", "space") else "right", overflow="fold")
     several = len({row["data"] for row in rows}) > 1
-    for row in rows:
-        model = f"{row['model']} ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else row["model"]
-        model += f" on {row['data']}" if several else ""
-        table.add_row(
-            f"{model}, best space" if row["kind"] == "best space" else model,
-            str(row["space"] or ""),
-            *(interval_text(row.get(key)) for key in measures),
-            *(cost_text(key, row.get(key)) for key in costs),
-            style="dim" if row["kind"] == "baseline" else None,
-        )
-    console = _console()
-    console.print(table)
+    columns = [
+        tables.Column("model", [_model(row, several) for row in rows], words=True),
+        tables.Column("space", [str(row["space"] or "") for row in rows], RANKS["space"]),
+    ]
+    for key in measures:
+        cells = [interval_text(row.get(key)) for row in rows]
+        columns.append(tables.Column(HEADINGS[key], cells, RANKS[key], right=True))
+    for key in costs:
+        cells = [cost_text(key, row.get(key)) for row in rows]
+        columns.append(tables.Column(COSTS[key], cells, RANKS[key], right=True))
+    tables.print_table(columns, wide, dim={number for number, row in enumerate(rows) if row["kind"] == "baseline"})
+    console = tables.output()
     for note in notes(rows):
-        console.print(note, style="dim", soft_wrap=True)
+        console.print(note, style="dim")
     for warning in [row["warning"] for row in rows if row["warning"]]:
-        console.print(warning, style="yellow", soft_wrap=True)
+        console.print(warning, style="yellow")
+
+
+def _model(row: Row, several_data: bool) -> str:
+    model = f"{row['model']} ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else row["model"]
+    model += f" on {row['data']}" if several_data else ""
+    return f"{model}, best space" if row["kind"] == "best space" else model
+
+
+def leader(pairs: Sequence[Difference]) -> str:
+    """A sentence on which run is ahead in the linear probe, by how much, or "" where no two runs were compared."""
+    runs = {pair.label for pair in pairs}
+    contests = [pair for pair in pairs if pair.other in runs]  # without baselines
+    accuracies = {pair.label: pair.accuracy for pair in contests}
+    accuracies |= {pair.other: pair.other_accuracy for pair in contests}
+    ranking = sorted(accuracies, key=lambda label: -accuracies[label])
+    for pair in contests:
+        if {pair.label, pair.other} == {*ranking[:2]}:
+            value, low, high = pair.difference
+            if pair.label != ranking[0]:
+                value, low, high = -value, -high, -low
+            points = f"{value:.1f} points [{low:+.1f}, {high:+.1f}]"
+            if pair.real:
+                return f"Ahead in the linear probe: {ranking[0]}, by {points} before {ranking[1]}."
+            return f"No run is shown to be ahead in the linear probe: {ranking[0]} is {points} above {ranking[1]}."
+    return ""
 
 
 def print_differences(pairs: Sequence[Difference], left_out: Sequence[str] = ()) -> None:
     """Print which differences of linear probes are real, and what could not be tested, a sentence each."""
-    console = _console()
+    console = tables.output()
     for sentence in left_out:
-        console.print(sentence, style="yellow", soft_wrap=True)
+        console.print(sentence, style="yellow")
     if not pairs:
         return
     console.print(f"\nLinear probes, {len(pairs)} comparisons on the same {pairs[0].n:,} test images:")
     for pair in pairs:
         console.print(f"{'*' if pair.real else '-'} {pair}", style=None if pair.real else "dim")
     console.print(caveat(pairs), style="dim")
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)

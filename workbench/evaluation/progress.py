@@ -26,7 +26,7 @@ class EvaluationProgress:
     def __init__(self, total: int, quiet: bool = False) -> None:
         text, bar = progress.TextColumn("{task.description}"), progress.BarColumn(bar_width=20)
         columns = (text, bar, progress.MofNCompleteColumn(), progress.TimeElapsedColumn(), _Pace())
-        console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
+        console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty(), quiet=quiet)
         disable = quiet or not sys.stderr.isatty()
         self._bars = progress.Progress(*columns, console=console, transient=True, disable=disable)
         self._outer = self._bars.add_task("", total=total)

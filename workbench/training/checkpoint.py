@@ -17,6 +17,7 @@ from workbench.config import TrainConfig, replace_flat
 from workbench.data.datasets import native_levels
 from workbench.errors import WorkbenchError
 from workbench.files import read_json, storage_error, write_json
+from workbench.hints import command
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec, Method
 from workbench.store import Run
@@ -73,7 +74,8 @@ def save_checkpoint(
         shutil.rmtree(building, ignore_errors=True)
         if "os error 28" in str(error) or "No space left" in str(error) or "file write failed" in str(error):
             raise WorkbenchError(
-                f"No space left on the disk of {folder}; free some, then `workbench resume` continues."
+                f"No space left on the disk of {folder}; free some, then "
+                f"`{command('resume', run.id, runs=run.path.parent)}` continues."
             ) from error
         raise
     prune(run)
@@ -163,7 +165,7 @@ def load_encoder(method: Method, run: Run, folder: Path) -> None:
             raise WorkbenchError(
                 f"The encoder of {run.id} normalises pixels by mean {getattr(config, 'mean', None)} and standard "
                 f"deviation {getattr(config, 'std', None)}, unlike this method; "
-                f"fine-tune it with `workbench evaluate {run.id} --only finetune`."
+                f"fine-tune it with `{command('evaluate', run.id, '--only', 'finetune', runs=run.path.parent)}`."
             )
     copies = {key.replace(prefix, copy, 1): value for key, value in state.items()}
     method.load_state_dict(own | state | {key: value for key, value in copies.items() if key in own})
@@ -176,11 +178,13 @@ def no_checkpoint(run: Run, which: Which = "last") -> WorkbenchError:
             f"The run {run.id} keeps no best checkpoint, since kNN was not followed; use --checkpoint last."
         )
     if run.had_checkpoint():
+        again = command("train", "--config", run.path / "config.yaml")
         return WorkbenchError(
             f"The weights of the run {run.id} are not there any more; what was evaluated can still be seen and "
-            f"compared, for anything new train it again with `workbench train --config {run.path / 'config.yaml'}`."
+            f"compared, for anything new train it again with `{again}`."
         )
-    return WorkbenchError(f"The run {run.id} has no checkpoint yet; let it train on with `workbench resume {run.id}`.")
+    resume = command("resume", run.id, runs=run.path.parent)
+    return WorkbenchError(f"The run {run.id} has no checkpoint yet; let it train on with `{resume}`.")
 
 
 def load_method_from(run: Run, which: Which = "last", device: torch.device | None = None) -> LoadedMethod:

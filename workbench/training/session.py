@@ -10,6 +10,7 @@ from workbench import store
 from workbench.config import TrainConfig
 from workbench.errors import WorkbenchError
 from workbench.format import format_duration
+from workbench.hints import command
 from workbench.parallel.collectives import any_of
 from workbench.store import Run
 from workbench.training import checkpoint as ckpt
@@ -55,7 +56,7 @@ class Session:
         self.snapshot_steps = snapshots.snapshot_steps(self.trainer.steps, self.config.snapshots)
         try:
             with (
-                memory_to_spare(f"{memory_advice(self.config)}; `workbench resume {self.run.id}` continues"),
+                memory_to_spare(f"{memory_advice(self.config)}; `{self._resume()}` continues"),
                 StopSignals() as stop,
                 TrainingProgress(self.trainer.steps, self.step) as progress,
             ):
@@ -76,11 +77,12 @@ class Session:
             raise
         if self.step < self.trainer.steps:
             self._close("interrupted")
-            console.print(
-                f"Stopped at step {self.step} of {self.trainer.steps}; `workbench resume {self.run.id}` continues."
-            )
+            console.print(f"Stopped at step {self.step} of {self.trainer.steps}; `{self._resume()}` continues.")
             raise KeyboardInterrupt
         self._close("finished")
+
+    def _resume(self) -> str:
+        return command("resume", self.run.id, runs=self.run.path.parent)
 
     def _epoch(self, stop: StopSignals, progress: TrainingProgress) -> None:
         trainer, config = self.trainer, self.config

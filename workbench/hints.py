@@ -1,0 +1,28 @@
+"""Commands that messages suggest, written so that they can be pasted."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+
+def default_runs() -> Path:
+    """The folder of the runs where ``--runs`` is not given: ``$WORKBENCH_RUNS``, or ``runs``."""
+    return Path(os.environ.get("WORKBENCH_RUNS", "runs"))
+
+
+def command(*words: object, runs: Path | str | None = None) -> str:
+    """``workbench`` with these words; ``runs`` is named unless commands take that folder by default."""
+    named = [] if runs is None or _same(Path(runs), default_runs()) else ["--runs", str(runs)]
+    return shlex.join([_program(), *map(str, words), *named])
+
+
+def _program() -> str:
+    """``workbench``, or the path by which it was called where a shell would not find it."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "workbench" and shutil.which("workbench") is None else "workbench"
+
+
+def _same(folder: Path, other: Path) -> bool:
+    return folder.expanduser().absolute() == other.expanduser().absolute()
