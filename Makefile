@@ -12,7 +12,7 @@ demo: setup
 	@.venv/bin/workbench demo $(if $(DATA),--data "$(DATA)") $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n auto --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	.venv/bin/ruff check

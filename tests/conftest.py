@@ -17,8 +17,14 @@ from workbench.methods.base import ImageSpec, Method, Step
 from workbench.methods.capabilities import Likelihood, Reconstructs, Samples
 from workbench.model import TrainedModel
 
+LONGEST = ("test_sweep", "test_sweep_tables", "test_tour", "test_downloads", "test_resume", "test_whole_batch")
 SIDE, CLASSES = 8, ["dark blue", "grey", "bright yellow"]
 LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, samples=9, similarity=15)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,10 +90,11 @@ def _train_jobs(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[st
     if len(left) < len(jobs):
         console.print(f"{len(jobs) - len(left)} of {len(jobs)} runs are finished already.")
     store.check_writable(study.folder / "runs", "--output")
-    study.write()
     failures: dict[str, str] = {}
     if not left:
+        study.write()
         return failures
+    study.write(".svg")
     at_once = places(left[0].config.device)[: len(left)]
     if len(at_once) > 1:
         console.print(f"{len(left)} runs on {len(at_once)} devices, one process each.")
@@ -112,6 +113,8 @@ def _train_jobs(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[st
     except KeyboardInterrupt:
         console.print("Stopped; run the same command to continue.")
         raise
+    finally:
+        study.write()
     return failures
 
 

@@ -103,11 +103,11 @@ class Study:
             self.rows += [{"model": "pixels", **pixels_row}, {"model": f"untrained:{self.method}", **untrained_row}]
         second = cell[1] if len(cell) == 2 else None
         self.rows.append({"model": "run", "first": cell[0], "second": second, "run": run.id, **row})
-        self.write()
+        self.write(".svg")  # fonts make a PDF take ten times as long
         return self.rows[-1]
 
-    def write(self) -> None:
-        """Write ``composition.json`` and ``.csv``, and the figure as ``.svg`` and ``.pdf``."""
+    def write(self, *formats: str) -> None:
+        """Write ``composition.json`` and ``.csv``, and the figure, as SVG and PDF unless formats are given."""
         record = self.record()
         write_json(self.folder / "composition.json", record)
         with replacing(self.folder / "composition.csv", "w") as file:
@@ -115,7 +115,7 @@ class Study:
             table.writeheader()
             table.writerows(record["rows"])
             table.writerows({"model": "mean", **row} for row in record["means"])
-        Augmentations(record).save(self.folder / "composition.svg", self.folder / "composition.pdf")
+        Augmentations(record).save(*(self.folder / f"composition{suffix}" for suffix in formats or (".svg", ".pdf")))
 
     def record(self) -> dict[str, Any]:
         """What ``composition.json`` holds; see docs/run-format.md."""

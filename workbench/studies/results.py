@@ -82,9 +82,9 @@ def sweep_record(
     }
 
 
-def write_sweep(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write ``sweep.json``, ``.csv`` and ``.md``, and figures as SVG and PDF: ``sweep``, and where there are tables
-    and shares, ``sweep-tables`` and ``sweep-shares``."""
+def write_sweep(folder: Path, content: Mapping[str, Any], formats: Sequence[str] = (".svg", ".pdf")) -> None:
+    """Write ``sweep.json``, ``.csv`` and ``.md``, and figures: ``sweep``, and where there are tables and shares,
+    ``sweep-tables`` and ``sweep-shares``."""
     content = plain(content)
     costs = {(row["cell"], row["seed"]): {key: row[key] for key in COSTS} for row in content["costs"]}
     costs |= {(name, "mean"): row for name, row in mean_costs(content).items()}
@@ -107,7 +107,7 @@ def write_sweep(folder: Path, content: Mapping[str, Any]) -> None:
     if content["shares"]:
         figures["sweep-shares"] = Shares(content)
     for name, figure in figures.items():
-        figure.save(folder / f"{name}.svg", folder / f"{name}.pdf")
+        figure.save(*(folder / f"{name}{suffix}" for suffix in formats))
 
 
 def markdown(content: Mapping[str, Any]) -> str:

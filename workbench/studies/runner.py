@@ -144,7 +144,8 @@ class Sweep:
         return [self._job(name, seed) for seed in self.seeds for name in names]
 
     def work_off(self, jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator[tuple[Job, str | None]]:
-        """Do jobs; yields each as it ends, with the reason of a failure or None. Results are written after each.
+        """Do jobs; yields each as it ends, with the reason of a failure or None. Results are written after each,
+        figures as SVG.
 
         Args:
             jobs: what to do.
@@ -157,7 +158,7 @@ class Sweep:
                 self.failures.pop((job.cell, job.seed), None)
             else:
                 self.failures[job.cell, job.seed] = failed
-            self.write()
+            self.write(".svg")  # fonts make a PDF take ten times as long
             yield job, failed
 
     def seconds(self, name: str) -> float:
@@ -173,10 +174,11 @@ class Sweep:
             rounds.append(time.perf_counter() - began)
         return min(rounds) * config.batch_size / timed.batch_size * cells.steps_of(config, dataset)
 
-    def write(self) -> None:
-        """Write table and figure of all runs so far, those of other processes among them."""
+    def write(self, *formats: str) -> None:
+        """Write table and figures, in all formats unless some are given, of all runs so far, those of other processes
+        among them."""
         self.runs = self._find()
-        write_sweep(self.folder, self.record())
+        write_sweep(self.folder, self.record(), formats or (".svg", ".pdf"))
 
     def record(self) -> dict[str, Any]:
         """What ``sweep.json`` holds; see docs/run-format.md."""
