@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from workbench.errors import WorkbenchError, unknown
 
@@ -41,6 +41,14 @@ class Range:
         return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
 
 
+COMMON = Parameter(group=Group("Common options", sort_key=1))
+MODEL = Parameter(group=Group("Model", sort_key=2))
+METHOD_KEY = 3  # the place of a method's own options among the groups of its help
+AUGMENTATION = Parameter(group=Group("Augmentation", sort_key=4))
+DATA = Parameter(group=Group("Data", sort_key=5))
+TRAINING = Parameter(group=Group("Training", sort_key=6))
+OPTIMISER = Parameter(group=Group("Optimiser", sort_key=7))
+RUN = Parameter(group=Group("Run", sort_key=8))
 Probability = Annotated[float, Range(0, 1)]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -71,11 +79,11 @@ class OptimOptions:
 
     name: Literal["adamw", "lars", "lamb", "sgd"] = "adamw"
     """Optimiser."""
-    lr: Annotated[float, Range(0)] = 1.5e-4
+    lr: Annotated[float, COMMON, Parameter(alias="--lr"), Range(0)] = 1.5e-4
     """Base learning rate; with lr scaling, for a batch of 256."""
     scale_lr: bool = True
     """Multiply the base learning rate by batch size / 256."""
-    weight_decay: Annotated[float, Range(0)] = 0.1
+    weight_decay: Annotated[float, Parameter(alias="--wd"), Range(0)] = 0.1
     """Weight decay, decoupled in AdamW."""
     decay_vectors: bool = True
     """Decay biases and norm scales, too; LARS never does."""
@@ -85,7 +93,7 @@ class OptimOptions:
     """Momentum of LARS and SGD."""
     trust: Annotated[float, Range(above=0)] = 0.001
     """Trust coefficient of LARS."""
-    warmup_epochs: Annotated[float, Range(0)] = 1.0
+    warmup_epochs: Annotated[float, Parameter(alias="--warmup"), Range(0)] = 1.0
     """Epochs of linear warm-up from zero."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Learning rate after the warm-up."""
@@ -97,47 +105,47 @@ class OptimOptions:
 class TrainConfig:
     """The options of every method."""
 
-    data: Annotated[str, Parameter(group="Data")] = "shapes"
+    data: Annotated[str, COMMON] = "shapes"
     """Images to train on: a built-in name (see `workbench datasets`), a folder or a Parquet file."""
-    download: Annotated[bool, Parameter(group="Data")] = False
+    download: Annotated[bool, DATA] = False
     """Allow the data set to be downloaded."""
-    data_options: Annotated[DataOptions, Parameter(name="--data", group="Data")] = DataOptions()
+    data_options: Annotated[DataOptions, DATA, Parameter(name="--data")] = DataOptions()
     """How the images are read."""
-    epochs: Annotated[int, Parameter(group="Training"), Range(1)] = 20
+    epochs: Annotated[int, COMMON, Range(1)] = 20
     """Passes over the training images."""
-    max_steps: Annotated[int | None, Parameter(group="Training"), Range(1)] = None
+    max_steps: Annotated[int | None, COMMON, Range(1)] = None
     """Stop after this many steps, even within an epoch."""
-    batch_size: Annotated[int, Parameter(group="Training"), Range(1)] = 128
+    batch_size: Annotated[int, COMMON, Range(1)] = 128
     """Images per step, over all devices."""
-    seed: Annotated[int, Parameter(group="Training"), Range(0, 2**31 - 1)] = 0
+    seed: Annotated[int, COMMON, Range(0, 2**31 - 1)] = 0
     """Random seed."""
-    preset: Annotated[Literal["auto", "cpu", "published"], Parameter(group="Training")] = "auto"
+    preset: Annotated[Literal["auto", "cpu", "published"], TRAINING] = "auto"
     """Model size and recipe: the published ones, or small ones for a CPU; auto decides by the device."""
-    device: Annotated[Device, Parameter(group="Training")] = "auto"
+    device: Annotated[Device, COMMON] = "auto"
     """Where to compute."""
-    precision: Annotated[Precision, Parameter(group="Training")] = "auto"
+    precision: Annotated[Precision, TRAINING] = "auto"
     """Precision of the forward pass; auto is bf16 if the hardware supports it, else fp32."""
-    accumulate: Annotated[int, Parameter(group="Training"), Range(1)] = 1
+    accumulate: Annotated[int, TRAINING, Range(1)] = 1
     """Compute each batch in this many parts, to save memory; the loss is that of the whole batch."""
-    recompute: Annotated[bool, Parameter(group="Training")] = False
+    recompute: Annotated[bool, TRAINING] = False
     """Recompute activations of ViT blocks instead of storing them: less memory, a third more time."""
-    compile: Annotated[bool, Parameter(group="Training")] = False
+    compile: Annotated[bool, TRAINING] = False
     """Compile the networks with torch.compile: faster steps after a minute or more of compilation."""
-    init: Annotated[str | None, Parameter(group="Training")] = None
+    init: Annotated[str | None, TRAINING] = None
     """Run from whose weights training starts."""
-    optim: Annotated[OptimOptions, Parameter(group="Optimiser")] = OptimOptions()
+    optim: Annotated[OptimOptions, OPTIMISER] = OptimOptions()
     """How the weights are updated."""
-    runs: Annotated[Path, Parameter(group="Run", env_var="WORKBENCH_RUNS")] = Path("runs")
+    runs: Annotated[Path, COMMON, Parameter(env_var="WORKBENCH_RUNS")] = Path("runs")
     """Folder of the runs."""
-    name: Annotated[str | None, Parameter(group="Run")] = None
+    name: Annotated[str | None, COMMON] = None
     """Name of the run, besides its id."""
-    log_every: Annotated[int, Parameter(group="Run"), Range(1)] = 10
+    log_every: Annotated[int, RUN, Range(1)] = 10
     """Steps between two rows of metrics."""
-    monitor_every: Annotated[int, Parameter(group="Run"), Range(0)] = 1
+    monitor_every: Annotated[int, RUN, Range(0)] = 1
     """Epochs between two readings of the kNN monitor; 0 turns it off."""
-    checkpoint_every: Annotated[int, Parameter(group="Run"), Range(1)] = 1
+    checkpoint_every: Annotated[int, RUN, Range(1)] = 1
     """Epochs between two checkpoints; the last one and the best one are kept."""
-    snapshots: Annotated[int, Parameter(group="Run"), Range(0)] = 4
+    snapshots: Annotated[int, RUN, Range(0)] = 4
     """Snapshots of the weights during training, for maps of its course; each half the size of a checkpoint."""
 
     @classmethod

@@ -15,7 +15,7 @@ from workbench.store import Run, create_run
 
 TORCH_FREE = [[word] for word in ("--help", "--version", "runs", "methods", "datasets")]
 TORCH_FREE += [[command, "--help"] for command in ("doctor", "train", "app", "import", "export")]
-TORCH_FREE += [["compare", "none"], ["train", "mocov"]]
+TORCH_FREE += [["compare", "none"], ["train", "mocov"], ["train", "ddpm", "--help"], ["train", "vae", "--epochs", "0"]]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``workbench train``: which settings reach training, and what is refused before it starts."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from tests.cli.conftest import assert_refused
 from workbench import training
 from workbench.cli import main
+from workbench.cli.train import COMMON_ORDER
 from workbench.config import read_yaml, write_yaml
 from workbench.methods import METHODS, load_method
 
@@ -58,6 +60,20 @@ def test_a_size_that_the_unet_cannot_halve_is_one_sentence(method: str, capsys: 
     words = "--data digits --data.image-size 9 --widths 32 64 --dry-run --device cpu"
     sentence = "error: A U-Net of 2 resolutions cannot halve images of 9 px"
     assert_refused(["train", method, *words.split()], sentence, capsys)
+
+
+def test_short_names_of_the_optimiser(started: list[dict[str, Any]]) -> None:
+    assert main(["train", "vae", "--lr", "1e-3", "--wd", "0.05", "--warmup", "3"]) == 0
+    assert started[0]["settings"] == {"optim.lr": 1e-3, "optim.weight_decay": 0.05, "optim.warmup_epochs": 3.0}
+
+
+def test_the_first_line_names_method_and_data(
+    started: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "mocov3", "--data", "digits"]) == 0
+    assert capsys.readouterr().err == "Training mocov3 on digits.\n"
+    assert main(["train", "mocov3", "--epochs", "0"]) == 2
+    assert capsys.readouterr().err == 'error: The value of "epochs" must be at least 1, not 0.\n'
 
 
 def test_a_flag_that_equals_the_default_still_counts_as_given(started: list[dict[str, Any]]) -> None:
@@ -164,3 +180,17 @@ def test_help_groups_a_methods_own_options(capsys: pytest.CaptureFixture[str]) -
     assert "Softmax temperature" in own[: own.index("╰")]
     assert "--epochs" not in own[: own.index("╰")]
     assert text.index("─ Data ") < text.index("─ Optimiser ")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_help_begins_with_the_common_options_in_the_order_of_use(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", method, "--help"]) == 0
+    titles, *groups = zip(*re.findall(r"─ ([A-Z][\w ]+) ─+╮\n(.*?)╰", capsys.readouterr().out, re.S), strict=True)
+    own = f"Options of {method}"
+    assert titles == ("Common options", "Model", own, "Augmentation", "Data", "Training", "Optimiser", "Run")
+    common, *_ = groups[0]
+    places = [common.index(f"{flag} ") for flag in COMMON_ORDER]
+    assert places == sorted(places)
+    assert common.count("│ --") == len(places)

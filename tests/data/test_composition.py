@@ -13,7 +13,8 @@ from torchvision.transforms.v2 import functional as F
 from workbench.config import replace_flat, write_yaml
 from workbench.data import keyed, transforms
 from workbench.data.augment import Augmentation, plain, to_float
-from workbench.data.composition import NOISE, TRANSFORMATIONS, Composition, TwoViewConfig, transformation, two_views
+from workbench.data.composition import NOISE, Composition, TwoViewConfig, transformation, two_views
+from workbench.data.options import TRANSFORMATIONS
 
 SIZE = 32
 

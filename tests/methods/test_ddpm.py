@@ -15,8 +15,8 @@ from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
 from workbench.methods.ddpm import DDPM, HYBRID, DDPMConfig
 from workbench.networks.momentum import ema_decay
-from workbench.probability.diffusion import PREDICTIONS, convert, prior_kl
-from workbench.probability.samplers import SAMPLERS
+from workbench.probability.diffusion import convert, prior_kl
+from workbench.probability.names import PREDICTIONS, SAMPLERS
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ddpm.npz")
 

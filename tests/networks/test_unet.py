@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.networks.unet import sides, unet, unet_presets
+from workbench.networks.options import sides, unet_presets
+from workbench.networks.unet import unet
 
 EXPECTED = {6: 6, 8: 4, 16: 8, 28: 7, 32: 8, 48: 12, 64: 16, 96: None, 224: None}
 

@@ -10,7 +10,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.errors import WorkbenchError
-from workbench.networks.vit import SIZES, ConvStem, Stem, ViT
+from workbench.networks.options import SIZES
+from workbench.networks.vit import ConvStem, Stem, ViT
 
 
 def test_initialisation() -> None:

@@ -14,9 +14,10 @@ from torch.distributions import Independent, Normal, kl_divergence
 from tests.probability.formulas import Schedule, normal_kl, schedule
 from workbench.probability import diffusion
 from workbench.probability.diffusion import Prediction
+from workbench.probability.names import PREDICTIONS
 
 DOUBLE = torch.float64
-PAIRS = list(itertools.permutations(diffusion.PREDICTIONS, 2))
+PAIRS = list(itertools.permutations(PREDICTIONS, 2))
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
@@ -65,7 +66,7 @@ def test_the_kl_of_a_step_is_the_same_through_every_prediction(name: Schedule, t
     x_t = diffusion.noised(x0, noise, gamma_t)
     mean, log_variance = diffusion.posterior(x_t, x0, gamma_u, gamma_t)
     direct = normal_kl(mean, log_variance, *diffusion.posterior(x_t, guess, gamma_u, gamma_t))
-    for kind in diffusion.PREDICTIONS:
+    for kind in PREDICTIONS:
         target, predicted = (diffusion.convert(x, x_t, gamma_t, "x0", kind) for x in (x0, guess))
         through = diffusion.step_kl(target, predicted, gamma_u, gamma_t, kind)
         torch.testing.assert_close(through, direct, rtol=1e-9, atol=0)
@@ -134,7 +135,7 @@ def test_coarse_time_costs_what_is_known(steps: int, expected: float) -> None:
     assert float(limit) == pytest.approx(18.3) and weight > limit
 
 
-@pytest.mark.parametrize("kind", diffusion.PREDICTIONS)
+@pytest.mark.parametrize("kind", PREDICTIONS)
 def test_many_small_steps_weigh_what_the_rate_says(kind: Prediction) -> None:
     gamma, small = torch.linspace(-8, 5, 20, dtype=DOUBLE), 1e-6
     steps = diffusion.step_weight(gamma - small, gamma, kind) / small
@@ -147,7 +148,7 @@ def test_min_snr_weighs_an_error_alike_through_every_prediction() -> None:
     snr = (-gamma).exp()
     known = {"eps": snr.clamp_max(5) / snr, "x0": snr.clamp_max(5), "v": snr.clamp_max(5) / (snr + 1)}
     losses = []
-    for kind in diffusion.PREDICTIONS:
+    for kind in PREDICTIONS:
         weight = diffusion.min_snr_weight(gamma, kind)
         if kind != "score":
             torch.testing.assert_close(weight, known[kind])
@@ -167,7 +168,7 @@ def test_the_prior_term_is_the_kl_of_torch() -> None:
 
 
 @pytest.mark.parametrize("power", [1, 3], ids=["linear", "cubic"])
-@pytest.mark.parametrize("kind", diffusion.PREDICTIONS)
+@pytest.mark.parametrize("kind", PREDICTIONS)
 def test_the_bound_of_gaussian_data_is_its_entropy_whatever_the_schedule(power: int, kind: Prediction) -> None:
     """With the best denoiser, known here, and exact integrals over time, image and noise the bound is tight."""
     deviation, centre, low, high = 0.4, 0.2, -13.3, 9.0

@@ -15,9 +15,10 @@ from tests.methods.ddpm_models import batch, gradients, is_function, knows_the_i
 from workbench.errors import WorkbenchError
 from workbench.methods.base import evaluation_mode
 from workbench.methods.ddpm import DDPM, DEFAULT_STEPS
-from workbench.probability.diffusion import PREDICTIONS, Prediction, convert, gamma_of
+from workbench.probability.diffusion import Prediction, convert, gamma_of
 from workbench.probability.fixed_schedules import SCHEDULES
-from workbench.probability.samplers import SAMPLERS, moves, sampling_steps
+from workbench.probability.names import PREDICTIONS, SAMPLERS
+from workbench.probability.samplers import moves, sampling_steps
 
 THEIRS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 

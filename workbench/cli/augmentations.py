@@ -49,7 +49,8 @@ def augmentations(
     settings = read_settings(config, method) if config else {}
     place = (runs or Path(settings.get("runs") or default_runs())) / "compositions"
     folder = output or place / (config.stem if config else method)
-    from workbench.studies.augmentations import TRANSFORMATIONS, Study
+    from workbench.data.options import TRANSFORMATIONS
+    from workbench.studies.augmentations import Study
 
     study = Study(method, settings, str(config or ""), folder, transformations or TRANSFORMATIONS)
     failures = _train_cells(study, verbose)

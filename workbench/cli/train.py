@@ -4,21 +4,24 @@ A run's settings come in layers: the method's defaults, its preset, the configur
 belong to :mod:`workbench.training`; here file and flags become one mapping of the settings that were given.
 """
 
+import os
+import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from workbench.cli.options import RUNS, Reference, RunsFolder
-from workbench.config import Device, flatten, option_name, read_settings, read_yaml, replace_flat
+from workbench.config import METHOD_KEY, RUN, Device, flatten, option_name, read_settings, read_yaml, replace_flat
 from workbench.errors import WorkbenchError, unknown
-from workbench.methods import METHODS, load_method
+from workbench.methods import METHODS, load_config
 from workbench.store import find_run
 
 CONFIG = "YAML file of settings, such as a run's config.yaml; flags override it."
-ConfigFile = Annotated[Path | None, Parameter(name="--config", group="Run", help=CONFIG)]
+ConfigFile = Annotated[Path | None, RUN, Parameter(name="--config", help=CONFIG)]
 
+COMMON_ORDER = ("--data", "--epochs", "--max-steps", "--batch-size", "--lr", "--seed", "--name", "--device", "--runs")
 EPILOGUE = "The preset may change the defaults shown above; --dry-run prints its choices."
 
 train = App(name="train", group_commands=Group("Methods"))
@@ -46,7 +49,7 @@ def any_method(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True, show
 
 
 def __getattr__(name: str) -> App:
-    """The commands ``workbench train METHOD``; building one imports its method and torch."""
+    """The commands ``workbench train METHOD``; building one imports the method's configuration, not torch."""
     if name not in METHODS:
         raise AttributeError(name)
     return method_app(name)
@@ -54,8 +57,9 @@ def __getattr__(name: str) -> App:
 
 def method_app(method: str) -> App:
     """The command that trains a method; its options are the fields of the method's configuration class."""
-    _, config_class = load_method(method)
+    config_class = load_config(method)
     defaults = config_class()
+    own = Group(f"Options of {method}", sort_key=METHOD_KEY)
     flags, variables = set[str](), set[str]()
 
     def note_flags(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -67,10 +71,10 @@ def method_app(method: str) -> App:
                 (variables if argument.tokens[0].source == "env" else flags).add(key)
 
     def run(
-        config: Annotated[config_class, Parameter(name="*", group=f"Options of {method}")] = defaults,  # pyright: ignore
+        config: Annotated[config_class, Parameter(name="*", group=own)] = defaults,  # pyright: ignore
         *,
         config_file: ConfigFile = None,
-        dry_run: Annotated[bool, Parameter(group="Run", negative="")] = False,
+        dry_run: Annotated[bool, RUN, Parameter(negative="")] = False,
     ) -> None:
         """Train.
 
@@ -82,14 +86,38 @@ def method_app(method: str) -> App:
         replace_flat(defaults, settings, where)  # so that an error in the file names the file
         given = flatten(config)
         settings = {key: given[key] for key in variables} | settings | {key: given[key] for key in sorted(flags)}
+        planned = replace_flat(defaults, settings, where)
+        if not dry_run:
+            _announce(method, planned.data)
         from workbench import training
 
         training.start(method, settings, where=where, dry_run=dry_run)
 
     plain = Parameter(negative_iterable=(), consume_multiple=True)  # no --empty flags; a list follows its flag
     app = App(name=method, config=note_flags, default_parameter=plain, help_epilogue=EPILOGUE)
+    app.help_formatter = _in_order_of_use
     app.default(run)
     return app
+
+
+def _announce(method: str, data: str) -> None:
+    """Print what is trained on which data, before torch is imported; bad input gets its error alone."""
+    from workbench.data.datasets import CATALOGUE
+
+    first = os.environ.get("RANK", "0") == "0"  # of several processes
+    if first and (data in CATALOGUE or Path(data).expanduser().exists()):
+        print(f"Training {method} on {data}.", file=sys.stderr, flush=True)
+
+
+def _in_order_of_use(console: Any, options: Any, panel: Any) -> None:
+    """Print a panel of the help; the common options come in the order in which one needs them."""
+    from cyclopts.help import DefaultFormatter
+
+    def place(entry: Any) -> int:
+        return next((COMMON_ORDER.index(name) for name in entry.names if name in COMMON_ORDER), len(COMMON_ORDER))
+
+    panel.entries.sort(key=place)
+    DefaultFormatter()(console, options, panel)
 
 
 def resume(

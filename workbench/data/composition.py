@@ -20,27 +20,15 @@ magnitude in each channel; noise has a standard deviation between 0 and 0.2. The
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal, get_args
 
 import torch
-from cyclopts import Parameter
 from torch import Tensor
 
-from workbench.config import TrainConfig
 from workbench.data import keyed, transforms
 from workbench.data.augment import Augmentation, View, plain
+from workbench.data.options import Transformation, TwoViewConfig
 
-Transformation = Literal["crop", "cutout", "colour", "sobel", "noise", "blur", "rotation"]
-TRANSFORMATIONS: tuple[Transformation, ...] = get_args(Transformation)  # in the order of the paper's figure
 NOISE = 0.2  # largest standard deviation
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwoViewConfig(TrainConfig):
-    """The options of every method that compares two views of an image."""
-
-    composition: Annotated[tuple[Transformation, ...] | None, Parameter(group="Data", consume_multiple=True)] = None
-    """Apply only these transformations, in this order, to one view and leave the other plain (SimCLR's study)."""
 
 
 def two_views(config: TwoViewConfig, size: int, first: View, second: View) -> tuple[View, View]:

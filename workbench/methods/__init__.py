@@ -77,8 +77,8 @@ IMPORTED: dict[str, Entry] = {  # cannot be trained: `workbench import` makes ru
 }
 
 
-def load_method(name: str) -> tuple[type[Method], type[TrainConfig]]:
-    """A method's class and its configuration's class.
+def load_config(name: str) -> type[TrainConfig]:
+    """A method's configuration class, without importing torch.
 
     Raises:
         WorkbenchError: there is no such method.
@@ -86,5 +86,14 @@ def load_method(name: str) -> tuple[type[Method], type[TrainConfig]]:
     entry = METHODS.get(name) or IMPORTED.get(name)
     if entry is None:
         raise unknown("method", name, METHODS)
-    module, class_name = import_module(f"workbench.methods.{name}"), entry.class_name
-    return getattr(module, class_name), getattr(module, class_name + "Config")
+    return getattr(import_module(f"workbench.methods.configs.{name}"), entry.class_name + "Config")
+
+
+def load_method(name: str) -> tuple[type[Method], type[TrainConfig]]:
+    """A method's class and its configuration's class.
+
+    Raises:
+        WorkbenchError: there is no such method.
+    """
+    config_class, class_name = load_config(name), (METHODS | IMPORTED)[name].class_name
+    return getattr(import_module(f"workbench.methods.{name}"), class_name), config_class

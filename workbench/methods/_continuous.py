@@ -6,45 +6,24 @@ ratio, so that equal names mean equal noise in these models and in a DDPM with t
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.errors import WorkbenchError, unknown
 from workbench.methods.base import ImageSpec
 from workbench.methods.capabilities import Denoises, Likelihood, ReadsAtNoiseLevels, Reconstructs, Samples
+from workbench.methods.configs._continuous import NAMED_STEPS
 from workbench.networks.denoiser import Denoiser
 from workbench.networks.momentum import AveragedCopy
-from workbench.networks.unet import UNetOptions, unet_presets
 from workbench.probability import diffusion
 from workbench.probability.fixed_schedules import gamma_linear_beta
 from workbench.probability.observation import bin_middles, from_bin_middles
 
-NAMED_STEPS = 1000
 LAYER_STEPS = (10, 100, 250, 500)  # at which all layers are read, beside ``feature_steps``
 RECONSTRUCTION_STRIDE = 50  # of the named steps
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContinuousConfig(UNetOptions, TrainConfig):
-    """Options of the U-Net, and of what is read and generated with it."""
-
-    ema: Probability = 0.9999
-    """Decay of the averaged weights; it is smaller in the first steps."""
-    feature_steps: Annotated[tuple[int, ...], Range(1, NAMED_STEPS)] = (100, 10, 300)
-    """Noise levels at which features are read: steps t of DDPM's linear schedule with as much noise."""
-    reconstruct_steps: Annotated[tuple[int, ...], Range(1, NAMED_STEPS)] = (100, 250, 500, 750)
-    """Noise levels from which images are reconstructed, named in the same way."""
-    flip: Probability = 0.5
-    """Probability of a horizontal flip."""
-
-    @classmethod
-    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        return unet_presets(size)
 
 
 def gamma_of_step(step: int) -> float:

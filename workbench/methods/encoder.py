@@ -4,32 +4,20 @@
 any other network one would add heads that it never had.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
-from workbench.config import TrainConfig
 from workbench.data.augment import View, plain
 from workbench.errors import WorkbenchError
 from workbench.methods._recognition import Recognition
 from workbench.methods.base import Batch, ImageSpec, Step
-from workbench.networks.encoder import EncoderOptions
+from workbench.methods.configs.encoder import EncoderConfig
 
 NO_LOSS = (
     "An imported encoder has no loss to train by; start a method from its weights, such as "
     "`workbench train supervised --init RUN`, or fine-tune it with `workbench evaluate RUN --only finetune`."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderConfig(EncoderOptions, TrainConfig):
-    """An imported encoder's architecture and normalisation."""
-
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    """Mean of each channel that is subtracted from pixels in [0, 1]."""
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    """Standard deviation of each channel by which they are then divided."""
 
 
 class Encoder(Recognition):

@@ -14,74 +14,24 @@ its prior (d = 0, r = 1) carries no information on the image. Against that, the 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.config import Probability, Range, TrainConfig
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, Layer, Method, Step
 from workbench.methods.capabilities import Latent, Likelihood, Reconstructs, Samples, check_one_pass
+from workbench.methods.configs.hvae import HVAEConfig
 from workbench.networks.autoencoder import Residual, checked_width
 from workbench.probability.latent import active_units, free_kl, gaussian_kls, importance_weighted_nats, kl_weight
-from workbench.probability.observation import LIKELIHOOD_NOTE, SIGMA_SPEED, ObservationName, full, observation
+from workbench.probability.observation import LIKELIHOOD_NOTE, SIGMA_SPEED, full, observation
 
 NORM_GROUPS = 4  # of channels; two or more of them in each, since the coarsest side may be a single pixel
 POOLED = 4  # positions a side that a group's features are averaged to
 LOG_VARIANCE = 6.0  # bound of the prior's and, relative to it, of the posterior's: beyond it exp() takes over training
-
-
-@dataclass(frozen=True, kw_only=True)
-class HVAEConfig(TrainConfig):
-    """The hierarchical VAE's own options."""
-
-    groups: Annotated[int, Range(1)] = 4
-    """Groups of latent variables, at the side of the images halved once, twice, and so on."""
-    latent_channels: Annotated[int, Range(1)] = 8
-    """Latent variables at each position of a group."""
-    width: Annotated[int, Range(1)] = 64
-    """Channels of the networks, a multiple of 8."""
-    blocks: Annotated[int, Range(1)] = 2
-    """Residual blocks at each resolution, on the way up and on the way down."""
-    observation: ObservationName = "logistic"
-    """Distribution of a pixel given the decoder's output; bernoulli takes grey images of at most 17 levels."""
-    kl_warmup: Probability = 0.2
-    """Part of the training in which the weight of the KL terms rises from 0 to 1."""
-    free_bits: Annotated[float, Range(0)] = 2.0
-    """Nats of KL that each group costs at least in training, below which nothing pulls it to the prior."""
-    flip: Probability = 0.0
-    """Probability of a horizontal flip."""
-
-    @classmethod
-    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        groups = min(3 if size < 64 else 4, int(math.log2(size)))
-        common = {"optim.scale_lr": False, "optim.weight_decay": 0.0, "optim.clip": 100.0}
-        return {
-            "cpu": {
-                **common,
-                "groups": groups,
-                "latent_channels": 4,
-                "width": 32 if size <= 16 else 16,
-                "blocks": 1,
-                "epochs": 60 if size <= 16 else 10,
-                "batch_size": 128,
-                "optim.lr": 2e-3,
-                "optim.warmup_epochs": 0.5,
-            },
-            "published": {
-                **common,
-                "groups": min(groups + 1, int(math.log2(size))),
-                "width": 128,
-                "epochs": 400,
-                "batch_size": 128,
-                "optim.lr": 1e-3,
-                "optim.warmup_epochs": 5.0,
-            },
-        }
 
 
 class Group(NamedTuple):

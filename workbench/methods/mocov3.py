@@ -9,64 +9,23 @@ copy of encoder and projector, keys k. Each query must find the key of the same 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.config import Probability, Range
 from workbench.data.augment import Augmentation, View
-from workbench.data.composition import TwoViewConfig, two_views
+from workbench.data.composition import two_views
 from workbench.errors import WorkbenchError
 from workbench.methods._recognition import Recognition
 from workbench.methods.base import Batch, ImageSpec, Step
 from workbench.methods.capabilities import Couples
-from workbench.networks.encoder import EncoderOptions, recognition_presets
+from workbench.methods.configs.mocov3 import MoCoV3Config
 from workbench.networks.heads import mlp_head
 from workbench.networks.momentum import MomentumCopy
 from workbench.parallel.collectives import gather, world
 
 BatchNorms = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MoCoV3Config(EncoderOptions, TwoViewConfig):
-    """MoCo v3's own options."""
-
-    hidden: Annotated[int, Range(1)] = 4096
-    """Hidden width of projector and predictor."""
-    out_dim: Annotated[int, Range(1)] = 256
-    """Width of the space in which views are compared."""
-    head_norm: bool = True
-    """BatchNorm in projector and predictor."""
-    predictor: bool = True
-    """Predict keys from queries by a head of their own."""
-    temperature: Annotated[float, Range(above=0)] = 0.2
-    """Softmax temperature tau."""
-    momentum: Probability = 0.99
-    """Momentum of the key encoder at the start; it rises to 1 by a cosine."""
-    crop_min: Annotated[float, Range(above=0, high=1)] = 0.08
-    """Smallest part of the image's area that a crop may have."""
-    flip: Probability = 0.5
-    """Probability of a horizontal flip."""
-    jitter: Probability = 0.8
-    """Probability of colour jitter (brightness and contrast .4, saturation .2, hue .1)."""
-    grey: Probability = 0.2
-    """Probability of turning grey."""
-    blur: Annotated[tuple[float, float], Range(0, 1)] = (1.0, 0.1)
-    """Probability of Gaussian blur in each of the two views."""
-    solarise: Annotated[tuple[float, float], Range(0, 1)] = (0.0, 0.2)
-    """Probability of solarisation in each of the two views."""
-
-    @classmethod
-    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        presets = recognition_presets(size)
-        blur = {"blur": (0.0, 0.0) if size <= 64 else (1.0, 0.1)}
-        heads = {"hidden": 512, "out_dim": 128, "batch_size": 256}
-        optim = {"optim.lr": 1.5e-4, "optim.warmup_epochs": 40.0}
-        return {"cpu": presets["cpu"] | blur | heads, "published": presets["published"] | blur | optim}
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float, first: int = 0) -> Tensor:

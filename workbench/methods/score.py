@@ -20,18 +20,17 @@ Averaged weights sample, reconstruct, encode and evaluate.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from workbench.config import Range
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
-from workbench.methods._continuous import ContinuousConfig, ContinuousDiffusion
+from workbench.methods._continuous import ContinuousDiffusion
 from workbench.methods.base import Batch, ImageSpec, Step
+from workbench.methods.configs.score import ScoreConfig
 from workbench.probability import diffusion
 from workbench.probability.fixed_schedules import gamma_linear_beta
 from workbench.probability.noise_schedule import antithetic_times
@@ -45,35 +44,6 @@ BETA_MIN, BETA_MAX = 0.1, 20.0
 LOG_2PI = math.log(2 * math.pi)
 
 Noise = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreConfig(ContinuousConfig):
-    """Options of score matching."""
-
-    sde: Literal["vp", "ve"] = "vp"
-    """Noising process: variance-preserving or variance-exploding."""
-    sigma_min: Annotated[float, Range(above=0)] = 0.01
-    """Least standard deviation of the noise of ve, for pixels in [-1, 1]."""
-    sigma_max: Annotated[float | None, Range(above=0)] = None
-    """Greatest standard deviation of the noise of ve; by default the square root of pixels times channels."""
-    weighting: Literal["simple", "likelihood"] = "simple"
-    """Times at which the noise is predicted: uniform in t, or in gamma, which is the bound on the likelihood."""
-    dequantise: bool = True
-    """Spread every pixel over its bin in training, as the likelihood takes it."""
-    corrector_steps: Annotated[int, Range(0)] = 1
-    """Langevin steps after each step of the predictor."""
-    corrector_snr: Annotated[float, Range(above=0)] = 0.16
-    """Signal-to-noise ratio r of a Langevin step."""
-    ode_tolerance: Annotated[float, Range(above=0)] = 1e-5
-    """Absolute and relative tolerance of a step of the probability-flow ODE."""
-    sampler: Literal["pc", "ode"] = "pc"
-    """Default sampler: predictor-corrector, or the probability-flow ODE."""
-
-    @classmethod
-    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        presets = super().presets(size)
-        return presets | {"cpu": presets["cpu"] | {"ode_tolerance": 1e-3}}  # a tenth of the evaluations
 
 
 class VP:

@@ -14,53 +14,23 @@ weights sample, reconstruct and encode. Our U-Net halves the images, as DDPM's d
 """
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from workbench.config import Range
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
-from workbench.methods._continuous import ContinuousConfig, ContinuousDiffusion
+from workbench.methods._continuous import ContinuousDiffusion
 from workbench.methods.base import Batch, ImageSpec, Step
+from workbench.methods.configs.vdm import VDMConfig
 from workbench.probability import diffusion
 from workbench.probability.noise_schedule import NoiseSchedule, antithetic_times, gradient_of_variance
 from workbench.probability.observation import level_index, level_nll, level_values, level_window
 
 DEFAULT_STEPS: dict[str, int | None] = {"ancestral": 250, "ddim": 50}
 FULL_DRAWS = 128  # noise levels that stand for the whole integral in continuous time
-
-
-@dataclass(frozen=True, kw_only=True)
-class VDMConfig(ContinuousConfig):
-    """VDM's own options."""
-
-    schedule: Literal["linear", "learned"] = "linear"
-    """gamma(t): a line, or a monotone network that is trained."""
-    learn_ends: bool = True
-    """Train the noise levels at both ends on the bound."""
-    variance_gradient: bool = True
-    """Train the learned schedule between its ends to lower the variance of the bound, which does not depend on it."""
-    gamma_low: float | None = None
-    """-ln SNR at t = 0, to begin with; by default -2 ln(3 levels), -13.3 for 256 levels."""
-    gamma_high: float = 5.0
-    """-ln SNR at t = 1, to begin with."""
-    likelihood_steps: Annotated[int | None, Range(1)] = None
-    """Steps T of the bound that is evaluated; by default continuous time."""
-    likelihood_draws: Annotated[int, Range(1)] = 16
-    """Noise levels per image at which the diffusion term is evaluated; T of T steps is all of them."""
-    sampler: Literal["ancestral", "ddim"] = "ancestral"
-    """Default sampler."""
-
-    @classmethod
-    def presets(cls, size: int) -> dict[str, dict[str, Any]]:
-        presets = super().presets(size)
-        cpu = {"learn_ends": False}
-        published = {"optim.weight_decay": 0.01, "optim.decay_vectors": False, "optim.warmup_epochs": 0.0}
-        return {"cpu": presets["cpu"] | cpu, "published": presets["published"] | published}
 
 
 class VDM(ContinuousDiffusion):

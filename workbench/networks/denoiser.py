@@ -6,7 +6,8 @@ import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
-from workbench.networks.unet import UNetOptions, pooled_outputs, unet
+from workbench.networks.options import UNetOptions
+from workbench.networks.unet import pooled_outputs, unet
 
 
 class Denoiser(nn.Module):

@@ -9,16 +9,16 @@ which takes the class token's place and leaves the blocks as they are.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from workbench.networks.vit import Token, ViT
+from workbench.networks.options import Conditioning, Token
+from workbench.networks.vit import ViT
 
-Conditioning = Literal["adaptive", "token"]
 FREQUENCIES = 256  # of the sinusoidal embedding of the noise level
 
 

@@ -2,73 +2,15 @@
 read."""
 
 import warnings
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from workbench.config import Range
 from workbench.networks.autoencoder import ConvEncoder
+from workbench.networks.options import EncoderOptions
 from workbench.networks.resnet import resnet
-from workbench.networks.vit import SIZES, MLPNorm, Position, Stem, Token, ViT
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderOptions:
-    """What an encoder is; a method's configuration extends it, so that these are its options too."""
-
-    backbone: Literal[
-        "vit", "vit_tiny", "vit_small", "vit_base", "vit_large", "vit_huge", "resnet18", "resnet50", "conv"
-    ] = "vit"
-    """Encoder; vit is one of the width, depth and heads below, conv the small one that vae trains."""
-    patch: Annotated[int, Range(1)] = 4
-    """Side of a ViT's patch in pixels."""
-    width: Annotated[int, Range(1)] = 192
-    """Width of the ViT."""
-    depth: Annotated[int, Range(1)] = 12
-    """Blocks of the ViT."""
-    heads: Annotated[int, Range(1)] = 3
-    """Attention heads of the ViT."""
-    stem: Stem = "patch"
-    """How a ViT sees pixels: one linear projection per patch, or a few convolutions."""
-    frozen_patch: bool = True
-    """Leave the ViT's random patch projection untrained, which makes training stable."""
-    position: Position = "sincos"
-    """A ViT's position embedding."""
-    token: Token = "class"
-    """What a ViT's image vector is: the class token, or the mean of the patches."""
-    mlp_norm: MLPNorm = "layer"
-    """Norm in a ViT's MLP blocks; with batch it is the paper's ViT-BN."""
-    conv_width: Annotated[int, Range(1)] = 64
-    """Channels of conv's first convolution, a multiple of 8; deeper ones, and its output, have up to four times as
-    many."""
-
-    @property
-    def is_vit(self) -> bool:
-        return self.backbone.startswith("vit")
-
-    @property
-    def vit_size(self) -> tuple[int, int, int]:
-        """Width, blocks and heads of the ViT."""
-        return SIZES.get(self.backbone, (self.width, self.depth, self.heads))
-
-    @property
-    def default_feature(self) -> str:
-        """The space of :func:`features` that is the network's own output."""
-        if self.backbone == "conv":
-            return "embedding"
-        return "pooled" if not self.is_vit else "class_token" if self.token == "class" else "pooled_patches"
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        """Names of the first and the last part of the network that are trained."""
-        if self.backbone == "conv":
-            return "0", "-1"
-        if not self.is_vit:
-            return "conv1", "layer4"
-        frozen = self.stem == "patch" and self.frozen_patch
-        return "blocks.0" if frozen else "patch_embed", f"blocks.{self.vit_size[1] - 1}"
+from workbench.networks.vit import ViT
 
 
 class Place(NamedTuple):
@@ -100,41 +42,6 @@ def encoder(options: EncoderOptions, channels: int, size: int) -> tuple[nn.Modul
         )
     what = (options.stem, options.frozen_patch, options.position, options.token, options.mlp_norm)
     return ViT(size, channels, options.patch, width, depth, heads, *what), width
-
-
-def fitting_patch(size: int) -> int:
-    """The side of a patch that cuts images of ``size`` pixels into at least 4 x 4 of them, a power of two."""
-    return max(p for p in (1, 2, 4, 8, 16, 32) if size % p == 0 and 4 * p <= max(size, 4))
-
-
-def recognition_presets(size: int) -> dict[str, dict[str, Any]]:
-    """What the presets of methods that train an encoder on images of ``size`` pixels share."""
-    patch = fitting_patch(size)
-    return {
-        "cpu": {
-            "patch": patch,
-            "width": 128,
-            "depth": 3,
-            "heads": 4,
-            "conv_width": 16,
-            "stem": "conv" if size >= 32 else "patch",
-            "crop_min": 0.2,
-            "epochs": 20,
-            "optim.lr": 1e-3,
-            "optim.warmup_epochs": 2.0,
-        },
-        "published": published_vit(size) | {"epochs": 300, "batch_size": 1024},
-    }
-
-
-def published_vit(size: int) -> dict[str, Any]:
-    """Options of the ViT of published presets: ViT-S (MoCo v3, table 2) with patches that fit small images, too."""
-    return {"patch": published_patch(size), "width": 384, "depth": 12, "heads": 12}
-
-
-def published_patch(size: int) -> int:
-    """The side of a patch in published presets: 16 pixels, or less for images of at most 64."""
-    return min(fitting_patch(size), 4 if size <= 32 else 8 if size <= 64 else 16)
 
 
 def normalisation(channels: int) -> tuple[Tensor, Tensor]:

@@ -3,77 +3,14 @@
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor
 
-from workbench.config import Probability, Range
 from workbench.errors import WorkbenchError
-
-LARGEST_ATTENTION = 16  # side in pixels, of presets
-
-
-@dataclass(frozen=True, kw_only=True)
-class UNetOptions:
-    """What a U-Net is; a method's configuration extends it, so that these are its options too."""
-
-    widths: Annotated[tuple[int, ...], Range(1)] = (128, 256, 256, 256)
-    """Channels of the U-Net at each resolution."""
-    layers: Annotated[int, Range(1)] = 2
-    """Residual blocks of the U-Net per resolution."""
-    attention_size: Annotated[int | None, Range(1)] = 16
-    """Side in pixels at which the U-Net has self-attention, one of those that it halves the images to."""
-    dropout: Probability = 0.1
-    """Dropout in the U-Net's residual blocks."""
-
-
-def unet_presets(size: int) -> dict[str, dict[str, Any]]:
-    """Presets of a diffusion model with a U-Net for images of ``size`` pixels: a small one, and Ho et al.'s (2020,
-    appendix B) with as many resolutions as the size allows."""
-    levels = next(n for n in (4, 3, 2, 1) if size % 2 ** (n - 1) == 0 and size // 2 ** (n - 1) >= min(4, size))
-    widths = {"cpu": (32, 64, 64)[:levels], "published": (128, 256, 256, 256)[:levels]}
-    common = {"optim.scale_lr": False, "optim.weight_decay": 0.0, "optim.clip": 1.0}
-    return {
-        "cpu": {
-            **common,
-            "widths": widths["cpu"],
-            "layers": 1,
-            "attention_size": _attention(sides(size, len(widths["cpu"])), 8 if size > 8 else 4),
-            "dropout": 0.0,
-            "ema": 0.999,
-            "feature_steps": (100,),
-            "epochs": 20,
-            "batch_size": 64,
-            "optim.lr": 1e-3,
-            "optim.warmup_epochs": 0.5,
-        },
-        "published": {
-            **common,
-            "widths": widths["published"],
-            "attention_size": _attention(sides(size, len(widths["published"])), size // 2 if size <= 64 else size // 8),
-            "epochs": 2048,
-            "batch_size": 128,
-            "optim.lr": 2e-4,
-            "optim.warmup_epochs": 12.8,
-            "optim.schedule": "constant",
-        },
-    }
-
-
-def sides(size: int, resolutions: int) -> list[int]:
-    """Sides in pixels of a U-Net's maps for images of ``size`` pixels, one for each of its resolutions."""
-    return [size // 2**stage for stage in range(resolutions)]
-
-
-def _attention(known: list[int], wanted: int) -> int | None:
-    """The side at which a preset has self-attention: the wanted one where the U-Net has it, or else its last, unless
-    that is so large that attention would take most of the time."""
-    if wanted in known:
-        return wanted
-    return known[-1] if known[-1] <= LARGEST_ATTENTION else None
+from workbench.networks.options import sides
 
 
 def unet(

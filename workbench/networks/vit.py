@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from workbench.errors import WorkbenchError
-
-Stem = Literal["patch", "conv"]
-Position = Literal["sincos", "learned", "none"]
-Token = Literal["class", "mean"]
-MLPNorm = Literal["layer", "batch"]
-SIZES = {  # width, blocks, heads; MoCo v3's ViT-S has 12 heads (table 2), where DeiT's has 6
-    "vit_tiny": (192, 12, 3),
-    "vit_small": (384, 12, 12),
-    "vit_base": (768, 12, 12),
-    "vit_large": (1024, 24, 16),
-    "vit_huge": (1280, 32, 16),
-}
+from workbench.networks.options import MLPNorm, Position, Stem, Token
 
 
 class ConvStem(nn.Module):

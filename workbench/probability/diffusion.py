@@ -16,14 +16,11 @@ Shapes: images (B, C, H, W) or any (B, …); gamma, a, s and weights are scalars
 dimensions of an image by :func:`spread`. Sums over dimensions are (B,), in nats. All keeps its input's precision.
 """
 
-from typing import Literal, get_args
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Prediction = Literal["eps", "x0", "v", "score"]
-PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
+from workbench.probability.names import Prediction
 
 
 def spread(value: Tensor, like: Tensor) -> Tensor:

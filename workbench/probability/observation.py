@@ -10,13 +10,13 @@ Legend: images (B, C, H, W) in [0, 1], outputs (B, C per_channel, H, W), log_sig
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.probability.names import ObservationName
 
 LOG_2PI = math.log(2 * math.pi)
 MIXED = 5  # components of the mixture
@@ -28,8 +28,6 @@ LIKELIHOOD_NOTE = (
     "bins being open; nothing is dequantised."
 )
 SIGMA_SPEED = 20.0  # Adam moves a parameter by about the learning rate a step: too slow for one that spans decades
-
-ObservationName = Literal["gaussian", "bernoulli", "logistic", "logistic_mixture"]
 
 
 def full(values: Tensor) -> Tensor:

@@ -10,16 +10,14 @@ factors are finite, too, where the first level is pure noise (zero terminal SNR)
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.probability.diffusion import amplitudes, posterior
-
-Sampler = Literal["ancestral", "ddim", "dpm-solver++"]
-SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+from workbench.probability.names import Sampler
 
 
 class Move(NamedTuple):

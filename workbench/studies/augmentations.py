@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from workbench.config import TrainConfig
-from workbench.data.composition import TRANSFORMATIONS, Transformation, TwoViewConfig
+from workbench.data.composition import Transformation, TwoViewConfig
+from workbench.data.options import TRANSFORMATIONS
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation.context import Row, accuracy, measured
 from workbench.evaluation.features import Limits, Material, Spaces

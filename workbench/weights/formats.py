@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.networks.vit import SIZES
+from workbench.networks.options import SIZES
 
 State = dict[str, Tensor]
 CLASSIFIERS = ("head.", "head_dist.", "fc.")

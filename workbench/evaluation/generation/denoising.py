@@ -17,8 +17,9 @@ from workbench.data.augment import to_float
 from workbench.evaluation.context import Context, Row, measured
 from workbench.methods.base import evaluation_mode
 from workbench.methods.capabilities import Denoises
-from workbench.probability.diffusion import PREDICTIONS, Prediction, amplitudes, convert, noised, step_kl, target_of
+from workbench.probability.diffusion import Prediction, amplitudes, convert, noised, step_kl, target_of
 from workbench.probability.fixed_schedules import gamma_cosine, gamma_linear_beta
+from workbench.probability.names import PREDICTIONS
 
 STRIP = 8  # probe images that are drawn
 LOG_SNRS = (6.0, 4.5, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0, -3.5, -5.0)  # of these images, the same for every process

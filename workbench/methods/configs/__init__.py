@@ -1,0 +1,1 @@
+"""The configuration of each method, in a module of the method's name. None of them imports torch."""
