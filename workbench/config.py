@@ -8,7 +8,7 @@ flattened. Every field's docstring is its help text.
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
@@ -39,6 +39,14 @@ class Range:
     def __str__(self) -> str:
         bounds = {"at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
         return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+
+
+COMPLETERS: dict[str, Callable[[Any], Any]] = {}
+"""What the shell completes, by kind; the command line enters them, as they read folders of runs and of images."""
+
+
+def _completed(kind: str) -> Parameter:
+    return Parameter(completer=lambda context: COMPLETERS[kind](context) if kind in COMPLETERS else ())
 
 
 COMMON = Parameter(group=Group("Common options", sort_key=1))
@@ -105,7 +113,7 @@ class OptimOptions:
 class TrainConfig:
     """The options of every method."""
 
-    data: Annotated[str, COMMON] = "shapes"
+    data: Annotated[str, COMMON, _completed("data")] = "shapes"
     """Images to train on: a built-in name (see `workbench datasets`), a folder or a Parquet file."""
     download: Annotated[bool, DATA] = False
     """Allow the data set to be downloaded."""
@@ -131,7 +139,7 @@ class TrainConfig:
     """Recompute activations of ViT blocks instead of storing them: less memory, a third more time."""
     compile: Annotated[bool, TRAINING] = False
     """Compile the networks with torch.compile: faster steps after a minute or more of compilation."""
-    init: Annotated[str | None, TRAINING] = None
+    init: Annotated[str | None, TRAINING, _completed("run")] = None
     """Run from whose weights training starts."""
     optim: Annotated[OptimOptions, OPTIMISER] = OptimOptions()
     """How the weights are updated."""

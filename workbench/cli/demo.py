@@ -10,6 +10,7 @@ from rich.markup import escape
 
 import workbench
 from workbench.cli import serve
+from workbench.cli.completion import data_sets
 from workbench.cli.options import RUNS, RunsFolder
 from workbench.config import read_settings
 from workbench.hints import command
@@ -23,7 +24,8 @@ RECIPES = (CHECKOUT if (CHECKOUT / "recipes").is_dir() else Path()) / "recipes"
 def demo(
     *,
     data: Annotated[
-        str | None, Parameter(help="digits, shapes, or a folder of images; by default those of the recipes.")
+        str | None,
+        Parameter(completer=data_sets, help="digits, shapes, or a folder of images; by default those of the recipes."),
     ] = None,
     runs: RunsFolder = RUNS,
     serve_app: Annotated[bool, Parameter(name="--serve", help="Open the app at the end.")] = True,

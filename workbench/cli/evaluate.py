@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from workbench.cli.completion import data_sets
 from workbench.cli.options import RUNS, AsJson, Checkpoint, Flag, References, RunsFolder, Wide, find_runs
 from workbench.config import Device
 from workbench.errors import WorkbenchError
@@ -17,7 +18,7 @@ def evaluate(
     *references: References,
     only: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     thorough: Flag = False,
-    transfer_to: str | None = None,
+    transfer_to: Annotated[str | None, Parameter(completer=data_sets)] = None,
     checkpoint: Checkpoint = "last",
     device: Device = "auto",
     runs: RunsFolder = RUNS,

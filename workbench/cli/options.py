@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from workbench import hints
+from workbench.cli.completion import run_references
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.store import Run
 
 RunsFolder = Annotated[Path, Parameter(name="--runs", env_var="WORKBENCH_RUNS", help="Folder of the runs.")]
-Reference = Annotated[str, Parameter(help="A run: its id, a unique prefix of the id, its name or its path.")]
-References = Annotated[str, Parameter(name="RUN", help="Runs by id, unique prefix of an id, name or path.")]
+Reference = Annotated[
+    str, Parameter(completer=run_references, help="A run: its id, a unique prefix of the id, its name or its path.")
+]
+References = Annotated[
+    str, Parameter(name="RUN", completer=run_references, help="Runs by id, unique prefix of an id, name or path.")
+]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
 Wide = Annotated[bool, Parameter(help="Print all columns, however narrow the terminal.", negative="")]
 Checkpoint = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
+from workbench.cli.completion import data_sets
 from workbench.cli.options import RUNS, Checkpoint, Output, Reference, RunsFolder
 from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from workbench.data.datasets import Dataset
     from workbench.model import TrainedModel
 
-Data = Annotated[str | None, Parameter(help="A data set, a folder or a Parquet file; by default the run's own data.")]
+Data = Annotated[
+    str | None,
+    Parameter(completer=data_sets, help="A data set, a folder or a Parquet file; by default the run's own data."),
+]
 Number = Annotated[int, Parameter(name=["--number", "-n"])]
 Place = Annotated[Device, Parameter(help="Where to compute.")]
 Part = Literal["train", "val", "test", "all"]

@@ -4,11 +4,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
 from rich.console import Console
 
 from workbench.cli.augmentations import training_output
+from workbench.cli.completion import data_sets, recipes
 from workbench.cli.options import Flag, Names, Output
 from workbench.config import Device, read_mapping
 from workbench.errors import WorkbenchError
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    recipe: str | None = None,
+    recipe: Annotated[str | None, Parameter(completer=recipes)] = None,
     /,
     *,
     scale: str = "tiny",
@@ -28,7 +30,7 @@ def sweep(
     only: Names = (),
     dry_run: Flag = False,
     output: Output | None = None,
-    data: str | None = None,
+    data: Annotated[str | None, Parameter(completer=data_sets)] = None,
     download: Flag = False,
     device: Device = "auto",
     verbose: Flag = False,
