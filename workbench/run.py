@@ -18,6 +18,7 @@ from workbench.format import finite_number, is_number
 
 STALLED_SECONDS = 120
 METRICS, GRADIENTS, BATCHES = "metrics.jsonl", "gradients.jsonl", "batches.jsonl"
+LOG = "log.txt"
 CLOCK_SECONDS = 60  # tolerance of a process's start time against a heartbeat, as clocks may be set
 # Settings that do not tell methods apart; data are compared by their fingerprint, epochs by the number of steps.
 NOT_OF_THE_RECIPE = {

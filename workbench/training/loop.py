@@ -23,7 +23,7 @@ from workbench.store import Run
 from workbench.training import checkpoint as ckpt
 from workbench.training.cost import count_parameters, flops_per_image
 from workbench.training.hardware import memory_to_spare, peak_memory_mb, pick_device, pick_precision, rank
-from workbench.training.progress import console
+from workbench.training.progress import console, run_log, say
 from workbench.training.session import Session, memory_advice
 from workbench.training.trainer import Trainer
 
@@ -63,6 +63,7 @@ def start(method: str, settings: Mapping[str, Any], where: str = "", dry_run: bo
         WorkbenchError: bad input, a loss that is not finite, no memory or no disk.
         KeyboardInterrupt: the run was stopped, after saving a checkpoint.
     """
+    run_log.begin()
     with _first_process_output():
         config, dataset = resolve(method, settings, where)
         if not dry_run:
@@ -77,7 +78,9 @@ def start(method: str, settings: Mapping[str, Any], where: str = "", dry_run: bo
             info = trainer.info()
     run_id = store.create_run(config.runs, write_yaml(method, config), info).id if trainer.rank == 0 else ""
     run = Run(Path(config.runs) / shared(run_id))
-    console.print(f"run {run.id} in {config.runs}")
+    if trainer.rank == 0:
+        run_log.open(run)
+    say(f"run {run.id} in {config.runs}")
     Session(run, trainer).train()
     return run
 
@@ -95,6 +98,7 @@ def resume(run: Run, epochs: int | None = None, device: Device | None = None) ->
     """
     if rank() == 0 and (reason := run.in_training()):
         raise WorkbenchError(f"The run {run.id} is being trained {reason}.")
+    run_log.begin()
     with _first_process_output():
         trainer, folder, done = _prepare_resume(run, epochs, device)
     if trainer.rank > 0:
@@ -103,7 +107,8 @@ def resume(run: Run, epochs: int | None = None, device: Device | None = None) ->
     if epochs is not None or device is not None:
         with replacing(run.path / "config.yaml", "w", run.path) as file:
             file.write(write_yaml(trainer.name, trainer.config))
-    console.print(f"resuming {run.id} at step {done} of {trainer.steps}")
+    run_log.open(run)
+    say(f"resuming {run.id} at step {done} of {trainer.steps}")
     run.update_info(status="running", error=None, finished=None, host=socket.gethostname())
     run.update_summary(status="running", pid=os.getpid())
     run.drop_metrics_after(done)
@@ -175,7 +180,7 @@ def _describe(trainer: Trainer) -> None:
     length = f"{config.epochs} epochs of {trainer.steps_per_epoch} steps"
     if config.max_steps == trainer.steps:
         length = f"{trainer.steps} steps, {trainer.steps_per_epoch} per epoch"
-    console.print(
+    say(
         f"[bold]{trainer.name}[/] ({METHODS[trainer.name].summary}; {parameters / 1e6:.2f} M parameters, "
         f"preset {config.preset})\non {data.name} ({len(data.train)} images of {data.size} px, {classes}): "
         f"{length}, batch {config.batch_size}, "
@@ -183,7 +188,7 @@ def _describe(trainer: Trainer) -> None:
     )
     settings = flatten(config)
     chosen = [f"{key} {settings[key]}" for key in type(config).presets(data.size)[config.preset]]
-    console.print(f"[dim]{', '.join(chosen)}[/]")
+    say(f"[dim]{', '.join(chosen)}[/]")
 
 
 def _estimate(trainer: Trainer) -> None:

@@ -1,15 +1,59 @@
-"""Progress on the terminal, and signals that stop training."""
+"""Progress on the terminal and in the run's log, and signals that stop training."""
 
+import os
 import signal
+import socket
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from workbench.run import LOG, Run, now
 
 console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+class RunLog:
+    """The file ``log.txt`` of the run in training: what training prints, without colours and without the bar.
+
+    Lines that are printed before the run exists wait for :meth:`open`. A log that cannot be written stops no training.
+    """
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self.waiting: list[str] = []
+
+    def begin(self) -> None:
+        """Forget an earlier run of this process, and write down when and where this training starts."""
+        self.run, self.waiting = None, []
+        self.write(f"{now()} on {socket.gethostname()}, process {os.getpid()}")
+
+    def open(self, run: Run) -> None:
+        """Append what was printed so far, and all that follows, to the log of a run."""
+        self.run, waiting, self.waiting = run, self.waiting, []
+        self.write(*waiting)
+
+    def write(self, *lines: str) -> None:
+        """Append lines."""
+        if self.run is None:
+            self.waiting += lines
+            return
+        with suppress(OSError), open(self.run.path / LOG, "a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+
+run_log = RunLog()
+
+
+def say(text: str) -> None:
+    """Print a message of training, with Rich's markup, and append it to the run's log."""
+    console.print(text)
+    run_log.write(Text.from_markup(text).plain)
 
 
 class TrainingProgress:
@@ -44,7 +88,7 @@ class TrainingProgress:
 
     def epoch(self, text: str) -> None:
         """Print the line of a finished epoch."""
-        self.bar.console.print(text)
+        say(text)
 
 
 class StopSignals:
@@ -63,7 +107,7 @@ class StopSignals:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        console.print("Stopping after saving a checkpoint; interrupt again to stop at once.")
+        say("Stopping after saving a checkpoint; interrupt again to stop at once.")
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self.handlers.items():

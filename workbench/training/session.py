@@ -18,7 +18,7 @@ from workbench.training import snapshots
 from workbench.training.cost import count_parameters
 from workbench.training.hardware import memory_to_spare, peak_memory_mb
 from workbench.training.monitor import FeatureMonitor
-from workbench.training.progress import StopSignals, TrainingProgress, console
+from workbench.training.progress import StopSignals, TrainingProgress, run_log, say
 from workbench.training.stability_log import StabilityLog
 from workbench.training.trainer import Trainer
 from workbench.training.window import Window
@@ -77,7 +77,7 @@ class Session:
             raise
         if self.step < self.trainer.steps:
             self._close("interrupted")
-            console.print(f"Stopped at step {self.step} of {self.trainer.steps}; `{self._resume()}` continues.")
+            say(f"Stopped at step {self.step} of {self.trainer.steps}; `{self._resume()}` continues.")
             raise KeyboardInterrupt
         self._close("finished")
 
@@ -262,6 +262,8 @@ class Session:
     def _failed(self, error: str) -> None:
         """Write a failure into the run, if the disk allows it."""
         try:
+            if self.leads:
+                run_log.write(f"Failed: {error}")
             self._close("failed", error)
         except WorkbenchError:
-            console.print("The run's status could not be written either.")
+            say("The run's status could not be written either.")
