@@ -78,12 +78,12 @@ def two_ranks(target: Callable[..., Any], *arguments: Any, log: Path) -> list[in
 
 
 def _run(
-    target: Callable[..., Any], arguments: tuple, log: str | Path, environment: dict[str, str], threads: int
+    target: Callable[..., Any], arguments: tuple, log: str | Path, variables: dict[str, str], threads: int
 ) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(variables)
     torch.set_num_threads(threads)
     sys.exit(target(*arguments))

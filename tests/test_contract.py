@@ -186,9 +186,7 @@ def test_features_belong_to_the_image_alone(name: str, images: ImageSpec) -> Non
 
 @everyone
 @every_size
-def test_with_the_same_keys_a_small_change_of_an_image_changes_its_features_little(
-    name: str, images: ImageSpec
-) -> None:
+def test_with_equal_keys_a_small_change_of_an_image_changes_its_features_little(name: str, images: ImageSpec) -> None:
     """So that what a change does is not what other noise does."""
     method, _ = build(name, images)
     whole, keys = pictures(images), keyed.sample_keys(0, 0, torch.arange(len(pictures(images))))

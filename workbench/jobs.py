@@ -184,9 +184,8 @@ class Supervisor:
         environment = os.environ | {"WORKBENCH_JOB": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
         argv, null = [sys.executable, "-m", *words], subprocess.DEVNULL
         with open(self.folder / "log", "ab") as log:
-            process = subprocess.Popen(
-                argv, stdin=null, stdout=log, stderr=log, start_new_session=True, env=environment
-            )
+            streams = {"stdin": null, "stdout": log, "stderr": log}
+            process = subprocess.Popen(argv, **streams, start_new_session=True, env=environment)
         self.write(status="running", started=time.time(), pid=process.pid)
         self.follow(process)
         status = "cancelled" if self.cancelled() else "done" if process.returncode == 0 else "failed"

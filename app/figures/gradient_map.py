@@ -70,9 +70,8 @@ def gradient_map(diagnosis: Diagnosis, colour: str, window: tuple[float, float] 
     edges, values = binned(gradients, window)
     names = list(gradients.layers)
     plotted = CURVE + ROW * len(names) + 10
-    figure = make_subplots(
-        2, 1, shared_xaxes=True, vertical_spacing=10 / plotted, row_heights=[CURVE, plotted - CURVE - 10]
-    )
+    heights = [CURVE, plotted - CURVE - 10]
+    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=10 / plotted, row_heights=heights)
     if diagnosis.knn is not None:
         _knn(figure, diagnosis.knn, colour, window)
     start, end = norm_limits(values)
@@ -115,9 +114,8 @@ def gradient_map(diagnosis: Diagnosis, colour: str, window: tuple[float, float] 
         row=2,
         col=1,
     )
-    figure.update_layout(
-        height=plotted + HEAD + FOOT, margin={"l": 84, "r": 10, "t": HEAD, "b": FOOT}, hovermode="closest"
-    )
+    margin = {"l": 84, "r": 10, "t": HEAD, "b": FOOT}
+    figure.update_layout(height=plotted + HEAD + FOOT, margin=margin, hovermode="closest")
     return figure
 
 

@@ -19,9 +19,8 @@ SMALLEST = 0.5  # share of its side to which a tile shrinks on a narrow page
 def data_uri(image: np.ndarray) -> str:
     """A uint8 image (H, W, C) with 1 or 3 channels as a data URI."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)).save(
-        buffer, "PNG", compress_level=1
-    )
+    pixels = np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

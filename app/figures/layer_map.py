@@ -127,8 +127,7 @@ def _ring(figure: go.Figure, left: float, right: float, top: float, bottom: floa
 
 def _hover_text(row: Row, best: bool) -> str:
     dim, width = finite_number(row.get("dim")), row.get("width")
-    size = (
-        "" if dim is None else f"{dim:.0f} dimensions" + (f", reduced to {width}" if width not in ("full", dim) else "")
-    )
+    reduced = f", reduced to {width}" if width not in ("full", dim) else ""
+    size = "" if dim is None else f"{dim:.0f} dimensions{reduced}"
     chosen = "<br>best on the validation images" * best
     return f"<b>{row.get('space')}</b><br>{files.format_row(row)} %<br>{size}{chosen}"

@@ -50,9 +50,7 @@ def colouring(probe: Probe, name: str, n: int) -> Colouring:
         return categories(name, labels, probe.info().get("classes"))
     if name == ERROR:
         meanings = ((RIGHT, "circle", "right"), (WRONG, "diamond", "wrong"), (UNTESTED, "circle", "not tested"))
-        styles = [
-            {"colour": c, "symbol": s, "name": text, "shown": code < 2} for code, (c, s, text) in enumerate(meanings)
-        ]
+        styles = [{"colour": c, "symbol": s, "name": text, "shown": i < 2} for i, (c, s, text) in enumerate(meanings)]
         return Colouring(name, None, styles)
     for index, factor in enumerate(_factors(probe)):
         if factor["name"] == name and factors is not None and index < factors.shape[1]:
@@ -88,14 +86,11 @@ def colour_scale(name: str, values: np.ndarray, circular: bool) -> Colouring:
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 1.0)
     share = (np.where(known, values, low) - low) / ((high - low) or 1.0)
     codes = np.where(known, np.rint(share * STEPS), STEPS + 1).astype(np.uint16)
-    colours = [
-        f"#{r:02x}{g:02x}{b:02x}"
-        for r, g, b in image_grid.ramp(STEPS + 1, palette.CIRCULAR if circular else palette.MAGNITUDE)
-    ]
+    scale = palette.CIRCULAR if circular else palette.MAGNITUDE
+    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in image_grid.ramp(STEPS + 1, scale)]
     ramp = {"colours": [*colours[::32], colours[-1]], "ends": [f"{low:.3g}", f"{high:.3g}"]}
-    return Colouring(
-        name, codes, [{"colour": colour} for colour in (*colours, palette.GREY)], ramp, values.astype(np.float32)
-    )
+    styles = [{"colour": colour} for colour in (*colours, palette.GREY)]
+    return Colouring(name, codes, styles, ramp, values.astype(np.float32))
 
 
 def _factors(probe: Probe) -> list[dict[str, Any]]:

@@ -39,9 +39,8 @@ class FilmStrip:
 
 def levels(evaluation: dict[str, Any]) -> np.ndarray | None:
     """Times and ln SNR (levels, 2) of the images, or None."""
-    places = [
-        [finite_number(level.get(key)) for key in ("t", "log_snr")] for level in files.entries(evaluation, "levels")
-    ]
+    entries = files.entries(evaluation, "levels")
+    places = [[finite_number(level.get(key)) for key in ("t", "log_snr")] for level in entries]
     return files.matrix(places, (None, 2)) if places and all(None not in place for place in places) else None
 
 

@@ -161,9 +161,8 @@ def matrix(array: Any, shape: tuple[int | None, ...]) -> np.ndarray | None:
         array = array.astype(float) if array.dtype == object else array
     except (TypeError, ValueError):
         return None
-    fits = len(array.shape) == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
+    pairs = zip(shape, array.shape, strict=False)
+    fits = len(array.shape) == len(shape) and all(want in (None, have) for want, have in pairs)
     return array if fits and array.size and array.dtype.kind in "biuf" else None
 
 

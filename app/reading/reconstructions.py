@@ -50,11 +50,8 @@ def originals(choice: Choice, task: str, probe: Probe | None) -> tuple[np.ndarra
     if ids is None or known is None or images is None:
         return None
     place = {int(image): index for index, image in enumerate(known)}
-    return (
-        (np.asarray(ids), np.asarray(images[[place[int(i)] for i in ids]]))
-        if all(int(i) in place for i in ids)
-        else None
-    )
+    complete = all(int(i) in place for i in ids)
+    return (np.asarray(ids), np.asarray(images[[place[int(i)] for i in ids]])) if complete else None
 
 
 def same_ids(choice: Choice, task: str, ids: np.ndarray) -> bool:
@@ -75,18 +72,14 @@ def gather(picked: dict[Choice, str], task: str) -> list[Reconstruction]:
             arrays = load(choice, task, model, variant)
             if arrays:
                 small = ", ".join(filter(None, (variant, size)))
-                reconstruction = Reconstruction(
-                    choice.label if own else model, small, choice.colour if own else "", *arrays
-                )
+                name, colour = (choice.label, choice.colour) if own else (model, "")
+                reconstruction = Reconstruction(name, small, colour, *arrays)
                 if own:
                     reconstructions.append(reconstruction)
                 else:
                     baselines[model, size] = reconstruction
-    same = [
-        reconstruction
-        for reconstruction in baselines.values()
-        if all(reconstruction.images.shape == other.images.shape for other in reconstructions)
-    ]
+    shapes = {reconstruction.images.shape for reconstruction in reconstructions}
+    same = [reconstruction for reconstruction in baselines.values() if shapes <= {reconstruction.images.shape}]
     return reconstructions + sorted(
         same,
         key=lambda reconstruction: (

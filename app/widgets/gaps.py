@@ -137,9 +137,8 @@ def without_weights(choice: Choice) -> bool:
 
 def evaluate(choices: Sequence[Choice], *tasks: str) -> str:
     """The command that evaluates runs, of some tasks only where any are given."""
-    return job_panel.command(
-        "evaluate", [choice.run.id for choice in choices], *(word for task in tasks for word in ("--only", task))
-    )
+    words = [word for task in tasks for word in ("--only", task)]
+    return job_panel.command("evaluate", [choice.run.id for choice in choices], *words)
 
 
 def box(title: str, text: str, *commands: str) -> None:

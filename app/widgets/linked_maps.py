@@ -49,12 +49,8 @@ def pane(choice: Choice, kind: str, probe: Probe, colours: Colouring) -> dict[st
     if not entries:
         lost = {"name": "its map is of another probe set", "points": None, "note": "evaluate it again", "frames": []}
         entries = [lost | {"points": component.file(component.positions(np.full((len(ids), 2), np.nan)), "lost")}]
-    return {
-        "name": choice.label,
-        "colour": choice.colour,
-        "alt": f"{KINDS[kind]} of {choice.label}",
-        "spaces": entries,
-    }
+    entry = {"name": choice.label, "colour": choice.colour, "spaces": entries}
+    return entry | {"alt": f"{KINDS[kind]} of {choice.label}"}
 
 
 def pixel_pane(
@@ -134,10 +130,8 @@ def sheets(probe: Probe) -> dict[str, Any]:
         modified = 0
     requested = st.session_state.get("sheets", set())
     wanted = [sheet for sheet in range(count) if count <= AT_ONCE or sheet in requested]
-    addresses = {
-        sheet: component.file(drawn_sheet(probe.path, modified, sheet), f"sheet-{sheet}", "image/webp")
-        for sheet in wanted
-    }
+    drawn = {sheet: drawn_sheet(probe.path, modified, sheet) for sheet in wanted}
+    addresses = {sheet: component.file(data, f"sheet-{sheet}", "image/webp") for sheet, data in drawn.items()}
     return layout | {"side": min(TILE, images.shape[1]), "sheets": addresses, "many": count > AT_ONCE}
 
 

@@ -52,12 +52,10 @@ def commands(chosen: Sequence[Choice]) -> None:
         if ids:
             number = f"{len(ids)} run{'s' * (len(ids) > 1)}"
             job_panel.button(f"Evaluate {number}", job_panel.command("evaluate", ids), "bar_chart")
-            job_panel.button(
-                f"Evaluate {number} thoroughly", job_panel.command("evaluate", ids, "--thorough"), "science"
-            )
-        drawing = [
-            choice.run.id for choice in chosen if choice.run.id in ids and "samples" in files.capabilities(choice.run)
-        ]
+            thorough = job_panel.command("evaluate", ids, "--thorough")
+            job_panel.button(f"Evaluate {number} thoroughly", thorough, "science")
+        runs = [choice.run for choice in chosen if choice.run.id in ids]
+        drawing = [run.id for run in runs if "samples" in files.capabilities(run)]
         if drawing:
             text = job_panel.command("evaluate", drawing, "--only", "samples")
             job_panel.button(f"Draw samples of {len(drawing)} run{'s' * (len(drawing) > 1)}", text, "brush")
@@ -89,14 +87,11 @@ def form(choice: Choice) -> None:
         note_editor.show(choice)
     with right:
         name = choice.summary.get("name") or ""
-        known = sorted(
-            {tag for summary in run_folder.summaries(run_folder.runs_folder()) for tag in summary.get("tags", [])}
-        )
+        summaries = run_folder.summaries(run_folder.runs_folder())
+        known = sorted({tag for summary in summaries for tag in summary.get("tags", [])})
         marked = state.get("marked", 0)
-        name_key = f"name {run_id} {name} {marked}"
-        st.text_input(
-            "Name", name, key=name_key, on_change=lambda: mark(lambda: annotations.rename(run, state[name_key]))
-        )
+        key = f"name {run_id} {name} {marked}"
+        st.text_input("Name", name, key=key, on_change=lambda: mark(lambda: annotations.rename(run, state[key])))
         tags = choice.summary.get("tags", [])
         tags_key = f"tags {run_id} {','.join(tags)} {marked}"
         st.multiselect(

@@ -47,9 +47,8 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
 
 def disputed_first(rows: np.ndarray, labels: np.ndarray, predicted: Sequence[np.ndarray]) -> np.ndarray:
     """Rows by the number of models that err on them, most first; images that were not predicted count as no error."""
-    wrong = np.sum(
-        [(values[rows] != labels[rows]) & (values[rows] != predictions.UNKNOWN) for values in predicted], axis=0
-    )
+    guesses = np.stack([values[rows] for values in predicted])
+    wrong = np.sum((guesses != labels[rows]) & (guesses != predictions.UNKNOWN), axis=0)
     return rows[np.argsort(-wrong, kind="stable")]
 
 

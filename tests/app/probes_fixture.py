@@ -17,11 +17,8 @@ def write_price(run: Run, method: str) -> None:
     def row(model: str, space: str, value: float, **more: Any) -> dict[str, Any]:
         return {"model": model, "space": space, "metric": "top1"} | interval(value, 2) | more
 
-    rows = [
-        row(model, space, value + shift, labels=share, n_labels=n)
-        for model, space, shift in models
-        for share, n, value in LABELS
-    ]
+    cases = [(*model, *label) for model in models for label in LABELS]
+    rows = [row(model, a, value + shift, labels=share, n_labels=n) for model, a, shift, share, n, value in cases]
     run.write_evaluation("few_labels", envelope | {"rows": rows})
     tuned = [row("run", "a", 81.25), row("random init", "a", 63.0)]
     gain = {"p_value": 0.0001, "difference": {"value": 18.2, "low": 15.0, "high": 21.0}}

@@ -89,9 +89,7 @@ def test_a_few_selected_images_are_not_those_of_other_data(show: Show, two: Copi
     assert old.button(key="chip_images").label == "1 image selected"
 
 
-def test_predictions_of_other_data_are_not_joined_by_id(
-    show: Show, two: Copies, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_predictions_on_other_data_are_not_joined(show: Show, two: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, runs = two
     app = show(folder, "linear_probe", [run.id for run in runs])
     assert list(app.selectbox(key="cell-model").options) == ["mocov3", "vae"]

@@ -110,9 +110,7 @@ def test_nothing_is_done_twice(study: Path, calls: list[str], capsys: pytest.Cap
     assert "pixels" in told.out and "untrained:mocov3" in told.out and "composition.svg" in told.out
 
 
-def test_a_cell_that_is_missing_is_trained_again_and_comes_out_the_same(
-    study: Path, calls: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_cell_is_trained_again(study: Path, calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     before = results(study)
     row = next(row for row in record(study)["rows"] if row["model"] == "run" and row["second"] == "noise")
     shutil.rmtree(study / "study" / "runs" / row["run"])
@@ -137,9 +135,7 @@ def test_cells_of_other_settings_do_not_count(study: Path, calls: list[str], mon
     assert len(list_runs(study / "study" / "runs")) == 8
 
 
-def test_a_narrower_study_keeps_what_a_wider_one_has_measured(
-    study: Path, calls: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_narrower_study_keeps_all_results(study: Path, calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     before = record(study)
     assert command(study, names=("crop",)) == 0
     told = capsys.readouterr()
@@ -186,9 +182,7 @@ def test_ctrl_c_loses_nothing(
     assert results(folder) == results(made)
 
 
-def test_a_cell_that_fails_is_left_out_and_told(
-    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cell_that_fails(study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     row = next(row for row in record(study)["rows"] if row["model"] == "run" and row["second"] == "crop")
     shutil.rmtree(study / "study" / "runs" / row["run"])
 

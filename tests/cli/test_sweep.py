@@ -1,6 +1,5 @@
 """``workbench sweep``: a small recipe from end to end, what is kept of it, and what is refused."""
 
-import csv
 import itertools
 import json
 import os
@@ -19,15 +18,15 @@ import pytest
 import yaml
 
 from tests import processes
-from tests.figures.svg_texts import texts_of
+from tests.cli.conftest import assert_refused, csv_rows
+from tests.figures.svg_texts import texts_of, words_of
 from tests.training.tiny import COMMON, TINY
-from workbench import training
 from workbench.cli import main
 from workbench.comparison.seeds import over_seeds
 from workbench.errors import WorkbenchError
 from workbench.figures.study import Study
 from workbench.store import Run, list_runs
-from workbench.studies.recipe import load
+from workbench.studies.recipe import Recipe, load
 from workbench.studies.results import markdown
 from workbench.studies.runner import Sweep
 
@@ -49,8 +48,16 @@ def written(folder: Path, **changes: Any) -> Path:
     return file
 
 
+def words_for(folder: Path, *more: str) -> list[str]:
+    return ["sweep", str(folder / "tiny.yaml"), "--output", str(folder / "made"), "--device", "cpu", *more]
+
+
 def command(folder: Path, *more: str) -> int:
-    return main(["sweep", str(folder / "tiny.yaml"), "--output", str(folder / "made"), "--device", "cpu", *more])
+    return main(words_for(folder, *more))
+
+
+def recipe_of(folder: Path, scale: str = "tiny") -> Recipe:
+    return load(str(folder / "tiny.yaml"), scale, {"device": "cpu"})
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -77,27 +84,11 @@ def sweep(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made, tmp_path / "copy")
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """How training was called, beside being called."""
-    found: list[str] = []
-    for name in ("start", "resume"):
-        real = getattr(training, name)
-
-        def noted(*args: Any, name: str = name, real: Any = real) -> Any:
-            found.append(name)
-            return real(*args)
-
-        monkeypatch.setattr(training, name, noted)
-    return found
-
-
 def test_every_cell_and_seed_is_a_run(made: Path) -> None:
     runs = list_runs(made / "made" / "runs")
-    told = sorted(
-        (yaml.safe_load(run.config_text())["predictor"], run.info()["seed"], run.info()["name"]) for run in runs
-    )
-    assert told == [(False, 0, "without"), (False, 1, "without"), (True, 0, "with"), (True, 1, "with")]
+    predictors = [yaml.safe_load(run.config_text())["predictor"] for run in runs]
+    told = [(used, run.info()["seed"], run.info()["name"]) for used, run in zip(predictors, runs, strict=True)]
+    assert sorted(told) == [(False, 0, "without"), (False, 1, "without"), (True, 0, "with"), (True, 1, "with")]
     assert {run.summary()["status"] for run in runs} == {"finished"}
 
 
@@ -124,8 +115,7 @@ def test_rows_are_those_of_the_runs_and_means_are_over_seeds(made: Path) -> None
 
 def test_the_same_numbers_as_csv_table_and_figure(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content, folder = record(made), made / "made"
-    with open(folder / "sweep.csv", newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+    lines = csv_rows(folder / "sweep.csv")
     assert [float(line["value"]) for line in lines] == [row["value"] for row in (*content["rows"], *content["means"])]
     assert {line["interval"] for line in lines if line["seed"] == "mean"} == {"images", "seeds"}
     table = (folder / "sweep.md").read_text()
@@ -133,13 +123,12 @@ def test_the_same_numbers_as_csv_table_and_figure(made: Path, capsys: pytest.Cap
     line = next(line for line in table.splitlines() if line.startswith(("| with |", "| **with** |")))
     assert f"{linear['with']['value']:.1f} [" in line and "| 76.5 |" in line
     assert "Published: ViT-B on ImageNet (a paper): with 76.5, other 70.0." in table and "Student's t" in table
-    drawn = ElementTree.parse(folder / "sweep.svg").getroot()
-    texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    texts = words_of(folder / "sweep.svg")
     assert {"with", "without", "other", "76.5", "70.0"} <= set(texts)
-    assert any(text and text.startswith("published: ViT-B on ImageNet") for text in texts)
-    lines = [title.text for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert any(text.startswith("published: ViT-B on ImageNet") for text in texts)
     curves = [f"{cell}, {line}" for cell in ("with", "without") for line in ("seed 0", "seed 1", "mean")]
-    assert [line for line in lines if line in curves] == curves  # each seed and the mean
+    titles = words_of(folder / "sweep.svg", "title")
+    assert [title for title in titles if title in curves] == curves  # each seed and the mean
     assert (folder / "sweep.pdf").read_bytes().startswith(b"%PDF")
     assert all(len(curve["knn"]) == len(curve["epoch"]) == 2 for curve in content["curves"])
 
@@ -152,9 +141,9 @@ def test_cost_stands_beside_quality(made: Path) -> None:
     for key, row in costs.items():
         assert all(row[name] == runs[key]["cost"][name] for name in ("parameters", "flops_per_image", "seconds"))
     mean = sum(costs["with", seed]["seconds"] for seed in (0, 1)) / 2
-    with open(made / "made" / "sweep.csv", newline="", encoding="utf-8") as file:
-        lines = [line for line in csv.DictReader(file) if line["cell"] == "with" and line["measure"] == "knn"]
-    told = {(line["model"], line["seed"]): line["seconds"] for line in lines}
+    lines = csv_rows(made / "made" / "sweep.csv")
+    own = [line for line in lines if line["cell"] == "with" and line["measure"] == "knn"]
+    told = {(line["model"], line["seed"]): line["seconds"] for line in own}
     assert float(told["run", "mean"]) == pytest.approx(mean) and told["untrained:mocov3", "mean"] == ""
     assert float(told["run", "1"]) == costs["with", 1]["seconds"]
     table = (made / "made" / "sweep.md").read_text()
@@ -168,7 +157,7 @@ def test_what_another_process_has_finished_meanwhile_is_in_the_table(sweep: Path
     before, runs = rows(sweep), sweep / "made" / "runs"
     theirs = next(run for run in list_runs(runs) if (run.info()["name"], run.info()["seed"]) == ("without", 1))
     shutil.move(theirs.path, sweep / "elsewhere")
-    study = Sweep(load(str(sweep / "tiny.yaml"), "tiny", {"device": "cpu"}), sweep / "made", 2)
+    study = Sweep(recipe_of(sweep), sweep / "made", 2)
     study.write()
     assert ("without", 1) not in rows(sweep)
     table = (sweep / "made" / "sweep.md").read_text()
@@ -184,7 +173,7 @@ def test_a_cell_of_axes_has_one_name_however_its_numbers_are_written(tmp_path: P
     file = written(tmp_path, cells=None, axes={"optim.lr": ["1.5e-4", "8e-3", 0.032, 1.0]}, published=published)
     content = {key: value for key, value in yaml.safe_load(file.read_text()).items() if value is not None}
     file.write_text(yaml.safe_dump(content))
-    recipe = load(str(file), "tiny", {"device": "cpu"})
+    recipe = recipe_of(tmp_path)
     names = ["optim.lr 1.5e-4", "optim.lr 0.008", "optim.lr 0.032", "optim.lr 1"]
     assert [cell.name for cell in recipe.cells] == names
     assert recipe.published[0].values == dict(zip([*names, "other 1.0"], range(1, 6), strict=True))
@@ -240,9 +229,7 @@ def test_only_some_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert 'Unknown cell "wihtout"' in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written_is_told_by_its_option(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unwritable_folder_is_told_by_its_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path)
     (tmp_path / "made").touch()
     assert command(tmp_path) == 2
@@ -260,8 +247,8 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, capsys: 
 
 
 def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:
-    recipe = load(str(written(tmp_path)), "tiny", {"device": "cpu"})
-    study = Sweep(recipe, tmp_path / "made")
+    written(tmp_path)
+    study = Sweep(recipe_of(tmp_path), tmp_path / "made")
     done = list(study.work_off(study.jobs(), ["0", "1"]))
     assert [failed for _, failed in done] == [None, None]
     whole = rows(made)
@@ -270,14 +257,14 @@ def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:
     assert os.getpid() not in hosts  # on a busy machine one of them may have done both
 
 
-def in_two_processes(recipe: Path, folder: Path) -> None:
-    study = Sweep(load(str(recipe), "tiny", {"device": "cpu"}), folder)
+def in_two_processes(folder: Path) -> None:
+    study = Sweep(recipe_of(folder), folder / "made")
     list(study.work_off(study.jobs(), ["0", "1"]))
 
 
 def test_processes_whose_sweep_was_killed_save_and_end(tmp_path: Path) -> None:
-    recipe = written(tmp_path, settings=EASY | TINY["mocov3"] | {"epochs": 2000})
-    process = processes.begin(in_two_processes, recipe, tmp_path / "made")
+    written(tmp_path, settings=EASY | TINY["mocov3"] | {"epochs": 2000})
+    process = processes.begin(in_two_processes, tmp_path)
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and len([r for r in list_runs(tmp_path / "made" / "runs") if r.metrics()]) < 2:
         time.sleep(0.1)
@@ -294,9 +281,8 @@ def test_processes_whose_sweep_was_killed_save_and_end(tmp_path: Path) -> None:
 
 def test_stopped_it_goes_on_from_there(tmp_path: Path) -> None:
     written(tmp_path, settings=EASY | TINY["mocov3"] | {"epochs": 40})
-    words = ["-W", "ignore", "-m", "workbench", "sweep", str(tmp_path / "tiny.yaml"), "--device", "cpu"]
-    words += ["--output", str(tmp_path / "made")]
-    process = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True)
+    argv = [sys.executable, "-W", "ignore", "-m", "workbench", *words_for(tmp_path)]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         runs = list_runs(tmp_path / "made" / "runs")
@@ -323,11 +309,9 @@ def test_another_method_and_transfer(tmp_path: Path) -> None:
     before, (run,) = rows(tmp_path, "transfer"), list_runs(tmp_path / "made" / "runs")
     content = run.evaluation("transfer")
     elsewhere = [row | {"target": "elsewhere", "value": 0.0} for row in content["rows"]]
-    run.write_evaluation(
-        "transfer", content | {"rows": content["rows"] + elsewhere, "targets": ["shapes", "elsewhere"]}
-    )
-    recipe = load(str(tmp_path / "tiny.yaml"), "small", {"device": "cpu"})
-    study = Sweep(recipe, tmp_path / "made")
+    both = {"rows": content["rows"] + elsewhere, "targets": ["shapes", "elsewhere"]}
+    run.write_evaluation("transfer", content | both)
+    study = Sweep(recipe_of(tmp_path, "small"), tmp_path / "made")
     study.write()
     assert rows(tmp_path, "transfer") == before and all(job.is_done for job in study.jobs())
     run.write_evaluation("transfer", content | {"rows": elsewhere, "targets": ["elsewhere"]})
@@ -377,9 +361,7 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_trained(
 ) -> None:
     content = {key: value for key, value in (RECIPE | changes).items() if value is not None}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
-    assert command(tmp_path, *more) == 2
-    told = capsys.readouterr()
-    assert told.out == "" and told.err.startswith("error: ") and said in told.err and told.err.count("\n") == 1
+    assert_refused(words_for(tmp_path, *more), said, capsys)
     assert not (tmp_path / "made").exists()
 
 
@@ -391,19 +373,17 @@ def test_without_a_recipe_they_are_listed(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_figure_and_a_table_of_nothing_yet(tmp_path: Path) -> None:
-    recipe = load(str(written(tmp_path)), "tiny", {"device": "cpu"})
-    content = Sweep(recipe, tmp_path / "made").record()
+    written(tmp_path)
+    content = Sweep(recipe_of(tmp_path), tmp_path / "made").record()
     ElementTree.fromstring(Study(content).svg())
     assert "| with | 76.5 |\n" in markdown(content)
 
 
 def test_columns_of_published_numbers_are_called_as_their_notes(tmp_path: Path) -> None:
-    blocks = [
-        {"source": source, "setting": "there", "values": {name: 50 + index}}
-        for index, (source, name) in enumerate([("a", "elsewhere"), ("b", "with"), ("c", "without")])
-    ]
-    recipe = load(str(written(tmp_path, published=blocks)), "tiny", {"device": "cpu"})
-    table = markdown(Sweep(recipe, tmp_path / "made").record())
+    names = enumerate({"a": "elsewhere", "b": "with", "c": "without"}.items())
+    blocks = [{"source": source, "setting": "there", "values": {name: 50 + index}} for index, (source, name) in names]
+    written(tmp_path, published=blocks)
+    table = markdown(Sweep(recipe_of(tmp_path), tmp_path / "made").record())
     assert "| top-1 % | published (2) | published (3) |" in table and "Published (1): there (a): elsewhere 50" in table
     assert "Published (2): there (b): with 51.0." in table
 
@@ -415,8 +395,7 @@ def test_a_run_in_the_hands_of_another_process_is_left_alone(sweep: Path) -> Non
     assert checkpoint is not None
     checkpoint.rename(checkpoint.with_name("step-00000005"))
     run.update_summary(status="running", pid=os.getppid())
-    recipe = load(str(sweep / "tiny.yaml"), "tiny", {"device": "cpu"})
-    study = Sweep(recipe, sweep / "made", seeds=2)
+    study = Sweep(recipe_of(sweep), sweep / "made", seeds=2)
     (job,) = [job for job in study.jobs() if not job.is_done]
     with pytest.raises(WorkbenchError, match="is being trained"):
         job.work()

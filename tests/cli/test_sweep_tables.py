@@ -130,9 +130,7 @@ def test_what_is_the_same_of_all_runs_has_no_shares_and_stops_nothing(made: Path
     assert all(0 <= row["low"] <= row["high"] <= 1 for row in found)
 
 
-def test_an_evaluation_that_a_method_cannot_have_is_not_asked_for_again(
-    made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_an_impossible_evaluation_is_asked_once(made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     cells = {"encoder alone": TINY["mocov3"] | {"method": "mocov3"}}
     words = words_for(tmp_path, RECIPE | {"cells": cells})
     assert main(words) == 0

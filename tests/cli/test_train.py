@@ -39,10 +39,9 @@ def test_bare_gives_nothing_so_that_preset_and_defaults_decide(started: list[dic
 
 
 def test_flags_of_every_kind(started: list[dict[str, Any]]) -> None:
-    flags = "--data digits --data.limit 50 --download --optim.lr 1e-3 --optim.no-scale-lr --name a --runs there"
-    assert (
-        main(["train", "mocov3", *flags.split(), *["--temperature", "0.5", "--blur", "0.5", "0.2", "--dry-run"]]) == 0
-    )
+    flags = "--data digits --data.limit 50 --download --optim.lr 1e-3 --optim.no-scale-lr --name a --runs there "
+    flags += "--temperature 0.5 --blur 0.5 0.2 --dry-run"
+    assert main(["train", "mocov3", *flags.split()]) == 0
     settings = {"data": "digits", "data.limit": 50, "download": True, "optim.lr": 1e-3, "optim.scale_lr": False}
     settings |= {"name": "a", "runs": "there", "temperature": 0.5, "blur": [0.5, 0.2]}
     assert started[0]["settings"] == settings

@@ -170,9 +170,7 @@ def test_sides_are_such_as_networks_can_halve(read, tmp_path: Path, own: int, si
     assert read(class_folders(tmp_path / "x", {"a": 5, "b": 5}, (own, own))).size == side
 
 
-def test_corrupt_images_are_named_and_left_out_only_if_asked_for(
-    read, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_corrupt_images_are_named_and_left_out_if_asked_for(read, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = class_folders(tmp_path / "x", {"a": 10, "b": 10})
     (folder / "a" / "3.png").write_bytes(encoded(picture(3))[:60])
     (folder / "b" / "4.png").write_text("not an image")

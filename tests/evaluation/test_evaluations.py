@@ -254,9 +254,8 @@ def test_pca_has_as_many_numbers_as_the_code_as_far_as_they_can_be_fitted():
     train = np.zeros((100, 8, 8, 3), np.float32)
     assert reconstruction.pca_components(20, train) == ("as many as the code has numbers, 20", 20)
     why, components = reconstruction.pca_components(84, train)
-    assert components == 25 and why == (
-        "as many as the code has numbers, 84; no more can be fitted to 100 images of 192 numbers"
-    )
+    expected = "as many as the code has numbers, 84; no more can be fitted to 100 images of 192 numbers"
+    assert components == 25 and why == expected
     many = np.zeros((1000, 8, 8, 3), np.float32)
     assert reconstruction.pca_components(0, many) == ("the model has no code to match", 64)
 

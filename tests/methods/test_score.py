@@ -134,9 +134,7 @@ def test_the_protocol_names_the_tolerance_and_the_probe() -> None:
 
 @both
 @pytest.mark.parametrize(("sampler", "steps"), [("pc", 400), ("ode", 40), ("ode", None)])
-def test_samples_of_gaussian_data_have_its_deviation(
-    sde: str, sampler: str, steps: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_of_gaussian_data(sde: str, sampler: str, steps: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small(ImageSpec(1, 32), sde=sde, ode_tolerance=1e-4, corrector_snr=0.05)
     monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, 0.3))
     samples = model.scaled(model.sample(8, seed=0, steps=steps, sampler=sampler))
@@ -145,9 +143,7 @@ def test_samples_of_gaussian_data_have_its_deviation(
 
 @both
 @pytest.mark.parametrize(("sampler", "steps"), [("pc", 50), ("ode", 20), ("ode", None)])
-def test_every_sampler_finds_the_only_image_there_is(
-    sde: str, sampler: str, steps: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_of_a_single_image(sde: str, sampler: str, steps: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     model, image = small(sde=sde, ode_tolerance=1e-4), pictures(n=1)
     set_image(model, model.scaled(image), monkeypatch)
     samples = model.sample(2, seed=0, steps=steps, sampler=sampler)

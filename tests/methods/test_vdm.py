@@ -122,7 +122,7 @@ def test_the_loss_is_the_bound_that_is_evaluated() -> None:
 
 @pytest.mark.parametrize("sampler", list(DEFAULT_STEPS))
 @pytest.mark.parametrize("steps", [1, 7, 300])
-def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_of_a_single_image(sampler: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, image = small(), pictures(n=1)
     set_image(model, model.scaled(image), monkeypatch)
     samples = model.sample(2, seed=0, steps=steps, sampler=sampler)
@@ -157,7 +157,7 @@ def test_the_network_is_asked_for_no_noise_that_it_was_not_trained_on(monkeypatc
     assert min(levels) >= first - 1e-5 and max(levels) <= last + 1e-5 and len(levels) > 10
 
 
-def test_samples_of_gaussian_data_have_its_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_of_gaussian_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the best denoiser of N(0, 0.3^2) pixels, ancestral steps end in that distribution."""
     model = small(ImageSpec(1, 32), gamma_high=9.0)
     monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, 0.3))

@@ -43,9 +43,7 @@ def outputs_for(name: ObservationName, channels: int, levels: int, scale: float)
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 6.0])
 @pytest.mark.parametrize(("name", "channels", "levels"), CASES)
-def test_the_masses_of_all_levels_add_up_to_one(
-    name: ObservationName, channels: int, levels: int, scale: float
-) -> None:
+def test_masses_of_all_levels_add_up_to_one(name: ObservationName, channels: int, levels: int, scale: float) -> None:
     """In each channel; the other channels stay at one level, whose mass is divided out."""
     model, log_sigma = observation(name, channels, levels), torch.tensor(math.log(0.3), dtype=torch.float64)
     outputs = outputs_for(name, channels, levels, scale).expand(levels, -1, -1, -1)

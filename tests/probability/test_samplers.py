@@ -97,7 +97,7 @@ def test_the_same_function_gives_the_same_samples_through_every_prediction(sampl
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("sampler", list(DEFAULT_STEPS))
 @pytest.mark.parametrize("steps", [1, 7, 600])
-def test_every_sampler_finds_the_only_image_there_is(sampler: str, steps: int, prediction: Prediction) -> None:
+def test_samples_of_a_single_image(sampler: str, steps: int, prediction: Prediction) -> None:
     """Where all data is one image the best denoiser is known, and any number of steps must end at that image."""
     model, image, levels = small(prediction=prediction), torch.rand(1, 1, 8, 8), []
     denoise = knows_the_image(model, image)

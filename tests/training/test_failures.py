@@ -4,12 +4,13 @@ import errno
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from safetensors import SafetensorError
 
-from tests.training.tiny import EPOCH, failed_run, settings, trained_run, weights
+from tests.training.tiny import EPOCH, change_loss, failed_run, settings, trained_run, weights
 from workbench.errors import WorkbenchError
 from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs
@@ -18,17 +19,8 @@ from workbench.training import resume, snapshots, start
 from workbench.training.monitor import FeatureMonitor
 
 
-def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_good_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    good, forward = [], VAE.forward
-
-    def poisoned(self: VAE, batch, progress: float):
-        step = forward(self, batch, progress)
-        good.append(1)
-        return step._replace(loss=step.loss * float("nan")) if len(good) == EPOCH + 5 else step
-
-    monkeypatch.setattr(VAE, "forward", poisoned)
+def test_a_non_finite_loss_stops_and_keeps_a_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_loss(monkeypatch, lambda model, loss, step: loss * (torch.nan if step == EPOCH + 5 else 1))
     sentence = rf"not finite since step {EPOCH + 5}.*step-00000010.*--optim.lr"
     run = failed_run(tmp_path, WorkbenchError, sentence, log_every=4)
     assert run.summary()["status"] == "failed" and "not finite" in run.info()["error"]
@@ -54,9 +46,7 @@ def fill_disk(number: int, error: Exception, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("raised", [FULL, SERIALIZING])
-def test_a_full_disk_keeps_the_former_checkpoint(
-    raised: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_keeps_old_checkpoints(raised: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_disk(2, raised, monkeypatch)
     run = failed_run(tmp_path, WorkbenchError, "No space left on the disk")
     folders = sorted(folder.name for folder in (run.path / "checkpoints").iterdir() if folder.is_dir())
@@ -67,21 +57,14 @@ def test_a_full_disk_keeps_the_former_checkpoint(
 
 
 def test_out_of_memory_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def greedy(self: VAE, batch, progress: float):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 TiB")
-
-    monkeypatch.setattr(VAE, "forward", greedy)
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 TiB")
+    monkeypatch.setattr(VAE, "forward", Mock(side_effect=error))
     run = failed_run(tmp_path, WorkbenchError, "Out of memory: lower --batch-size")
     assert run.summary()["status"] == "failed" and "Out of memory" in run.info()["error"]
 
 
-def test_a_mistake_of_ours_is_a_traceback_but_the_run_says_that_it_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(self: VAE, batch, progress: float):
-        raise KeyError("posterior")
-
-    monkeypatch.setattr(VAE, "forward", broken)
+def test_a_mistake_of_ours_is_a_traceback_and_the_run_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VAE, "forward", Mock(side_effect=KeyError("posterior")))
     run = failed_run(tmp_path, KeyError)
     assert run.summary()["status"] == "failed" and run.info()["error"] == "KeyError: 'posterior'"
 
@@ -99,9 +82,7 @@ def test_the_best_checkpoint_survives_a_full_disk(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("write", ["log", "save_checkpoint", "save_snapshot"])
-def test_a_run_deleted_from_elsewhere_stays_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str
-) -> None:
+def test_a_run_deleted_elsewhere_stays_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str) -> None:
     holder = {"log": Run, "save_checkpoint": ckpt, "save_snapshot": snapshots}[write]
     original = getattr(holder, write)
 
@@ -143,9 +124,7 @@ def test_a_run_deleted_from_elsewhere_stays_deleted(
         ("vae", {"init": "nobody"}, "nobody"),
     ],
 )
-def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
-    method: str, wrong: dict, sentence: str, tmp_path: Path
-) -> None:
+def test_bad_input_is_one_sentence_and_leaves_nothing(method: str, wrong: dict, sentence: str, tmp_path: Path) -> None:
     if wrong.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     asked = (settings(method, tmp_path) if method != "vea" else {}) | wrong

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.tiny import EPOCH, TINY, failed_run, settings, stop_after, trained_run, weights
+from tests.training.tiny import EPOCH, TINY, change_loss, failed_run, settings, stop_after, trained_run, weights
 from workbench.config import DataOptions, replace_flat
 from workbench.data import datasets
 from workbench.data.loader import Images
 from workbench.errors import WorkbenchError
 from workbench.methods import METHODS, load_method
-from workbench.methods.base import Batch, ImageSpec, Step
+from workbench.methods.base import ImageSpec, Step
 from workbench.methods.vae import VAE
 from workbench.run import BATCHES, GRADIENTS
 from workbench.store import Run
@@ -88,9 +88,7 @@ def test_a_run_has_a_row_of_gradients_beside_each_row_of_metrics(tmp_path: Path)
     assert "norm" not in logged[0] and run.info()["gradients"]["first"] in names
 
 
-def test_a_resume_drops_later_rows_and_keeps_the_maxima_of_a_row_that_had_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resume_drops_later_rows_and_keeps_the_maxima_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {"log_every": 4, "epochs": 2}
     whole = trained_run("vae", tmp_path / "whole", **asked)
     stop_after(13, 2, monkeypatch)
@@ -103,9 +101,7 @@ def test_a_resume_drops_later_rows_and_keeps_the_maxima_of_a_row_that_had_begun(
     assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(stopped).items())
 
 
-def test_a_spike_and_the_images_of_its_batch_are_kept_and_outlive_a_resume(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_spike_and_its_images_are_kept_and_outlive_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step_of, spiking, stop = Trainer.step, 23, list[int]()
     seen = dict[int, list[int]]()
 
@@ -115,14 +111,8 @@ def test_a_spike_and_the_images_of_its_batch_are_kept_and_outlive_a_resume(
             signal.raise_signal(signal.SIGTERM)
         return step_of(self, images, epoch, at)
 
-    forward = VAE.forward
-
-    def steep(self: VAE, batch: Batch, progress: float) -> Step:
-        found = forward(self, batch, progress)
-        return found._replace(loss=found.loss * (50 if round(progress * 3 * EPOCH) == spiking - 1 else 1))
-
     monkeypatch.setattr(Trainer, "step", step)
-    monkeypatch.setattr(VAE, "forward", steep)
+    change_loss(monkeypatch, lambda model, loss, at: loss * (50 if at == spiking else 1))
     asked = {"optim.lr": 0.0, "optim.clip": None}
     whole = trained_run("vae", tmp_path / "whole", **asked)
     rows = whole.metrics(BATCHES)
@@ -140,22 +130,14 @@ def test_a_spike_and_the_images_of_its_batch_are_kept_and_outlive_a_resume(
 
 
 @pytest.mark.parametrize("poisoned", ["loss", "gradient"])
-def test_what_led_to_numbers_that_are_not_finite_is_kept(
-    poisoned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forward, ids = VAE.forward, []
+def test_what_led_to_non_finite_numbers_is_kept(poisoned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(model: VAE, loss: torch.Tensor, step: int) -> torch.Tensor:
+        if step != EPOCH:  # the last step before a checkpoint
+            return loss
+        zero = 0 * next(model.parameters()).sum()
+        return loss * torch.inf if poisoned == "loss" else loss + torch.sqrt(zero)  # its derivative at 0 is infinite
 
-    def broken(self: VAE, batch: Batch, progress: float) -> Step:
-        step = forward(self, batch, progress)
-        ids.append(1)
-        if len(ids) != EPOCH:  # the last step before a checkpoint
-            return step
-        if poisoned == "loss":
-            return step._replace(loss=step.loss * torch.inf)
-        zero = 0 * next(self.parameters()).sum()
-        return step._replace(loss=step.loss + torch.sqrt(zero))  # whose derivative at 0 is infinite
-
-    monkeypatch.setattr(VAE, "forward", broken)
+    change_loss(monkeypatch, broken, epochs=2)
     sentence = f"The {poisoned} is not finite since step {EPOCH};.*no checkpoint"
     run = failed_run(tmp_path, WorkbenchError, sentence, log_every=4, epochs=2)
     assert run.checkpoint() is None and run.summary()["status"] == "failed"
@@ -166,15 +148,8 @@ def test_what_led_to_numbers_that_are_not_finite_is_kept(
 
 
 def test_a_stop_after_the_loss_went_wrong_leaves_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forward = VAE.forward
-
-    def broken(self: VAE, batch: Batch, progress: float) -> Step:
-        if round(progress * 3 * EPOCH) == 5:
-            signal.raise_signal(signal.SIGTERM)
-        step = forward(self, batch, progress)
-        return step._replace(loss=step.loss * torch.nan) if progress else step
-
-    monkeypatch.setattr(VAE, "forward", broken)
+    stop_after(5, 3, monkeypatch)
+    change_loss(monkeypatch, lambda model, loss, step: loss * torch.nan if step > 1 else loss)
     run = failed_run(tmp_path, WorkbenchError, "not finite since step 2", log_every=100)
     assert run.summary()["status"] == "failed"
 
@@ -186,9 +161,7 @@ def test_means_of_bf16_terms_do_not_lose_what_is_added() -> None:
     assert window.pop() == {"loss": 1.0, "term": 3.0}
 
 
-def test_the_monitor_reads_as_many_images_at_a_time_as_a_part_of_a_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_monitor_reads_images_in_the_parts_of_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encode, most = VAE.encode, []
 
     def counted(self: VAE, images: torch.Tensor, keys: torch.Tensor | None = None) -> dict[str, torch.Tensor]:

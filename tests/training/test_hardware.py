@@ -9,9 +9,7 @@ from workbench.training.hardware import pick_precision
 @pytest.mark.parametrize(
     ("amx", "avx512_bf16", "expected"), [(False, False, "fp32"), (True, False, "bf16"), (False, True, "bf16")]
 )
-def test_a_cpu_takes_bf16_only_where_it_has_instructions_for_it(
-    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512_bf16: bool, expected: str
-) -> None:
+def test_bf16_needs_instructions(monkeypatch: pytest.MonkeyPatch, amx: bool, avx512_bf16: bool, expected: str) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
     assert pick_precision("auto", torch.device("cpu")) == expected

@@ -144,9 +144,7 @@ def test_the_rate_leaves_out_what_is_not_training(tmp_path: Path, monkeypatch: p
     assert rows[-1]["seconds"] < 0.3 * 3 + rows[-1]["images"] / min(row["images_per_second"] for row in rows)
 
 
-def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_what_it_costs_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert start("ddpm", settings("ddpm", tmp_path / "runs"), dry_run=True) is None
     printed = capsys.readouterr()
     assert not (tmp_path / "runs").exists()
@@ -155,9 +153,7 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(
     assert "widths [8, 16]" in printed.err  # what was chosen
 
 
-def test_data_given_by_a_relative_path_is_found_from_any_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_by_a_relative_path_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(20):
         (tmp_path / "photos").mkdir(exist_ok=True)
         Image.new("L", (8, 8), 10 * index).save(tmp_path / "photos" / f"{index}.png")
@@ -170,9 +166,7 @@ def test_data_given_by_a_relative_path_is_found_from_any_folder(
     assert resume(run, epochs=2).summary()["status"] == "finished"
 
 
-def test_an_unlabelled_split_of_labelled_data_is_trained_without_monitor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unlabelled_split_is_trained_without_monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = datasets.load
 
     def unlabelled(*args, **options):

@@ -1,12 +1,15 @@
 """The smallest runs that still go through everything."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
+from workbench.methods.base import Batch, Step
 from workbench.methods.vae import VAE
 from workbench.store import Run, list_runs
 from workbench.training import start
@@ -43,6 +46,17 @@ def failed_run(runs: Path, error: type[BaseException], match: str | None = None,
         start("vae", settings("vae", runs) | changes)
     (run,) = list_runs(runs)
     return run
+
+
+def change_loss(monkeypatch: pytest.MonkeyPatch, change: Callable[[VAE, Tensor, int], Tensor], epochs: int = 3) -> None:
+    """Replace the loss of the VAE at every step, counted from 1, of a training of so many epochs."""
+    forward = VAE.forward
+
+    def changed(self: VAE, batch: Batch, progress: float) -> Step:
+        step = forward(self, batch, progress)
+        return step._replace(loss=change(self, step.loss, round(progress * epochs * EPOCH) + 1))
+
+    monkeypatch.setattr(VAE, "forward", changed)
 
 
 def stop_after(step: int, epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,7 @@ def built(folder: Path, pictures: torch.Tensor, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_the_lines_of_the_model_card_load_it_into_plain_timm(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_model_card_loads_it_into_plain_timm(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method, settings = RUNS[kind]
     run = trained_run(method, settings, tmp_path / "runs")
     folder = export(run, tmp_path / "out")
@@ -155,9 +153,7 @@ def refused(capsys: pytest.CaptureFixture[str], run: Run, output: Path, *words: 
     return error
 
 
-def test_what_cannot_be_exported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unexportable_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     vae = trained_run("vae", {"width": 8}, tmp_path / "runs")
     assert "only the ViTs and ResNets" in refused(capsys, vae, tmp_path / "out")
     assert "only the ViTs and ResNets" in refused(capsys, vae, tmp_path / "out.onnx", "--format", "onnx")

@@ -37,9 +37,8 @@ def any_method(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True, show
     files = [after for before, after in pairwise(tokens) if before == "--config"]
     files += [token.removeprefix("--config=") for token in tokens if token.startswith("--config=")]
     if not files:
-        raise WorkbenchError(
-            f"Say which method to train, such as `workbench train mocov3`; there are: {', '.join(METHODS)}."
-        )
+        known = ", ".join(METHODS)
+        raise WorkbenchError(f"Say which method to train, such as `workbench train mocov3`; there are: {known}.")
     method = read_yaml(Path(files[-1])).get("method")
     if method is None:
         raise WorkbenchError(f'{files[-1]} has no key "method"; add one, or say `workbench train METHOD --config …`.')

@@ -40,11 +40,11 @@ def import_(
         raise WorkbenchError(f"--image-size must be at least 1 pixel, not {image_size}.")
     from workbench.weights.importing import ImportOptions, import_weights
 
-    run, description = import_weights(
-        ImportOptions(source, file, data, download, runs, name, licence, heads, image_size)
-    )
+    options = ImportOptions(source, file, data, download, runs, name, licence, heads, image_size)
+    run, description = import_weights(options)
     evaluate = command("evaluate", run.info()["name"], runs=runs)
-    print(f"{description}\nrun {run.id} in {runs}; evaluate it with `{evaluate}`")
+    print(f"{description}
+run {run.id} in {runs}; evaluate it with `{evaluate}`")
 
 
 def export(

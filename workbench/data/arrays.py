@@ -24,9 +24,8 @@ def prepare(images: np.ndarray, channels: int, size: int) -> Tensor:
     if np.issubdtype(images.dtype, np.floating):
         low, high = float(images.min()), float(images.max())
         if not (low >= 0 and high <= 1):
-            raise WorkbenchError(
-                f"Float images must lie in [0, 1], not in [{low:.3g}, {high:.3g}]; give uint8 from 0 to 255."
-            )
+            extent = f"[{low:.3g}, {high:.3g}]"
+            raise WorkbenchError(f"Float images must lie in [0, 1], not in {extent}; give uint8 from 0 to 255.")
         images = np.rint(images * 255).astype(np.uint8)
     elif images.dtype != np.uint8:
         raise WorkbenchError(f"Images must be uint8 or float in [0, 1], not {images.dtype}.")

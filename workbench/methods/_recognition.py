@@ -52,6 +52,5 @@ class Recognition(Method):
         values = {Layer(*place): value for place, value in places(self.backbone, self.normalise(images)).items()}
         last = next(layer for layer in values if layer.space == self.default_feature)
         reading = self.head_reading or last.reading
-        return values | {
-            Layer(name, name, last.depth + 1, reading): value for name, value in self.heads(values[last]).items()
-        }
+        heads = self.heads(values[last]).items()
+        return values | {Layer(name, name, last.depth + 1, reading): value for name, value in heads}

@@ -91,9 +91,8 @@ class HVAE(Method, Reconstructs, Samples, Likelihood, Latent):
                 f"Images of {images.size} px cannot be halved {config.groups} times; --groups is at most "
                 f"{int(math.log2(images.size))} for them."
             )
-        self.latent_groups = {
-            f"z_{number}": config.latent_channels * side**2 for number, side in enumerate(self.sides, start=1)
-        }
+        channels = config.latent_channels
+        self.latent_groups = {f"z_{number}": channels * side**2 for number, side in enumerate(self.sides, start=1)}
         self.default_feature = f"z_{config.groups}"
         self.observation = observation(config.observation, images.channels, images.levels)
         width, blocks = checked_width(config.width), config.blocks

@@ -66,9 +66,8 @@ class MoCoV3(Recognition, Couples):
         self.projector = mlp_head(layers, self.width, config.hidden, config.out_dim, norm=config.head_norm)
         self.predictor: nn.Module = nn.Identity()
         if config.predictor:
-            self.predictor = mlp_head(
-                2, config.out_dim, config.hidden, config.out_dim, last_norm=config.is_vit, norm=config.head_norm
-            )
+            widths = (config.out_dim, config.hidden, config.out_dim)
+            self.predictor = mlp_head(2, *widths, last_norm=config.is_vit, norm=config.head_norm)
         self.momentum_backbone = MomentumCopy(self.backbone)
         self.momentum_projector = MomentumCopy(self.projector)
         self.has_batch_norm = any(isinstance(module, BatchNorms) for module in self.backbone.modules())

@@ -74,9 +74,8 @@ class VDM(ContinuousDiffusion):
     def forward(self, batch: Batch, progress: float) -> Step:
         index = level_index(batch.views[0], self.images.levels)  # (B, C, H, W)
         x = level_values(self.images.levels, index.device)[index]
-        first_noise, noise = (
-            keyed.normal(keyed.fork(batch.keys, stream), *x.shape[1:]) for stream in ("first noise", "noise")
-        )
+        streams = [keyed.fork(batch.keys, name) for name in ("first noise", "noise")]
+        first_noise, noise = (keyed.normal(keys, *x.shape[1:]) for keys in streams)
         # 1, 2. Prior and reconstruction (B,), at the ends of the schedule.
         prior, reconstruction = self._end_terms(index, x, first_noise)
         # 3. Diffusion (B,), at one time per image.

@@ -130,9 +130,7 @@ def agreement(
 
 def transposed(agreements: Mapping[str, Agreement]) -> dict[str, Agreement]:
     """The same agreements by measure, with the two models exchanged."""
-    return {
-        measure: Agreement(of.values.T, of.expected.T, of.p_values.T, of.p_value) for measure, of in agreements.items()
-    }
+    return {name: Agreement(of.values.T, of.expected.T, of.p_values.T, of.p_value) for name, of in agreements.items()}
 
 
 def _tested(permuted: np.ndarray) -> Agreement:

@@ -26,9 +26,8 @@ class ConvStem(nn.Module):
         super().__init__()
         stages = int(math.log2(patch_size))
         if 2**stages != patch_size:
-            raise WorkbenchError(
-                f"A conv stem needs a patch size that is a power of two, not {patch_size}; choose another --patch."
-            )
+            wanted = f"a patch size that is a power of two, not {patch_size}"
+            raise WorkbenchError(f"A conv stem needs {wanted}; choose another --patch.")
         widths = [in_chans, *[max(embed_dim // 2 ** (stages - i), 16) for i in range(1, stages + 1)]]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):

@@ -39,9 +39,8 @@ class Trainer:
         method_class, _ = load_method(name)
         keep_freed_memory()
         AcceleratorState._reset_state()  # an earlier run in this process may have used another precision
-        self.accelerator = Accelerator(
-            cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
-        )
+        precision = "bf16" if config.precision == "bf16" else "no"
+        self.accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=precision)
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         device = self.accelerator.device
         self.device = torch.device("cpu") if device.type == "cpu" else device  # cpu:0 with several processes

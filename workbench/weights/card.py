@@ -123,9 +123,8 @@ def _measured(run: Run, step: int) -> Iterator[str]:
 
 
 def _line(measure: str, row: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    value, low, high = (
-        f"{number:.1f}" if is_number(number := row.get(key)) else "?" for key in ("value", "low", "high")
-    )
+    numbers = (row.get(key) for key in ("value", "low", "high"))
+    value, low, high = (f"{number:.1f}" if is_number(number) else "?" for number in numbers)
     where = f"{row.get('model')} | {row.get('space')}"
     return f"| {measure} | {where} | {value} | [{low}, {high}] | {content.get('n')} |"
 

@@ -59,9 +59,8 @@ def named(name: str, arguments: dict[str, Any] | None = None) -> TimmModel:
         raise unknown("timm model", name, [f"{architecture}.{known}" for known in tags] or [architecture])
     model = _build(name, arguments)
     if type(model) not in (VisionTransformer, ResNet):
-        raise WorkbenchError(
-            f"timm's {name} is a {type(model).__name__}; only its VisionTransformer and ResNet can be imported."
-        )
+        kind = type(model).__name__
+        raise WorkbenchError(f"timm's {name} is a {kind}; only its VisionTransformer and ResNet can be imported.")
     config: Any = timm.get_pretrained_cfg(name) or PretrainedCfg()
     blocks: Any = model.blocks if isinstance(model, VisionTransformer) else None
     heads = blocks[0].attn.num_heads if blocks is not None else None
@@ -146,6 +145,5 @@ def _build(name: str, arguments: dict[str, Any], device: str = "meta") -> nn.Mod
         with torch.device(device):
             return timm.create_model(name, pretrained=False, **arguments)
     except (TypeError, RuntimeError, ValueError, AssertionError) as error:
-        raise WorkbenchError(
-            f"timm cannot build {name} ({first_line(error)}); give the file of another model."
-        ) from None
+        reason = first_line(error)
+        raise WorkbenchError(f"timm cannot build {name} ({reason}); give the file of another model.") from None

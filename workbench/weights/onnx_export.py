@@ -49,9 +49,8 @@ def export_onnx(run: Run, output: Path, which: Which = "last") -> str:
         raise WorkbenchError(f"The file {output} exists already; give a new one with --output.")
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise WorkbenchError(
-            f"Exporting to ONNX needs {' and '.join(missing)}: `pip install 'representation-workbench[onnx]'`."
-        )
+        install = "`pip install 'representation-workbench[onnx]'`"
+        raise WorkbenchError(f"Exporting to ONNX needs {' and '.join(missing)}: {install}.")
     loaded = load_method_from(run, which)
     encoder_of(loaded, run)  # raises for any other
     images, model = loaded.images, Features(loaded.method).eval()

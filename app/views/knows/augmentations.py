@@ -21,11 +21,8 @@ def studies(folder: Path) -> dict[str, dict[str, Any]]:
     """The readable studies of a runs folder by name; also the one whose runs the folder holds."""
     files = [*sorted(folder.glob(f"compositions/*/{FILE}")), folder.absolute().parent / FILE]
     contents = {file.parent.name: read_json(file) for file in files}
-    return {
-        name: content
-        for name, content in contents.items()
-        if any(_is_drawn(content, *place) for place in cells(content))
-    }
+    drawn = [name for name, content in contents.items() if any(_is_drawn(content, *place) for place in cells(content))]
+    return {name: contents[name] for name in drawn}
 
 
 def _is_drawn(content: dict[str, Any], first: str, second: str) -> bool:
@@ -40,9 +37,8 @@ def names(content: dict[str, Any]) -> list[str]:
 
 def cells(content: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Rows of the table by place; means stand in the row and the column "mean"."""
-    by_place = {
-        (str(row.get("first")), str(row.get("second") or row.get("first"))): row for row in rows(content, model="run")
-    }
+    own = rows(content, model="run")
+    by_place = {(str(row.get("first")), str(row.get("second") or row.get("first"))): row for row in own}
     for row in entries(content, "means"):
         if finite_number(row.get("value")) is not None:
             by_place[str(row.get("first", "mean")), str(row.get("second", "mean"))] = row

@@ -114,10 +114,8 @@ def factor_map(columns: Columns, units: Mapping[str, str]) -> None:
     """Factors down, models across; of several seeds the mean."""
     names = list(units)
     rows = [by_factor for _, by_factor in columns.values()]
-    values = np.array(
-        [[share(by_factor[name]) if name in by_factor else np.nan for by_factor in rows] for name in names]
-    )
-    text = [[printed(by_factor[name]) if name in by_factor else "" for by_factor in rows] for name in names]
+    values = np.array([[share(known[name]) if name in known else np.nan for known in rows] for name in names])
+    text = [[printed(known[name]) if name in known else "" for known in rows] for name in names]
     st.html(image_grid.colour_bar("chance", "perfect", "share of what could be read beyond chance"))
     figure = matrices.heat_map(
         values,

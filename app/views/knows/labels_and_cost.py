@@ -170,11 +170,7 @@ def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
             str(evaluation["skipped"]) for evaluation in evaluations.values() if "skipped" in evaluation
         ):
             page.note(f"{choice.label}: {reason}")
-        missing = tuple(
-            task
-            for task, evaluation in evaluations.items()
-            if "skipped" not in evaluation and not files.rows(evaluation)
-        )
+        missing = tuple(task for task, known in evaluations.items() if "skipped" not in known and not files.rows(known))
         if missing and choice.status in ("finished", "interrupted"):
             lacking.setdefault(missing, []).append(choice)
     for missing, choices in lacking.items():

@@ -38,10 +38,8 @@ def differing(configs: Sequence[dict[str, Any]]) -> list[str]:
 
 def table(configs: dict[str, dict[str, Any]], keys: Sequence[str], colours: dict[str, str]) -> str:
     """Settings by run as HTML; what differs from most runs, or else from the first one, is marked."""
-    heads = "".join(
-        f'<th><span class="wb-dot" style="background:{colours[label]}"></span> {escape(label)}</th>'
-        for label in configs
-    )
+    dot = '<span class="wb-dot" style="background:{}"></span>'
+    heads = "".join(f"<th>{dot.format(colours[label])} {escape(label)}</th>" for label in configs)
     body = []
     for key in keys:
         values = [config.get(key, ABSENT) for config in configs.values()]

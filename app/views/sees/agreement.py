@@ -44,9 +44,7 @@ class Pair(NamedTuple):
 
 
 def render() -> None:
-    chosen, missing, probe = gaps.with_evaluation(
-        "agreement", lambda choice: measured(choice.run.evaluation("agreement"))
-    )
+    chosen, missing, probe = gaps.with_evaluation("agreement", lambda one: measured(one.run.evaluation("agreement")))
     if chosen:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = page.switch("Measure", MEASURES, "measure")
@@ -125,9 +123,7 @@ def matrix(known: Rows, metric: str, reading: str, how: str) -> None:
     others: list[Choice | str] = [*chosen, *BASELINES]
     read = {choice: feature_space.space_of(choice, choice.run.evaluation("agreement"), how) for choice in chosen}
     spaces = None if how == ALIKE else read
-    cells = [
-        [None if other is first else cell(Pair(first, other), known, spaces) for other in others] for first in chosen
-    ]
+    cells = [[None if b is a else cell(Pair(a, b), known, spaces) for b in others] for a in chosen]
     text = [[printed(row, reading, how == ALIKE) for row in line] for line in cells]
     names = [other if isinstance(other, str) else other.label for other in others]
     rows = [choice.label for choice in chosen]

@@ -21,11 +21,8 @@ KEY = "maps"
 
 def kinds_of(chosen: Sequence[Choice]) -> list[str]:
     """The kinds of map that any run has, t-SNE at least."""
-    return [
-        kind
-        for kind in linked_maps.KINDS
-        if kind == "tsne" or any(linked_maps.spaces_with(choice, kind) for choice in chosen)
-    ]
+    drawn = [kind for kind in linked_maps.KINDS if any(linked_maps.spaces_with(choice, kind) for choice in chosen)]
+    return [kind for kind in linked_maps.KINDS if kind == "tsne" or kind in drawn]
 
 
 def pixel_map(probe: Probe, kind: str) -> np.ndarray | None:

@@ -167,6 +167,5 @@ def pixels(chosen: Sequence[Choice]) -> dict[str, float]:
     for choice in chosen:
         for row in files.rows(choice.run.evaluation("knn"), model="pixels"):
             accuracies.setdefault(files.fingerprint(choice.run), (choice.label, row["value"]))
-    return {
-        "pixels" if len(accuracies) == 1 else f"pixels of {label}'s data": value for label, value in accuracies.values()
-    }
+    alone = len(accuracies) == 1
+    return {"pixels" if alone else f"pixels of {label}'s data": value for label, value in accuracies.values()}

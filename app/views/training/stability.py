@@ -186,9 +186,7 @@ def health(diagnoses: incidents.Diagnoses, window: Window) -> None:
 
 def lacking(diagnoses: incidents.Diagnoses) -> None:
     """Runs without norms by layer or readings of the features, and how to get them."""
-    bare = [
-        choice for choice, diagnosis in diagnoses.items() if not (diagnosis.gradients and diagnosis.gradients.layers)
-    ]
+    bare = [choice for choice, known in diagnoses.items() if not (known.gradients and known.gradients.layers)]
     blind = [choice for choice, diagnosis in diagnoses.items() if not diagnosis.health]
     missing = [choice for choice in diagnoses if choice in (*bare, *blind)]
     for choice in missing:

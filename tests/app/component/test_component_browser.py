@@ -114,9 +114,7 @@ def colours(page: Any, plot: int, part: float = 1, rounds: int = 3) -> int:
     return page.evaluate(script, [plot, part, rounds])
 
 
-def test_a_lasso_lights_up_in_every_map_and_is_carried_over_four_pages_and_into_a_fresh_browser(
-    browser: Any, address: str, many: Folder
-) -> None:
+def test_a_lasso_is_carried_over_maps_pages_and_to_a_fresh_browser(browser: Any, address: str, many: Folder) -> None:
     ids = many[1]
     page = maps(browser, address, ids)
     assert all(colours(page, plot) > 1000 and colours(page, plot, 0.15, rounds=0) > 100 for plot in range(3))

@@ -11,9 +11,7 @@ from tests.app.pages import THREE, VIEWS, Copies, Folder, Show
 from workbench.store import Run, read_json
 
 
-def test_evaluations_are_parsed_again_only_where_they_have_changed(
-    show: Show, copied: Copies, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_changed_evaluations_are_read_again(show: Show, copied: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, runs = copied
     parsed: list[str] = []
 

@@ -23,9 +23,7 @@ Saved = Callable[[str, str, str], Rows]
 """Figures as data: by page, tab and key."""
 
 
-def test_a_figure_is_saved_as_png_svg_and_csv(
-    browser: Any, runs_address: str, runs_folder: Folder, tmp_path: Path
-) -> None:
+def test_a_figure_is_saved_as_png_svg_csv(browser: Any, runs_address: str, runs_folder: Folder, tmp_path: Path) -> None:
     folder, ids = runs_folder
     page = opened(browser, f"{runs_address}/what-it-knows?runs={ids['mocov3']}:0,{ids['vae']}:1")
     files = {}

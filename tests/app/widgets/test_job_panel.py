@@ -14,9 +14,7 @@ from workbench.store import Run, write_json
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_page_offers_its_commands_beside_a_run_that_was_not_evaluated(
-    show: Show, copied: Copies, monkeypatch: pytest.MonkeyPatch, view: str
-) -> None:
+def test_pages_offer_to_evaluate_a_run(show: Show, copied: Copies, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
     folder, runs = copied
     for run, method in zip(runs[:2], THREE, strict=False):
         write_price(run, method)
@@ -92,9 +90,7 @@ def test_a_name_of_several_seeds_brings_no_html_into_figures(show: Show, copied:
     assert "(2 seeds)" in json.dumps(figures(show(folder, "factors", [one.id, other.id])))
 
 
-def test_a_command_that_a_page_shows_can_be_started(
-    writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_on_a_page_can_be_started(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
     started: list[list[str]] = []
     monkeypatch.setattr(jobs, "start", lambda runs, words, at_once: started.append(list(words)))
@@ -106,9 +102,7 @@ def test_a_command_that_a_page_shows_can_be_started(
     assert "Run it" not in button_labels(show(runs, "linear_probe", [ids["bare"]]))
 
 
-def test_the_page_is_drawn_anew_when_a_run_is_evaluated_or_a_job_ends(
-    writable: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_is_drawn_anew_when_evaluations_or_jobs_end(writable: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, ids = writable
     monkeypatch.setenv("WORKBENCH_RUNS", str(runs))
     run = Run(runs / ids["vae"])

@@ -30,9 +30,7 @@ def editor(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> Edi
     return lambda *roles: (Run(runs / ids[roles[0]]), show(runs, "run_list", [ids[role] for role in roles]))
 
 
-def test_without_leave_nothing_is_written_and_a_line_says_how(
-    writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_leave_a_line_says_how_to_write(writable: Folder, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORKBENCH_ALLOW_ACTIONS", raising=False)
     runs, ids = writable
     run = Run(runs / ids["vae"])
@@ -62,9 +60,7 @@ def test_notes_tags_and_names_are_saved(editor: Editor) -> None:
     assert not app.exception
 
 
-def test_a_note_that_cannot_be_read_is_said_and_kept(
-    editor: Editor, show: Show, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_note_is_said_and_kept(editor: Editor, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     run, app = editor("vae")
     (run.path / "notes.md").write_bytes(b"gr\xfcn")
     app.run()

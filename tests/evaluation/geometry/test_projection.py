@@ -126,9 +126,7 @@ def test_no_image_is_its_own_neighbour_where_images_are_equal(monkeypatch) -> No
     """Of equal images openTSNE takes any for the image itself; what it is given are the nearest of the others."""
     points, given = np.repeat(np.random.default_rng(0).normal(size=(30, 5)), 2, axis=0), []
     precomputed = nearest_neighbors.PrecomputedNeighbors
-    monkeypatch.setattr(
-        nearest_neighbors, "PrecomputedNeighbors", lambda *arrays: given.append(arrays) or precomputed(*arrays)
-    )
+    monkeypatch.setattr(nearest_neighbors, "PrecomputedNeighbors", lambda *all: given.append(all) or precomputed(*all))
     monkeypatch.setattr(projection, "LARGE_ITERATIONS", (projection.TICK, projection.TICK))
     projection.large_tsne(points, points[:, :2], 5.0)
     ((neighbours, _),) = given

@@ -38,9 +38,8 @@ def written(evaluation_of) -> dict[str, Any]:
 
 
 def test_a_row_per_model_layer_level_and_width(written):
-    found = [
-        (row["space"], row["layer"], row["depth"], row["t"], row["width"]) for row in rows_with(written, model="run")
-    ]
+    keys = ("space", "layer", "depth", "t", "width")
+    found = [tuple(row[key] for key in keys) for row in rows_with(written, model="run")]
     assert found == [
         (f"{name}@t={t}", name, depth, t, width)
         for depth, (name, widths) in enumerate(WIDTHS.items())

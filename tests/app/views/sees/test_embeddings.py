@@ -65,9 +65,7 @@ def test_what_is_no_bitmap_selects_nothing(text: object) -> None:
     assert not len(component.rows(text, 9))
 
 
-def test_the_map_of_pixels_is_the_last_of_fewer_than_four_models(
-    show: Show, runs_folder: Folder, tmp_path: Path
-) -> None:
+def test_the_map_of_pixels_is_the_last_of_fewer_than_four(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
     runs = copy_runs(runs_folder, tmp_path, "mocov3", "vae", "ddpm")
     runs.append(Run(shutil.copytree(runs[0].path, tmp_path / "another")))
     app = show(tmp_path, "embeddings", [run.id for run in runs[:3]])
@@ -166,9 +164,7 @@ def test_values_that_are_no_numbers_are_grey() -> None:
     assert point_colours.colour_scale("size", np.full(3, np.nan), circular=False).codes is not None
 
 
-def test_neighbours_are_rows_of_the_probe_set(
-    show: Show, runs_folder: Folder, tmp_path: Path, files: dict[str, bytes]
-) -> None:
+def test_neighbours_are_probe_rows(show: Show, runs_folder: Folder, tmp_path: Path, files: dict[str, bytes]) -> None:
     (run,) = copy_runs(runs_folder, tmp_path, "vae")
     probe_ids, *_ = probe_arrays(tmp_path)
     near = np.stack([np.roll(np.arange(240), -shift) for shift in (1, 2, 3)], 1)

@@ -48,9 +48,7 @@ def test_eight_random_queries_others_on_demand_and_the_selected_ones(page: Show)
     assert [re.findall(r"image (\d+)</figcaption>", block) for block in blocks(app)] == [["3"], ["10"]]
 
 
-def test_a_click_on_a_neighbour_makes_it_the_query_and_keeps_the_rest_of_the_address(
-    show: Show, runs_folder: Folder
-) -> None:
+def test_a_clicked_neighbour_is_the_query_and_the_rest_of_the_address_stays(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
     app = show(folder, "neighbours", [ids["vae"]], query="3 circle")
     link, told = re.findall(r'<a href="\?([^"]*)" data-link="(\d+)"', blocks(app)[0])[0]

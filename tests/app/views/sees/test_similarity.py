@@ -10,9 +10,7 @@ from tests.app.pages import Folder, Show, copy_runs, figures, text
 
 @pytest.mark.parametrize("classes", [6, 12])
 @pytest.mark.parametrize("known", [[0, 1, 4], []])
-def test_classes_of_few_probe_images_are_empty_cells(
-    show: Show, runs_folder: Folder, tmp_path: Path, classes: int, known: list[int]
-) -> None:
+def test_classes_of_few_images(show: Show, runs_folder: Folder, tmp_path: Path, classes: int, known: list[int]) -> None:
     runs = copy_runs(runs_folder, tmp_path, "vae", "mocov3")
     for run in runs:
         for space in run.evaluation("similarity")["spaces"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.pages import Folder, Show, copy_runs, figures, numbers, text
+from tests.app.pages import Copies, Show, figures, numbers, text
 from workbench.store import Run
 
 
@@ -27,12 +27,10 @@ def test_curves_by_time_smoothed_and_logarithmic(page: Show) -> None:
 
 
 @pytest.mark.parametrize("zoom", [{}, {"zoom": "step:20.00-40.00"}, {"zoom": "step:1.2.3-4"}])
-def test_a_loss_below_zero_has_a_linear_axis_and_says_so(
-    show: Show, runs_folder: Folder, tmp_path: Path, zoom: dict[str, str]
-) -> None:
-    (run,) = copy_runs(runs_folder, tmp_path, "vae")
+def test_a_loss_below_zero_has_a_linear_axis_and_says_so(show: Show, copied: Copies, zoom: dict[str, str]) -> None:
+    folder, (_, run, _) = copied
     log_rows(run, step=[10, 20, 30, 40], loss=[-5.0, -60.0, -90.0, -95.0])
-    app = show(tmp_path, "curves", [run.id], **zoom)
+    app = show(folder, "curves", [run.id], **zoom)
     assert not app.exception and "axis is linear" not in text(app)
     app.toggle(key="log").set_value(True).run()
     assert not app.exception and "nothing here is above zero, so the axis is linear" in text(app)
@@ -40,10 +38,8 @@ def test_a_loss_below_zero_has_a_linear_axis_and_says_so(
     assert loss["layout"]["yaxis"]["type"] == "linear"
 
 
-def test_metrics_are_parsed_again_only_where_they_have_changed(
-    show: Show, runs_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs = copy_runs(runs_folder, tmp_path, "vae", "ddpm")
+def test_only_changed_metrics_are_read_again(show: Show, copied: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, (_, *runs) = copied
     parsed, read = [], Path.read_bytes
 
     def noted(path: Path) -> bytes:
@@ -52,7 +48,7 @@ def test_metrics_are_parsed_again_only_where_they_have_changed(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", noted)
-    app = show(tmp_path, "curves", [run.id for run in runs])
+    app = show(folder, "curves", [run.id for run in runs])
     assert sorted(parsed) == sorted(run.id for run in runs)
     app.run()
     assert len(parsed) == 2
