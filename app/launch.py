@@ -6,11 +6,7 @@ from pathlib import Path
 
 
 def command(
-    port: int = 8501,
-    runs: Path | str = "runs",
-    host: str = "127.0.0.1",
-    allow_actions: bool = False,
-    jobs: int = 1,
+    port: int = 8501, runs: Path | str = "runs", host: str = "127.0.0.1", allow_actions: bool = False, jobs: int = 1
 ) -> tuple[list[str], dict[str, str]]:
     """The process that serves the dashboard; the theme comes from ``.streamlit/config.toml`` beside ``main.py``.
 

@@ -72,11 +72,7 @@ def accuracy_by_labels(lines: Sequence[LabelCurve], shares: Mapping[float, str])
 
 
 def accuracy_by_cost(
-    points: Sequence[Point],
-    untrained: Sequence[Point],
-    references: Mapping[str, float],
-    title: str,
-    suffix: str = "",
+    points: Sequence[Point], untrained: Sequence[Point], references: Mapping[str, float], title: str, suffix: str = ""
 ) -> go.Figure:
     """Accuracy against a cost on a logarithmic axis, with the Pareto front.
 

@@ -134,13 +134,7 @@ def similarity_map(
 
 
 def image_map(
-    matrix: np.ndarray,
-    images: np.ndarray | None,
-    *,
-    names: Sequence[str],
-    low: float,
-    high: float,
-    height: int = 440,
+    matrix: np.ndarray, images: np.ndarray | None, *, names: Sequence[str], low: float, high: float, height: int = 440
 ) -> go.Figure:
     """A few rows and columns of a similarity matrix with printed values, their images along both edges.
 

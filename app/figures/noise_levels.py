@@ -11,12 +11,7 @@ from workbench import palette
 
 
 def level_curves(
-    curves: Sequence[Curve],
-    x_title: str,
-    y_title: str,
-    *,
-    log: bool = False,
-    height: int = 340,
+    curves: Sequence[Curve], x_title: str, y_title: str, *, log: bool = False, height: int = 340
 ) -> go.Figure:
     """Curves with their names at their right ends and their intervals as bands.
 
