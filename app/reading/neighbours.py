@@ -11,7 +11,7 @@ from workbench import palette
 from workbench.store import Probe
 
 
-class ProbeImages(NamedTuple):
+class ProbeSet(NamedTuple):
     """The images of a probe set.
 
     Attributes:
@@ -46,7 +46,7 @@ class Retriever(NamedTuple):
     predicted: np.ndarray | None = None
 
 
-def probe_images(probe: Probe | None) -> ProbeImages | None:
+def probe_set(probe: Probe | None) -> ProbeSet | None:
     """The images of a probe set, or None unless ids and images are complete."""
     ids = files.matrix(probe.ids(), (None,)) if probe else None
     images = files.pictures(probe.images()) if probe else None
@@ -54,7 +54,7 @@ def probe_images(probe: Probe | None) -> ProbeImages | None:
         return None
     labels = files.matrix(probe.labels(), (len(ids),))
     labels = None if labels is None or labels.min() < 0 else labels.astype(np.int64)
-    return ProbeImages(ids, images, labels, files.label_names(probe.info().get("classes"), labels))
+    return ProbeSet(ids, images, labels, files.label_names(probe.info().get("classes"), labels))
 
 
 def probe_rows(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:

@@ -9,14 +9,7 @@ import streamlit as st
 from app.figures import image_grid
 from app.figures.image_grid import ImageRow
 from app.reading.choice import Choice
-from app.reading.neighbours import (
-    ProbeImages,
-    Retriever,
-    pixels_retriever,
-    probe_images,
-    run_retriever,
-    untrained_retriever,
-)
+from app.reading.neighbours import ProbeSet, Retriever, pixels_retriever, probe_set, run_retriever, untrained_retriever
 from app.state import chosen_images, feature_space
 from app.widgets import gaps, page
 from workbench.store import Probe
@@ -26,7 +19,7 @@ ACROSS, DEEP = 10, 3  # images across, neighbours of each down
 
 def show(first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe | None, how: str) -> None:
     """Both sections for a pair of models, as far as what they need is stored."""
-    known = probe_images(probe)
+    known = probe_set(probe)
     if known is None or probe is None:
         return
     sides = side(first, how, known), baseline(first, other, chosen, probe, how, known)
@@ -42,12 +35,12 @@ def show(first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Pr
     verdicts(*sides, known)
 
 
-def side(choice: Choice, how: str, known: ProbeImages) -> Retriever:
+def side(choice: Choice, how: str, known: ProbeSet) -> Retriever:
     return run_retriever(choice, feature_space.space_of(choice, choice.run.evaluation("agreement"), how), known.ids)
 
 
 def baseline(
-    first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe, how: str, known: ProbeImages
+    first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Probe, how: str, known: ProbeSet
 ) -> Retriever:
     """The other side of the pair: a run, the first one's untrained network, or pixels."""
     if isinstance(other, Choice):
@@ -63,14 +56,14 @@ def overlap(nearest: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (nearest[:, :k, None] == other[:, None, :k]).any(axis=2).sum(axis=1)
 
 
-def share(model: Retriever, known: ProbeImages) -> np.ndarray:
+def share(model: Retriever, known: ProbeSet) -> np.ndarray:
     """Part (n,) of each image's neighbours that are of its class; zero where nothing is known of either."""
     if model.nearest is None or known.labels is None:
         return np.zeros(len(known.ids))
     return (known.labels[model.nearest] == known.labels[:, None]).mean(axis=1)
 
 
-def neighbours(first: Retriever, other: Retriever, known: ProbeImages) -> None:
+def neighbours(first: Retriever, other: Retriever, known: ProbeSet) -> None:
     """The images whose neighbours have least in common, and these neighbours."""
     assert first.nearest is not None and other.nearest is not None
     common, k = overlap(first.nearest, other.nearest), min(first.nearest.shape[1], other.nearest.shape[1])
@@ -94,7 +87,7 @@ def neighbours(first: Retriever, other: Retriever, known: ProbeImages) -> None:
     take("Select these images", keep, known, "take-neighbours")
 
 
-def verdict(row: int, query: int, known: ProbeImages) -> str:
+def verdict(row: int, query: int, known: ProbeSet) -> str:
     """Whether a neighbour is of the image's class, and which it is of."""
     if known.labels is None:
         return ""
@@ -102,7 +95,7 @@ def verdict(row: int, query: int, known: ProbeImages) -> str:
     return f"{mark} {known.label(row)}"
 
 
-def verdicts(first: Retriever, other: Retriever, known: ProbeImages) -> None:
+def verdicts(first: Retriever, other: Retriever, known: ProbeSet) -> None:
     """The images that one model's linear probe gets right and the other's wrong, the clearest first."""
     if known.labels is None or first.predicted is None or other.predicted is None:
         return
@@ -137,12 +130,12 @@ def of(model: Retriever) -> str:
     return f" ({model.small})" if model.small else ""
 
 
-def name(predicted: Any, row: int, known: ProbeImages) -> str:
+def name(predicted: Any, row: int, known: ProbeSet) -> str:
     index = int(predicted[row])
     return known.names[index] if index < len(known.names) else str(index)
 
 
-def take(label: str, rows: np.ndarray, known: ProbeImages, key: str) -> None:
+def take(label: str, rows: np.ndarray, known: ProbeSet, key: str) -> None:
     """A button that selects images, so that every page shows them."""
     ids = [int(image) for image in known.ids[rows]]
     st.button(label, icon=":material/ads_click:", on_click=chosen_images.select_images, args=(ids,), key=key)

@@ -130,7 +130,8 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
     if n > CLICKABLE:
         return {}
     true, predicted = (part.ravel() for part in np.mgrid[:n, :n])
-    unseen = {"marker": {"opacity": 0}}
+    unseen, pairs = {"marker": {"opacity": 0}}, zip(true, predicted, strict=True)
+    text = [f"{classes[i]} → {classes[j]}<br><b>{share[i, j]:.3g}</b> %" for i, j in pairs]
     figure.add_scatter(
         x=predicted,
         y=true,
@@ -138,9 +139,7 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
         marker={"symbol": "square", "size": max(6, 260 // n), "opacity": 0},
         selected=unseen,
         unselected=unseen,
-        text=[
-            f"{classes[i]} → {classes[j]}<br><b>{share[i, j]:.3g}</b> %" for i, j in zip(true, predicted, strict=True)
-        ],
+        text=text,
         hovertemplate="%{text}<extra></extra>",
     )
     return {"on_select": partial(clicked, choice, key), "selection_mode": "points"}

@@ -1,6 +1,7 @@
 """Notes, tags, names, the archive and the trash of the chosen runs, on the page Runs."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -112,13 +113,8 @@ def form(choice: Choice) -> None:
                 on_click=act,
                 args=(lambda: annotations.archive(run, not away), "" if away else f"{choice.label} is archived."),
             )
-            st.button(
-                "Move to the trash",
-                icon=":material/delete:",
-                help="It can be restored until the trash is emptied",
-                on_click=delete,
-                args=(choice,),
-            )
+            help = "It can be restored until the trash is emptied"
+            st.button("Move to the trash", icon=":material/delete:", help=help, on_click=delete, args=(choice,))
 
 
 def mark(change: Callable[[], object]) -> None:
@@ -154,22 +150,14 @@ def trash() -> None:
     with st.expander(f"Trash: {len(runs)} run{'s' * (len(runs) > 1)}", icon=":material/delete:"):
         for run in runs[:50]:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.button(
-                    "Restore",
-                    key=f"restore {run.id}",
-                    icon=":material/restore_from_trash:",
-                    on_click=act,
-                    args=(lambda run=run: annotations.restore(run.id, folder), f"{run.id} is back."),
-                )
+                args = partial(annotations.restore, run.id, folder), f"{run.id} is back."
+                icon = ":material/restore_from_trash:"
+                st.button("Restore", key=f"restore {run.id}", icon=icon, on_click=act, args=args)
                 st.markdown(f"{run.summary().get('name') or ''} :gray[{run.id}]")
         with st.popover("Empty the trash", icon=":material/delete_forever:"):
             st.markdown("What is in the trash is then gone for good.")
-            st.button(
-                f"Delete {len(runs)} for good",
-                type="primary",
-                on_click=act,
-                args=(lambda: annotations.empty_trash(folder, runs),),
-            )
+            empty = partial(annotations.empty_trash, folder, runs)
+            st.button(f"Delete {len(runs)} for good", type="primary", on_click=act, args=(empty,))
 
 
 def act(change: Callable[[], object], message: str = "") -> None:

@@ -1,6 +1,7 @@
 """What studies are observed by: the trainings that they call for, and the tables that they write."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from workbench import training
 from workbench.cli import main
+
+Refused = Callable[[list[str], str], None]
 
 
 @pytest.fixture
@@ -23,6 +26,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(training, name, noted)
     return names
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command in an empty folder: ``refused(words, sentence)`` as :func:`assert_refused`."""
+    monkeypatch.chdir(tmp_path)
+    return lambda words, sentence: assert_refused(words, sentence, capsys)
 
 
 def csv_rows(file: Path) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.cli.conftest import assert_refused, csv_rows
+from tests.cli.conftest import Refused, csv_rows
 from tests.figures.svg_texts import words_of
 from tests.training.tiny import COMMON, TINY
 from workbench import training
@@ -230,14 +230,11 @@ def test_a_parent_of_runs_is_the_default_place(made: Path, tmp_path: Path, monke
         (["mocov3", "--config", "data.yaml"], 'Unknown data set "shape"; did you mean "shapes"?'),
     ],
 )
-def test_bad_input_is_one_sentence_and_nothing_starts(
-    words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_bad_input_is_one_sentence(words: list[str], expected: str, tmp_path: Path, refused: Refused) -> None:
     texts = ("method: vae\n", "composition: [crop]\n", "temprature: 1\n", "data: shape\n")
     for name, text in zip(("vae", "composed", "typo", "data"), texts, strict=True):
         Path(f"{name}.yaml").write_text(text)
-    assert_refused(["augmentations", *words], expected, capsys)
+    refused(["augmentations", *words], expected)
     assert len(list(tmp_path.iterdir())) == len(texts)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import assert_refused
+from tests.cli.conftest import Refused
 from workbench import __version__
 from workbench.cli import main
 from workbench.store import Run, create_run
@@ -71,10 +71,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
-    words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], expected: str, tmp_path: Path, refused: Refused
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert_refused(words, expected, capsys)
+    refused(words, expected)
     assert list(tmp_path.iterdir()) == []
 
 

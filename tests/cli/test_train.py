@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import assert_refused
+from tests.cli.conftest import Refused, assert_refused
 from workbench import training
 from workbench.cli import main
 from workbench.cli.train import COMMON_ORDER
@@ -141,14 +141,8 @@ def test_a_stored_configuration_is_taken_back(method: str, tmp_path: Path, start
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_starts(
-    words: list[str],
-    expected: str,
-    tmp_path: Path,
-    started: list[dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    words: list[str], expected: str, tmp_path: Path, started: list[dict[str, Any]], refused: Refused
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     files = {
         "broken": "epochs: 3\nname: {]\n",
         "list": "- epochs\n",
@@ -160,7 +154,7 @@ def test_bad_input_is_one_sentence_and_nothing_starts(
     }
     for name, text in files.items():
         (tmp_path / f"{name}.yaml").write_text(text)
-    assert_refused(["train", *words], expected, capsys)
+    refused(["train", *words], expected)
     assert started == []
     assert len(list(tmp_path.iterdir())) == len(files)
 

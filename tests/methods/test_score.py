@@ -7,16 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods.continuous_models import (
-    IMAGES,
-    KEYS,
-    assert_deviation,
-    break_weights,
-    gaussian_noise,
-    pictures,
-    set_image,
-    settings,
-)
+from tests.methods.continuous import IMAGES, KEYS, check_moments, gaussian_noise, pictures, put_nan, set_image, settings
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
@@ -138,7 +129,7 @@ def test_samples_of_gaussian_data(sde: str, sampler: str, steps: int | None, mon
     model = small(ImageSpec(1, 32), sde=sde, ode_tolerance=1e-4, corrector_snr=0.05)
     monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, 0.3))
     samples = model.scaled(model.sample(8, seed=0, steps=steps, sampler=sampler))
-    assert_deviation(samples, 0.3, 0.015)
+    check_moments(samples, 0.3, 0.015)
 
 
 @both
@@ -205,7 +196,7 @@ def test_the_likelihood_weighting_logs_the_integral_over_gamma() -> None:
 )
 def test_nan_in_a_sampler_is_told_in_one_sentence(sampler: str, steps: int | None, words: str) -> None:
     model = small()
-    break_weights(model)
+    put_nan(model)
     with evaluation_mode(model), pytest.raises(WorkbenchError, match=words):
         model.sample(2, seed=0, steps=steps, sampler=sampler)
     with evaluation_mode(model), pytest.raises(WorkbenchError, match="ODE met NaN"):

@@ -8,16 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods.continuous_models import (
-    IMAGES,
-    KEYS,
-    assert_deviation,
-    break_weights,
-    gaussian_noise,
-    pictures,
-    set_image,
-    settings,
-)
+from tests.methods.continuous import IMAGES, KEYS, check_moments, gaussian_noise, pictures, put_nan, set_image, settings
 from workbench.data import keyed
 from workbench.errors import WorkbenchError
 from workbench.methods.base import Batch, ImageSpec, evaluation_mode
@@ -163,7 +154,7 @@ def test_samples_of_gaussian_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model.ema, "forward", lambda x, gamma: gaussian_noise(x, gamma, 0.3))
     with evaluation_mode(model):
         samples = model.scaled(model.sample(8, seed=0, steps=300, sampler="ancestral"))
-    assert_deviation(samples, 0.3, 0.01)
+    check_moments(samples, 0.3, 0.01)
 
 
 def test_the_learned_schedule_lowers_the_variance_of_the_bound() -> None:
@@ -212,7 +203,7 @@ def test_a_copy_of_averaged_weights_counts_its_own_updates() -> None:
 @pytest.mark.parametrize("sampler", list(DEFAULT_STEPS))
 def test_nan_in_a_sampler_is_told_in_one_sentence(sampler: str) -> None:
     model = small()
-    break_weights(model)
+    put_nan(model)
     with evaluation_mode(model), pytest.raises(WorkbenchError, match=f"{sampler} ended in NaN or infinity in 2 of 2"):
         model.sample(2, seed=0, steps=2, sampler=sampler)
 

@@ -10,7 +10,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from torch import Tensor
 
-from tests.methods.continuous_models import break_weights
+from tests.methods.continuous import put_nan
 from tests.methods.ddpm_models import batch, gradients, is_function, knows_the_image, pixels_and_keys, small
 from workbench.errors import WorkbenchError
 from workbench.methods.base import evaluation_mode
@@ -175,7 +175,7 @@ def test_a_sampler_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_broken_weights_are_told_by_the_sampler(sampler: Any) -> None:
     model = small()
-    break_weights(model)
+    put_nan(model)
     sentence = f"The {re.escape(sampler)} sampler gave images that are not finite after 3"
     with pytest.raises(WorkbenchError, match=sentence):
         model.sample(1, 0, 3, sampler)

@@ -158,11 +158,8 @@ def test_deleted_weights_are_told_and_nothing_is_trained_again(tmp_path: Path) -
     before = run.metrics()
     for status in ("finished", "interrupted"):
         run.update_summary(status=status)
-        for action in (
-            resume,
-            ckpt.load_method_from,
-            lambda run: start("vae", settings("vae", tmp_path) | {"init": run.id}),
-        ):
+        again = settings("vae", tmp_path) | {"init": run.id}
+        for action in (resume, ckpt.load_method_from, lambda run, again=again: start("vae", again)):
             with pytest.raises(WorkbenchError, match=rf"weights of the run {run.id} are not there.*train --config"):
                 action(run)
     assert run.metrics() == before and len(list_runs(tmp_path)) == 1

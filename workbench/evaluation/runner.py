@@ -9,15 +9,7 @@ from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation.context import Context
 from workbench.evaluation.features import Limits, Material
-from workbench.evaluation.generation import (
-    decoder,
-    denoising,
-    latent,
-    likelihood,
-    likelihood_classifier,
-    reconstruction,
-    samples,
-)
+from workbench.evaluation.generation import classifier, decoder, denoising, latent, likelihood, reconstruction, samples
 from workbench.evaluation.geometry import agreement, invariance, projection, retrieval, similarity
 from workbench.evaluation.probes import factors, few_labels, finetune, knn, layers, linear, linear_sgd, transfer
 from workbench.evaluation.progress import EvaluationProgress
@@ -40,7 +32,7 @@ EVALUATIONS: dict[str, Evaluation] = {
     "reconstruction": reconstruction.evaluate,
     "likelihood": likelihood.evaluate,
     "latent": latent.evaluate,
-    "classify": likelihood_classifier.evaluate,
+    "classify": classifier.evaluate,
     "denoising": denoising.evaluate,
     "samples": samples.evaluate,
 }

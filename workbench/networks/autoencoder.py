@@ -1,5 +1,6 @@
 """Convolutional encoder and decoder for images of any size."""
 
+import math
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -33,14 +34,10 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, groups: int = GROUPS) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.GroupNorm(groups, channels),
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GroupNorm(groups, channels),
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
@@ -76,10 +73,8 @@ class ConvDecoder(nn.Sequential):
     def __init__(self, channels: int, size: int, width: int, inputs: int) -> None:
         sides = _sides(size)[::-1]
         widths = [min(checked_width(width) * 2**stage, width * 4) for stage in range(len(sides))][::-1]
-        layers: list[nn.Module] = [
-            nn.Linear(inputs, widths[0] * sides[0] ** 2),
-            nn.Unflatten(1, (widths[0], sides[0], sides[0])),
-        ]
+        first = (widths[0], sides[0], sides[0])
+        layers: list[nn.Module] = [nn.Linear(inputs, math.prod(first)), nn.Unflatten(1, first)]
         for (wide, narrow), side in zip(pairwise(widths), sides[1:], strict=True):
             layers += [
                 Residual(wide),

@@ -135,17 +135,9 @@ def factor_map(columns: Columns, units: Mapping[str, str]) -> None:
 
 def dots(columns: Columns, names: Sequence[str]) -> dict[str, list[Dot]]:
     """By factor, a dot with its interval for every column."""
-    return {
-        name: [
-            Dot(
-                label,
-                colour,
-                rows[name]["value"],
-                *files.bounds(rows[name]),
-                str(rows[name].get("space", "")),
-            )
-            for label, (colour, rows) in columns.items()
-            if name in rows
-        ]
-        for name in names
-    }
+
+    def dot(label: str, colour: str, row: dict) -> Dot:
+        return Dot(label, colour, row["value"], *files.bounds(row), str(row.get("space", "")))
+
+    own = columns.items()
+    return {name: [dot(label, colour, rows[name]) for label, (colour, rows) in own if name in rows] for name in names}

@@ -30,13 +30,8 @@ def render() -> None:
 def controls(everything: list[dict[str, Any]]) -> None:
     """The filter, the groups, and the switches that have something to switch."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.text_input(
-            "Filter",
-            placeholder="Filter by id, name, method, data, tag, owner, status, seed=1 …",
-            label_visibility="collapsed",
-            key="filter",
-            live=True,
-        )
+        hint = "Filter by id, name, method, data, tag, owner, status, seed=1 …"
+        st.text_input("Filter", placeholder=hint, label_visibility="collapsed", key="filter", live=True)
         groupings = {key: text.capitalize() for key, text in GROUPINGS.items()}
         page.switch("Groups", groupings, "groups", label_visibility="collapsed", width="content")
         if len({summary.get("owner") for summary in everything}) > 1:
@@ -123,10 +118,12 @@ def table() -> None:
 def columns(rows: list[TableRow]) -> dict[str, Any]:
     """Head and width of every column; together they fit on 1,280 pixels, with tags or unfinished runs on 1,500."""
     column = st.column_config
+    monitor = "%, the kNN monitor's last reading while training, on validation images; not comparable with kNN"
     knn, linear = "Weighted kNN on test images", "Linear probe on test images"
     statuses = [{summary["status"] for summary in line.members} for line in rows]
     mixed = any(len(some) > 1 for some in statuses)
     short = set().union(*statuses) <= {"finished", "running", "stalled", "failed"}
+    colours, width = list(theme.STATUS.values()), 138 if mixed else 84 if short else 106
     unfinished = any(run_table.progress(summary) for line in rows for summary in line.members)
     score = partial(column.NumberColumn, format="%.1f", width=72)
     if st.session_state.get("groups") == "seeds":
@@ -139,21 +136,11 @@ def columns(rows: list[TableRow]) -> dict[str, Any]:
         "method": column.TextColumn("Method", width=70),
         "data": column.TextColumn("Data", width=68),
         "owner": column.TextColumn("Owner", width=76),
-        "status": column.MultiselectColumn(
-            "Status",
-            options=list(theme.STATUS),
-            color=list(theme.STATUS.values()),
-            width=138 if mixed else 84 if short else 106,
-        ),
+        "status": column.MultiselectColumn("Status", options=list(theme.STATUS), color=colours, width=width),
         "sparkline": column.LineChartColumn(
             "Training", width=70, help="The kNN monitor on validation images; without labels the loss"
         ),
-        "monitor": column.NumberColumn(
-            "Val. kNN",
-            format="%.1f",
-            width=72,
-            help="%, the kNN monitor's last reading while training, on validation images; not comparable with kNN",
-        ),
+        "monitor": column.NumberColumn("Val. kNN", format="%.1f", width=72, help=monitor),
         "knn": score("Test kNN", help=f"%, {knn}, by `workbench evaluate`"),
         "linear": score("Linear", help=f"%, {linear}, by `workbench evaluate`"),
         "parameters": column.TextColumn("Weights", width=68, help="Parameters that are trained and copied"),

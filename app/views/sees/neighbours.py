@@ -13,7 +13,7 @@ from app.figures import image_grid
 from app.figures.dots import Dot, DotPanel, by_model
 from app.reading import files, neighbours
 from app.reading.choice import Choice
-from app.reading.neighbours import ProbeImages, Retriever
+from app.reading.neighbours import ProbeSet, Retriever
 from app.state import chosen_images, chosen_runs, feature_space
 from app.widgets import gaps, page
 from workbench import palette
@@ -39,7 +39,7 @@ STYLE = """<style>
 
 def render() -> None:
     comparable, probe = gaps.comparable(chosen_runs.choices())
-    known = neighbours.probe_images(probe)
+    known = neighbours.probe_set(probe)
     chosen, missing = gaps.split(comparable, "retrieval", lambda choice: known and stored(choice, known))
     if chosen and known and probe:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
@@ -57,7 +57,7 @@ def render() -> None:
     gaps.explain(missing, "retrieval")
 
 
-def stored(choice: Choice, known: ProbeImages) -> bool:
+def stored(choice: Choice, known: ProbeSet) -> bool:
     """Whether the run's neighbours are there, in its default space at least."""
     space = feature_space.space_of(choice, choice.run.evaluation("retrieval"), "default")
     return neighbours.run_retriever(choice, space, known.ids).nearest is not None
@@ -73,7 +73,7 @@ def retrievers(chosen: Sequence[Choice], probe: Probe, ids: np.ndarray, how: str
     return [model for model in models if model.nearest is not None]
 
 
-def queries(known: ProbeImages) -> list[int]:
+def queries(known: ProbeSet) -> list[int]:
     """Rows of the queries: the one that was clicked or typed, the selected images, or some at random."""
     query = st.text_input("Query", key="query", placeholder="id of an image", bind="query-params", width=160)
     rows = np.flatnonzero(known.ids.astype(str) == (query.split() or [""])[0])  # links had the class after the id
@@ -106,17 +106,17 @@ def draw_others() -> None:
     st.session_state["neighbours-draw"] = st.session_state.get("neighbours-draw", 0) + 1
 
 
-def image_name(row: int, known: ProbeImages) -> str:
+def image_name(row: int, known: ProbeSet) -> str:
     """An image in words."""
     return f"{known.ids[row]} {known.label(row)}".strip()
 
 
-def link(row: int, known: ProbeImages) -> str:
+def link(row: int, known: ProbeSet) -> str:
     """The address of this page with an image as the query."""
     return "?" + urlencode(st.query_params.to_dict() | {"query": str(known.ids[row])})
 
 
-def block(query: int, models: Sequence[Retriever], known: ProbeImages) -> str:
+def block(query: int, models: Sequence[Retriever], known: ProbeSet) -> str:
     """A query on the left, a row of neighbours per model."""
     name = escape(known.label(query))
     image = image_grid.tag(known.images[query], image_grid.SIDE, f"image {known.ids[query]}")
@@ -138,7 +138,7 @@ def block(query: int, models: Sequence[Retriever], known: ProbeImages) -> str:
     return f'<div class="wb-sheet"><div class="wb-query" style="{columns}">{"".join(cells)}</div></div>'
 
 
-def neighbour(row: int, query: int, known: ProbeImages, side: int) -> str:
+def neighbour(row: int, query: int, known: ProbeSet, side: int) -> str:
     """A retrieved image, framed and marked by whether it is of the query's class."""
     kind = caption = ""
     if known.labels is not None:
@@ -151,7 +151,7 @@ def neighbour(row: int, query: int, known: ProbeImages, side: int) -> str:
     return f'<figure class="{kind}">{link_to}<figcaption>{caption}</figcaption></figure>'
 
 
-def share(nearest: np.ndarray, query: int, known: ProbeImages) -> str:
+def share(nearest: np.ndarray, query: int, known: ProbeSet) -> str:
     """How many of the neighbours are of the query's class, in words."""
     if known.labels is None:
         return ""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.evaluation.conftest import rows_with
-from workbench.evaluation.generation import latent, likelihood, likelihood_classifier
+from workbench.evaluation.generation import classifier, latent, likelihood
 from workbench.evaluation.generation.latent import spherical
 from workbench.evaluation.generation.likelihood import PRIOR_COUNT, histogram_nats
 from workbench.methods.base import ImageSpec
@@ -107,7 +107,7 @@ def test_the_label_of_the_highest_bound(evaluation_of, use):
         return (brightness - (torch.tensor([60.0, 120.0, 180.0]) / 255)[labels] * 1.0).abs()
 
     method.label_nats = known
-    context, _ = evaluation_of(likelihood_classifier, method=method)
+    context, _ = evaluation_of(classifier, method=method)
     run, linear = context.run.evaluation("classify")["rows"]
     assert run["model"] == "run" and run["metric"] == "top1" and run["value"] > 60 and run["seconds_per_image"] > 0
     assert linear["model"] == "linear probe" and linear["space"] == "posterior_mean"
@@ -116,7 +116,7 @@ def test_the_label_of_the_highest_bound(evaluation_of, use):
 
 
 def test_a_model_without_labels_does_not_classify(evaluation_of, use):
-    context, _ = evaluation_of(likelihood_classifier, method=use(vae))
+    context, _ = evaluation_of(classifier, method=use(vae))
     assert "class-conditional" in context.run.evaluation("classify")["skipped"]
 
 

@@ -5,22 +5,13 @@ from itertools import combinations
 
 from workbench.errors import WorkbenchError
 from workbench.evaluation.context import Context, Row
-from workbench.metrics.agreement import (
-    NEIGHBOURS,
-    PERMUTATIONS,
-    SLOW_PERMUTATIONS,
-    Agreement,
-    Representation,
-    agreement,
-    representation,
-    transposed,
-)
+from workbench.metrics import agreement as metrics
 from workbench.store import Run
 
 IMAGES = 500  # of the probe set: each permutation costs about their square
 LEAST = 3  # images; representations of two always agree perfectly
 
-Layers = Mapping[str, Representation]
+Layers = Mapping[str, metrics.Representation]
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -50,9 +41,9 @@ def representations(context: Context) -> dict[str, Layers]:
     chosen = context.material.spread(IMAGES)
     if len(chosen) < LEAST:
         return {}
-    k = min(NEIGHBOURS, (len(chosen) - 1) // 2)  # with all others as neighbours, any two would agree
+    k = min(metrics.NEIGHBOURS, (len(chosen) - 1) // 2)  # with all others as neighbours, any two would agree
     return {
-        name: {space: representation(features, k) for space, features in spaces.items()}
+        name: {space: metrics.representation(features, k) for space, features in spaces.items()}
         for name, spaces in context.probe_features(chosen)
     }
 
@@ -69,10 +60,10 @@ def evaluate(contexts: Sequence[Context], known: Sequence[Mapping[str, Layers]])
     rows: dict[str, list[Row]] = {context.run.id: [] for context in contexts}
     pairs = [(a, b) for a, b in combinations(zip(contexts, known, strict=True), 2) if a[1] and b[1]]
     for (context, own), (other, theirs) in pairs:
-        measures = agreement(list(own["run"].values()), list(theirs["run"].values()))
+        measures = metrics.agreement(list(own["run"].values()), list(theirs["run"].values()))
         for here, there, layers, other_layers, values in (
             (context, other, own["run"], theirs["run"], measures),
-            (other, context, theirs["run"], own["run"], transposed(measures)),
+            (other, context, theirs["run"], own["run"], metrics.transposed(measures)),
         ):
             rows[here.run.id] += _rows(values, layers, other_layers, there.run.id, there.model.checkpoint)
     for context, own in zip(contexts, known, strict=True):
@@ -81,13 +72,13 @@ def evaluate(contexts: Sequence[Context], known: Sequence[Mapping[str, Layers]])
             context.skip("agreement", f"Agreement takes at least {LEAST} images, and the probe set of {data} has {n}.")
             continue
         for name in (name for name in own if name != "run"):
-            measures = agreement(list(own["run"].values()), list(own[name].values()))
+            measures = metrics.agreement(list(own["run"].values()), list(own[name].values()))
             rows[context.run.id] += _rows(measures, own["run"], own[name], name, None)
         _write(context, own["run"], rows[context.run.id])
 
 
 def _rows(
-    measures: Mapping[str, Agreement], layers: Layers, other_layers: Layers, other: str, checkpoint: str | None
+    measures: Mapping[str, metrics.Agreement], layers: Layers, other_layers: Layers, other: str, checkpoint: str | None
 ) -> list[Row]:
     """A row per pair of layers and measure."""
     rows: list[Row] = []
@@ -102,12 +93,12 @@ def _rows(
 
 
 def _write(context: Context, layers: Layers, rows: list[Row]) -> None:
-    n, k = next(iter(layers.values())).nearest.shape
+    (n, k), few, fewer = next(iter(layers.values())).nearest.shape, metrics.PERMUTATIONS, metrics.SLOW_PERMUTATIONS
     protocol = (
         f"Linear CKA (Kornblith et al. 2019), mutual {k}-NN overlap by cosine (Huh et al. 2024) and Procrustes "
-        f"similarity (Williams et al. 2021) of the features of {n:,} probe images; expected: mean over {PERMUTATIONS} "
-        f"permutations of the images ({SLOW_PERMUTATIONS} for Procrustes), as independent features of the same widths "
-        "give; p-values corrected for the search over all pairs of layers of the two models."
+        f"similarity (Williams et al. 2021) of the features of {n:,} probe images; expected: mean over "
+        f"{few} permutations of the images ({fewer} for Procrustes), as independent features of the same widths give; "
+        "p-values corrected for the search over all pairs of layers of the two models."
     )
     earlier, fresh = context.run.evaluation("agreement"), {row["other"] for row in rows}
     same = ("checkpoint", context.model.checkpoint), ("protocol", protocol)

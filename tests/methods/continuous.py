@@ -40,13 +40,13 @@ def set_image(model: Any, x0: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model.ema, "forward", oracle)
 
 
-def assert_deviation(samples: Tensor, deviation: float, tolerance: float) -> None:
+def check_moments(samples: Tensor, deviation: float, tolerance: float) -> None:
     """Samples have a mean of zero and this standard deviation."""
     assert float(samples.std()) == pytest.approx(deviation, abs=tolerance)
     assert float(samples.mean()) == pytest.approx(0.0, abs=tolerance)
 
 
-def break_weights(model: Any) -> None:
+def put_nan(model: Any) -> None:
     """Put NaN into the first weights of the network that draws."""
     with torch.no_grad():
         next(model.ema.parameters()).fill_(torch.nan)
