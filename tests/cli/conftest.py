@@ -45,5 +45,6 @@ def assert_refused(words: list[str], sentence: str, capsys: pytest.CaptureFixtur
     assert main(words) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("error: ") and sentence in printed.err
+    assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
+    assert sentence in printed.err

@@ -43,8 +43,7 @@ def import_(
     options = ImportOptions(source, file, data, download, runs, name, licence, heads, image_size)
     run, description = import_weights(options)
     evaluate = command("evaluate", run.info()["name"], runs=runs)
-    print(f"{description}
-run {run.id} in {runs}; evaluate it with `{evaluate}`")
+    print(f"{description}\nrun {run.id} in {runs}; evaluate it with `{evaluate}`")
 
 
 def export(
