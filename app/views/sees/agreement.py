@@ -44,7 +44,7 @@ class Pair(NamedTuple):
 
 
 def render() -> None:
-    chosen, missing, probe = gaps.with_evaluation("agreement", lambda one: measured(one.run.evaluation("agreement")))
+    chosen, missing, probe = gaps.with_evaluation("agreement", lambda c: measured(c.run.evaluation("agreement")))
     if chosen:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = page.switch("Measure", MEASURES, "measure")
