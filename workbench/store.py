@@ -10,7 +10,8 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -80,7 +81,7 @@ def create_run(runs: Path, config_text: str, info: Mapping[str, Any]) -> Run:
     """
     check_writable(runs)
     data_name = safe_name(Path(info["data"]["name"]).stem)[:24] or "data"
-    run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{info['method']}-{data_name}-{secrets.token_hex(2)}"
+    run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{info['method']}-{data_name}-{_unused_end(runs)}"
     building = runs / f".tmp-{run_id}"
     try:
         for folder in ("checkpoints", "evaluations", "arrays", "images"):
@@ -97,6 +98,14 @@ def create_run(runs: Path, config_text: str, info: Mapping[str, Any]) -> Run:
     run = Run(runs / run_id)
     run.update_summary(pid=os.getpid(), group=run.seed_group())
     return run
+
+
+def _unused_end(runs: Path) -> str:
+    """Four characters in which no id of the folder ends, so that they name the run."""
+    taken = {folder.name.rpartition("-")[2] for folder in _folders(runs)}
+    while (end := secrets.token_hex(2 if len(taken) < 32_768 else 4)) in taken:
+        pass
+    return end
 
 
 def owner() -> str:
@@ -148,31 +157,54 @@ def _summary_or_none(folder: Path) -> dict[str, Any] | None:
 
 
 def find_run(reference: str, runs: Path) -> Run:
-    """The run with a path, an id, a unique prefix of an id, or a name (the newest with that name).
+    """The one run that a reference names, as in :func:`find_runs`.
 
     Raises:
-        WorkbenchError: there is no such run, or several share the prefix.
+        WorkbenchError: there is no such run, or there are several.
+    """
+    found = find_runs(reference, runs)
+    if len(found) > 1:
+        listed = ", ".join(run.id for run in found[:5]) + (" …" if len(found) > 5 else "")
+        raise WorkbenchError(f'{len(found)} runs in {runs} are called "{reference}" ({listed}); give the id of one.')
+    return found[0]
+
+
+def find_runs(reference: str, runs: Path) -> list[Run]:
+    """The runs that a reference names: a path, an id, the end of an id, a unique prefix of an id, or a name.
+
+    Returns:
+        one run, but of a name all runs that bear it, oldest first.
+
+    Raises:
+        WorkbenchError: there is no such run, or several ids begin or end in this way.
     """
     path = Path(reference)
     if (path / "run.json").exists():
-        return Run(path.resolve())
+        return [Run(path.resolve())]
     existing = list_runs(runs)
     for run in existing:
         if run.id == reference:
-            return run
+            return [run]
     names = {summary["id"]: summary.get("name") for summary in list_summaries(runs)}
-    named = [run for run in existing if names.get(run.id) == reference]
-    if named:
-        return named[0]
-    matches = [run for run in existing if run.id.startswith(reference)] if reference else []
+    if named := [run for run in existing if names.get(run.id) == reference]:
+        return named[::-1]
+    matches = [run for run in existing if run.id.endswith(f"-{reference}")] if reference else []
+    matches = matches or ([run for run in existing if run.id.startswith(reference)] if reference else [])
     if len(matches) == 1:
-        return matches[0]
+        return matches
     if matches:
         some = ", ".join(run.id for run in matches[:3])
-        raise WorkbenchError(f'{len(matches)} runs in {runs} begin with "{reference}" ({some} …); give more of the id.')
+        raise WorkbenchError(f'{len(matches)} runs in {runs} match "{reference}" ({some} …); give more of the id.')
     if not existing:
         raise WorkbenchError(
             f'There is no run "{reference}": the folder {runs} has no runs yet; `workbench train mocov3` makes one.'
         )
     known = [run.id for run in existing[:20]] + [str(name) for name in names.values() if name]
     raise unknown("run", reference, known, str(runs))
+
+
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """By id, the four characters at its end, or the whole id where they are not unique or not set off by a hyphen."""
+    ends = {run_id: run_id.rpartition("-")[2] for run_id in ids}
+    counts = Counter(ends.values())
+    return {run_id: end if len(end) == 4 and counts[end] == 1 else run_id for run_id, end in ends.items()}

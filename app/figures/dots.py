@@ -17,7 +17,8 @@ MARGIN = {"l": 20, "r": 20, "t": 8, "b": 48}
 
 @dataclass(frozen=True)
 class Dot:
-    """A measurement of a model with its interval; ``main`` ones are large and carry their value in print."""
+    """A measurement of a model with its interval, and the ends of a wider one; ``main`` ones are large and carry their
+    value in print."""
 
     label: str
     colour: str
@@ -26,6 +27,7 @@ class Dot:
     high: float | None = None
     detail: str = ""
     main: bool = True
+    outer: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,11 @@ def add_vertical(figure: go.Figure, value: float, name: str, **place: Any) -> No
 
 def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> None:
     """A dot with its interval at a height, its value above it where it is a main one."""
-    text = format_interval(dot.value, dot.low, dot.high)
+    text = format_interval(dot.value, *(dot.outer or (dot.low, dot.high)))
     size = {"size": 15} if dot.main else {"size": 8, "symbol": "circle-open"}
+    if dot.outer:
+        line = {"color": dot.colour, "width": 1}
+        figure.add_scatter(x=dot.outer, y=[y, y], mode="lines", line=line, hoverinfo="skip", **place)
     figure.add_scatter(
         x=[dot.value],
         y=[y],
@@ -110,7 +115,7 @@ def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:
     add_vertical(figure, 0, "no difference", **place)
     for index, (name, dot) in enumerate(zip(names, dots, strict=True)):
         add_dot(figure, dot, len(dots) - 1 - index, name, **place)
-    reach = 1.1 * max(max(abs(dot.low or dot.value), abs(dot.high or dot.value)) for dot in dots)
+    reach = 1.1 * max(abs(end or dot.value) for dot in dots for end in (dot.low, dot.high, *dot.outer))
     figure.update_xaxes(title=title, showgrid=True, **VALUES, range=[-reach, reach])
     name_rows(figure, names, -0.6, -0.3, tickfont={"size": 13})
     figure.update_layout(height=46 * len(dots) + 90, margin=MARGIN)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow
 import pyarrow.json
 
+from workbench.comparison.table import measured_rows
 from workbench.format import finite_number, format_interval
 from workbench.store import Probe, Run, probe_of, read_json
 
@@ -113,10 +114,8 @@ def rows(evaluation: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
     """The rows of an evaluation that have a model and a value, and whose entries equal ``where``."""
     return [
         row
-        for row in entries(evaluation, "rows")
-        if isinstance(row.get("model"), str)
-        and finite_number(row.get("value")) is not None
-        and all(row.get(key) == value for key, value in where.items())
+        for row in measured_rows(evaluation)
+        if isinstance(row.get("model"), str) and all(row.get(key) == value for key, value in where.items())
     ]
 
 

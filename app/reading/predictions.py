@@ -32,10 +32,17 @@ def align(ids: np.ndarray, predicted: np.ndarray | None, predicted_ids: np.ndarr
     return np.where(matched, values[order][place], UNKNOWN).astype(np.int64) if matched.any() else None
 
 
-def of_run(run: Run, ids: np.ndarray, space: str | None = None) -> np.ndarray | None:
-    """A run's predictions (n,) from a space, by default the default one, for images given by id; see :func:`align`."""
-    row = files.default_row(run.evaluation("linear")) or {}
-    space = str(row.get("space", "")) if space is None else space
+def confusion(run: Run, space: str | None, n: int) -> np.ndarray | None:
+    """How many test images (n, n) of each true class, the rows, the probe of a space takes for each class, or None."""
+    labels = files.matrix(run.array("predicted-labels"), (None,))
+    predicted = None if labels is None else files.matrix(run.array(f"predicted-{space}"), labels.shape)
+    if labels is None or predicted is None or not (((both := np.stack([labels, predicted])) >= 0) & (both < n)).all():
+        return None
+    return np.bincount((n * labels + predicted).astype(np.int64), minlength=n * n).reshape(n, n)
+
+
+def of_run(run: Run, ids: np.ndarray, space: str | None) -> np.ndarray | None:
+    """A run's predictions (n,) from a space for images given by id; see :func:`align`."""
     return align(ids, run.array(f"predicted-{space}"), run.array("predicted-ids"))
 
 

@@ -1,21 +1,16 @@
-"""The feature space that represents a model: its default, or the best of its linear probe on validation images."""
+"""The feature space that represents a model: the best of its linear probe on validation images, or its default."""
 
 from typing import Any
 
 from app.reading import files
 from app.reading.choice import Choice
-from workbench.format import finite_number
+from app.state import seeds
 
-READINGS = {"default": "default space", "best": "best space of the linear probe"}
+READINGS = {"best": "best space of the linear probe", "default": "default space"}
 
 
 def space_of(choice: Choice, evaluation: dict[str, Any], how: str) -> str | None:
-    """The run's space in an evaluation under a reading ``how``; the default if it has no linear probe."""
+    """The run's space in an evaluation under a reading ``how``; the default where the best was not measured."""
     known = files.spaces(evaluation)
-    if how == "best":
-        probed = files.rows(choice.run.evaluation("linear"), model="run", metric="top1")
-        scores = {str(row.get("space")): finite_number(row.get("validation")) for row in probed}
-        comparable = {space: score for space, score in scores.items() if score is not None and space in known}
-        if comparable:
-            return max(comparable, key=comparable.__getitem__)
-    return known[0] if known else None
+    best = seeds.headline_space(choice) if how == "best" else None
+    return best if best in known else known[0] if known else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from app.reading import files, predictions
 from app.reading.choice import Choice
-from app.state import chosen_runs
+from app.state import chosen_runs, seeds
 from workbench.errors import WorkbenchError
 from workbench.store import Probe
 
@@ -52,7 +52,7 @@ def image_table(probe: Probe, chosen: Sequence[Choice]) -> ImageTable | None:
         if factors is not None and index < factors.shape[1] and isinstance(factor, dict) and "name" in factor:
             columns.setdefault(str(factor["name"]), factors[:, index])
     taken = {"label", *(name.lower() for name in columns)}
-    predicted = {choice.label: predictions.of_run(choice.run, ids) for choice in chosen_runs.of_probe(chosen, probe)}
+    predicted = {choice.label: seeds.predicted(choice, ids) for choice in chosen_runs.of_probe(chosen, probe)}
     models = {
         f"{label} (model)" if label.lower() in taken else label: values
         for label, values in predicted.items()

@@ -5,24 +5,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
-from app.reading import files
+from app.reading import files, predictions
 from app.reading.choice import Choice
 from app.state import chosen_runs, run_folder
 from workbench.comparison.seeds import Group, group_runs, traits_of
+from workbench.comparison.table import best_space
 from workbench.store import Run
 
+SWITCH = "all-seeds"
 MOST = 200
 """The number of newest runs of a folder that are searched for other seeds."""
 
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """A group of seeds, in the colour of its first chosen run."""
+    """A group of seeds and its first chosen run, whose colour it has."""
 
     group: Group
-    colour: str
+    choice: Choice
+
+    @property
+    def colour(self) -> str:
+        return self.choice.colour
 
 
 @st.cache_data(max_entries=4096, show_spinner=False)
@@ -53,17 +60,31 @@ def groups(chosen: Sequence[Choice], task: str, others: bool) -> list[SeedGroup]
     members = [run for run in runs if run.id in sizes]
     names = [ids[run.id].label if sizes[run.id] == 1 else chosen_runs.name_of(run.summary()) for run in members]
     labelled = group_runs(members, names, [traits(run) for run in members])
-    return [SeedGroup(group, next(ids[run.id].colour for run in group.runs if run.id in ids)) for group in labelled]
+    return [SeedGroup(group, next(ids[run.id] for run in group.runs if run.id in ids)) for group in labelled]
 
 
 def seed_groups(chosen: Sequence[Choice], task: str) -> list[SeedGroup]:
-    """The groups of the chosen runs, under a switch that adds their other seeds if there are any."""
-    own, whole = groups(chosen, task, False), groups(chosen, task, True)
-    more = sum(len(seeds.group) for seeds in whole) - sum(len(seeds.group) for seeds in own)
-    if not more:
-        return own
-    text = f"Include {more} other seed{'s' * (more > 1)} of the chosen runs"
-    return whole if st.toggle(text, value=True, key="all-seeds", bind="query-params") else own
+    """The groups of the chosen runs, with their other seeds unless :func:`switch` leaves these out."""
+    return groups(chosen, task, st.session_state.get(SWITCH, True))
+
+
+def switch(chosen: Sequence[Choice]) -> None:
+    """A switch for all pages that adds the other seeds of the chosen runs; nothing where there are none."""
+    own, whole = groups(chosen, "linear", False), groups(chosen, "linear", True)
+    if more := sum(len(seeds.group) for seeds in whole) - sum(len(seeds.group) for seeds in own):
+        help_text = "Runs that differ only in their seed count as one model, with an interval over seeds."
+        st.toggle(f"with {more} other seed{'s' * (more > 1)}", True, SWITCH, help_text, bind="query-params")
+
+
+def predicted(choice: Choice, ids: np.ndarray) -> np.ndarray | None:
+    """The classes (n,) that the probe of the run's headline space predicts for images; see
+    :func:`predictions.of_run`."""
+    return predictions.of_run(choice.run, ids, headline_space(choice))
+
+
+def headline_space(choice: Choice) -> str | None:
+    """The space in which every headline number of the run's group is read; see :func:`comparison.table.best_space`."""
+    return best_space(seed_groups([choice], "linear")[0].group)
 
 
 def _candidates(chosen: Sequence[Choice]) -> list[Run]:
@@ -71,8 +92,8 @@ def _candidates(chosen: Sequence[Choice]) -> list[Run]:
     kinds = {(choice.summary.get("method"), choice.summary.get("data")) for choice in chosen}
     ids = {choice.run.id for choice in chosen}
     folder = run_folder.runs_folder()
-    candidates = [
-        Run(folder / summary["id"])
+    candidates: list[Run] = [
+        files.ReadOnce(folder / summary["id"])
         for summary in run_folder.summaries(folder)
         if summary["status"] == "finished"
         and summary["id"] not in ids

@@ -12,10 +12,10 @@ from app.widgets import gaps, job_panel, page, pairs
 from workbench import palette, report
 from workbench.comparison.differences import caveat
 from workbench.comparison.seeds import Group
-from workbench.comparison.table import COSTS, HEADINGS, comparison_table, cost_text, interval_text, notes
+from workbench.comparison.table import COSTS, HEADINGS, cost_text, group_table, interval_text, notes
 from workbench.store import Run
 
-TITLE = "What can I conclude?"
+TITLE = "Report"
 FORMATS = {
     ".html": ("HTML", "text/html", "with figures, to be read and printed"),
     ".md": ("Markdown", "text/markdown", "tables and sentences"),
@@ -43,35 +43,23 @@ def conclusions(groups: Sequence[SeedGroup]) -> None:
     colours = {group.group.runs[0].id: group.colour for group in groups}
     lines = []
     for pair in differing:
-        colour = colours.get(pair.run, palette.GREY) if pair.real else "transparent"
+        colour = colours.get(pair.run, palette.GREY) if pair.significant else "transparent"
         dot = f'<span class="wb-dot" style="background:{colour};box-shadow:0 0 0 1.5px {palette.GREY}55"></span>'
-        style = "" if pair.real else f"color:{palette.GREY}"
+        style = "" if pair.significant else f"color:{palette.GREY}"
         row = "display:flex;gap:.6rem;align-items:baseline;margin:.3rem 0"
         lines.append(f'<div style="{row}">{dot}<span style="{style}">{escape(str(pair))}</span></div>')
     st.html("".join(lines))
     page.note(caveat(differing))
-    labels = [group.group.label for group in groups]
-    names = [f"{_short(pair.label, labels)} \N{MINUS SIGN} {_short(pair.other, labels)}" for pair in differing]
-    pairs.chart(differing, names, colours, "report-differences", "bars: 95 % interval")
-
-
-def _short(label: str, groups: Sequence[str]) -> str:
-    """A model's label without space and number of seeds, which the sentences tell.
-
-    Args:
-        groups: labels of the groups, which may hold brackets of their own.
-    """
-    names = [name for group in groups for name in (group, f"untrained {group}")]
-    return max((name for name in names if f"{label} (".startswith(f"{name} (")), key=len, default=label)
+    pairs.chart(differing, colours, "report-differences")
 
 
 def table(groups: Sequence[Group]) -> None:
     """Runs, groups and baselines side by side, as ``workbench compare`` prints them."""
-    rows = comparison_table([run for group in groups for run in group.runs])
+    rows = group_table(groups)
     entries = []
     for row in rows:
         seeds = f" ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else ""
-        best = ", best space" if row["kind"] == "best space" else ""
+        best = ", default space" if row["kind"] == "default space" else ""
         entry = {"model": f"{row['model']}{seeds}{best}", "space": row["space"] or ""}
         entry |= {title: interval_text(row[key]) for key, title in HEADINGS.items()}
         entries.append(entry | {title: cost_text(key, row[key]) for key, title in COSTS.items()})
@@ -87,7 +75,7 @@ def table(groups: Sequence[Group]) -> None:
 
 def downloads(runs: Sequence[Run]) -> None:
     """The report as a file, made when it is asked for."""
-    st.subheader("Take it along", anchor=False)
+    st.subheader("Download", anchor=False)
     with st.container(horizontal=True, gap="small"):
         for suffix, (name, mime, what) in FORMATS.items():
             st.download_button(
@@ -100,5 +88,5 @@ def downloads(runs: Sequence[Run]) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-    page.note("each one file that needs nothing else; the command makes the same:")
+    page.note("Each is one self-contained file. This command writes the same:")
     st.code(job_panel.command("report", [run.id for run in runs], "--output", "report.html"), language="bash")

@@ -8,7 +8,7 @@ import streamlit as st
 from app import theme
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs
+from app.state import chosen_runs, seeds
 from app.widgets import image_picker
 
 
@@ -36,6 +36,7 @@ def show() -> None:
                 on_click=chosen_runs.choose,
                 args=([other.run.id for other in chosen if other is not choice],),
             )
+        seeds.switch(chosen)
         image_picker.chip(chosen)
         st.html(f'<span class="wb-note">{escape(probe_sets(chosen))}</span>')
 

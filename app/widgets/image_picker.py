@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import theme
-from app.reading import files, predictions
+from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_images, chosen_runs, image_query
+from app.state import chosen_images, chosen_runs, image_query, seeds
 from workbench.errors import WorkbenchError
 from workbench.format import finite_number
 
@@ -153,7 +153,10 @@ def clicked(choice: Choice, key: str) -> None:
     if probe is None or None in cell or not cell:
         return
     ids = np.asarray(probe.ids())
-    labels, predicted = files.matrix(probe.labels(), (len(ids),)), predictions.of_run(choice.run, ids)
+    labels, predicted = (
+        files.matrix(probe.labels(), (len(ids),)),
+        seeds.predicted(choice, ids),
+    )
     if labels is None or predicted is None:
         return
     images = ids[(labels == cell[0]) & (predicted == cell[1])]

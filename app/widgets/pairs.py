@@ -39,27 +39,26 @@ def differences(groups: Sequence[Group]) -> list[Difference]:
     return pairs
 
 
-def chart(
-    pairs: Sequence[Difference], names: Sequence[str], colours: Mapping[str, str], key: str, interval: str
-) -> None:
+def chart(pairs: Sequence[Difference], colours: Mapping[str, str], key: str) -> None:
     """The differences with their intervals.
 
     Args:
-        names: of the pairs.
         colours: by run; pairs without a significant difference are grey.
-        interval: what the bars are, in words.
     """
     dots = [
         Dot(
             str(pair),
-            colours.get(pair.run, palette.GREY) if pair.real else palette.GREY,
+            colours.get(pair.run, palette.GREY) if pair.significant else palette.GREY,
             *pair.difference,
-            main=pair.real,
+            main=pair.significant,
+            outer=pair.simultaneous[1:],
         )
         for pair in pairs
     ]
+    names = [f"{pair.name} \N{MINUS SIGN} {pair.other_name}" for pair in pairs]
     page.chart(forest(names, dots, "difference in top-1, points"), key, "differences of accuracy with intervals")
     page.note(
-        f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · {interval} · in "
-        f"colour: significant at 5 % among {len(pairs)} comparisons"
+        f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · thick: 95 % "
+        f"interval of one comparison · thin: of all {len(pairs)} together · in colour: significant at 5 %, which is "
+        "where the thin line excludes 0"
     )

@@ -9,7 +9,7 @@ import streamlit as st
 from app.figures import image_grid
 from app.reading import files, predictions
 from app.reading.choice import Choice
-from app.state import chosen_images, chosen_runs
+from app.state import chosen_images, chosen_runs, seeds
 from app.widgets import page
 
 ACROSS = 10
@@ -26,7 +26,7 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     if probe is None or ids is None or rows is None or not len(rows):
         return page.note("The selected images are not in this probe set.")
     images, labels = files.pictures(probe.images()), files.matrix(probe.labels(), (len(ids),))
-    predicted = {choice: predictions.of_run(choice.run, ids) for choice in chosen_runs.of_probe(chosen, probe)}
+    predicted = {choice: seeds.predicted(choice, ids) for choice in chosen_runs.of_probe(chosen, probe)}
     predicted = {choice: values for choice, values in predicted.items() if values is not None}
     if images is None or len(images) != len(ids) or labels is None or not predicted:
         return page.note("No prediction of the selected images is stored.")
@@ -42,7 +42,7 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     shares = [f"{label} {share:.0f} %" for label, share in scores.items() if share is not None]
     first = f"{len(columns)} of them, those first that most models get wrong" if len(rows) > len(columns) else ""
     every = f"right of the {len(rows):,} selected: {', '.join(shares)}" if shares else ""
-    page.note(" · ".join(filter(None, ("linear probe of the default space", every, first))))
+    page.note(" · ".join(filter(None, ("linear probe of the best space by validation", every, first))))
 
 
 def disputed_first(rows: np.ndarray, labels: np.ndarray, predicted: Sequence[np.ndarray]) -> np.ndarray:

@@ -224,7 +224,7 @@ def test_only_some_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     written(tmp_path)
     assert command(tmp_path, "--only", "without") == 0
     assert set(rows(tmp_path)) == {("without", 0)}
-    assert "One seed (0): 95 % bootstrap intervals over test images" in capsys.readouterr().out
+    assert "One seed (0): 95 % intervals over test images" in capsys.readouterr().out
     assert command(tmp_path, "--only", "wihtout") == 2
     assert 'Unknown cell "wihtout"' in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench.comparison.differences import differences, left_out
+from workbench.comparison.differences import differences, group_differences, left_out
 from workbench.comparison.seeds import Group
 from workbench.errors import WorkbenchError
 from workbench.store import Probe, Run, create_run, probe_of
@@ -39,16 +39,20 @@ def test_every_pair_once_and_each_run_with_its_own_baselines(tmp_path: Path) -> 
     own = {(f"{name} (better)", other) for name in ("one", "two") for other in (f"untrained {name}", "pixels")}
     assert set(found) == own | {("one (better)", "two (better)")}
     clear, tie = found["one (better)", "pixels"], found["one (better)", "two (better)"]
-    assert clear.real and clear.accuracy == 75.0 and clear.other_accuracy == 32.5 and clear.comparisons == 5
+    assert clear.significant and clear.accuracy == 75.0 and clear.other_accuracy == 32.5 and clear.comparisons == 5
     assert clear.difference.value == pytest.approx(42.5) and clear.difference.low > 35
-    assert str(clear).startswith("one (better) tells the class of more images than pixels (75.0 against 32.5 %, +42.5")
-    assert not tie.real and "no difference shown on 400 images" in str(tie)
+    assert str(clear).startswith(
+        "The linear probe of one is more accurate than that of pixels: 75.0 % against 32.5 % (+42.5 points, 95 % CI"
+    )
+    assert not tie.significant and str(tie).startswith("No difference shown between the linear probes of one and two: ")
 
 
 def test_a_model_that_is_worse_than_pixels_is_told_so(tmp_path: Path) -> None:
     (_, pair) = differences([run_of(tmp_path, "bad", 20)])
-    assert pair.other == "pixels" and pair.real
-    assert str(pair).startswith("bad (better) tells the class of fewer images than pixels (5.0 against 32.5 %, -27.5")
+    assert pair.other == "pixels" and pair.significant
+    assert str(pair).startswith(
+        "The linear probe of bad is less accurate than that of pixels: 5.0 % against 32.5 % (-27.5 points,"
+    )
 
 
 def test_other_test_images_are_a_loud_error(tmp_path: Path) -> None:
@@ -80,7 +84,7 @@ def test_predictions_that_do_not_fit_their_ids_are_told(tmp_path: Path) -> None:
     torn.write_array("predicted-labels", LABELS[: N // 2])
     assert left_out(alone(whole)) == []
     (said,) = left_out(alone(whole, torn))
-    assert f"Left out of these tests: {torn.id}, whose predictions are not stored, or are of another" in said
+    assert f"Not tested: {torn.id}, whose predictions are not stored, or are of another" in said
     assert f"`workbench evaluate {torn.id} --only linear`" in said
 
 
@@ -125,3 +129,18 @@ def test_every_group_is_compared_with_the_pixels_it_was_evaluated_beside(tmp_pat
     found = {pair.label: pair.other_accuracy for pair in differences(runs) if pair.other == "pixels"}
     assert found == {"one (better)": 25.0, "two (better)": 35.0}
     assert "pixels beside" in left_out([Group("one", tuple(runs), (0, 1))])[0]  # no single reference
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_a_difference_is_significant_exactly_where_its_interval_excludes_zero(tmp_path: Path, seeds: int) -> None:
+    """Many models between which differences are small and large, alone and with few and enough seeds."""
+    groups = [
+        Group(str(right), tuple(run_of(tmp_path, "x", right + 3 * seed) for seed in range(seeds)), (*range(seeds),))
+        for right in (100, 130, 150, 170, 174, 200, 260)
+    ]
+    pairs = group_differences(groups)
+    excludes = [pair.simultaneous.low > 0 or pair.simultaneous.high < 0 for pair in pairs]
+    assert [pair.significant for pair in pairs] == excludes and 0 < sum(excludes) < len(pairs)
+    for pair in pairs:
+        assert pair.simultaneous.low < pair.difference.low and pair.difference.high < pair.simultaneous.high
+        assert ("No difference" in str(pair)) != pair.significant

@@ -135,9 +135,9 @@ def test_groups_of_three_are_tested_over_seeds_and_images(tmp_path: Path) -> Non
     baselines = {(own, "untrained mocov3"), (own, "pixels"), (other, "untrained vae"), (other, "pixels")}
     assert set(found) == {(own, other)} | baselines
     pair = found[own, other]
-    assert pair.over_seeds and pair.real and pair.seeds == pair.other_seeds == 3 and pair.comparisons == 5
+    assert pair.over_seeds and pair.significant and pair.seeds == pair.other_seeds == 3 and pair.comparisons == 5
     assert pair.accuracy == pytest.approx(np.mean([run.evaluation("linear")["rows"][1]["value"] for run in good]))
-    assert "more images than vae (backbone, 3 seeds) on average (" in str(pair)
+    assert "more accurate than that of vae: " in str(pair) and "3 seeds and" in str(pair)
     assert "Owen" in caveat(list(found.values())) and "McNemar" not in caveat(list(found.values()))
 
 
@@ -145,7 +145,7 @@ def test_two_seeds_speak_of_their_networks_only(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, seed, 0.8) for seed in range(2)]
     pairs = group_differences(group_runs([*runs, make_run(tmp_path, 0, 0.5, method="vae", name="vae")]))
     assert not any(pair.over_seeds for pair in pairs)
-    assert "on average over these networks" in str(pairs[0])
+    assert "test images for these networks alone)" in str(pairs[0])
     assert "fewer than 3 seeds" in caveat(pairs) and "McNemar" in caveat(pairs)  # the latter for vae alone
 
 

@@ -23,7 +23,7 @@ def test_a_trained_run_is_evaluated_compared_and_loaded(tmp_path):
     fingerprint = run.info()["data"]["fingerprint"]
     ids = store.probe_of(run.path.parent, fingerprint).ids()
     assert ids is not None and len(ids) == 90
-    models = [row["model"] for row in table.comparison_table([run]) if row["kind"] != "best space"]
+    models = [row["model"] for row in table.comparison_table([run]) if row["kind"] != "default space"]
     assert models[:3] == ["vae", "pixels", "untrained:vae"]
 
     model = workbench.load(run.id, runs=tmp_path / "runs", device="cpu")

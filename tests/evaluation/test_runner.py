@@ -74,7 +74,7 @@ def test_comparison_has_runs_first_and_baselines_once(evaluate, make_run, capsys
     runs = [make_run(cost={"parameters": 1_234_567, "seconds": 75.0}, name="mine"), make_run()]
     evaluate(runs)
     table = comparison_table(runs)
-    assert [(row["model"], row["kind"]) for row in table if row["kind"] != "best space"] == [
+    assert [(row["model"], row["kind"]) for row in table if row["kind"] != "default space"] == [
         ("mine", "run"),
         ("vae", "run"),
         ("pixels", "baseline"),
@@ -142,7 +142,7 @@ def test_best_space_is_the_one_that_validation_prefers(make_run):
     found = [row | {"space": space, "value": test, "validation": val} for space, (test, val) in values.items()]
     run.write_evaluation("linear", {"rows": found, "default": "a", "n": 10})
     shown = [(row["kind"], row["space"], row["linear"]["value"]) for row in comparison_table([run])]
-    assert shown == [("run", "a", 60.0), ("best space", "b", 50.0)]
+    assert shown == [("run", "b", 50.0), ("default space", "a", 60.0)]
 
 
 def test_comparison_survives_missing_and_foreign_files(make_run, capsys):

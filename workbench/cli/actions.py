@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from workbench import annotations
-from workbench.cli.options import RUNS, Reference, References, RunsFolder, find_runs
+from workbench.cli.options import RUNS, Reference, References, RunsFolder, find_each_run
 from workbench.errors import WorkbenchError
 from workbench.hints import command
 from workbench.store import find_run
@@ -72,14 +72,14 @@ def archive(
     runs: RunsFolder = RUNS,
 ) -> None:
     """Hide runs from lists; `workbench runs --archived` lists them."""
-    for run in find_runs(references, runs, "archive RUN"):
+    for run in find_each_run(references, runs, "archive RUN"):
         annotations.archive(run, not undo)
         print(f"{run.id} is {'listed again' if undo else 'archived'}.")
 
 
 def delete(*references: References, runs: RunsFolder = RUNS) -> None:
     """Move runs to the trash; `workbench trash --restore RUN` restores them."""
-    for run in find_runs(references, runs, "delete RUN"):
+    for run in find_each_run(references, runs, "delete RUN"):
         annotations.delete(run)
         print(f"{run.id} is in the trash; `{command('trash', '--restore', run.id, runs=runs)}` restores it.")
 

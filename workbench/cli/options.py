@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
 
 RunsFolder = Annotated[Path, Parameter(name="--runs", env_var="WORKBENCH_RUNS", help="Folder of the runs.")]
 Reference = Annotated[
-    str, Parameter(completer=run_references, help="A run: its id, a unique prefix of the id, its name or its path.")
+    str,
+    Parameter(completer=run_references, help="A run: its id, the end or a unique prefix of it, its name or its path."),
 ]
 References = Annotated[
-    str, Parameter(name="RUN", completer=run_references, help="Runs by id, unique prefix of an id, name or path.")
+    str,
+    Parameter(
+        name="RUN", completer=run_references, help="Runs by id, end or unique prefix of an id, name or path."
+    ),
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
 Wide = Annotated[bool, Parameter(help="Print all columns, however narrow the terminal.", negative="")]
@@ -48,15 +53,36 @@ Examples:
 
 
 def find_runs(references: tuple[str, ...], runs: Path, command: str) -> "list[Run]":
-    """The runs that a command line names, each once.
+    """The runs that a command line names, each once; of a name all that bear it, which is said.
 
     Raises:
         WorkbenchError: none is named, or one of them does not exist.
     """
+    from workbench import store
+
+    _check_any(references, runs, command)
+    found = {reference: store.find_runs(reference, runs) for reference in references}
+    for reference, named in found.items():
+        if len(named) > 1:
+            ends = ", ".join(store.short_ids([run.id for run in named]).values())
+            print(f'"{reference}" names {len(named)} runs, all of which are taken: {ends}.', file=sys.stderr)
+    return list({run.path.resolve(): run for named in found.values() for run in named}.values())
+
+
+def find_each_run(references: tuple[str, ...], runs: Path, command: str) -> "list[Run]":
+    """The runs that a command line names, each reference exactly one, for commands that change runs.
+
+    Raises:
+        WorkbenchError: none is named, or one of them does not exist or is not the only one of its name.
+    """
     from workbench.store import find_run
 
+    _check_any(references, runs, command)
+    named = [find_run(reference, runs) for reference in references]
+    return list({run.path.resolve(): run for run in named}.values())
+
+
+def _check_any(references: tuple[str, ...], runs: Path, command: str) -> None:
     if not references:
         listing = hints.command("runs", runs=runs)
         raise WorkbenchError(f"Say which runs, such as `workbench {command}`; `{listing}` lists them.")
-    named = [find_run(reference, runs) for reference in references]
-    return list({run.path.resolve(): run for run in named}.values())

@@ -11,18 +11,22 @@ from workbench.comparison.seeds import ENOUGH, Group, name_of
 from workbench.comparison.table import mapping_of
 from workbench.errors import WorkbenchError
 from workbench.metrics.intervals import Interval
-from workbench.metrics.paired import crossed_difference, holm, mcnemar, paired_difference
+from workbench.metrics.paired import bonferroni, crossed_difference, paired_proportions, simultaneous_level
 from workbench.store import Run
 
 LEVEL = 0.05
+CORRECTION = (
+    "Intervals in the sentences and p-values are corrected for all comparisons (Bonferroni), so that a difference is "
+    "significant exactly where its interval excludes 0."
+)
 CAVEAT = (
-    "McNemar's test on the same test images, its p-values corrected for all comparisons (Holm). It applies to these "
-    "trained networks; only several runs show what another training seed would change."
+    "McNemar's test on the same test images and Tango's interval, which belongs to it. They apply to these trained "
+    "networks; only several runs show what another training seed would change."
 )
 CAVEAT_SEEDS = (
     "Over seeds, the test treats seeds and test images as two samples (the variance of Owen's pigeonhole bootstrap, "
-    "Student's t with Satterthwaite's degrees of freedom), its p-values corrected for all comparisons (Holm). It "
-    "applies to the methods with these settings on this data; few seeds do not reveal a small difference."
+    "Student's t with Satterthwaite's degrees of freedom). It applies to the methods with these settings on this data; "
+    "few seeds do not reveal a small difference."
 )
 CAVEAT_FEW = (
     f"With fewer than {ENOUGH} seeds on a side, the paired test is over test images alone and applies to these trained "
@@ -36,6 +40,11 @@ class Difference:
 
     Attributes:
         run: id of the first model's run, the first of its group.
+        label, other: the models, with space and number of seeds.
+        name, other_name: the models without them.
+        difference: with the 95 % interval of this comparison alone.
+        simultaneous: with the 95 % interval that holds for all comparisons together; it excludes 0 exactly where the
+            difference is significant.
         p_value: corrected for all comparisons made together.
         seeds, other_seeds: trained networks on each side.
         over_seeds: whether interval and test apply to other seeds too, or to these trained networks alone.
@@ -44,9 +53,12 @@ class Difference:
     run: str
     label: str
     other: str
+    name: str
+    other_name: str
     accuracy: float
     other_accuracy: float
     difference: Interval
+    simultaneous: Interval
     p_value: float
     comparisons: int
     n: int
@@ -55,23 +67,25 @@ class Difference:
     over_seeds: bool = False
 
     @property
-    def real(self) -> bool:
-        """Whether it is significant at the 5 % level."""
+    def significant(self) -> bool:
+        """Whether it is significant at the 5 % level after correction."""
         return self.p_value < LEVEL
 
     def __str__(self) -> str:
+        sample = f"{self.n:,} test images"
+        if self.over_seeds:
+            sample = f"{max(self.seeds, self.other_seeds)} seeds and {sample}"
+        elif max(self.seeds, self.other_seeds) > 1:
+            sample += " for these networks alone"
         numbers = (
-            f"{self.accuracy:.1f} against {self.other_accuracy:.1f} %, {self.difference.value:+.1f} points "
-            f"[{self.difference.low:+.1f}, {self.difference.high:+.1f}], "
-            f"{'p < 0.001' if self.p_value < 0.001 else f'p = {self.p_value:.3f}'}"
+            f"{self.accuracy:.1f} % against {self.other_accuracy:.1f} % ({self.difference.value:+.1f} points, "
+            f"95 % CI {self.simultaneous.low:+.1f} to {self.simultaneous.high:+.1f}, "
+            f"{'p < 0.001' if self.p_value < 0.001 else f'p = {self.p_value:.3f}'}; {sample})"
         )
-        several = max(self.seeds, self.other_seeds) > 1
-        where = f" over seeds and {self.n:,} images" if self.over_seeds else f" on {self.n:,} images"
-        if not self.real:
-            return f"{self.label} and {self.other}: no difference shown{where} ({numbers})."
-        better = "more" if self.difference.value > 0 else "fewer"
-        mean = " on average over these networks" if several and not self.over_seeds else " on average" * several
-        return f"{self.label} tells the class of {better} images than {self.other}{mean} ({numbers})."
+        if not self.significant:
+            return f"No difference shown between the linear probes of {self.name} and {self.other_name}: {numbers}."
+        more = "more" if self.difference.value > 0 else "less"
+        return f"The linear probe of {self.name} is {more} accurate than that of {self.other_name}: {numbers}."
 
 
 def caveat(pairs: Sequence[Difference]) -> str:
@@ -81,6 +95,7 @@ def caveat(pairs: Sequence[Difference]) -> str:
         CAVEAT_SEEDS: any(pair.over_seeds for pair in pairs),
         CAVEAT_FEW: any(many and not pair.over_seeds for many, pair in zip(several, pairs, strict=True)),
         CAVEAT: not all(several),
+        CORRECTION: len(pairs) > 1,
     }
     return " ".join(text for text, applies in parts.items() if applies)
 
@@ -117,24 +132,27 @@ def group_differences(groups: Sequence[Group]) -> list[Difference]:
             raise different_images(owns[0].label, own.label)
     pairs = list(combinations(owns, 2))
     pairs += [(own, baseline) for result in results for own in result.own for baseline in result.baselines]
-    tested = [_test(a, b) for a, b in pairs]
-    p_values = holm([p_value for _, p_value, _ in tested])
+    p_values = bonferroni([_test(a, b)[1] for a, b in pairs])
+    level = simultaneous_level(len(pairs))
     return [
         Difference(
-            a.run,
-            a.label,
-            b.label,
-            100.0 * float(a.correct.mean()),
-            100.0 * float(b.correct.mean()),
-            Interval(*(100.0 * bound for bound in interval)),
-            p_value,
-            len(pairs),
-            a.correct.shape[1],
-            len(a.correct),
-            len(b.correct),
-            over_seeds,
+            run=a.run,
+            label=a.label,
+            other=b.label,
+            name=a.name,
+            other_name=b.name,
+            accuracy=100.0 * float(a.correct.mean()),
+            other_accuracy=100.0 * float(b.correct.mean()),
+            difference=_percent(_test(a, b)[0]),
+            simultaneous=_percent(_test(a, b, level)[0]),
+            p_value=p_value,
+            comparisons=len(pairs),
+            n=a.correct.shape[1],
+            seeds=len(a.correct),
+            other_seeds=len(b.correct),
+            over_seeds=_over_seeds(a, b),
         )
-        for (a, b), (interval, _, over_seeds), p_value in zip(pairs, tested, p_values, strict=True)
+        for (a, b), p_value in zip(pairs, p_values, strict=True)
     ]
 
 
@@ -147,14 +165,23 @@ def left_out(groups: Sequence[Group]) -> list[str]:
     return [sentence for group in groups for sentence in group_results(group).left_out]
 
 
-def _test(a: ProbeResult, b: ProbeResult) -> tuple[Interval, float, bool]:
-    """The difference with its interval, the p-value, and whether they are over seeds."""
-    if all(result.fixed or len(result.correct) >= ENOUGH for result in (a, b)):
-        return *crossed_difference(a.correct, b.correct), True
+def _test(a: ProbeResult, b: ProbeResult, level: float = 0.95) -> tuple[Interval, float]:
+    """The difference with its interval, and the p-value."""
+    if _over_seeds(a, b):
+        return crossed_difference(a.correct, b.correct, level)
     if len(a.correct) == len(b.correct) == 1:
-        return paired_difference(a.correct[0], b.correct[0]), mcnemar(a.correct[0], b.correct[0]), False
-    means = [result.correct.mean(axis=0, keepdims=True) for result in (a, b)]
-    return *crossed_difference(*means), False
+        return paired_proportions(a.correct[0], b.correct[0], level)
+    mean, other_mean = (result.correct.mean(axis=0, keepdims=True) for result in (a, b))
+    return crossed_difference(mean, other_mean, level)
+
+
+def _over_seeds(a: ProbeResult, b: ProbeResult) -> bool:
+    several = max(len(a.correct), len(b.correct)) > 1
+    return several and all(result.fixed or len(result.correct) >= ENOUGH for result in (a, b))
+
+
+def _percent(interval: Interval) -> Interval:
+    return Interval(100.0 * interval.value, 100.0 * interval.low, 100.0 * interval.high)
 
 
 def _check_data(runs: Sequence[Run]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from workbench.comparison.seeds import Group
-from workbench.comparison.table import mapping_of, rows_of, validation_scores
+from workbench.comparison.table import best_space, mapping_of, rows_of, validation_scores
 from workbench.errors import WorkbenchError
 from workbench.store import Probe, Run, probe_of
 
@@ -20,6 +20,7 @@ class ProbeResult:
 
     Attributes:
         label: the model, with its space and its number of seeds.
+        name: the model without them.
         correct: (seeds, n) bool, whether each image is classified correctly; one row where there are no seeds.
         ids: (n,) sample ids.
         run: id of the first run.
@@ -27,6 +28,7 @@ class ProbeResult:
     """
 
     label: str
+    name: str
     correct: np.ndarray
     ids: np.ndarray
     run: str
@@ -66,8 +68,7 @@ def group_results(group: Group) -> GroupResults:
             reason = run.evaluation("linear").get("skipped")
             why = f"without a linear probe ({str(reason).rstrip('.')})" if reason else "without a linear probe"
             missing.setdefault(("", why), []).append(run.id)
-    shared = [space for space in next(iter(probed.values()), {}) if all(space in s for s in probed.values())]
-    space = max(shared, key=lambda name: sum(scores[name] for scores in probed.values()), default="")
+    space = best_space(group) or ""
     by_kind: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     used: list[Run] = []
     for run in probed:
@@ -92,14 +93,14 @@ def group_results(group: Group) -> GroupResults:
             continue
         seeds = f"{len(correct)} seeds" if len(correct) > 1 else ""
         details = ", ".join(part for part in (space if kind == "own" else "", seeds) if part)
-        label = {"own": group.label, "untrained": f"untrained {group.label}", "pixels": "pixels"}[kind]
-        label = f"{label} ({details})" if details else label
-        results.append(ProbeResult(label, correct, _ids(used[0]), group.runs[0].id, kind != "own"))
+        name = {"own": group.label, "untrained": f"untrained {group.label}", "pixels": "pixels"}[kind]
+        label = f"{name} ({details})" if details else name
+        results.append(ProbeResult(label, name, correct, _ids(used[0]), group.runs[0].id, kind != "own"))
     left_out = []
     for (prefix, why), ids in missing.items():
         rest = f"; {len(used)} of {len(group)} seeds of {group.label} are tested" if used and not prefix else ""
         command = f"`workbench evaluate {' '.join(ids)} --only linear`"
-        left_out.append(f"Left out of these tests: {prefix}{' and '.join(ids)}, {why}{rest}. {command} mends that.")
+        left_out.append(f"Not tested: {prefix}{' and '.join(ids)}, {why}{rest}. Run {command}.")
     return GroupResults(results[:1], results[1:], left_out)
 
 

@@ -41,7 +41,7 @@ def print_table(rows: Sequence[Row], wide: bool = False) -> None:
 def _model(row: Row, several_data: bool) -> str:
     model = f"{row['model']} ({len(row['seeds'])} seeds)" if len(row["seeds"]) > 1 else row["model"]
     model += f" on {row['data']}" if several_data else ""
-    return f"{model}, best space" if row["kind"] == "best space" else model
+    return f"{model}, default space" if row["kind"] == "default space" else model
 
 
 def leader(pairs: Sequence[Difference]) -> str:
@@ -53,18 +53,18 @@ def leader(pairs: Sequence[Difference]) -> str:
     ranking = sorted(accuracies, key=lambda label: -accuracies[label])
     for pair in contests:
         if {pair.label, pair.other} == {*ranking[:2]}:
-            value, low, high = pair.difference
+            value, (low, high) = pair.difference.value, pair.simultaneous[1:]
             if pair.label != ranking[0]:
                 value, low, high = -value, -high, -low
             points = f"{value:.1f} points [{low:+.1f}, {high:+.1f}]"
-            if pair.real:
+            if pair.significant:
                 return f"Ahead in the linear probe: {ranking[0]}, by {points} before {ranking[1]}."
             return f"No run is shown to be ahead in the linear probe: {ranking[0]} is {points} above {ranking[1]}."
     return ""
 
 
 def print_differences(pairs: Sequence[Difference], left_out: Sequence[str] = ()) -> None:
-    """Print which differences of linear probes are real, and what could not be tested, a sentence each."""
+    """Print which differences of linear probes are significant, and what could not be tested, a sentence each."""
     console = tables.output()
     for sentence in left_out:
         console.print(sentence, style="yellow")
@@ -72,5 +72,5 @@ def print_differences(pairs: Sequence[Difference], left_out: Sequence[str] = ())
         return
     console.print(f"\nLinear probes, {len(pairs)} comparisons on the same {pairs[0].n:,} test images:")
     for pair in pairs:
-        console.print(f"{'*' if pair.real else '-'} {pair}", style=None if pair.real else "dim")
+        console.print(f"{'*' if pair.significant else '-'} {pair}", style=None if pair.significant else "dim")
     console.print(caveat(pairs), style="dim")

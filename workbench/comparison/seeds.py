@@ -1,6 +1,6 @@
 """Seeds as groups: runs that differ in nothing but their random seed are one method, measured several times. No torch.
 
-The bootstrap interval of one run says how far its number would move on other test images. It cannot say what another
+The interval of one run says how far its number would move on other test images. It cannot say what another
 random initialisation and another order of images would give; only the spread over several seeds shows that.
 """
 

@@ -8,13 +8,16 @@ import numpy as np
 
 from workbench.comparison.seeds import Group, Row, group_runs, name_of, over_seeds
 from workbench.format import format_count, format_duration, format_interval, format_megabytes, is_number
+from workbench.metrics.intervals import proportion
 from workbench.store import Run
 
 MEASURES = {"knn": "kNN", "linear": "linear probe", "retrieval": "retrieval", "reconstruction": "reconstruction"}
 HEADINGS = {"knn": "kNN %", "linear": "linear %", "retrieval": "mAP@10 %", "reconstruction": "reconstruction dB"}
 METRICS = {"knn": "top1", "linear": "top1", "retrieval": "map@10", "reconstruction": "psnr"}
 SAMPLES = {"knn": "test images", "linear": "test images", "retrieval": "queries", "reconstruction": "test images"}
-AGREE = "Where all seeds of a row have the same value, its interval over seeds has no width."
+AGREE = "Where all seeds of a row have the same value, its interval is over images, as that of a single run."
+PROPORTIONS = ("top1", "accuracy", "matching")
+"""Metrics that are shares of images, in percent."""
 COSTS = {
     "parameters": "parameters",
     "flops_per_image": "FLOPs/image",
@@ -25,13 +28,18 @@ COSTS = {
 
 
 def comparison_table(runs: Sequence[Run]) -> list[Row]:
-    """One row per run or group of seeds, then one per baseline.
+    """The :func:`group_table` of the groups of seeds among runs."""
+    return group_table(group_runs(runs))
 
-    Features are read in the run's default space; where another space did better on the validation split, a row of the
-    kind ``best space`` follows.
+
+def group_table(groups: Sequence[Group]) -> list[Row]:
+    """One row per group of seeds (or single run), then one per baseline.
+
+    Features are read in the group's best space by validation (:func:`best_space`), the one that is tested; where the
+    method's default is another one, a row of the kind ``default space`` follows.
 
     Returns:
-        rows with ``model`` and ``kind`` (``run``, ``best space`` or ``baseline``), ``id`` of a single run, ``ids`` and
+        rows with ``model``, ``kind`` (``run``, ``default space`` or ``baseline``), ``id`` of a single run, ``ids`` and
         ``seeds`` of all, ``data``, ``space``; ``knn``, ``linear`` and ``retrieval`` in percent and ``reconstruction``
         in dB, each ``{value, low, high, n, ns, checkpoint, of}`` or None; ``n`` images or queries, None where seeds
         differ in it, ``ns`` all of these numbers, and ``of`` how many seeds the row has; of several seeds ``value`` is
@@ -42,25 +50,24 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
     """
     table: list[Row] = []
     baselines: dict[tuple[Any, ...], Row] = {}
-    for group in group_runs(runs):
+    for group in groups:
         first = group.runs[0]
         data, cost = (mapping_of(first, key) for key in ("data", "cost"))
         identity = {"id": first.id if len(group) == 1 else None, "ids": [run.id for run in group.runs]}
         identity |= {"seeds": list(group.seeds), "data": data.get("name")}
         costs = {key: _mean([mapping_of(run, "cost").get(key) for run in group.runs]) for key in COSTS}
-        default = next(filter(None, map(_default, group.runs)), None)
-        row = _row(group.runs, "run", default, group.label, "run") | identity | costs
+        best, default = best_space(group), next(filter(None, map(default_space, group.runs)), None)
+        row = _row(group.runs, "run", best, group.label, "run") | identity | costs
         table.append(row | {"warning": " ".join(filter(None, map(_warning, group.runs))) or None})
-        best = _best_space(group)
-        if best not in (None, default):
-            row = _row(group.runs, "run", best, group.label, "best space") | identity | costs
+        if default != best:
+            row = _row(group.runs, "run", default, group.label, "default space") | identity | costs
             table.append(row | {"reconstruction": None})
         models = [str(row.get("model")) for kind in MEASURES for run in group.runs for row in rows_of(run, kind)]
         for model in dict.fromkeys(model for model in models if model != "run"):
             # Untrained networks of one method are told apart by their size.
             untrained = model.startswith("untrained:")
             own = cost.get("parameters") if untrained else None
-            space = "pixels" if model == "pixels" else default if untrained else None
+            space = "pixels" if model == "pixels" else best if untrained else None
             row = _row(group.runs, model, space, model, "baseline")
             row |= identity | dict.fromkeys(COSTS) | {"id": None, "ids": [], "parameters": own}
             row["seeds"] = row["seeds"] if untrained and any("values" in (row[key] or {}) for key in MEASURES) else []
@@ -83,12 +90,12 @@ def notes(rows: Sequence[Row]) -> list[str]:
     sentences = []
     if over:
         samples = ", ".join(f"{what} ({', '.join(names)})" for what, names in over.items())
-        sentences.append(f"In brackets 95 % bootstrap intervals over {samples}.")
+        sentences.append(f"In brackets 95 % intervals over {samples}.")
     several = [row for row in rows if len(row["seeds"]) > 1]
     if several:
         sentences.append(
             "Rows of several seeds: mean and 95 % interval over seeds (Student's t), which covers other seeds; a "
-            "single run's bootstrap interval does not."
+            "single run's interval does not."
         )
     if any(agree(row[key]) for row in several for key in MEASURES):
         sentences.append(AGREE)
@@ -128,8 +135,9 @@ def _row(runs: Sequence[Run], model: str, space: str | None, name: str, kind: st
     return row
 
 
-def _default(run: Run) -> str | None:
-    spaces = (run.evaluation(name).get("default") for name in ("linear", "knn", "retrieval"))
+def default_space(run: Run) -> str | None:
+    """The space that the run's method reads by default, as its evaluations name it."""
+    spaces = (run.evaluation(name).get("default") for name in ("linear", "knn", "retrieval", "factors"))
     return next((space for space in spaces if isinstance(space, str)), None)
 
 
@@ -144,11 +152,13 @@ def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
     values = [cell["value"] for cell in cells]
     if len(values) == 1:
         return cells[0] | {"of": len(runs)}
-    if untrained and len(set(values)) == 1:  # all initialised with the same seed
+    same = len(set(values)) == 1
+    if untrained and same:  # all initialised with the same seed
         return cells[0] | {"of": 1}
     shared = {key: cells[0][key] if len({cell[key] for cell in cells}) == 1 else None for key in ("n", "checkpoint")}
     counts = {"ns": list(dict.fromkeys(n for cell in cells for n in cell["ns"])), "of": len(runs), "values": values}
-    return over_seeds(values, METRICS.get(evaluation))._asdict() | shared | counts
+    interval = cells[0] if same else over_seeds(values, METRICS.get(evaluation))._asdict()
+    return interval | shared | counts
 
 
 def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
@@ -166,7 +176,7 @@ def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
 def _warning(run: Run) -> str | None:
     """A sentence where a run's cells are of different checkpoints, or of an earlier one than the cost beside them."""
     steps = mapping_of(run, "cost").get("steps")
-    row = _row([run], "run", _default(run), name_of(run), "run")
+    row = _row([run], "run", default_space(run), name_of(run), "run")
     cells = {name: row[key]["checkpoint"] for key, name in MEASURES.items() if row[key]}
     cells = {name: checkpoint for name, checkpoint in cells.items() if isinstance(checkpoint, str)}
     name, command = f"{row['model']} ({run.id})", f"`workbench evaluate {run.id}` measures the last one."
@@ -182,9 +192,26 @@ def _warning(run: Run) -> str | None:
 
 def rows_of(run: Run, evaluation: str) -> list[Row]:
     """The rows of an evaluation that have a value."""
-    rows = run.evaluation(evaluation).get("rows")
+    return measured_rows(run.evaluation(evaluation))
+
+
+def measured_rows(content: Row) -> list[Row]:
+    """The rows of an evaluation's content that have a value.
+
+    A share of 0 or 100 % whose stored interval is a single point, as evaluations of earlier versions wrote it, has
+    Wilson's interval here.
+    """
+    rows = content.get("rows")
     rows = rows if isinstance(rows, list) else []
-    return [row for row in rows if isinstance(row, dict) and is_number(row.get("value"))]
+    known = [row for row in rows if isinstance(row, dict) and is_number(row.get("value"))]
+    return [_with_interval(row, row.get("n", content.get("n"))) for row in known]
+
+
+def _with_interval(row: Row, n: Any) -> Row:
+    point = row["value"] in (0, 100) and row.get("low") == row.get("high") == row["value"]
+    if not point or row.get("metric") not in PROPORTIONS or not isinstance(n, int) or n < 1:
+        return row
+    return row | proportion(np.full(n, row["value"] == 100))._asdict()
 
 
 def validation_scores(run: Run) -> dict[str, float]:
@@ -193,14 +220,19 @@ def validation_scores(run: Run) -> dict[str, float]:
     return {str(row.get("space")): row["validation"] for row in rows}
 
 
-def _best_space(group: Group) -> str | None:
-    """The space whose linear probe did best on the validation split, on average over seeds."""
+def best_space(group: Group) -> str | None:
+    """The space in which every headline number of a group is read, and in which it is tested.
+
+    It is the space whose linear probe did best on the validation split, on average over the seeds; of spaces that not
+    all seeds have, those of most seeds. Without a linear probe it is the default space.
+    """
     scores: dict[str, list[float]] = {}
     for run in group.runs:
         for space, score in validation_scores(run).items():
             scores.setdefault(space, []).append(score)
     most = max(map(len, scores.values()), default=0)
-    return max((name for name in scores if len(scores[name]) == most), key=lambda name: sum(scores[name]), default=None)
+    best = max((name for name in scores if len(scores[name]) == most), key=lambda name: sum(scores[name]), default=None)
+    return best or next(filter(None, map(default_space, group.runs)), None)
 
 
 def mapping_of(run: Run, key: str) -> Row:

@@ -21,6 +21,7 @@ class Dot:
     """A number in a row, from 0 on downwards, and its interval if both ends are finite.
 
     Attributes:
+        outer: ends of a wider interval, drawn thin around the other.
         note: written beside it.
         tip: told where the mouse rests.
         marker: ``o`` or ``s``.
@@ -35,6 +36,7 @@ class Dot:
     note: str = ""
     tip: str = ""
     marker: str = "o"
+    outer: tuple[float, ...] = ()
 
     @property
     def ends(self) -> tuple[float, ...]:
@@ -76,7 +78,9 @@ def plot(
         zero: let the axis reach zero, and draw a line there.
     """
     axes = sheet.axes(left, top, width, ROW * rows)
-    values = [value for dot in dots for value in (dot.value, *dot.ends)] + [line.value for line in baselines]
+    values = [value for dot in dots for value in (dot.value, *dot.ends, *dot.outer)] + [
+        line.value for line in baselines
+    ]
     ticks = round_ticks([*values, 0.0] if zero else values, least)
     axes.set(xlim=(ticks[0], ticks[-1]), ylim=(rows - 0.5, -0.5))
     axes.set_xticks(ticks, [f"{round(tick, 9):g}".replace("-", "\N{MINUS SIGN}") for tick in ticks])
@@ -94,8 +98,9 @@ def plot(
             ha="left" if right else "right", size=NOTE, color=line.colour, bbox=_paper(),
         )  # fmt: skip
     for dot in dots:
-        if dot.ends:
-            axes.plot(dot.ends, [dot.row] * 2, color=dot.colour, linewidth=1.8, clip_on=False)
+        for ends, thickness in ((dot.outer, 0.8), (dot.ends, 1.8)):
+            if ends:
+                axes.plot(ends, [dot.row] * 2, color=dot.colour, linewidth=thickness, clip_on=False)
         face, size = (PAPER, 4.5) if dot.hollow else (dot.colour, 6)
         (mark,) = axes.plot(
             dot.value, dot.row, dot.marker, markersize=size, color=dot.colour, markerfacecolor=face, clip_on=False
@@ -118,7 +123,7 @@ def round_ticks(values: Sequence[float], least: float = 0.0) -> list[float]:
 def _beside(axes: "Axes", dot: Dot, width: float) -> None:
     """A dot's note: right of it and its interval, or left where there is no room."""
     low, high = axes.get_xlim()
-    ends = (dot.value, *dot.ends)
+    ends = (dot.value, *dot.ends, *dot.outer)
     right = (high - max(ends)) / (high - low) * width > text_width(dot.note, NOTE) + 8
     axes.annotate(
         dot.note, (max(ends) if right else min(ends), dot.row), (7 if right else -7, 0), textcoords="offset points",

@@ -1,5 +1,6 @@
 """The figure of a sweep, from what ``sweep.json`` holds: a row per cell, beside it what was published."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ TITLES = {
     "transfer_finetune": "transfer, fine-tuned",
 }
 COLOURS = dict(zip(TITLES, OKABE_ITO, strict=False))
-OVER_IMAGES = "; 95 % bootstrap interval over test images"  # in protocols; here it is said of all at once
+OVER_IMAGES = re.compile(r"; 95 % \w+ interval over test images")  # in protocols; here it is said of all at once
 
 
 def names_with_seeds(record: Mapping[str, Any]) -> dict[str, str]:
@@ -33,7 +34,7 @@ def names_with_seeds(record: Mapping[str, Any]) -> dict[str, str]:
 
 def intervals(record: Mapping[str, Any]) -> str:
     """What the bars of a sweep's figure are."""
-    return "95 % intervals over " + ("seeds (Student's t)" if len(record["seeds"]) > 1 else "test images (bootstrap)")
+    return "95 % intervals over " + ("seeds (Student's t)" if len(record["seeds"]) > 1 else "test images")
 
 
 def legend(sheet: Sheet, left: float, top: float, width: float, colours: Mapping[str, str]) -> None:
@@ -149,6 +150,6 @@ class Study(Drawing):
             words += " Published numbers are of other data and networks, as their headings say; the scales differ."
         protocols = {measure: text for measure, text in record["protocols"].items() if text}
         return [words] + [
-            f"{TITLES[measure]}, n = {record['n'][measure]:,}: {text}".replace(OVER_IMAGES, "")
+            OVER_IMAGES.sub("", f"{TITLES[measure]}, n = {record['n'][measure]:,}: {text}")
             for measure, text in protocols.items()
         ]

@@ -1,4 +1,6 @@
-"""Percentile bootstrap over test samples (Efron 1979): how far a number would move on other test images.
+"""Intervals over test samples: how far a number would move on other test images.
+
+Accuracies have Wilson's interval, other numbers that of the percentile bootstrap (Efron 1979).
 
 The models stay as they are, so the intervals hold for this training run, not for another seed; :func:`student` is for
 the spread over seeds.
@@ -8,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
 CHUNK = 4_000_000  # indices drawn at a time
@@ -66,6 +69,14 @@ def bootstrap_mean(values: np.ndarray, n_boot: int = 1000, level: float = 0.95, 
     """The mean of ``values`` (n,): accuracy from hits, PSNR from decibels per image."""
     values = np.asarray(values, dtype=np.float64)
     return bootstrap(lambda rows: values[rows].mean(axis=1), len(values), n_boot, level, seed)
+
+
+def proportion(hits: np.ndarray, level: float = 0.95) -> Interval:
+    """The share of hits (n,) in percent and its interval by Wilson (1927), which is no single point even where all or
+    none of a few images are hits; Brown, Cai and DasGupta (Statistical Science 2001) compare it with others."""
+    hits = np.asarray(hits, dtype=bool)
+    bounds = binomtest(int(hits.sum()), len(hits)).proportion_ci(level, "wilson")
+    return Interval(100.0 * float(hits.mean()), 100.0 * bounds.low, 100.0 * bounds.high)
 
 
 def bootstrap_r2(

@@ -61,36 +61,32 @@ def conclusions(groups: Sequence[Group]) -> list[Block]:
 def tested(groups: Sequence[Group], pairs: Sequence[differences.Difference]) -> list[Block]:
     """Every pair in a sentence, then as a picture."""
     first = {group.runs[0].id: index for index, group in enumerate(groups)}
-    labels = [f"{_short(pair.label)} \N{MINUS SIGN} {_short(pair.other)}" for pair in pairs]
+    labels = [f"{pair.name} \N{MINUS SIGN} {pair.other_name}" for pair in pairs]
     dots = [
         Dot(
             row,
             *pair.difference,
-            colour=run_colour(first.get(pair.run) if pair.real else None),
-            hollow=not pair.real,
-            note=format_interval(*pair.difference, digits=1, sign="+"),
+            outer=pair.simultaneous[1:],
+            colour=run_colour(first.get(pair.run) if pair.significant else None),
+            hollow=not pair.significant,
+            note=format_interval(*pair.simultaneous, digits=1, sign="+"),
         )
         for row, pair in enumerate(pairs)
     ]
-    caption = f"Linear probes on the same {pairs[0].n:,} test images; filled: significant at 5 % after correction."
+    caption = (
+        f"Linear probes on the same {pairs[0].n:,} test images. Thick: the 95 % interval of one comparison; thin, and "
+        f"in print: of all {len(pairs)} together. Filled: significant, which is where the latter excludes 0."
+    )
     return [
-        Points([(str(pair), pair.real) for pair in pairs]),
+        Points([(str(pair), pair.significant) for pair in pairs]),
         Figure("differences", Dots("difference in top-1, points", labels, dots), caption),
         Paragraph(differences.caveat(pairs), small=True),
     ]
 
 
-def _short(label: str) -> str:
-    """A model's label without space and number of seeds, which the sentences tell."""
-    return label.partition(" (")[0]
-
-
 def intervals(groups: Sequence[Group]) -> str:
     """What the intervals of the tables are."""
-    single = (
-        "95 % bootstrap intervals over test images (for retrieval over queries), which cannot tell what another seed "
-        "would give"
-    )
+    single = "95 % intervals over test images (for retrieval over queries), which do not cover other seeds"
     if all(len(group) == 1 for group in groups):
         return f"In brackets below: {single}."
     return (

@@ -88,12 +88,14 @@ def entries(
 
 def _entry(groups: Sequence[Group], model: str, group: int | None, kind: str, rows: Sequence[Row]) -> Entry:
     values, of = [float(row["value"]) for row in rows], 1 if group is None else len(groups[group])
-    if len(values) > 1 and (kind == "run" or len(set(values)) > 1):
+    if len(set(values)) > 1:
         return Entry(model, group, kind, rows[0], over_seeds(values, str(rows[0].get("metric"))), len(rows), of)
     bounds = (rows[0].get("low"), rows[0].get("high"))
     low, high = (float(bound) if isinstance(bound, int | float) else np.nan for bound in bounds)
-    of = of if len(values) == 1 else 1  # several of one value: untrained networks that were drawn from one seed
-    return Entry(model, group, kind, rows[0], Interval(values[0], low, high), 1, of)
+    if len(values) > 1 and kind != "run":  # untrained networks that were drawn from one seed
+        of = 1
+    seeds = len(values) if kind == "run" else 1
+    return Entry(model, group, kind, rows[0], Interval(values[0], low, high), seeds, of)
 
 
 def printed(interval: Interval, digits: int = 1) -> str:
@@ -101,12 +103,3 @@ def printed(interval: Interval, digits: int = 1) -> str:
     value, low, high = (round(end, digits) + 0.0 if np.isfinite(end) else end for end in interval)  # no "-0.00"
     bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) and np.isfinite(high) else ""
     return f"{value:.{digits}f}{bounds}"
-
-
-def default_of(run: Run, *evaluations: str) -> str | None:
-    """The run's default space, as its evaluations name it."""
-    for name in (*evaluations, "linear", "knn", "factors"):
-        default = run.evaluation(name).get("default")
-        if isinstance(default, str):
-            return default
-    return None

@@ -5,14 +5,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.comparison.seeds import Group
-from workbench.comparison.table import COSTS, Row, comparison_table, cost_text, mapping_of, rows_of
+from workbench.comparison.table import (
+    COSTS,
+    Row,
+    best_space,
+    comparison_table,
+    cost_text,
+    default_space,
+    mapping_of,
+    rows_of,
+)
 from workbench.figures.dots import Dot, Dots
 from workbench.figures.heat_map import HeatMap
 from workbench.format import is_number
 from workbench.palette import run_colour
 from workbench.report import generation
 from workbench.report.document import Block, Figure, Heading, Table
-from workbench.report.entries import Entry, default_of, entries
+from workbench.report.entries import Entry, entries
 from workbench.report.tables import pivot, protocol, section
 from workbench.store import Run
 
@@ -34,7 +43,7 @@ def probes(groups: Sequence[Group]) -> list[Block]:
     caption = "Linear probe and kNN, top-1 in %"
     blocks = section("What it knows", groups, names, ("model", "space"), numbers=numbers, caption=caption)
     if blocks and main:
-        blocks.insert(1, _dots(_defaults(groups, main), "linear probe, top-1 in %" if numbers["linear"] else "kNN, %"))
+        blocks.insert(1, _dots(_headlines(groups, main), "linear probe, top-1 in %" if numbers["linear"] else "kNN, %"))
     return blocks
 
 
@@ -79,7 +88,7 @@ def _best_layers(run: Run) -> dict[tuple[str, str], str]:
 
 
 def factors(groups: Sequence[Group]) -> list[Block]:
-    """How well each factor is read: models across, the projector beside the default space."""
+    """How well each factor is read: models across, the projector beside the best space."""
     numbers = entries(groups, "factors", "space", "factor", keep=_main_spaces(groups, "factors"))
     if not numbers:
         return []
@@ -116,15 +125,22 @@ def factors(groups: Sequence[Group]) -> list[Block]:
 
 
 def _main_spaces(groups: Sequence[Group], evaluation: str) -> Callable[[Run, Row], bool]:
-    """Keeps the rows of default spaces, of a run's projector, and of what all share."""
-    defaults = {run.id: default_of(run, evaluation) for group in groups for run in group.runs}
+    """Keeps the rows of the groups' best spaces, of a run's projector, and of what all share."""
+    spaces = {run.id: _space(group, run, evaluation) for group in groups for run in group.runs}
 
     def keep(run: Run, row: Row) -> bool:
         own = row.get("model") == "run"
         shared = not own and not str(row.get("model")).startswith("untrained")
-        return shared or row.get("space") == defaults[run.id] or (own and row.get("space") == "projector")
+        return shared or row.get("space") == spaces[run.id] or (own and row.get("space") == "projector")
 
     return keep
+
+
+def _space(group: Group, run: Run, evaluation: str) -> str | None:
+    """The group's best space, or the default one where the run's evaluation has not got that."""
+    best = best_space(group)
+    known = {row.get("space") for row in rows_of(run, evaluation) if row.get("model") == "run"}
+    return best if best in known else default_space(run)
 
 
 def _share(entry: Entry | None) -> float:
@@ -168,18 +184,18 @@ def retrieval(groups: Sequence[Group]) -> list[Block]:
 
 
 def agreement(groups: Sequence[Group]) -> list[Block]:
-    """Likeness of default spaces to one another and to baselines, beside what chance would give; means over seeds."""
+    """Likeness of best spaces to one another and to baselines, beside what chance would give; means over seeds."""
     runs = [run for group in groups for run in group.runs]
     name = "agreement" if any(rows_of(run, "agreement") for run in runs) else "cka"
     titles = {run.id: group.title for group in groups for run in group.runs}
-    defaults = {run.id: default_of(run) for run in runs}
+    spaces = {run.id: _space(group, run, name) for group in groups for run in group.runs}
     pairs: dict[tuple[str, str, str], list[Row]] = {}
     for run in runs:
         for row in rows_of(run, name):
             other, space = str(row.get("other")), row.get("space")
-            wanted = defaults.get(other, "pixels" if other == "pixels" else space)
+            wanted = spaces.get(other, "pixels" if other == "pixels" else space)
             known = other in titles or other == "pixels" or other.startswith("untrained")
-            if space != defaults[run.id] or row.get("other_space") != wanted or not known:
+            if space != spaces[run.id] or row.get("other_space") != wanted or not known:
                 continue
             key = titles[run.id], titles.get(other, other.replace(":", " ")), str(row.get("metric"))
             mirrored = key[1], key[0], key[2]
@@ -199,7 +215,7 @@ def agreement(groups: Sequence[Group]) -> list[Block]:
     used = [index for index in range(6) if index < 4 or any(row[index] for row in rows)]
     cells = [[row[index] for index in used] for row in rows]
     note = protocol(groups, name)
-    table = Table("Likeness of default spaces", [headings[i] for i in used], cells, words=3, note=note)
+    table = Table("Likeness of best spaces", [headings[i] for i in used], cells, words=3, note=note)
     return [Heading("Whether models see alike"), table]
 
 
@@ -220,13 +236,13 @@ def cost(groups: Sequence[Group]) -> list[Block]:
     return [Heading("At what price"), Table("Cost of training", ["model", *COSTS.values(), "device"], rows, note=note)]
 
 
-def _defaults(groups: Sequence[Group], numbers: Sequence[Entry]) -> list[Entry]:
-    """Of each model, the entry of the default space, or its first."""
-    spaces = [default_of(group.runs[0]) for group in groups]
+def _headlines(groups: Sequence[Group], numbers: Sequence[Entry]) -> list[Entry]:
+    """Of each model, the entry of the best space, or its first."""
+    spaces = [best_space(group) for group in groups]
     chosen: dict[str, Entry] = {}
     for entry in numbers:
-        default = None if entry.group is None else spaces[entry.group]
-        if entry.model not in chosen or entry.row.get("space") == default:
+        space = None if entry.group is None else spaces[entry.group]
+        if entry.model not in chosen or entry.row.get("space") == space:
             chosen[entry.model] = entry
     return list(chosen.values())
 
@@ -238,5 +254,5 @@ def _dots(numbers: Sequence[Entry], title: str) -> Figure:
         labels.append(f"{entry.model} · {space}" if space and space != entry.model and not entry.grey else entry.model)
         colour = run_colour(None if entry.grey else entry.group)
         dots.append(Dot(row, *entry.interval, colour=colour, note=entry.printed()))
-    caption = "Default spaces, with their 95 % intervals; grey: baselines."
+    caption = "Best space by validation, with 95 % intervals; grey: baselines."
     return Figure("probes", Dots(title, labels, dots), caption)

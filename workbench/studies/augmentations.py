@@ -143,7 +143,7 @@ class Study:
         return (
             "One view transformed, the other plain. Multinomial logistic regression on standardised features of "
             f"{len(material.train):,} training images (L-BFGS, at most {MAX_ITERATIONS} iterations); L2 "
-            f"regularisation chosen on {len(material.val):,} validation images; 95 % bootstrap interval "
+            f"regularisation chosen on {len(material.val):,} validation images; 95 % Wilson interval "
             "over test images, for this seed; a mean's over its cells' hits on the same images."
         )
 

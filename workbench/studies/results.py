@@ -147,17 +147,16 @@ def notes(content: Mapping[str, Any]) -> list[str]:
     if len(seeds) > 1:
         sentences.append(
             f"Mean over seeds {', '.join(map(str, seeds))} with its 95 % interval (Student's t); a cell with one seed "
-            "has the bootstrap interval over test images, which does not cover other seeds."
+            "has an interval over test images, which does not cover other seeds."
         )
     elif seeds:
-        intervals = "95 % bootstrap intervals over test images, which do not cover other seeds"
-        sentences.append(f"One seed ({seeds[0]}): {intervals}.")
+        sentences.append(f"One seed ({seeds[0]}): 95 % intervals over test images, which do not cover other seeds.")
     if content["best"]:
         sentences.append("In bold: the best linear probe on validation images, among the cells with all seeds.")
     for measure, protocol in content["protocols"].items():
         heading = f"{TITLES[measure]} (n = {content['n'][measure]:,})"
         heading = heading if measure == "knn" else heading[0].upper() + heading[1:]
-        sentences.append(f"{heading}: {protocol}".replace(OVER_IMAGES, ""))
+        sentences.append(OVER_IMAGES.sub("", f"{heading}: {protocol}"))
     for index, block in enumerate(content["published"]):
         values = ", ".join(f"{name} {value:.1f}" for name, value in block["values"].items())
         heading = _published(index, content["published"])

@@ -106,7 +106,7 @@ def render() -> None:
         page.chart(small_multiples(dots(columns, names), chance, units), "factor-dots", "every factor with intervals")
         several = [group.group.title for group in groups if len(group.group) > 1]
         over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), else " * bool(several)
-        page.note(f"probes as above · bars: 95 % interval, {over}over test images (bootstrap) · dotted line: chance")
+        page.note(f"probes as above · bars: 95 % interval, {over}over test images · dotted line: chance")
     gaps.explain(missing, "factors")
 
 

@@ -1,7 +1,6 @@
 """Linear probe: who knows more?"""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,114 +8,126 @@ import streamlit as st
 
 from app import theme
 from app.figures import dots, image_grid, matrices
-from app.reading import files
-from app.reading.choice import Choice
-from app.state import chosen_runs, seeds
+from app.reading import files, predictions
+from app.state import seeds
 from app.widgets import gaps, image_picker, page, pairs, verdict_table
 from workbench.comparison.differences import caveat
-from workbench.comparison.seeds import group_runs
+from workbench.comparison.table import Row, best_space, group_table
 from workbench.format import finite_number
+from workbench.store import Run
 
-TITLE = "Who knows more?"
+TITLE = "Linear probe"
+MEASURES = {"linear": "linear probe, top-1 in %", "knn": "kNN, top-1 in %"}
 
 
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("linear")
     if chosen:
-        order = [choice.label for choice in sorted(chosen, key=lambda choice: -score(choice))]
-        panels = [panel("linear probe, top-1 in %", "linear", chosen)]
-        if any(files.rows(choice.run.evaluation("knn"), model="run") for choice in chosen):
-            panels.append(panel("kNN, top-1 in %", "knn", chosen))
-        page.chart(dots.by_model(panels, order), "probe-dots", "accuracy by model with intervals")
+        groups = seeds.seed_groups(chosen, "linear")
+        rows = group_table([member.group for member in groups])
+        own = {member.group.label: row for member, row in zip(groups, _headlines(rows), strict=True)}
+        order = sorted(groups, key=lambda member: -own[member.group.label]["linear"]["value"])
+        panels = [panel(key, groups, own, rows) for key in MEASURES if any(row[key] for row in own.values())]
+        page.chart(
+            dots.by_model(panels, [member.group.title for member in order]),
+            "probe-dots",
+            "accuracy by model with intervals",
+        )
         page.note(
-            "large dot: the model's default space, with its 95 % interval · small dots: its other spaces · "
-            "short grey line: the same network untrained · dotted line: the same probe on raw pixels"
+            "large dot: best space by validation, 95 % interval (over seeds where there are several) · small dots: "
+            "single seeds and other spaces · short grey line: the same network untrained · dotted line: raw pixels"
         )
         page.protocol(chosen, "linear", before="Linear probe: ")
         if len(panels) > 1:
             page.protocol(chosen, "knn", before="kNN: ")
         verdict_table.verdict_table(chosen)
-        draw_pairs(chosen)
-        by_class(chosen)
-        page.numbers(numbers(chosen))
+        draw_pairs(groups)
+        by_class(groups)
+        page.numbers(numbers(groups))
     gaps.explain(missing, "linear")
 
 
-def score(choice: Choice) -> float:
-    """What models are sorted by."""
-    row = files.default_row(choice.run.evaluation("linear"))
-    return row["value"] if row else 0.0
+def _headlines(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["kind"] == "run"]
 
 
-def panel(title: str, task: str, chosen: Sequence[Choice]) -> dots.DotPanel:
-    """The dots of one evaluation."""
-    points, ticks, pixels = [], {}, []
-    for choice in chosen:
-        evaluation = choice.run.evaluation(task)
-        main = files.default_row(evaluation)
-        for row in files.rows(evaluation, model="run"):
-            space = str(row.get("space", ""))
-            points.append(dots.Dot(choice.label, choice.colour, row["value"], *files.bounds(row), space, row is main))
-        if untrained := files.untrained_row(evaluation):
-            ticks[choice.label] = untrained["value"]
-        pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
-    return dots.DotPanel(title, points, {"pixels": max(pixels)} if pixels else {}, ticks)
+def panel(key: str, groups: Sequence[seeds.SeedGroup], own: Mapping[str, Row], rows: Sequence[Row]) -> dots.DotPanel:
+    """The dots of one measure: of every group the headline number, its single seeds and its other spaces."""
+    points, ticks, references = [], {}, {}
+    for member in groups:
+        group, row = member.group, own[member.group.label]
+        label, cell = group.title, row[key]
+        if cell:
+            points.append(dots.Dot(label, member.colour, cell["value"], cell["low"], cell["high"], row["space"] or ""))
+        spaces: dict[str, list[float]] = {}
+        for run, seed in zip(group.runs, group.seeds, strict=True):
+            for entry in files.rows(run.evaluation(key), model="run"):
+                space = str(entry.get("space", ""))
+                if space != row["space"]:
+                    spaces.setdefault(space, []).append(entry["value"])
+                elif len(group) > 1:
+                    points.append(dots.Dot(label, member.colour, entry["value"], detail=f"seed {seed}", main=False))
+        points += [
+            dots.Dot(label, member.colour, float(np.mean(values)), detail=space, main=False)
+            for space, values in spaces.items()
+        ]
+    for row in rows:
+        if row["kind"] == "baseline" and row[key]:
+            if row["model"] == "pixels":
+                references["pixels"] = row[key]["value"]
+            else:
+                method = row["model"].partition(":")[2]
+                for member in groups:
+                    first = member.group.runs[0]
+                    cost = first.info().get("cost")
+                    size = cost.get("parameters") if isinstance(cost, dict) else None
+                    if first.info().get("method") == method and row["parameters"] == size:
+                        ticks[member.group.title] = row[key]["value"]
+    return dots.DotPanel(MEASURES[key], points, references, ticks)
 
 
-def draw_pairs(chosen: Sequence[Choice]) -> None:
+def draw_pairs(groups: Sequence[seeds.SeedGroup]) -> None:
     """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
-    labels = {choice.run.id: choice.label for choice in chosen}
-    names = [chosen_runs.name_of(choice.run.summary()) for choice in chosen]
-    groups = group_runs([choice.run for choice in chosen], names, [seeds.traits(choice.run) for choice in chosen])
-    groups = [replace(group, label=labels[group.runs[0].id]) if len(group) == 1 else group for group in groups]
-    differing = pairs.differences(groups)
+    differing = pairs.differences([member.group for member in groups])
     if not differing:
         return
-    st.subheader("Which differences are real?", anchor=False)
-    pairs.chart(
-        differing,
-        [f"{pair.label} \N{MINUS SIGN} {pair.other}" for pair in differing],
-        {choice.run.id: choice.colour for choice in chosen},
-        "differences",
-        "95 % interval of the paired difference, over seeds and images where both sides have three seeds, otherwise "
-        "over images (bootstrap)",
-    )
+    st.subheader("Which differences are significant?", anchor=False)
+    pairs.chart(differing, {member.group.runs[0].id: member.colour for member in groups}, "differences")
     with st.expander("In words"):
         st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in differing))
         st.caption(caveat(differing))
 
 
-def by_class(chosen: Sequence[Choice]) -> None:
-    """Accuracy per class and confusions, of the default space."""
-    rows = {choice: files.default_row(choice.run.evaluation("linear")) or {} for choice in chosen}
-    scores = {}
-    for choice, row in rows.items():
-        accuracies = files.matrix(row.get("per_class"), (None,))
-        if accuracies is not None and np.isfinite(accuracies).any():
-            scores[choice.label] = choice.colour, accuracies
-    sizes = {len(accuracies) for _, accuracies in scores.values()}
+def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
+    """Accuracy per class and confusions in the best space; of several seeds all test images together."""
+    tables = {}
+    for member in groups:
+        known = [table for run in member.group.runs if (table := _confusion(run, best_space(member.group))) is not None]
+        if known and len({len(table) for table in known}) == 1:
+            tables[member.group.label] = member, np.sum(known, axis=0)
+    sizes = {len(table) for _, table in tables.values()}
     if len(sizes) > 1:
         st.caption("The models were probed on different classes, so they are not compared class by class.")
     if len(sizes) != 1:
         return
     n = sizes.pop()
-    classes = files.class_names(chosen[0].run.evaluation("linear").get("classes"), n)
-    st.subheader("Class by class", anchor=False)
+    classes = files.class_names(groups[0].group.runs[0].evaluation("linear").get("classes"), n)
+    shares = {}
+    for label, (member, table) in tables.items():
+        total = table.sum(1, keepdims=True)
+        shares[label] = member, 100 * table / np.where(total > 0, total, np.nan)
+    scores = {member.group.title: (member.colour, np.diag(share)) for member, share in shares.values()}
+    st.subheader("Accuracy by class", anchor=False)
     page.chart(dots.per_class(scores, classes), "per-class", "accuracy per class")
     measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
     few = f" · the 30 of {measured} classes on which the models differ most" if measured > 30 else ""
     none = f" · left out: {n - measured} of {n} classes, without test images" if measured < n else ""
-    page.note("linear probe of the default space, as above" + few + none)
-    tables = {choice: files.square(row.get("confusion"), n) for choice, row in rows.items()}
-    tables = {choice: table for choice, table in tables.items() if table is not None}
-    if not tables:
-        return
-    st.subheader("What is taken for what", anchor=False)
+    page.note("linear probe of the best space, as above; all seeds together" + few + none)
+    st.subheader("Confusion matrices", anchor=False)
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
-    for choice, table in page.side_by_side(tables.items()):
-        page.heading(choice.label, choice.colour, str(rows[choice].get("space", "")))
-        total = table.sum(1, keepdims=True)
-        share = 100 * table / np.where(total > 0, total, np.nan)
+    for member, share in page.side_by_side(shares.values()):
+        group = member.group
+        page.heading(group.title, member.colour, best_space(group) or "")
         figure = matrices.heat_map(
             share,
             rows=classes,
@@ -127,28 +138,39 @@ def by_class(chosen: Sequence[Choice]) -> None:
             x_title="predicted",
             y_title="true",
             unit=" %",
-            height=page.side(len(tables)) + 20,
+            height=page.side(len(shares)) + 20,
         )
-        key = f"confusion-{choice.index}"
-        selecting = image_picker.cells(figure, choice, key, share, classes)
-        page.chart(figure, key, f"confusion matrix of {choice.label}, % of the true class", **selecting)
+        key = f"confusion-{member.choice.index}"
+        selecting = image_picker.cells(figure, member.choice, key, share, classes)
+        page.chart(figure, key, f"confusion matrix of {group.title}, % of the true class", **selecting)
     page.note(
-        "share of the true class in %, rows sum to 100 · the same scale for every model · click a cell: its images "
-        "become the selection"
+        "share of the true class in %, rows sum to 100 · all seeds together, the same scale for every model · click a "
+        "cell: its images, as the chosen seed classifies them, become the selection"
     )
 
 
-def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
-    """Every row of both evaluations."""
+def _confusion(run: Run, space: str | None) -> np.ndarray | None:
+    """Test images by true and predicted class: from the stored predictions, or the evaluation's own table."""
+    evaluation = run.evaluation("linear")
+    row = next(iter(files.rows(evaluation, model="run", space=space)), {})
+    classes = evaluation.get("classes")
+    table = predictions.confusion(run, space, len(classes)) if isinstance(classes, list) else None
+    return files.square(row.get("confusion")) if table is None else table
+
+
+def numbers(groups: Sequence[seeds.SeedGroup]) -> list[dict[str, Any]]:
+    """Every row of both evaluations, run by run."""
     return [
         {
-            "model": choice.label if row["model"] == "run" else row["model"],
+            "model": member.group.label if row["model"] == "run" else row["model"],
+            "seed": seed if row["model"] == "run" else None,
             "space": str(row.get("space", "")),
             "dimension": finite_number(row.get("dim")),
             "metric": title,
             "value (95 % interval)": files.format_row(row),
         }
-        for choice in chosen
-        for task, title in (("linear", "linear probe, %"), ("knn", "kNN, %"))
-        for row in files.rows(choice.run.evaluation(task))
+        for member in groups
+        for run, seed in zip(member.group.runs, member.group.seeds, strict=True)
+        for task, title in MEASURES.items()
+        for row in files.rows(run.evaluation(task))
     ]

@@ -8,9 +8,9 @@ import streamlit as st
 
 from app import component
 from app.figures import image_grid, point_colours
-from app.reading import files, predictions
+from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_images, chosen_runs
+from app.state import chosen_images, chosen_runs, seeds
 from app.widgets import gaps, linked_maps, page
 from workbench.store import Probe
 
@@ -46,7 +46,7 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
     """The controls, the maps of at most four models and of pixels, and the selected images."""
     ids = np.asarray(probe.ids())
     drawn_runs = chosen[: linked_maps.MOST]
-    predicted = {choice.run.id: predictions.of_run(choice.run, ids) for choice in drawn_runs}
+    predicted = {choice.run.id: seeds.predicted(choice, ids) for choice in drawn_runs}
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         page.switch("Map", {kind: linked_maps.KINDS[kind] for kind in kinds_of(comparable)}, "map")
         names = point_colours.options(probe, any(classes is not None for classes in predicted.values()))

@@ -33,6 +33,6 @@ def evaluate(context: Context) -> None:
     protocol = (
         f"The label, of {classes} equally probable ones, under which {len(images):,} test images are most probable by "
         "the model's bound, with the same noise for every label; seconds per image on the device of the evaluation; "
-        "beside it the linear probe of the default features on the same images; 95 % bootstrap interval over images."
+        "beside it the linear probe of the default features on the same images; 95 % Wilson interval over images."
     )
     context.write("classify", protocol, len(images), rows=rows, classes=material.dataset.classes)

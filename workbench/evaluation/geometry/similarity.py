@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from workbench.data import keyed
 from workbench.data.arrays import channels_first, to_uint8
 from workbench.data.augment import Augmentation
-from workbench.evaluation.context import Context, Row, measured
+from workbench.evaluation.context import Context, Row
 from workbench.evaluation.features import Spaces
+from workbench.metrics.intervals import proportion
 from workbench.metrics.similarity import class_means, cosine_matrix
 
 CROP_MIN = 0.5
@@ -28,7 +29,7 @@ def evaluate(context: Context) -> None:
     protocol = (
         f"Cosine between two views of the same {len(chosen)} probe images, sorted by class; both views cropped to at "
         f"least {100 * CROP_MIN:.0f} % of the area, mirrored with probability 0.5 and jittered in colour with 0.8, "
-        "alike for every model; matching: rows of view A whose most similar column is their own view B; 95 % bootstrap "
+        "alike for every model; matching: rows of view A whose most similar column is their own view B; 95 % Wilson "
         "interval over images."
     )
 
@@ -36,7 +37,7 @@ def evaluate(context: Context) -> None:
         for space in a:
             matrix = cosine_matrix(a[space], b[space])
             matches = matrix.argmax(axis=1) == np.arange(len(matrix))
-            row = {"model": model, "space": space, **measured("matching", 100.0 * matches)}
+            row = {"model": model, "space": space, "metric": "matching", **proportion(matches)._asdict()}
             own = float(np.diag(matrix).mean())
             others = float((matrix.sum() - np.trace(matrix)) / (matrix.size - len(matrix)))
             yield row | {"diagonal": own, "off_diagonal": others}, matrix

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workbench.evaluation.context import Context, Row, Subject
-from workbench.metrics.intervals import Interval, bootstrap_mean
+from workbench.metrics.intervals import Interval, proportion
 from workbench.metrics.linear_probe import linear_probe
 
 SHARES = (0.01, 0.05, 0.1)  # and all
@@ -25,7 +25,7 @@ def evaluate(context: Context) -> None:
         f"Linear probe fitted to 1, 5, 10 and 100 % of {len(train_labels):,} labelled training images, in the classes' "
         f"proportions and at least one of each, the first three each for {SUBSETS} random subsets, the same for every "
         f"model; L2 regularisation chosen on {len(val_labels):,} validation images; 95 % interval over random subsets "
-        "and test images, for all labels bootstrap interval over test images alone."
+        "and test images, for all labels Wilson's interval over test images alone."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:
@@ -38,7 +38,7 @@ def evaluate(context: Context) -> None:
             correct = np.stack([probe.predicted == labels for probe in probes])
             yield _row(space, share, len(subsets[0]), SUBSETS, crossed_interval(100.0 * correct))
         correct = context.label_probe(subject, space).predicted == labels
-        yield _row(space, 1.0, len(train), 1, bootstrap_mean(100.0 * correct))
+        yield _row(space, 1.0, len(train), 1, proportion(correct))
 
     rows = context.rows("few_labels", protocol, measure)
     context.write("few_labels", protocol, len(labels), rows=rows, default=context.model.default)

@@ -16,7 +16,7 @@ from workbench.evaluation import fitting
 from workbench.evaluation.context import Context, Row, accuracy
 from workbench.evaluation.features import Material
 from workbench.methods.base import Method
-from workbench.metrics.paired import mcnemar, paired_difference
+from workbench.metrics.paired import paired_proportions
 from workbench.model import TrainedModel
 
 WEIGHT_DECAY, CLIP, WARMUP = 0.05, 1.0, 0.1
@@ -72,10 +72,11 @@ def evaluate(context: Context) -> None:
         return context.skip("finetune", reason)
     train, val, views = len(material.train), len(material.val), fitting.crop_and_flip(material.dataset)
     protocol = protocol_of(context.model.device, f"{train:,}", f"{val:,}", fitting.describe(views))
-    protocol += "; p by McNemar's test on the same images."
+    protocol += "; their difference by McNemar's test and Tango's interval on the same images."
     labels = np.asarray(material.test.labels)
     outcomes = finetune_both(context, material)
     own, random = (outcome.predicted for outcome in outcomes)
+    difference, p_value = paired_proportions(own == labels, random == labels)
     context.run.write_array("finetuned-predicted", own)
     context.run.write_array("random-init-predicted", random)
     context.run.write_array("finetuned-ids", np.asarray(material.test.ids))
@@ -86,8 +87,8 @@ def evaluate(context: Context) -> None:
         len(labels),
         rows=[outcome.row(labels) | {"space": context.model.default} for outcome in outcomes],
         default=context.model.default,
-        p_value=mcnemar(own == labels, random == labels),
-        difference=paired_difference(100.0 * (own == labels), 100.0 * (random == labels))._asdict(),
+        p_value=p_value,
+        difference={key: 100.0 * bound for key, bound in difference._asdict().items()},
     )
 
 
@@ -104,7 +105,7 @@ def protocol_of(device: torch.device, train: str, val: str, views: str) -> str:
         f"{recipe.epochs} epochs, batch {recipe.batch}, by AdamW (weight decay {WEIGHT_DECAY}, warm-up over "
         f"{100 * WARMUP:.0f} % of the steps, cosine, gradient norm at most {CLIP:g}) with {views}; the same network "
         f"from random weights beside it; peak learning rate of {len(recipe.lrs)} chosen for each on {val} validation "
-        "images; 95 % bootstrap interval over test images"
+        "images; 95 % Wilson interval over test images"
     )
 
 

@@ -20,7 +20,7 @@ def evaluate(context: Context) -> None:
     protocol = (
         f"Weighted kNN (Wu et al. 2018): the k nearest of {len(train_labels):,} training images by cosine vote with "
         f"weight exp(cosine / {TEMPERATURE}); k of {', '.join(map(str, ks))} chosen on {len(val_labels):,} validation "
-        "images; 95 % bootstrap interval over test images."
+        "images; 95 % Wilson interval over test images."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:

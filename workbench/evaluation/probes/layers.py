@@ -33,7 +33,7 @@ def evaluate(context: Context) -> None:
         f"maps and patches averaged over positions; at widths of {' and '.join(map(str, WIDTHS))} on as many principal "
         "components of these images' standardised features, where a layer has so many; L2 regularisation and best "
         f"layer chosen on {len(val):,} validation images; the untrained network read at one noise level; 95 % "
-        "bootstrap interval over test images."
+        "Wilson interval over test images."
     )
     labels = [np.asarray(split.labels) for split in splits]
 

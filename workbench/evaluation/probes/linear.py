@@ -19,7 +19,7 @@ def evaluate(context: Context) -> None:
     protocol = (
         f"Multinomial logistic regression on standardised features of {len(material.train):,} training images (L-BFGS, "
         f"at most {MAX_ITERATIONS} iterations); L2 regularisation chosen on {len(material.val):,} validation images; "
-        "95 % bootstrap interval over test images; predictions kept by sample id."
+        "95 % Wilson interval over test images; predictions kept by sample id."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:

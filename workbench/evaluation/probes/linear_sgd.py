@@ -58,7 +58,7 @@ def evaluate(context: Context) -> None:
         f"the frozen default features of {len(material.train):,} training images, {recipe.epochs} epochs over "
         f"{recipe.crops} views of each by {fitting.describe(augmentation)}; features shifted and scaled by mean and "
         f"deviation of the training images, once; base learning rate of {len(BASE_LRS)} chosen on "
-        f"{len(material.val):,} validation images; 95 % bootstrap interval over test images."
+        f"{len(material.val):,} validation images; 95 % Wilson interval over test images."
     )
     rows: list[Row] = []
     for name, model in (("run", context.model), (f"untrained:{context.method}", context.untrained_model)):

@@ -58,7 +58,7 @@ def evaluate(context: Context, target: str | None = None) -> None:
         "Multinomial logistic regression on standardised frozen features of another data set than the one trained on, "
         f"its images brought to {spec.size} px and {spec.channels} channel{'s' * (spec.channels > 1)}; up to "
         f"{context.limits.train:,} training images; L2 regularisation chosen on validation images; pixels at the "
-        "target's own size; 95 % bootstrap interval over test images."
+        "target's own size; 95 % Wilson interval over test images."
     )
 
     def measure(subject: Subject) -> Iterator[Row]:
