@@ -38,7 +38,12 @@ def all_of(groups: Sequence[Group]) -> list[Block]:
 def probes(groups: Sequence[Group]) -> list[Block]:
     """Linear probe, kNN and the thorough probes, a row per model and space."""
     names = {"linear": "linear probe", "linear_sgd": "linear probe, SGD", "knn": "kNN", "finetune": "fine-tuned"}
-    numbers = {name: entries(groups, name, "space") for name in names}
+    spaces = [best_space(group) for group in groups]
+
+    def is_secondary(entry: Entry) -> bool:
+        return entry.group is not None and entry.row.get("space") != spaces[entry.group]
+
+    numbers = {name: sorted(entries(groups, name, "space"), key=is_secondary) for name in names}
     main = numbers["linear"] or numbers["knn"]
     caption = "Linear probe and kNN, top-1 in %"
     blocks = section("What it knows", groups, names, ("model", "space"), numbers=numbers, caption=caption)
