@@ -13,39 +13,18 @@ from app.views.knows import augmentations, factors, invariance, labels_and_cost,
 from app.views.runs import differences, run_list
 from app.views.sees import agreement, embeddings, neighbours, similarity
 from app.views.training import curves, stability
-from app.widgets import chips, downloads, gaps, job_panel
+from app.widgets import chips, downloads, gaps, job_panel, page
 
-GROUPS: dict[str, tuple[str, dict[str, ModuleType]]] = {
-    "Runs": ("table_rows", {"Runs": run_list, "Differences": differences}),
-    "Training": ("show_chart", {"Curves": curves, "Stability": stability}),
-    "What it knows": (
-        "school",
-        {
-            "Linear probe": linear_probe,
-            "Where is it?": layers,
-            "Factors": factors,
-            "Invariance": invariance,
-            "Augmentations": augmentations,
-            "Labels and price": labels_and_cost,
-        },
-    ),
-    "How it sees": (
-        "visibility",
-        {"Similarity": similarity, "Agreement": agreement, "Embeddings": embeddings, "Neighbours": neighbours},
-    ),
+GROUPS: dict[str, tuple[str, tuple[ModuleType, ...]]] = {
+    "Runs": ("table_rows", (run_list, differences)),
+    "Training": ("show_chart", (curves, stability)),
+    "What it knows": ("school", (linear_probe, layers, factors, invariance, augmentations, labels_and_cost)),
+    "How it sees": ("visibility", (similarity, agreement, embeddings, neighbours)),
     "What it draws": (
         "brush",
-        {
-            "Reconstructions": reconstructions,
-            "Samples": samples,
-            "Denoising": denoising,
-            "Four views": parametrisations,
-            "Schedules": schedules,
-            "Latent space": latent,
-            "Likelihood": likelihood,
-        },
+        (reconstructions, samples, denoising, parametrisations, schedules, latent, likelihood),
     ),
-    "Report": ("summarize", {"Report": report}),
+    "Report": ("summarize", (report,)),
 }
 
 
@@ -59,10 +38,10 @@ def show(group: str) -> None:
     views = GROUPS[group][1]
     chips.show()
     if len(views) == 1:
-        view(next(iter(views.values())))
+        view(views[0])
         return
-    tabs = st.tabs(list(views), key=f"{slug(group)}-tab", bind="query-params")
-    for tab, module in zip(tabs, views.values(), strict=True):
+    tabs = st.tabs([module.TITLE for module in views], key=f"{slug(group)}-tab", bind="query-params")
+    for tab, module in zip(tabs, views, strict=True):
         if tab.open:
             with tab:
                 view(module)
@@ -70,6 +49,7 @@ def show(group: str) -> None:
 
 def view(module: ModuleType) -> None:
     st.title(module.TITLE, anchor=False)
+    page.note(module.QUESTION)
     # Studies of augmentations may be all that a folder holds.
     if module is augmentations or not (gaps.no_runs() or (module is not run_list and gaps.none_chosen())):
         module.render()
@@ -88,11 +68,11 @@ def pages() -> list:
 
 def main() -> None:
     st.set_page_config(page_title="Workbench", page_icon=":material/compare:", layout="wide")
-    page = st.navigation(pages(), position="top")
+    chosen = st.navigation(pages(), position="top")
     st.html(theme.CSS)
     downloads.prepare()
     job_panel.panel()
-    page.run()
+    chosen.run()
 
 
 if __name__ == "__main__":

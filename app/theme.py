@@ -17,18 +17,20 @@ STATUS = {
 }
 
 CSS = """<style>
+.stApp {--wb-muted: color-mix(in srgb, var(--st-text-color) 72%, var(--st-background-color));}
 .stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1680px;}
-.wb-note {color: #8b929a; font-size: .82rem; line-height: 1.45; margin: -.35rem 0 .6rem 0;}
+.wb-note {color: var(--wb-muted); font-size: .82rem; line-height: 1.45; margin: -.35rem 0 .6rem 0;}
 .wb-name {display: flex; align-items: center; gap: .45rem; font-weight: 600; font-size: .95rem;
   white-space: nowrap; overflow: hidden; text-overflow: ellipsis;}
-.wb-name small {font-weight: 400; color: #8b929a; font-size: .82rem;}
+.wb-name small {font-weight: 400; color: var(--wb-muted); font-size: .82rem;}
 .wb-dot {display: inline-block; width: .68rem; height: .68rem; border-radius: 50%; flex: none;}
-.wb-ramp {display: flex; align-items: center; gap: .5rem; color: #8b929a; font-size: .82rem; margin: .1rem 0 .3rem;}
+.wb-ramp {display: flex; align-items: center; gap: .5rem; color: var(--wb-muted); font-size: .82rem;
+  margin: .1rem 0 .3rem;}
 .wb-ramp i {display: inline-block; width: 150px; height: 9px; border-radius: 2px;}
 .wb-sheet {overflow-x: auto; padding-bottom: .4rem;}
 .wb-grid {display: grid; gap: 4px 6px; align-items: start; width: max-content; max-width: 100%;}
 .wb-grid figure {margin: 0; text-align: center;}
-.wb-grid figcaption {color: #8b929a; font-size: .74rem; line-height: 1.25; font-variant-numeric: tabular-nums;
+.wb-grid figcaption {color: var(--wb-muted); font-size: .74rem; line-height: 1.25; font-variant-numeric: tabular-nums;
   overflow-wrap: anywhere;}
 .wb-grid img, .wb-strip img {display: block; border-radius: 2px;}
 .wb-grid img {width: 100%; height: auto;}
@@ -39,19 +41,19 @@ CSS = """<style>
 .wb-row {position: sticky; left: 0; z-index: 1; width: 150px; padding: .25rem .5rem .25rem 0;
   font-size: .86rem; font-weight: 600; line-height: 1.25; background: var(--st-background-color); align-self:
   stretch; overflow-wrap: anywhere;}
-.wb-row small {display: block; font-weight: 400; color: #8b929a; font-size: .78rem;}
+.wb-row small {display: block; font-weight: 400; color: var(--wb-muted); font-size: .78rem;}
 .wb-gap {grid-column: 1 / -1; height: 8px;}
 .wb-strip {display: flex; flex-wrap: wrap; gap: 8px;}
-.wb-strip figure {margin: 0; font-size: .76rem; color: #8b929a; text-align: center;}
+.wb-strip figure {margin: 0; font-size: .76rem; color: var(--wb-muted); text-align: center;}
 .wb-table {border-collapse: collapse; font-size: .88rem; width: 100%;}
 .wb-table th {text-align: left; font-weight: 600; padding: .4rem .9rem .4rem 0; white-space: nowrap;
   border-bottom: 1px solid rgba(139,146,154,.45);}
 .wb-table td {padding: .32rem .9rem .32rem 0; border-bottom: 1px solid rgba(139,146,154,.2);
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere;}
-.wb-table td:first-child {color: #8b929a; font-size: .82rem;
+.wb-table td:first-child {color: var(--wb-muted); font-size: .82rem;
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;}
 .wb-table mark {background: rgba(230,159,0,.22); color: inherit; padding: .1rem .35rem; border-radius: 4px;}
-.wb-none {color: #8b929a;}
+.wb-none {color: var(--wb-muted);}
 .wb-cell {text-align: center; align-self: center; font-size: .8rem; overflow-wrap: anywhere;}
 .wb-cell mark {background: rgba(213,94,0,.2); color: inherit; padding: .08rem .3rem; border-radius: 4px;}
 </style>"""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.style import LABEL_HEIGHT, VALUES, add_end_labels, add_reference, add_text, error_bars
+from app.figures.style import LABEL_HEIGHT, VALUES, add_end_labels, add_reference, add_text, coloured, error_bars
 from workbench import palette
 from workbench.format import format_count, format_interval
 
@@ -113,8 +113,9 @@ def accuracy_by_cost(
             text=[_hover(point)],
             hovertemplate="%{text}<extra></extra>",
         )
-        text = f"<b>{point.label}</b> {format_interval(point.value, point.low, point.high)}"
-        add_text(figure, np.log10(point.x), point.value, text, point.colour, xanchor="left", xshift=12, yshift=11)
+        interval = format_interval(point.value, point.low, point.high)
+        text = coloured(f"<b>{point.label}</b> {interval}", point.colour)
+        add_text(figure, np.log10(point.x), point.value, text, xanchor="left", xshift=12, yshift=11)
     low, high = _reach(points, [*(point.value for point in untrained), *references.values()])
     _axes(figure, low, high, right=20)
     logs = np.log10([point.x for point in points])

@@ -54,7 +54,7 @@ def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int =
         for name, value in panel.references.items():
             add_vertical(figure, value, name, **place)
             where = place | {"xanchor": "left", "xshift": 4, "yanchor": "bottom"}
-            add_text(figure, value, len(order) - 0.42, f"{name} {value:.0f}", palette.GREY, 12, **where)
+            add_text(figure, value, len(order) - 0.42, f"{name} {value:.0f}", 12, **where)
         for label in [label for label in order if label in panel.ticks]:
             figure.add_scatter(
                 x=[panel.ticks[label]] * 2,
@@ -91,7 +91,7 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> N
     size = {"size": 15} if dot.main else {"size": 8, "symbol": "circle-open"}
     if dot.outer:
         line = {"color": dot.colour, "width": 1}
-        figure.add_scatter(x=dot.outer, y=[y, y], mode="lines", line=line, hoverinfo="skip", **place)
+        figure.add_scatter(x=dot.outer, y=[y, y], mode="lines", line=line, name=f"{name}, all comparisons", **place)
     figure.add_scatter(
         x=[dot.value],
         y=[y],
@@ -105,7 +105,7 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> N
         **place,
     )
     if dot.main:
-        add_text(figure, dot.value, y + 0.18, f"<b>{text}</b>", dot.colour, yanchor="bottom", **place)
+        add_text(figure, dot.value, y + 0.18, f"<b>{text}</b>", yanchor="bottom", **place)
 
 
 def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:

@@ -76,7 +76,7 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
             )
         x = stack.value if stack.terms else 0
         side = "right" if x > 0.8 * reach else "left"
-        add_text(figure, x, y + 0.27, f"<b>{text}</b>  {stack.kind}", stack.colour, xanchor=side, yanchor="bottom")
+        add_text(figure, x, y + 0.27, f"<b>{text}</b>  {stack.kind}", xanchor=side, yanchor="bottom")
     figure.update_xaxes(title=x_title, showgrid=True, **VALUES | {"zeroline": True}, zerolinecolor=GRID)
     figure.update_xaxes(range=[1.06 * lowest, 1.16 * reach])
     names = [coloured(stack.label, stack.colour if stack.terms else None) for stack in stacks]

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.figures import image_grid
-from app.figures.style import REFERENCE, VALUES, add_band, add_text, error_bars
+from app.figures.style import REFERENCE, VALUES, add_band, add_text, coloured, error_bars
 
 LOWEST, HIGHEST = -0.25, 1.06
 ACROSS, PANEL, STRIP = 4, 175, 96  # panels in a row, heights in pixels of a panel and of the images below it
@@ -151,6 +151,6 @@ def _key(figure: go.Figure, key: Mapping[str, tuple[str, str]], free: int) -> No
         y = HIGHEST - 0.12 - 0.145 * index
         line = {"color": colour, "dash": dash, "width": 2.2}
         figure.add_scatter(x=[0, 0.16], y=[y, y], mode="lines", line=line, hoverinfo="skip", **place)
-        add_text(figure, 0.2, y, label, colour, xanchor="left", **place)
+        add_text(figure, 0.2, y, coloured(label, colour), xanchor="left", **place)
     figure.update_xaxes(visible=False, range=[0, 1], **place)
     figure.update_yaxes(showgrid=False, showticklabels=False, title="", **place)

@@ -18,8 +18,8 @@ Ends = Sequence[float | None] | np.ndarray
 
 
 def coloured(label: str, colour: str | None) -> str:
-    """A label in its model's colour, as HTML."""
-    return f'<b><span style="color:{colour}">{label}</span></b>' if colour else label
+    """A label behind a dot in its model's colour, as HTML; the text is in ink, for contrast."""
+    return f'<span style="color:{colour}">●</span> {label}' if colour and colour != palette.GREY else label
 
 
 def error_bars(
@@ -52,16 +52,16 @@ def add_band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray
     )
 
 
-def add_text(figure: go.Figure, x: float, y: float, text: str, colour: str, size: int = 13, **where: Any) -> None:
-    """A text at a point; ``where``: plotly's anchors, shifts and axes."""
-    figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"color": colour, "size": size}, **where)
+def add_text(figure: go.Figure, x: float, y: float, text: str, size: int = 13, **where: Any) -> None:
+    """A text at a point, in the theme's ink; ``where``: plotly's anchors, shifts and axes."""
+    figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"size": size}, **where)
 
 
 def add_reference(figure: go.Figure, name: str, value: float, label: str, log: bool = False) -> None:
     """A dotted horizontal line with its label at the left end, above the line."""
     figure.add_hline(y=value, line=REFERENCE, name=name)
     height = np.log10(value) if log else value
-    add_text(figure, 0, height, label, palette.GREY, 12, xref="paper", xanchor="left", yanchor="bottom")
+    add_text(figure, 0, height, label, 12, xref="paper", xanchor="left", yanchor="bottom")
 
 
 def name_rows(figure: go.Figure, names: Sequence[str], low: float, high: float, **axis: Any) -> None:
@@ -102,7 +102,7 @@ def add_end_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], ga
         shift: distance from the plot in pixels.
     """
     for (label, colour, _), place in zip(ends, separate([end[2] for end in ends], gap), strict=True):
-        add_text(figure, 1, place, label, colour, xref="paper", xshift=shift, xanchor="left")
+        add_text(figure, 1, place, coloured(label, colour), xref="paper", xshift=shift, xanchor="left")
 
 
 def add_curve_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], log: bool, height: int) -> None:

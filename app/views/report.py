@@ -16,6 +16,7 @@ from workbench.comparison.table import COSTS, HEADINGS, cost_text, group_table, 
 from workbench.store import Run
 
 TITLE = "Report"
+QUESTION = "What can be concluded?"
 FORMATS = {
     ".html": ("HTML", "text/html", "with figures, to be read and printed"),
     ".md": ("Markdown", "text/markdown", "tables and sentences"),

@@ -9,7 +9,7 @@
   const plain = (text) => {
     if (!/[\x3c&]/.test(text ?? "")) return String(text ?? "").trim();
     const html = new DOMParser().parseFromString(String(text ?? "").replace(/\x3cbr>/g, " "), "text/html");
-    return html.body.textContent.trim();
+    return html.body.textContent.replace(/^● /, "").trim();
   };
   const quoted = (value) => {
     const text = value === null || value === undefined || Number.isNaN(value) ? "" : String(value);

@@ -8,10 +8,9 @@ import streamlit as st
 
 CSS = """<style>
 .st-key-saving {display: none;}
-.wb-save {display: flex; justify-content: flex-end; gap: .1rem; margin: -1.1rem 0 -.2rem; opacity: .55;}
-.wb-save:hover, .wb-save:focus-within {opacity: 1;}
-.wb-save button {border: 0; padding: 0 .3rem; background: none; color: #8b929a; font: inherit; font-size: .72rem;
-  line-height: 1.2; letter-spacing: .03em; cursor: pointer; border-radius: 3px;}
+.wb-save {display: flex; justify-content: flex-end; gap: .1rem; margin: -1.1rem 0 -.2rem;}
+.wb-save button {border: 0; padding: 0 .3rem; background: none; color: var(--wb-muted); font: inherit;
+  font-size: .72rem; line-height: 1.2; letter-spacing: .03em; cursor: pointer; border-radius: 3px;}
 .wb-save button:hover {color: inherit; text-decoration: underline;}
 </style>"""
 

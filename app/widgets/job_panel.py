@@ -25,7 +25,7 @@ CSS = """<style>
 div:has(> .st-key-jobs) {position: absolute;}
 .st-key-jobs {position: fixed; top: .7rem; right: 3.6rem; z-index: 1000001; width: auto;}
 .st-key-jobs button {min-height: 2rem; padding: .1rem .7rem;}
-.wb-log {font: .78rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; color: #8b929a;
+.wb-log {font: .78rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; color: var(--wb-muted);
   white-space: pre-wrap; overflow-wrap: anywhere; margin: -.5rem 0 .2rem;}
 </style>"""
 

@@ -64,7 +64,7 @@ def writable(runs_folder: Folder, tmp_path: Path) -> Folder:
 @pytest.fixture
 def show(monkeypatch: pytest.MonkeyPatch) -> Show:
     """Runs one view without an exception: ``show(folder, view, chosen_ids, url_parameter=…)``."""
-    names = [module.__name__ for _, views in GROUPS.values() for module in views.values()]
+    names = [module.__name__ for _, views in GROUPS.values() for module in views]
     rooms = {name.rpartition(".")[2]: name.rpartition(".")[0] for name in names}
 
     def run(folder: Path, view: str, chosen: list[str] | None = None, **parameters: str) -> AppTest:

@@ -1,6 +1,7 @@
 """What tests of pages share: the words, figures and buttons on a page, and copies of the invented runs."""
 
 import json
+import re
 import shutil
 from base64 import b64decode
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from tests.app.app_fixture import THREE as THREE
 from tests.app.app_fixture import Folder as Folder
 from workbench.store import Run, probe_of
 
-VIEWS = sorted(module.__name__.rpartition(".")[2] for _, views in GROUPS.values() for module in views.values())
+VIEWS = sorted(module.__name__.rpartition(".")[2] for _, views in GROUPS.values() for module in views)
 Show = Callable[..., AppTest]
 """Runs one view; see ``show`` and ``page`` in ``conftest.py``."""
 Copies = tuple[Path, list[Run]]
@@ -31,6 +32,11 @@ def text(app: AppTest) -> str:
 def figures(app: AppTest) -> list[dict[str, Any]]:
     """The plotly figures on a page."""
     return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+
+
+def plain(words: str) -> str:
+    """A figure's text without markup, and without the dot in a model's colour."""
+    return re.sub(r"<[^>]+>|● ", "", words)
 
 
 def numbers(array: Any) -> np.ndarray:

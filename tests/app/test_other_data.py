@@ -6,7 +6,7 @@ import shutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.pages import Copies, Show, figures, parameter, probe_arrays, text
+from tests.app.pages import Copies, Show, figures, parameter, plain, probe_arrays, text
 from tests.app.probes_fixture import layer_rows, write_price
 from workbench.files import write_array, write_json
 from workbench.store import Run, probe_of
@@ -60,8 +60,8 @@ def test_each_network_has_its_own_untrained_curve(show: Show, copied: Copies) ->
     for run in (one, other):
         write_price(run, "mocov3")
     app = show(folder, "labels_and_cost", [one.id, other.id])
-    labels = {note["text"] for note in figures(app)[0]["layout"]["annotations"]}
-    assert labels == {"<b>mocov3</b>", "<b>wider</b>", "untrained mocov3", "untrained wider", "pixels"}
+    labels = {plain(note["text"]) for note in figures(app)[0]["layout"]["annotations"]}
+    assert labels == {"mocov3", "wider", "untrained mocov3", "untrained wider", "pixels"}
     assert {"untrained mocov3", "untrained wider"} <= set(app.dataframe[0].value["model"])
 
 

@@ -12,7 +12,8 @@ from app.reading import denoising, files
 from app.reading.denoising import FilmStrip
 from app.widgets import gaps, page
 
-TITLE = "How does it get there?"
+TITLE = "Denoising"
+QUESTION = "How does noise become an image?"
 
 
 def render() -> None:

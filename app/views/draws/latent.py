@@ -14,7 +14,8 @@ from app.reading.curve import Curve
 from app.widgets import gaps, latents, page
 from workbench.format import finite_number
 
-TITLE = "What do its latent variables do?"
+TITLE = "Latent space"
+QUESTION = "What do the latent variables change?"
 
 
 def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None:

@@ -13,7 +13,8 @@ from app.reading.choice import Choice
 from app.widgets import gaps, latents, page
 from workbench import palette
 
-TITLE = "How surprised is it?"
+TITLE = "Likelihood"
+QUESTION = "How many bits per dimension does the model need for the test images?"
 SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQUAL TO} "}  # of the bits
 WEIGHTED = "importance samples"  # how kinds of importance-weighted bounds end
 REFERENCES = {"chance": "one label in so many", "pixels": "the linear probe of raw pixels, on all test images"}

@@ -12,7 +12,8 @@ from app.reading.choice import Choice
 from app.widgets import gaps, page
 from workbench.format import finite_number
 
-TITLE = "What does it predict?"
+TITLE = "Four views"
+QUESTION = "What does the network predict, in four equivalent forms?"
 MEANING = {
     "eps": "the noise",
     "x0": "the image",

@@ -17,7 +17,8 @@ from app.widgets import gaps, page
 from workbench import palette
 from workbench.store import Probe
 
-TITLE = "What is lost?"
+TITLE = "Reconstructions"
+QUESTION = "What does a model lose of an image?"
 ACROSS = 10
 DECODERS = {"reconstruction": "own decoder", "decoder": "common decoder (frozen encoder)"}  # by evaluation
 ORDERS = {"probe": "as in the probe set", "error": "largest error first", "disagreement": "largest disagreement first"}

@@ -15,7 +15,8 @@ from workbench import palette
 from workbench.format import finite_number, format_duration
 from workbench.store import Probe
 
-TITLE = "What can it imagine?"
+TITLE = "Samples"
+QUESTION = "What do images drawn by the model look like?"
 STRIP = 10
 
 

@@ -11,7 +11,8 @@ from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.widgets import gaps, page
 
-TITLE = "When does the noise go?"
+TITLE = "Schedules"
+QUESTION = "At which step does how much noise remain?"
 CONTINUOUS = "vdm"  # the method whose likelihood has the term in continuous time
 OTHERWISE = {"ddpm": "ddpm, a sum over its steps", "score": "score, of the probability-flow ODE"}
 

@@ -13,7 +13,8 @@ from app.widgets import gaps, page
 from workbench.files import read_json
 from workbench.format import finite_number, format_interval
 
-TITLE = "Which augmentations teach the most?"
+TITLE = "Augmentations"
+QUESTION = "Which pairs of augmentations teach the most?"
 FILE = "composition.json"
 
 

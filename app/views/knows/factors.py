@@ -15,7 +15,8 @@ from workbench.comparison.seeds import over_seeds
 from workbench.format import finite_number
 from workbench.store import Run
 
-TITLE = "What is kept?"
+TITLE = "Factors"
+QUESTION = "Which properties of the images can be read from the features?"
 PROJECTOR = "projector"
 SPACES = {"default": "default space", "best": "best space per factor"}
 Columns = dict[str, tuple[str, dict[str, dict]]]

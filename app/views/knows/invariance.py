@@ -17,7 +17,8 @@ from workbench import palette
 from workbench.format import finite_number
 from workbench.store import Probe
 
-TITLE = "What is it blind to?"
+TITLE = "Invariance"
+QUESTION = "Which changes of an image leave its features as they are?"
 PROJECTOR = "projector"
 Steps = dict[str, list[float]]  # strengths by transform, in order
 UNITS = {

@@ -1,4 +1,4 @@
-"""Labels and price: how many labels does a model take, and what did it cost?"""
+"""Labels and cost: accuracy by number of labels, and against parameters, FLOPs, time and memory."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,8 @@ from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number
 
-TITLE = "At what price?"
+TITLE = "Labels and cost"
+QUESTION = "How many labels does a model need, and what does its accuracy cost?"
 PRICES = {  # entries of a run's cost: the switch, the axis, the unit of its numbers, and by what they are divided
     "parameters": ("parameters", "parameters", "", 1.0),
     "flops_per_image": ("FLOPs", "FLOPs to encode an image", "", 1.0),

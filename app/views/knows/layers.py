@@ -13,7 +13,8 @@ from app.reading.choice import Choice
 from app.widgets import gaps, page
 from workbench.format import finite_number
 
-TITLE = "Where is the information?"
+TITLE = "Layers"
+QUESTION = "In which layers is the information?"
 WIDTHS = {"full": "full width", "128": "128 dimensions", "32": "32 dimensions"}
 SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimensions"}
 

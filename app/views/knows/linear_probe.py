@@ -17,6 +17,7 @@ from workbench.format import finite_number
 from workbench.store import Run
 
 TITLE = "Linear probe"
+QUESTION = "Whose features classify the test images best?"
 MEASURES = {"linear": "linear probe, top-1 in %", "knn": "kNN, top-1 in %"}
 
 

@@ -14,7 +14,8 @@ from app.widgets import page
 from workbench.config import read_yaml
 from workbench.errors import WorkbenchError
 
-TITLE = "What is not the same?"
+TITLE = "Differences"
+QUESTION = "In which settings do the chosen runs differ?"
 ABSENT = object()  # the run's method has no such setting
 BORING = ("runs", "name")
 

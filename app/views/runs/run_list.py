@@ -16,7 +16,8 @@ from workbench.format import finite_number
 from workbench.run import GROUP_DIGITS
 from workbench.store import Run, owner
 
-TITLE = "What has been trained?"
+TITLE = "Runs"
+QUESTION = "Which runs are there?"
 
 
 def render() -> None:

@@ -14,7 +14,8 @@ from app.state import feature_space
 from app.widgets import disagreement, gaps, page
 from workbench.format import finite_number
 
-TITLE = "Do models see alike?"
+TITLE = "Agreement"
+QUESTION = "How similar are the models' representations?"
 MEASURES = {"cka": "CKA", "mutual_knn": "mutual kNN", "procrustes": "Procrustes"}
 MEANS = {
     "cka": ("0 nothing in common", "1 the same up to rotation and scale", "linear CKA"),

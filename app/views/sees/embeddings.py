@@ -14,7 +14,8 @@ from app.state import chosen_images, chosen_runs, seeds
 from app.widgets import gaps, linked_maps, page
 from workbench.store import Probe
 
-TITLE = "What is near what?"
+TITLE = "Embeddings"
+QUESTION = "Which images lie near one another?"
 THUMBNAILS = 24
 KEY = "maps"
 

@@ -20,13 +20,15 @@ from workbench import palette
 from workbench.format import finite_number
 from workbench.store import Probe
 
-TITLE = "What does it retrieve?"
+TITLE = "Neighbours"
+QUESTION = "Which images does a model consider nearest?"
 K, QUERIES, SIDE, SMALL = 10, 8, 64, 40
 KEY = "neighbours"
 STYLE = """<style>
 .wb-query {display: grid; gap: 5px 10px; width: max-content; align-items: center; padding: 3px 3px 1.4rem;}
 .wb-query figure {margin: 0; text-align: center;}
-.wb-query figcaption {color: #8b929a; font-size: .72rem; line-height: 1.3; white-space: nowrap; overflow: hidden;}
+.wb-query figcaption {color: var(--wb-muted); font-size: .72rem; line-height: 1.3; white-space: nowrap;
+  overflow: hidden;}
 .wb-query img {display: block; border-radius: 2px; margin: 0 auto;}
 .wb-query a {text-decoration: none;}
 .wb-query .wb-asked {align-self: start; padding-right: 14px;}

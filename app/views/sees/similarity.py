@@ -15,7 +15,8 @@ from app.widgets import gaps, page
 from workbench.format import decimals, finite_number
 from workbench.store import Probe
 
-TITLE = "What looks alike?"
+TITLE = "Similarity"
+QUESTION = "Which images does a model consider alike?"
 CORNER = 10
 SCALES = ["the same for every model", "each model its own"]
 

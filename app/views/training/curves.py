@@ -16,7 +16,8 @@ from app.reading.curve import Curve
 from app.state import chosen_runs
 from app.widgets import gaps, page
 
-TITLE = "Is it learning?"
+TITLE = "Curves"
+QUESTION = "How do loss and accuracy develop during training?"
 X_AXES = {"step": "step", "images": "images seen", "seconds": "time"}
 SMALL = {
     "lr": "learning rate",

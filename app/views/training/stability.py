@@ -19,7 +19,8 @@ from app.state import chosen_runs
 from app.widgets import gaps, incidents, page
 from workbench.metrics.stability import Spike
 
-TITLE = "Why did it dip?"
+TITLE = "Stability"
+QUESTION = "Did training dip, and which layer's gradients rose before?"
 WHOLE = "the whole training"
 Window = tuple[float, float] | None
 

@@ -17,6 +17,7 @@ from app.state import chosen_runs
 from app.views.draws import reconstructions
 from app.views.knows import factors
 from app.views.runs import differences
+from tests.app.pages import plain
 
 
 def test_smoothing_keeps_a_constant_and_starts_unbiased() -> None:
@@ -64,7 +65,7 @@ def test_curves_carry_their_names() -> None:
     lines = [Curve("a", "#0072B2", x, x), Curve("b", "#D55E00", x[:10], -x[:10])]
     figure: Any = charts.curves(lines, y_title="top-1, %", x_title="step", smoothing=0.5, references={"pixels": 7.0})
     assert max(len(trace.x) for trace in figure.data) <= charts.POINTS
-    assert {annotation.text for annotation in figure.layout.annotations} == {"a", "b", "pixels"}
+    assert {plain(annotation.text) for annotation in figure.layout.annotations} == {"a", "b", "pixels"}
     assert figure.layout.shapes[0].y0 == 7.0
     assert figure.data[2].x[0] == x[-1]  # the end is drawn, however many points are left out
 

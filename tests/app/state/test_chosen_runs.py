@@ -121,7 +121,7 @@ def in_url(app: AppTest) -> str:
 def labels_and_predictions(folder: Path, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ids, true and predicted classes of the probe images."""
     ids, labels, *_ = probe_arrays(folder)
-    predicted = predictions.of_run(run, np.asarray(ids))
+    predicted = predictions.of_run(run, np.asarray(ids), run.evaluation("linear")["default"])
     assert predicted is not None
     return ids, labels, predicted
 

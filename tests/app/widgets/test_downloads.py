@@ -95,7 +95,7 @@ def test_curves_of_invariance_name_their_line_and_panel_and_have_bounds(saved: S
 
 
 def test_curves_of_labels_have_the_true_numbers_of_labels(saved: Saved) -> None:
-    rows = saved("what-it-knows", "Labels and price", "label-curves")
+    rows = saved("what-it-knows", "Labels and cost", "label-curves")
     found = {(row["series"], row["x"]): bounds(row) for row in rows}
     for series, shift in (("mocov3", 0), ("untrained vae", -15), ("pixels", -10)):
         for _, n, value in LABELS:
@@ -103,7 +103,7 @@ def test_curves_of_labels_have_the_true_numbers_of_labels(saved: Saved) -> None:
 
 
 def test_prices_and_their_baselines_are_named(saved: Saved) -> None:
-    rows = saved("what-it-knows", "Labels and price", "price-front")
+    rows = saved("what-it-knows", "Labels and cost", "price-front")
     names = [row["series"] for row in rows if row["series"] != "Pareto front"]
     assert names[3:] == ["mocov3", "vae", "ddpm", "pixels"]
     assert names[:3] == ["mocov3 untrained", "vae untrained", "ddpm untrained"]
@@ -112,7 +112,7 @@ def test_prices_and_their_baselines_are_named(saved: Saved) -> None:
 
 
 def test_cells_of_a_layer_map_have_the_names_of_their_row_and_column(saved: Saved) -> None:
-    rows = saved("what-it-knows", "Where is it?", "layers-2")
+    rows = saved("what-it-knows", "Layers", "layers-2")
     cells = {(row["y"], row["x"]): row for row in rows}
     assert bounds(cells["down 0", "t = 100"], "value") == [80, 77, 83]
     assert bounds(cells["middle", "untrained"], "value") == [45, 42, 48]

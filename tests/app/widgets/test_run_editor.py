@@ -145,7 +145,7 @@ def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(writ
         assert annotations.note(run)[0] == "first look"
         text.press_sequentially(", and more")
         page.get_by_role("link", name="Training", exact=True).click(delay=100)
-        page.get_by_role("heading", level=1, name="What has been trained?").wait_for(state="detached")
+        page.get_by_role("heading", level=1, name="Runs").wait_for(state="detached")
         settled(page)
         page.get_by_role("link", name="Runs", exact=True).click()
         text.wait_for()

@@ -1,4 +1,4 @@
-"""The page "Labels and price", the figures on it, and the common decoder among the reconstructions."""
+"""The page "Labels and cost", the figures on it, and the common decoder among the reconstructions."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 from app.figures import accuracy_cost
 from app.figures.accuracy_cost import LabelCurve, Point
-from tests.app.pages import THREE, Copies, Folder, Show, figures, text
+from tests.app.pages import THREE, Copies, Folder, Show, figures, plain, text
 from tests.app.probes_fixture import LABELS, write_price
 from workbench.store import Run
 
@@ -51,7 +51,7 @@ def test_curves_of_labels_keep_their_order_on_a_log_axis() -> None:
     for trace in figure["data"]:
         np.testing.assert_allclose(trace["x"], [30, 300, 3000], rtol=0.02)
         assert list(trace["y"]) == [20, 40, 70]
-    assert [note["text"] for note in figure["layout"]["annotations"]] == ["<b>a</b>", "pixels"]
+    assert [plain(note["text"]) for note in figure["layout"]["annotations"]] == ["a", "pixels"]
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def measured(copied: Copies) -> Folder:
 def test_labels_prices_and_what_takes_training(show: Show, measured: Folder) -> None:
     folder, ids = measured
     app = show(folder, "labels_and_cost", [ids["mocov3"], ids["vae"], ids["ddpm"]])
-    assert [title.value for title in app.title] == ["At what price?"]
+    assert [title.value for title in app.title] == ["Labels and cost"]
     labels, price = figures(app)
     curves = [trace for trace in labels["data"] if trace["mode"] == "lines+markers"]
     assert len(curves) == 5  # two models, the untrained network of each, pixels once
-    assert {"<b>mocov3</b>", "<b>vae</b>", "pixels"} <= {note["text"] for note in labels["layout"]["annotations"]}
-    assert sum(note["text"].startswith("<b>") for note in price["layout"]["annotations"]) == 3
+    assert {"mocov3", "vae", "pixels"} <= {plain(note["text"]) for note in labels["layout"]["annotations"]}
+    assert sum("<b>" in note["text"] for note in price["layout"]["annotations"]) == 3
     (table,) = app.dataframe
     assert table.value.set_index("model").loc["mocov3", "fine-tuned"] == "81 [79, 83]"
     assert table.value.set_index("model").loc["untrained mocov3", "fine-tuned"] == "63 [61, 65]"

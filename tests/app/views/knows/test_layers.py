@@ -30,7 +30,7 @@ def printed(figure: dict) -> np.ndarray:
 
 def test_a_map_per_model_on_one_scale_and_the_best_layers_below(show: Show, folder) -> None:
     app = show(folder[0], "layers", [folder[1][method] for method in LAYERS])
-    assert not app.exception and [title.value for title in app.title] == ["Where is the information?"]
+    assert not app.exception and [title.value for title in app.title] == ["Layers"]
     *drawn, best = figures(app)
     assert len(drawn) == 3
     scales = {(trace["zmin"], trace["zmax"]) for figure in drawn for trace in figure["data"]}

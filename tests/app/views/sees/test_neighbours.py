@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.views.sees import neighbours
 from tests.app.browser import chromium, needs_chromium, opened, settled
-from tests.app.pages import THREE, Copies, Folder, Show, button, figures, prefer_space, probe_arrays, text
+from tests.app.pages import THREE, Copies, Folder, Show, button, figures, plain, prefer_space, probe_arrays, text
 from workbench import palette
 from workbench.store import Run, probe_of
 
@@ -110,14 +110,14 @@ def test_precision_has_intervals_and_its_baselines(page: Show) -> None:
     assert len(table) == 2 * 7 + 1 and set(table["model"]) >= {"mocov3", "mocov3 untrained", "pixels"}
 
 
-def test_untrained_networks_can_be_left_out_and_best_spaces_read(show: Show, copied: Copies) -> None:
+def test_untrained_networks_can_be_left_out_and_default_spaces_read(show: Show, copied: Copies) -> None:
     folder, runs = copied
     prefer_space(runs[0], "class token")
     app = show(folder, "neighbours", [run.id for run in runs], query="3 circle")
     app.toggle(key="untrained-rows").set_value(False).run()
-    assert "untrained" not in blocks(app)[0] and "<small>projector</small>" in blocks(app)[0]
-    app.segmented_control(key="read-from").set_value("best").run()
-    assert "<small>class token</small>" in blocks(app)[0] and not app.exception
+    assert "untrained" not in blocks(app)[0] and "<small>class token</small>" in blocks(app)[0]
+    app.segmented_control(key="read-from").set_value("default").run()
+    assert "<small>projector</small>" in blocks(app)[0] and not app.exception
 
 
 def test_without_labels_there_are_neighbours_without_frames(show: Show, copied: Copies) -> None:
@@ -141,7 +141,7 @@ def test_a_panel_per_change_with_the_projector_dashed_and_examples(show: Show, r
     assert content["default"] == "projector"  # in the fixture; so nothing is dashed beside it
     app = show(folder, "invariance", [ids[role] for role in THREE])
     (figure,) = figures(app)
-    titles = [annotation["text"] for annotation in figure["layout"]["annotations"]]
+    titles = [plain(annotation["text"]) for annotation in figure["layout"]["annotations"]]
     assert titles[:3] == ["crop, share of the area cut away", "flip", "noise, s.d. in parts of the range"]
     assert {"mocov3 projector", "vae posterior mean", "untrained", "pixels"} <= set(titles)
     assert figure["layout"]["xaxis"]["ticktext"] == ["0", "20%", "40%"]
@@ -157,7 +157,9 @@ def test_the_projector_is_dashed_beside_the_default_space(show: Show, copied: Co
     folder, runs = copied
     content = runs[0].evaluation("invariance")
     runs[0].write_evaluation("invariance", content | {"default": "class token"})
-    (figure,) = figures(show(folder, "invariance", [run.id for run in runs]))
+    app = show(folder, "invariance", [run.id for run in runs])
+    app.segmented_control(key="read-from").set_value("default").run()
+    (figure,) = figures(app)
     assert traces(figure, "mocov3 projector")[0]["line"]["dash"] == "dash"
     assert traces(figure, "mocov3 class token")[0]["line"]["dash"] == "solid"
 
