@@ -36,7 +36,7 @@ def figures(app: AppTest) -> list[dict[str, Any]]:
 
 def plain(words: str) -> str:
     """A figure's text without markup, and without the dot in a model's colour."""
-    return re.sub(r"<[^>]+>|● ", "", words)
+    return re.sub(r"<[^>]+>", "", words).removeprefix("● ")
 
 
 def numbers(array: Any) -> np.ndarray:
