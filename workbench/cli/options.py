@@ -20,9 +20,7 @@ Reference = Annotated[
 ]
 References = Annotated[
     str,
-    Parameter(
-        name="RUN", completer=run_references, help="Runs by id, end or unique prefix of an id, name or path."
-    ),
+    Parameter(name="RUN", completer=run_references, help="Runs by id, end or unique prefix of an id, name or path."),
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
 Wide = Annotated[bool, Parameter(help="Print all columns, however narrow the terminal.", negative="")]
