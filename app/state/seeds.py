@@ -82,6 +82,12 @@ def predicted(choice: Choice, ids: np.ndarray) -> np.ndarray | None:
     return predictions.of_run(choice.run, ids, headline_space(choice))
 
 
+def headline_row(choice: Choice, evaluation: dict[str, Any]) -> dict[str, Any] | None:
+    """The run's row of an evaluation in :func:`headline_space`, or in its default one where that was not measured."""
+    row = next(iter(files.rows(evaluation, model="run", space=headline_space(choice))), None)
+    return row or files.default_row(evaluation)
+
+
 def headline_space(choice: Choice) -> str | None:
     """The space in which every headline number of the run's group is read; see :func:`comparison.table.best_space`."""
     return best_space(seed_groups([choice], "linear")[0].group)

@@ -156,11 +156,20 @@ def _open(
 
 
 def _summarise(run: Run, wanted: Sequence[str]) -> str:
-    """Write the default space's accuracies into the run's summary, as far as they are known; the new ones in words."""
-    values = {name: default_value(run.evaluation(name)) for name in ("knn", "linear")}
+    """Write the accuracies of the space that the linear probe prefers on validation images (or the default one) into
+    the run's summary, as far as they are known; the new ones in words."""
+    probed = [row for row in run.evaluation("linear").get("rows", []) if row["model"] == "run" and "validation" in row]
+    best = max(probed, key=lambda row: row["validation"], default={}).get("space")
+    values = {name: value_in(run.evaluation(name), best) for name in ("knn", "linear")}
     known = {name: value for name, value in values.items() if value is not None}
     run.update_summary(alive=False, **known)
     return "".join(f", {name} {value:.1f} %" for name, value in known.items() if name in wanted)
+
+
+def value_in(evaluation: Mapping[str, Any], space: str | None) -> float | None:
+    """The run's value in a space, or in its default one where that was not measured, or None."""
+    own = [row for row in evaluation.get("rows", []) if row["model"] == "run" and row["space"] == space]
+    return own[0]["value"] if own else default_value(evaluation)
 
 
 def default_value(evaluation: Mapping[str, Any]) -> float | None:

@@ -10,7 +10,7 @@ from app.figures import accuracy_cost
 from app.figures.accuracy_cost import LabelCurve, Point
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs
+from app.state import chosen_runs, seeds
 from app.widgets import gaps, page
 from workbench import palette
 from workbench.format import finite_number
@@ -107,7 +107,7 @@ def prices(chosen: Sequence[Choice]) -> None:
         points, untrained, pixels = [], [], []
         for choice in available:
             evaluation, cost = choice.run.evaluation("linear"), cost_of(choice, price)
-            row, random = files.default_row(evaluation), files.untrained_row(evaluation)
+            row, random = seeds.headline_row(choice, evaluation), files.untrained_row(evaluation)
             pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
             if row is None or cost is None:
                 page.note(f"{choice.label}: its run.json does not say how many {PRICES[price][0]} it took.")
@@ -125,7 +125,7 @@ def prices(chosen: Sequence[Choice]) -> None:
                 "grey line: Pareto front, nothing cheaper is as good · short grey line: the same network untrained · "
                 "dotted line: the same probe on raw pixels"
             )
-            page.protocol(available, "linear", "default space of each model", where, before="Linear probe: ")
+            page.protocol(available, "linear", "best space of each model by validation", where, before="Linear probe: ")
     gaps.explain(missing, "linear")
 
 
