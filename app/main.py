@@ -7,16 +7,18 @@ from types import ModuleType
 import streamlit as st
 
 from app import theme
-from app.views import report
+from app.state import navigation, run_folder
+from app.views import overview, report
 from app.views.draws import denoising, latent, likelihood, parametrisations, reconstructions, samples, schedules
 from app.views.knows import augmentations, factors, invariance, labels_and_cost, layers, linear_probe
-from app.views.runs import differences, run_list
+from app.views.runs import differences, one_run, run_list
 from app.views.sees import agreement, embeddings, neighbours, similarity
 from app.views.training import curves, stability
 from app.widgets import chips, downloads, gaps, job_panel, page
 
 GROUPS: dict[str, tuple[str, tuple[ModuleType, ...]]] = {
-    "Runs": ("table_rows", (run_list, differences)),
+    "Overview": ("leaderboard", (overview,)),
+    "Runs": ("table_rows", (run_list, differences, one_run)),
     "Training": ("show_chart", (curves, stability)),
     "What it knows": ("school", (linear_probe, layers, factors, invariance, augmentations, labels_and_cost)),
     "How it sees": ("visibility", (similarity, agreement, embeddings, neighbours)),
@@ -26,6 +28,8 @@ GROUPS: dict[str, tuple[str, tuple[ModuleType, ...]]] = {
     ),
     "Report": ("summarize", (report,)),
 }
+
+WITHOUT_CHOICE = (run_list, one_run)  # views that need no chosen runs
 
 
 def slug(group: str) -> str:
@@ -51,24 +55,36 @@ def view(module: ModuleType) -> None:
     st.title(module.TITLE, anchor=False)
     page.note(module.QUESTION)
     # Studies of augmentations may be all that a folder holds.
-    if module is augmentations or not (gaps.no_runs() or (module is not run_list and gaps.none_chosen())):
+    if module is augmentations or not (gaps.no_runs() or (module not in WITHOUT_CHOICE and gaps.none_chosen())):
         module.render()
 
 
-def pages() -> list:
-    """The navigation's entries."""
+def pages() -> list[st.Page]:
+    """The navigation's entries; the first page is Overview, or Runs as long as no run is evaluated."""
+    landing = "Overview" if run_folder.evaluated(run_folder.runs_folder()) else "Runs"
     entries: list[tuple[str, str, Callable[[], None]]] = [
         (name, icon, partial(show, name)) for name, (icon, _) in GROUPS.items()
     ]
     return [
-        st.Page(render, title=name, icon=f":material/{icon}:", url_path=slug(name), default=name == "Runs")
+        st.Page(render, title=name, icon=f":material/{icon}:", url_path=slug(name), default=name == landing)
         for name, icon, render in entries
     ]
 
 
+def places(entries: list[st.Page]) -> dict[str, navigation.Place]:
+    """Page and URL parameters of every view, by module."""
+    return {
+        module.__name__: (entry, {f"{slug(name)}-tab": module.TITLE} if len(views) > 1 else {})
+        for entry, (name, (_, views)) in zip(entries, GROUPS.items(), strict=True)
+        for module in views
+    }
+
+
 def main() -> None:
     st.set_page_config(page_title="Workbench", page_icon=":material/compare:", layout="wide")
-    chosen = st.navigation(pages(), position="top")
+    entries = pages()
+    navigation.register(places(entries))
+    chosen = st.navigation(entries, position="top")
     st.html(theme.CSS)
     downloads.prepare()
     job_panel.panel()

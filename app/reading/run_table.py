@@ -13,6 +13,7 @@ from workbench.format import finite_number, format_count, format_duration
 
 Summary = dict[str, Any]
 GROUPINGS = {"": "no groups", "method": "method", "data": "data", "seeds": "seeds"}
+DETAILS = "\N{NORTH EAST ARROW}"
 OPEN, CLOSED = "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK RIGHT-POINTING TRIANGLE}"
 
 
@@ -117,6 +118,7 @@ def frame(rows: Sequence[TableRow], colours: Mapping[str, str], opened: Iterable
     columns: dict[str, list[Any]] = {
         "open": [(OPEN if row.group in opened else CLOSED) if row.heads else None for row in rows],
         "colour": [colour_dots(*dict.fromkeys(colours[run] for run in row.ids if run in colours)) for row in rows],
+        "details": [None if row.heads else DETAILS for row in rows],
         "name": [f"{'    ' * (row.group in opened and not row.heads)}{row.label}" for row in rows],
         "tags": [_shared_tags(row) for row in rows],
         "method": [_distinct(row, "method") for row in rows],

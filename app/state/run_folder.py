@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from workbench.format import finite_number
 from workbench.store import list_summaries
 
 
@@ -18,3 +19,13 @@ def runs_folder() -> Path:
 def summaries(folder: Path) -> list[dict[str, Any]]:
     """The summaries of all runs in a folder, newest first, at most two seconds old; shared: do not change them."""
     return list_summaries(folder)
+
+
+def evaluated(folder: Path) -> bool:
+    """Whether a run of the folder has an evaluation."""
+    return any(
+        finite_number(summary.get("linear")) is not None
+        or finite_number(summary.get("knn")) is not None
+        or any((folder / summary["id"] / "evaluations").glob("[!.]*.json"))
+        for summary in summaries(folder)
+    )

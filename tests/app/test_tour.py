@@ -57,7 +57,7 @@ def seen(page: Any, name: str) -> None:
 
 def test_runs_are_chosen_shared_searched_and_carried_over_pages(browser: Any, address: str, folder: Path) -> None:
     ids = [of_method(folder, method) for method in ("mocov3", "vae", "ddpm")]
-    page = opened(browser, f"{address}/?runs={ids[0]}:0,{ids[1]}:1")
+    page = opened(browser, f"{address}/runs?runs={ids[0]}:0,{ids[1]}:1")
     settled(page)
     rows = page.get_by_test_id("stDataFrame").bounding_box()
     page.get_by_role("button", name="vae").first.wait_for()

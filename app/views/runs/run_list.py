@@ -126,25 +126,28 @@ def columns(rows: list[TableRow]) -> dict[str, Any]:
     short = set().union(*statuses) <= {"finished", "running", "stalled", "failed"}
     colours, width = list(theme.STATUS.values()), 138 if mixed else 84 if short else 106
     unfinished = any(run_table.progress(summary) for line in rows for summary in line.members)
-    score = partial(column.NumberColumn, format="%.1f", width=72)
+    score = partial(column.NumberColumn, format="%.1f", width=70)
     if st.session_state.get("groups") == "seeds":
         score = partial(column.TextColumn, width=92, alignment="right")
     return {
         "open": column.ButtonColumn(" ", width=36, type="tertiary", key="fold", on_click=fold, args=(rows,)),
         "colour": column.ImageColumn(" ", width=32),
-        "name": column.TextColumn("Run", width=184 if any(len(line.label) > 16 for line in rows) else 136),
+        "details": column.ButtonColumn(
+            " ", width=32, type="tertiary", key="details", on_click=open_run, args=(rows,), help="All that is stored"
+        ),
+        "name": column.TextColumn("Run", width=172 if any(len(line.label) > 16 for line in rows) else 136),
         "tags": column.ListColumn("Tags", width=112),
         "method": column.TextColumn("Method", width=70),
         "data": column.TextColumn("Data", width=68),
         "owner": column.TextColumn("Owner", width=76),
         "status": column.MultiselectColumn("Status", options=list(theme.STATUS), color=colours, width=width),
         "sparkline": column.LineChartColumn(
-            "Training", width=70, help="The kNN monitor on validation images; without labels the loss"
+            "Training", width=60, help="The kNN monitor on validation images; without labels the loss"
         ),
         "monitor": column.NumberColumn("Val. kNN", format="%.1f", width=72, help=monitor),
         "knn": score("Test kNN", help=f"%, {knn}, by `workbench evaluate`"),
         "linear": score("Linear", help=f"%, {linear}, by `workbench evaluate`"),
-        "parameters": column.TextColumn("Weights", width=68, help="Parameters that are trained and copied"),
+        "parameters": column.TextColumn("Weights", width=64, help="Parameters that are trained and copied"),
         "time": column.TextColumn("Time", width=150 if unfinished else 94),
         "seed": column.TextColumn("Seed", width=48),
         "age": column.TextColumn("Started", width=84),
@@ -165,6 +168,15 @@ def fold(rows: list[TableRow]) -> None:
     row = st.session_state["fold"].row
     if row < len(rows):
         st.session_state["opened"] = st.session_state["opened"] ^ {rows[row].group}
+
+
+def open_run(rows: list[TableRow]) -> None:
+    """Show everything of a run, on the tab Run."""
+    row = st.session_state["details"].row
+    if row < len(rows):
+        st.session_state["run"] = rows[row].ids[0]
+        st.session_state["runs-tab"] = "Run"
+        st.session_state["ticked"] = True  # the tab is outside the table's fragment
 
 
 def trouble(summary: dict[str, Any]) -> None:

@@ -136,7 +136,7 @@ def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(writ
     runs, ids = writable
     run = Run(runs / ids["vae"])
     with served(runs, allow_actions=True) as address, chromium() as browser:
-        page = open_page(browser, f"{address}/?runs={run.id}:0")
+        page = open_page(browser, f"{address}/runs?runs={run.id}:0")
         settled(page)
         text = page.get_by_role("textbox", name="Note")
         text.press_sequentially("first look")

@@ -18,7 +18,7 @@ def test_the_last_column_is_within_1280_pixels_beside_another_owner_s_runs(tmp_p
     runs = shutil.copytree(Path(__file__).parents[4] / "examples" / "runs", tmp_path / "runs")
     Run(next(runs.glob("*-vae-*"))).update_summary(owner="alexandra", name="a name of some length", data="digits")
     with served(runs) as address, chromium() as browser:
-        page = open_page(browser, address, 1280)
+        page = open_page(browser, f"{address}/runs", 1280)
         settled(page)
         page.locator(".dvn-scroller").wait_for()
         page.wait_for_timeout(1000)

@@ -1,0 +1,111 @@
+"""Overview: who is ahead, by question."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app import theme
+from app.figures import dot_strip
+from app.reading.choice import Choice
+from app.state import chosen_runs, navigation
+from app.state.seeds import seed_groups
+from app.widgets import answers, gaps, page
+from app.widgets.answers import Answer, Comparison
+from workbench.comparison.table import group_table
+
+TITLE = "Overview"
+QUESTION = "Which model is ahead, question by question?"
+UNTRAINED = "short grey mark: the same network untrained"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its answer, and the view that shows it in detail.
+
+    Attributes:
+        task: the evaluation that measures it, or None where training does.
+        view: the module.
+    """
+
+    name: str
+    task: str | None
+    view: str
+    detail: str
+    answer: Callable[[Comparison], Answer]
+
+
+def render() -> None:
+    st.html(dot_strip.CSS)
+    choices, _ = gaps.comparable(chosen_runs.choices())
+    groups = seed_groups(choices, "linear")
+    comparison = Comparison(groups, choices, group_table([group.group for group in groups]))
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown("**Report**: every comparison in a sentence, tables, and one file to take along.")
+        navigation.link("app.views.report", "Open Report")
+    given = {question: question.answer(comparison) for question in QUESTIONS}
+    answered = [question for question, answer in given.items() if answer.scores]
+    for question in page.side_by_side(answered, 2):
+        card(question, given[question], comparison)
+    open_questions = [question for question in QUESTIONS if question not in answered]
+    if open_questions:
+        st.subheader("Not measured", anchor=False)
+    for question in open_questions:
+        unanswered(question, given[question], choices)
+
+
+def card(question: Question, answer: Answer, comparison: Comparison) -> None:
+    """The verdict in a sentence, the picture, and the way to the details."""
+    with st.container(border=True, height="stretch"):
+        st.subheader(question.name, anchor=False)
+        st.markdown(theme.literal(answer.sentence))
+        st.html(dot_strip.dot_strip(answer.scores, answer.reference, answer.zero))
+        parts = [answer.note]
+        if answer.reference is not None:
+            parts.append("dotted mark: pixels")
+        if any(score.untrained is not None for score in answer.scores):
+            parts.append(UNTRAINED)
+        page.note(" · ".join(filter(None, parts)))
+        measured = {score.label for score in answer.scores}
+        groups = [seeds.group for seeds in comparison.groups if seeds.group.title not in measured]
+        missing = {run.id for group in groups for run in group.runs}
+        if text := lacking(question.task, [choice for choice in comparison.choices if choice.run.id in missing]):
+            st.caption(text)
+        navigation.link(question.view, f"Open {question.detail}")
+
+
+def unanswered(question: Question, answer: Answer, choices: Sequence[Choice]) -> None:
+    """One line: why nothing is measured, and the command that measures it."""
+    text = " ".join(filter(None, [theme.literal(answer.sentence), lacking(question.task, choices)]))
+    st.caption(f"**{question.name}**: {text or 'nothing is stored.'}")
+
+
+def lacking(task: str | None, choices: Sequence[Choice]) -> str:
+    """Why runs lack an evaluation, and the command that makes it, as Markdown."""
+    reasons: list[str] = []
+    without: list[Choice] = []
+    for choice in choices if task else ():
+        evaluation = choice.run.evaluation(str(task))
+        skipped = evaluation.get("skipped")
+        if isinstance(skipped, str):
+            reasons.append(skipped if skipped.startswith(choice.label) else f"{choice.label}: {skipped}")
+        elif not evaluation and (reason := gaps.obstacle(choice, str(task))):
+            reasons.append(reason)
+        elif not evaluation and gaps.without_weights(choice):
+            reasons.append(f"{choice.label}: its weights are not there any more.")
+        elif not evaluation:
+            without.append(choice)
+    command = [f"`{gaps.evaluate(without)}` measures {theme.literal(page.names(without))}."] if without else []
+    return " ".join([*(theme.literal(reason) for reason in dict.fromkeys(reasons)), *command])
+
+
+KNOWS, DRAWS = "app.views.knows", "app.views.draws"
+QUESTIONS = (
+    Question("Linear probe", "linear", f"{KNOWS}.linear_probe", "Linear probe", answers.linear),
+    Question("kNN", "knn", f"{KNOWS}.linear_probe", "Linear probe and kNN", answers.knn),
+    Question("Factors kept", "factors", f"{KNOWS}.factors", "Factors", answers.factors),
+    Question("Reconstruction", "reconstruction", f"{DRAWS}.reconstructions", "Reconstructions", answers.reconstruction),
+    Question("Samples", "samples", f"{DRAWS}.samples", "Samples", answers.samples),
+    Question("Likelihood", "likelihood", f"{DRAWS}.likelihood", "Likelihood", answers.likelihood),
+    Question("Cost", None, f"{KNOWS}.labels_and_cost", "Labels and price", answers.cost),
+)
