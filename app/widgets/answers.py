@@ -109,9 +109,9 @@ def ranking(scores: Sequence[Score], best: str = "Highest", what: str = "") -> s
     return f"{quantity}: {first.name}, {first.text}, against {rest}.{overlap}"
 
 
-def overlapping(one: Score, other: Score) -> bool:
+def overlapping(first: Score, second: Score) -> bool:
     """Whether two intervals, both known, have a value in common."""
-    ends = [finite_number(end) for end in (one.low, one.high, other.low, other.high)]
+    ends = [finite_number(end) for end in (first.low, first.high, second.low, second.high)]
     if any(end is None for end in ends):
         return False
     low, high, other_low, other_high = (end for end in ends if end is not None)
@@ -178,8 +178,8 @@ def factors(comparison: Comparison) -> Answer:
     """The mean over factors of the share of what can be read beyond chance."""
     scores = []
     for seeds in comparison.groups:
-        values = [value for run in seeds.group.runs if (value := kept(run)) is not None]
-        untrained = [value for run in seeds.group.runs if (value := kept(run, "untrained")) is not None]
+        values = [value for run in seeds.group.runs if (value := mean_share(run)) is not None]
+        untrained = [value for run in seeds.group.runs if (value := mean_share(run, "untrained")) is not None]
         if not values:
             continue
         interval = over_seeds(values) if len(values) > 1 else None
@@ -188,7 +188,9 @@ def factors(comparison: Comparison) -> Answer:
         text = with_unit(format_interval(fmean(values), low, high, digits=1), "%")
         scores.append(Score(seeds.group.title, seeds.group.label, seeds.colour, fmean(values), text, low, high, base))
     scores.sort(key=lambda score: -score.value)
-    raw = next((v for s in comparison.groups for run in s.group.runs if (v := kept(run, "pixels")) is not None), None)
+    raw = next(
+        (v for s in comparison.groups for run in s.group.runs if (v := mean_share(run, "pixels")) is not None), None
+    )
     sentence = ranking(scores) + (" " + leaders(comparison) if len(scores) > 1 else "")
     return Answer(sentence.strip(), scores, raw, "mean over factors, 0 % at chance, 100 % perfect; default space")
 
@@ -221,7 +223,7 @@ def shares(run: Run, model: str = "run") -> dict[str, float]:
     return result
 
 
-def kept(run: Run, model: str = "run") -> float | None:
+def mean_share(run: Run, model: str = "run") -> float | None:
     """The mean of :func:`shares`, in percent."""
     values = shares(run, model)
     return 100 * fmean(values.values()) if values else None
