@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.run import LOG, Run
 
-LINES = 40
+LINES = 20
 TAIL = 32_768
 """Bytes of the log that are read."""
 

@@ -143,7 +143,7 @@ def log(choice: Choice) -> None:
     lines = run_folder_content.log_tail(choice.run)
     if not lines:
         return page.note("It has no log.txt: imported runs and runs of earlier versions have none.")
-    st.code("\n".join(lines), language=None, height=300 if len(lines) > 12 else "content")
+    st.code("\n".join(lines), language=None, wrap_lines=True)
     page.note(f"the last {len(lines)} lines of log.txt")
 
 

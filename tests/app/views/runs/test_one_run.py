@@ -1,9 +1,12 @@
 """The tab Run: everything that is stored of one run, opened by the URL or from the table of runs."""
 
+from typing import Any
+
 import pytest
 
 from app.reading import run_folder_content, run_table
 from app.views.runs import run_list
+from tests.app.browser import needs_chromium, opened, settled
 from tests.app.pages import Copies, Folder, Show, button_labels, parameter, text
 from workbench.files import write_json
 
@@ -55,7 +58,7 @@ def test_the_log_checkpoints_and_files(show: Show, copied: Copies) -> None:
     (run.path / "checkpoints" / "step-00000200" / "model.safetensors").write_bytes(b"0" * 1500)
     write_json(run.path / "checkpoints" / "best.json", {"step": 200})
     app = show(folder, "one_run", [run.id])
-    assert "epoch 60/60" in text(app) and "epoch 21/60" in text(app) and "epoch 20/60" not in text(app)
+    assert "epoch 60/60" in text(app) and "epoch 41/60" in text(app) and "epoch 40/60" not in text(app)
     checkpoints, files = (frame.value for frame in app.dataframe[1:])
     assert checkpoints.to_dict("list") == {"step": [400, 200], "size": ["0 B", "1.5 kB"], "best": ["", "best by kNN"]}
     assert {"arrays/", "evaluations/", "log.txt", "run.json"} <= set(files["name"])
@@ -95,3 +98,17 @@ def test_only_rows_of_single_runs_have_a_button() -> None:
 @pytest.mark.parametrize(("size", "printed"), [(950, "950 B"), (12_345, "12.3 kB"), (4_560_000, "4.56 MB")])
 def test_sizes_in_print(size: int, printed: str) -> None:
     assert run_folder_content.size_text(size) == printed
+
+
+@needs_chromium
+def test_a_click_in_the_table_opens_the_run(browser: Any, runs_address: str, runs_folder: Folder) -> None:
+    page = opened(browser, f"{runs_address}/runs?runs={runs_folder[1]['vae']}:0", 1500)
+    settled(page)
+    page.locator(".dvn-scroller").wait_for()
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    page.wait_for_timeout(1000)
+    page.mouse.click(box["x"] + 104, box["y"] + 39 + 36 + 18)  # the first row is the foreign one
+    page.get_by_role("heading", level=1, name="Run", exact=True).wait_for()
+    settled(page)
+    newest = sorted(path.name for path in runs_folder[0].glob("2*-shapes-*"))[-1]
+    page.wait_for_function("id => decodeURIComponent(location.search).includes(`run=${id}`)", arg=newest)
