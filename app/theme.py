@@ -17,7 +17,7 @@ STATUS = {
 }
 
 CSS = """<style>
-.stApp {--wb-muted: color-mix(in srgb, var(--st-text-color) 72%, var(--st-background-color));}
+.stApp {--wb-muted: color-mix(in srgb, currentColor 72%, transparent);}
 .stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1680px;}
 .wb-note {color: var(--wb-muted); font-size: .82rem; line-height: 1.45; margin: -.35rem 0 .6rem 0;}
 .wb-name {display: flex; align-items: center; gap: .45rem; font-weight: 600; font-size: .95rem;

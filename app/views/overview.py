@@ -41,7 +41,7 @@ def render() -> None:
     groups = seed_groups(choices, "linear")
     comparison = Comparison(groups, choices, group_table([group.group for group in groups]))
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown("**Report**: every comparison in a sentence, tables, and one file to take along.")
+        st.markdown("**Report**: every comparison in a sentence, tables, and one file to download.")
         navigation.link("app.views.report", "Open Report")
     given = {question: question.answer(comparison) for question in QUESTIONS}
     answered = [question for question, answer in given.items() if answer.scores]
@@ -107,5 +107,5 @@ QUESTIONS = (
     Question("Reconstruction", "reconstruction", f"{DRAWS}.reconstructions", "Reconstructions", answers.reconstruction),
     Question("Samples", "samples", f"{DRAWS}.samples", "Samples", answers.samples),
     Question("Likelihood", "likelihood", f"{DRAWS}.likelihood", "Likelihood", answers.likelihood),
-    Question("Cost", None, f"{KNOWS}.labels_and_cost", "Labels and price", answers.cost),
+    Question("Cost", None, f"{KNOWS}.labels_and_cost", "Labels and cost", answers.cost),
 )
