@@ -46,7 +46,7 @@ def conclusions(groups: Sequence[SeedGroup]) -> None:
     for pair in differing:
         colour = colours.get(pair.run, palette.GREY) if pair.significant else "transparent"
         dot = f'<span class="wb-dot" style="background:{colour};box-shadow:0 0 0 1.5px {palette.GREY}55"></span>'
-        style = "" if pair.significant else f"color:{palette.GREY}"
+        style = "" if pair.significant else "color:var(--wb-muted)"
         row = "display:flex;gap:.6rem;align-items:baseline;margin:.3rem 0"
         lines.append(f'<div style="{row}">{dot}<span style="{style}">{escape(str(pair))}</span></div>')
     st.html("".join(lines))
