@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
 from app.figures.dot_strip import Score
 from app.reading import files
@@ -12,7 +11,7 @@ from app.state.seeds import SeedGroup
 from app.widgets import pairs
 from workbench.comparison.differences import Difference
 from workbench.comparison.seeds import over_seeds
-from workbench.comparison.table import Row, cost_text, interval_text, mapping_of
+from workbench.comparison.table import Row, baseline_value, cost_text, interval_text, mapping_of
 from workbench.format import finite_number, format_interval, is_number
 from workbench.report.entries import entries
 from workbench.store import Run
@@ -48,14 +47,6 @@ class Comparison:
         ids = [run.id for run in group.group.runs]
         return next((row for row in self.table if row["kind"] == "run" and row["ids"] == ids), None)
 
-    def baseline(self, model: str, key: str, parameters: Any = None) -> float | None:
-        """A baseline's value, of untrained networks the one with as many parameters."""
-        for row in self.table:
-            own = row["kind"] == "baseline" and row["model"] == model
-            if own and row[key] and (parameters is None or row["parameters"] == parameters):
-                return row[key]["value"]
-        return None
-
 
 def of_table(comparison: Comparison, key: str, unit: str) -> list[Score]:
     """Scores of a measure as ``workbench compare`` prints them, the highest first."""
@@ -66,7 +57,7 @@ def of_table(comparison: Comparison, key: str, unit: str) -> list[Score]:
         if row is None or cell is None or finite_number(cell["value"]) is None:
             continue
         method = seeds.group.runs[0].info().get("method")
-        untrained = comparison.baseline(f"untrained:{method}", key, row["parameters"])
+        untrained = baseline_value(comparison.table, f"untrained:{method}", key, row["parameters"])
         text = with_unit(interval_text(cell), unit)
         scores.append(
             Score(
@@ -165,7 +156,7 @@ def knn(comparison: Comparison) -> Answer:
 
 def pixels(comparison: Comparison, key: str) -> float | None:
     """The value of raw pixels."""
-    return comparison.baseline("pixels", key)
+    return baseline_value(comparison.table, "pixels", key)
 
 
 def reconstruction(comparison: Comparison) -> Answer:

@@ -132,7 +132,8 @@ def group_differences(groups: Sequence[Group]) -> list[Difference]:
             raise different_images(owns[0].label, own.label)
     pairs = list(combinations(owns, 2))
     pairs += [(own, baseline) for result in results for own in result.own for baseline in result.baselines]
-    p_values = bonferroni([_test(a, b)[1] for a, b in pairs])
+    tested = [_test(a, b) for a, b in pairs]
+    p_values = bonferroni([p_value for _, p_value in tested])
     level = simultaneous_level(len(pairs))
     return [
         Difference(
@@ -143,7 +144,7 @@ def group_differences(groups: Sequence[Group]) -> list[Difference]:
             other_name=b.name,
             accuracy=100.0 * float(a.correct.mean()),
             other_accuracy=100.0 * float(b.correct.mean()),
-            difference=_percent(_test(a, b)[0]),
+            difference=_percent(interval),
             simultaneous=_percent(_test(a, b, level)[0]),
             p_value=p_value,
             comparisons=len(pairs),
@@ -152,7 +153,7 @@ def group_differences(groups: Sequence[Group]) -> list[Difference]:
             other_seeds=len(b.correct),
             over_seeds=_over_seeds(a, b),
         )
-        for (a, b), p_value in zip(pairs, p_values, strict=True)
+        for (a, b), (interval, _), p_value in zip(pairs, tested, p_values, strict=True)
     ]
 
 

@@ -78,6 +78,15 @@ def group_table(groups: Sequence[Group]) -> list[Row]:
     return table + order
 
 
+def baseline_value(rows: Sequence[Row], model: str, key: str, parameters: Any = None) -> float | None:
+    """A baseline's value of a measure in a table, of untrained networks the one with as many parameters; or None."""
+    for row in rows:
+        own = row["kind"] == "baseline" and row["model"] == model
+        if own and row[key] and (parameters is None or row["parameters"] == parameters):
+            return row[key]["value"]
+    return None
+
+
 def notes(rows: Sequence[Row]) -> list[str]:
     """What the intervals of a comparison are, and what makes it unfair, a sentence each."""
     counts = image_counts(rows)

@@ -12,7 +12,7 @@ from app.reading import files, predictions
 from app.state import seeds
 from app.widgets import gaps, image_picker, page, pairs, verdict_table
 from workbench.comparison.differences import caveat
-from workbench.comparison.table import Row, best_space, group_table
+from workbench.comparison.table import Row, baseline_value, best_space, group_table
 from workbench.format import finite_number
 from workbench.store import Run
 
@@ -72,18 +72,11 @@ def panel(key: str, groups: Sequence[seeds.SeedGroup], own: Mapping[str, Row], r
             dots.Dot(label, member.colour, float(np.mean(values)), detail=space, main=False)
             for space, values in spaces.items()
         ]
-    for row in rows:
-        if row["kind"] == "baseline" and row[key]:
-            if row["model"] == "pixels":
-                references["pixels"] = row[key]["value"]
-            else:
-                method = row["model"].partition(":")[2]
-                for member in groups:
-                    first = member.group.runs[0]
-                    cost = first.info().get("cost")
-                    size = cost.get("parameters") if isinstance(cost, dict) else None
-                    if first.info().get("method") == method and row["parameters"] == size:
-                        ticks[member.group.title] = row[key]["value"]
+        untrained = f"untrained:{group.runs[0].info().get('method')}"
+        if (value := baseline_value(rows, untrained, key, row["parameters"])) is not None:
+            ticks[label] = value
+    if (value := baseline_value(rows, "pixels", key)) is not None:
+        references["pixels"] = value
     return dots.DotPanel(MEASURES[key], points, references, ticks)
 
 
