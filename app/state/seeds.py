@@ -90,7 +90,13 @@ def headline_row(choice: Choice, evaluation: dict[str, Any]) -> dict[str, Any] |
 
 def headline_space(choice: Choice) -> str | None:
     """The space in which every headline number of the run's group is read; see :func:`comparison.table.best_space`."""
-    return best_space(seed_groups([choice], "linear")[0].group)
+    evaluated = choice.run.evaluation("linear").get("created")
+    return _headline_space(choice.run.path, evaluated, st.session_state.get(SWITCH, True), choice)
+
+
+@st.cache_data(ttl=2, max_entries=256, show_spinner=False)  # a page asks many times, and each looks through the folder
+def _headline_space(path: Path, evaluated: str | None, others: bool, _choice: Choice) -> str | None:
+    return best_space(groups([_choice], "linear", others)[0].group)
 
 
 def _candidates(chosen: Sequence[Choice]) -> list[Run]:
