@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow
 import pyarrow.json
 
-from workbench.comparison.table import measured_rows
 from workbench.format import finite_number, format_interval
+from workbench.headline import measured_rows
 from workbench.store import Probe, Run, probe_of, read_json
 
 

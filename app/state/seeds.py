@@ -12,7 +12,7 @@ from app.reading import files, predictions
 from app.reading.choice import Choice
 from app.state import chosen_runs, run_folder
 from workbench.comparison.seeds import Group, group_runs, traits_of
-from workbench.comparison.table import best_space
+from workbench.headline import best_space
 from workbench.store import Run
 
 SWITCH = "all-seeds"
@@ -89,14 +89,14 @@ def headline_row(choice: Choice, evaluation: dict[str, Any]) -> dict[str, Any] |
 
 
 def headline_space(choice: Choice) -> str | None:
-    """The space in which every headline number of the run's group is read; see :func:`comparison.table.best_space`."""
+    """The space in which every headline number of the run's group is read; see :func:`~headline.best_space`."""
     evaluated = choice.run.evaluation("linear").get("created")
     return _headline_space(choice.run.path, evaluated, st.session_state.get(SWITCH, True), choice)
 
 
 @st.cache_data(ttl=2, max_entries=256, show_spinner=False)  # a page asks many times, and each looks through the folder
 def _headline_space(path: Path, evaluated: str | None, others: bool, _choice: Choice) -> str | None:
-    return best_space(groups([_choice], "linear", others)[0].group)
+    return best_space(groups([_choice], "linear", others)[0].group.runs)
 
 
 def _candidates(chosen: Sequence[Choice]) -> list[Run]:

@@ -9,6 +9,7 @@ from workbench.comparison.table import comparison_table
 from workbench.errors import WorkbenchError
 from workbench.evaluation import runner
 from workbench.evaluation.features import Limits
+from workbench.headline import headline_value
 
 
 def test_everything_is_written_and_summed_up(evaluate, make_run):
@@ -55,7 +56,7 @@ def test_the_summary_keeps_what_was_known(evaluate, make_run):
     assert run.summary()["knn_monitor"] == 41.0 and not {"knn", "linear"} & run.summary().keys()
     evaluate([run], only=["knn"])
     measured = run.summary()["knn"]
-    assert measured == runner.default_value(run.evaluation("knn")) and "linear" not in run.summary()
+    assert measured == headline_value(run, "knn") and "linear" not in run.summary()
     evaluate([run], only=["likelihood"])
     assert (run.summary()["knn"], run.summary()["knn_monitor"]) == (measured, 41.0)
 

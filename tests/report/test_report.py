@@ -18,9 +18,9 @@ from tests.app.app_fixture import THREE, Folder, copy_as_seed, make_runs
 from workbench import report
 from workbench.comparison.differences import differences
 from workbench.comparison.seeds import group_runs
-from workbench.comparison.table import rows_of
 from workbench.errors import WorkbenchError
 from workbench.figures import tex
+from workbench.headline import rows_of
 from workbench.report import conclusions, writers
 from workbench.report.document import Code, Document, Heading, Paragraph, Points, Table
 from workbench.report.entries import entries

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from workbench.comparison.seeds import Group
-from workbench.comparison.table import best_space, mapping_of, rows_of, validation_scores
+from workbench.comparison.table import mapping_of
 from workbench.errors import WorkbenchError
+from workbench.headline import best_space, rows_of, validation_scores
 from workbench.store import Probe, Run, probe_of
 
 ROUNDED = 0.005  # percentage points by which rounding changes an accuracy in the files of a shipped run
@@ -68,7 +69,7 @@ def group_results(group: Group) -> GroupResults:
             reason = run.evaluation("linear").get("skipped")
             why = f"without a linear probe ({str(reason).rstrip('.')})" if reason else "without a linear probe"
             missing.setdefault(("", why), []).append(run.id)
-    space = best_space(group) or ""
+    space = best_space(group.runs) or ""
     by_kind: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     used: list[Run] = []
     for run in probed:

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.comparison.seeds import Group, Row, group_runs, name_of, over_seeds
 from workbench.format import format_count, format_duration, format_interval, format_megabytes, is_number
-from workbench.metrics.intervals import proportion
+from workbench.headline import best_space, default_space, rows_of
 from workbench.store import Run
 
 MEASURES = {"knn": "kNN", "linear": "linear probe", "retrieval": "retrieval", "reconstruction": "reconstruction"}
@@ -16,8 +16,6 @@ HEADINGS = {"knn": "kNN %", "linear": "linear %", "retrieval": "mAP@10 %", "reco
 METRICS = {"knn": "top1", "linear": "top1", "retrieval": "map@10", "reconstruction": "psnr"}
 SAMPLES = {"knn": "test images", "linear": "test images", "retrieval": "queries", "reconstruction": "test images"}
 AGREE = "Where all seeds of a row have the same value, its interval is over images, as that of a single run."
-PROPORTIONS = ("top1", "accuracy", "matching")
-"""Metrics that are shares of images, in percent."""
 COSTS = {
     "parameters": "parameters",
     "flops_per_image": "FLOPs/image",
@@ -35,8 +33,8 @@ def comparison_table(runs: Sequence[Run]) -> list[Row]:
 def group_table(groups: Sequence[Group]) -> list[Row]:
     """One row per group of seeds (or single run), then one per baseline.
 
-    Features are read in the group's best space by validation (:func:`best_space`), the one that is tested; where the
-    method's default is another one, a row of the kind ``default space`` follows.
+    Features are read in the group's best space by validation (:func:`~workbench.headline.best_space`), the one that is
+    tested; where the method's default is another one, a row of the kind ``default space`` follows.
 
     Returns:
         rows with ``model``, ``kind`` (``run``, ``default space`` or ``baseline``), ``id`` of a single run, ``ids`` and
@@ -56,7 +54,7 @@ def group_table(groups: Sequence[Group]) -> list[Row]:
         identity = {"id": first.id if len(group) == 1 else None, "ids": [run.id for run in group.runs]}
         identity |= {"seeds": list(group.seeds), "data": data.get("name")}
         costs = {key: _mean([mapping_of(run, "cost").get(key) for run in group.runs]) for key in COSTS}
-        best, default = best_space(group), next(filter(None, map(default_space, group.runs)), None)
+        best, default = best_space(group.runs), next(filter(None, map(default_space, group.runs)), None)
         row = _row(group.runs, "run", best, group.label, "run") | identity | costs
         table.append(row | {"warning": " ".join(filter(None, map(_warning, group.runs))) or None})
         if default != best:
@@ -144,12 +142,6 @@ def _row(runs: Sequence[Run], model: str, space: str | None, name: str, kind: st
     return row
 
 
-def default_space(run: Run) -> str | None:
-    """The space that the run's method reads by default, as its evaluations name it."""
-    spaces = (run.evaluation(name).get("default") for name in ("linear", "knn", "retrieval", "factors"))
-    return next((space for space in spaces if isinstance(space, str)), None)
-
-
 def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
     """A run's number with its interval over images; of several, their mean with its interval over seeds."""
     cells = [cell for run in runs if (cell := _value(run, evaluation, **where))]
@@ -197,51 +189,6 @@ def _warning(run: Run) -> str | None:
     if step and isinstance(steps, int | float) and int(step[1]) < steps:
         return f"{name} was measured on the checkpoint {checkpoint}, but its cost is that of step {steps}; {command}"
     return None
-
-
-def rows_of(run: Run, evaluation: str) -> list[Row]:
-    """The rows of an evaluation that have a value."""
-    return measured_rows(run.evaluation(evaluation))
-
-
-def measured_rows(content: Row) -> list[Row]:
-    """The rows of an evaluation's content that have a value.
-
-    A share of 0 or 100 % whose stored interval is a single point, as evaluations of earlier versions wrote it, has
-    Wilson's interval here.
-    """
-    rows = content.get("rows")
-    rows = rows if isinstance(rows, list) else []
-    known = [row for row in rows if isinstance(row, dict) and is_number(row.get("value"))]
-    return [_with_interval(row, row.get("n", content.get("n"))) for row in known]
-
-
-def _with_interval(row: Row, n: Any) -> Row:
-    point = row["value"] in (0, 100) and row.get("low") == row.get("high") == row["value"]
-    if not point or row.get("metric") not in PROPORTIONS or not isinstance(n, int) or n < 1:
-        return row
-    return row | proportion(np.full(n, row["value"] == 100))._asdict()
-
-
-def validation_scores(run: Run) -> dict[str, float]:
-    """Top-1 accuracy on the validation split by space, of the run's linear probe."""
-    rows = (row for row in rows_of(run, "linear") if row.get("model") == "run" and is_number(row.get("validation")))
-    return {str(row.get("space")): row["validation"] for row in rows}
-
-
-def best_space(group: Group) -> str | None:
-    """The space in which every headline number of a group is read, and in which it is tested.
-
-    It is the space whose linear probe did best on the validation split, on average over the seeds; of spaces that not
-    all seeds have, those of most seeds. Without a linear probe it is the default space.
-    """
-    scores: dict[str, list[float]] = {}
-    for run in group.runs:
-        for space, score in validation_scores(run).items():
-            scores.setdefault(space, []).append(score)
-    most = max(map(len, scores.values()), default=0)
-    best = max((name for name in scores if len(scores[name]) == most), key=lambda name: sum(scores[name]), default=None)
-    return best or next(filter(None, map(default_space, group.runs)), None)
 
 
 def mapping_of(run: Run, key: str) -> Row:

@@ -13,6 +13,7 @@ from workbench.evaluation.generation import classifier, decoder, denoising, late
 from workbench.evaluation.geometry import agreement, invariance, projection, retrieval, similarity
 from workbench.evaluation.probes import factors, few_labels, finetune, knn, layers, linear, linear_sgd, transfer
 from workbench.evaluation.progress import EvaluationProgress
+from workbench.headline import headline_value
 from workbench.model import load
 from workbench.store import Run, probe_of
 from workbench.training.checkpoint import no_checkpoint
@@ -156,25 +157,9 @@ def _open(
 
 
 def _summarise(run: Run, wanted: Sequence[str]) -> str:
-    """Write the accuracies of the space that the linear probe prefers on validation images (or the default one) into
-    the run's summary, as far as they are known; the new ones in words."""
-    probed = [row for row in run.evaluation("linear").get("rows", []) if row["model"] == "run" and "validation" in row]
-    best = max(probed, key=lambda row: row["validation"], default={}).get("space")
-    values = {name: value_in(run.evaluation(name), best) for name in ("knn", "linear")}
+    """Write the run's own accuracies in its :func:`~workbench.headline.best_space` into its summary, as far as they are
+    known; the new ones in words."""
+    values = {name: headline_value(run, name) for name in ("knn", "linear")}
     known = {name: value for name, value in values.items() if value is not None}
     run.update_summary(alive=False, **known)
     return "".join(f", {name} {value:.1f} %" for name, value in known.items() if name in wanted)
-
-
-def value_in(evaluation: Mapping[str, Any], space: str | None) -> float | None:
-    """The run's value in a space, or in its default one where that was not measured, or None."""
-    own = [row for row in evaluation.get("rows", []) if row["model"] == "run" and row["space"] == space]
-    return own[0]["value"] if own else default_value(evaluation)
-
-
-def default_value(evaluation: Mapping[str, Any]) -> float | None:
-    """The run's value in its default space, or None."""
-    for row in evaluation.get("rows", []):
-        if row["model"] == "run" and row["space"] == evaluation.get("default"):
-            return row["value"]
-    return None

@@ -7,11 +7,12 @@ from pathlib import Path
 from workbench import __version__
 from workbench.comparison import differences
 from workbench.comparison.seeds import Group, group_runs
-from workbench.comparison.table import AGREE, Row, comparison_table, different_images, mapping_of, rows_of
+from workbench.comparison.table import AGREE, Row, comparison_table, different_images, mapping_of
 from workbench.config import read_yaml
 from workbench.errors import WorkbenchError
 from workbench.figures.dots import Dot, Dots
 from workbench.format import format_interval
+from workbench.headline import rows_of
 from workbench.palette import run_colour
 from workbench.report import sections
 from workbench.report.document import Block, Code, Document, Figure, Heading, Paragraph, Points, Table

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from workbench.comparison.seeds import Group, over_seeds
-from workbench.comparison.table import Row, mapping_of, of_seeds, rows_of
+from workbench.comparison.table import Row, mapping_of, of_seeds
+from workbench.headline import rows_of
 from workbench.metrics.intervals import Interval
 from workbench.store import Run
 

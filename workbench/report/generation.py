@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from workbench.comparison.seeds import Group
-from workbench.comparison.table import Row, mapping_of, rows_of
+from workbench.comparison.table import Row, mapping_of
 from workbench.figures.heat_map import Strip
+from workbench.headline import rows_of
 from workbench.report.document import Block, Figure
 from workbench.report.entries import Entry, entries
 from workbench.report.tables import section

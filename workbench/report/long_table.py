@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from workbench.comparison.table import rows_of
+from workbench.headline import rows_of
 from workbench.store import Run
 
 COLUMNS = ("run", "seed", "evaluation", "model", "space", "metric", "value", "low", "high", "n", "detail")

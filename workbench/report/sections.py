@@ -5,19 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.comparison.seeds import Group
-from workbench.comparison.table import (
-    COSTS,
-    Row,
-    best_space,
-    comparison_table,
-    cost_text,
-    default_space,
-    mapping_of,
-    rows_of,
-)
+from workbench.comparison.table import COSTS, Row, comparison_table, cost_text, mapping_of
 from workbench.figures.dots import Dot, Dots
 from workbench.figures.heat_map import HeatMap
 from workbench.format import is_number
+from workbench.headline import best_space, rows_of, space_in
 from workbench.palette import run_colour
 from workbench.report import generation
 from workbench.report.document import Block, Figure, Heading, Table
@@ -38,7 +30,7 @@ def all_of(groups: Sequence[Group]) -> list[Block]:
 def probes(groups: Sequence[Group]) -> list[Block]:
     """Linear probe, kNN and the thorough probes, a row per model and space."""
     names = {"linear": "linear probe", "linear_sgd": "linear probe, SGD", "knn": "kNN", "finetune": "fine-tuned"}
-    spaces = [best_space(group) for group in groups]
+    spaces = [best_space(group.runs) for group in groups]
 
     def is_secondary(entry: Entry) -> bool:
         return entry.group is not None and entry.row.get("space") != spaces[entry.group]
@@ -131,7 +123,7 @@ def factors(groups: Sequence[Group]) -> list[Block]:
 
 def _main_spaces(groups: Sequence[Group], evaluation: str) -> Callable[[Run, Row], bool]:
     """Keeps the rows of the groups' best spaces, of a run's projector, and of what all share."""
-    spaces = {run.id: _space(group, run, evaluation) for group in groups for run in group.runs}
+    spaces = {run.id: space_in(group.runs, evaluation) for group in groups for run in group.runs}
 
     def keep(run: Run, row: Row) -> bool:
         own = row.get("model") == "run"
@@ -139,13 +131,6 @@ def _main_spaces(groups: Sequence[Group], evaluation: str) -> Callable[[Run, Row
         return shared or row.get("space") == spaces[run.id] or (own and row.get("space") == "projector")
 
     return keep
-
-
-def _space(group: Group, run: Run, evaluation: str) -> str | None:
-    """The group's best space, or the default one where the run's evaluation has not got that."""
-    best = best_space(group)
-    known = {row.get("space") for row in rows_of(run, evaluation) if row.get("model") == "run"}
-    return best if best in known else default_space(run)
 
 
 def _share(entry: Entry | None) -> float:
@@ -193,7 +178,7 @@ def agreement(groups: Sequence[Group]) -> list[Block]:
     runs = [run for group in groups for run in group.runs]
     name = "agreement" if any(rows_of(run, "agreement") for run in runs) else "cka"
     titles = {run.id: group.title for group in groups for run in group.runs}
-    spaces = {run.id: _space(group, run, name) for group in groups for run in group.runs}
+    spaces = {run.id: space_in(group.runs, name) for group in groups for run in group.runs}
     pairs: dict[tuple[str, str, str], list[Row]] = {}
     for run in runs:
         for row in rows_of(run, name):
@@ -243,7 +228,7 @@ def cost(groups: Sequence[Group]) -> list[Block]:
 
 def _headlines(groups: Sequence[Group], numbers: Sequence[Entry]) -> list[Entry]:
     """Of each model, the entry of the best space, or its first."""
-    spaces = [best_space(group) for group in groups]
+    spaces = [best_space(group.runs) for group in groups]
     chosen: dict[str, Entry] = {}
     for entry in numbers:
         space = None if entry.group is None else spaces[entry.group]

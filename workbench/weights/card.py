@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from workbench.evaluation.runner import default_value
 from workbench.format import is_number
+from workbench.headline import headline_value
 from workbench.store import Run
 from workbench.studies.cells import is_measured
 from workbench.training.checkpoint import LoadedMethod
@@ -111,7 +111,7 @@ def _small_stem(config: dict[str, Any], arguments: dict[str, Any]) -> list[str]:
 def _measured(run: Run, step: int) -> Iterator[str]:
     """The results of the weights of a step; those of other steps belong to another model."""
     known = {name: run.evaluation(name) for name in MEASURED if is_measured(run, name, step)}
-    known = {name: content for name, content in known.items() if default_value(content) is not None}
+    known = {name: content for name, content in known.items() if headline_value(run, name) is not None}
     if not known:
         yield f"None yet for the weights of step {step}; evaluate them with `workbench evaluate {run.id}`."
         return

@@ -12,8 +12,9 @@ from app.reading import files, predictions
 from app.state import seeds
 from app.widgets import gaps, image_picker, page, pairs, verdict_table
 from workbench.comparison.differences import caveat
-from workbench.comparison.table import Row, baseline_value, best_space, group_table
+from workbench.comparison.table import Row, baseline_value, group_table
 from workbench.format import finite_number
+from workbench.headline import best_space
 from workbench.store import Run
 
 TITLE = "Linear probe"
@@ -96,7 +97,8 @@ def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
     """Accuracy per class and confusions in the best space; of several seeds all test images together."""
     tables = {}
     for member in groups:
-        known = [table for run in member.group.runs if (table := _confusion(run, best_space(member.group))) is not None]
+        runs, space = member.group.runs, best_space(member.group.runs)
+        known = [table for run in runs if (table := _confusion(run, space)) is not None]
         if known and len({len(table) for table in known}) == 1:
             tables[member.group.label] = member, np.sum(known, axis=0)
     sizes = {len(table) for _, table in tables.values()}
@@ -121,7 +123,7 @@ def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
     for member, share in page.side_by_side(shares.values()):
         group = member.group
-        page.heading(group.title, member.colour, best_space(group) or "")
+        page.heading(group.title, member.colour, best_space(group.runs) or "")
         figure = matrices.heat_map(
             share,
             rows=classes,
