@@ -8,7 +8,7 @@ from pathlib import Path
 def command(
     port: int = 8501, runs: Path | str = "runs", host: str = "127.0.0.1", allow_actions: bool = False, jobs: int = 1
 ) -> tuple[list[str], dict[str, str]]:
-    """The process that serves the dashboard; the theme comes from ``.streamlit/config.toml`` beside ``main.py``.
+    """The process that serves the dashboard; the theme comes from ``.streamlit/config.toml`` beside ``server.py``.
 
     Args:
         port: TCP port.
@@ -25,11 +25,12 @@ def command(
         "server.port": str(port),
         "server.headless": "true",
         "server.fileWatcherType": "none",
+        "server.enableWebsocketCompression": "true",
         "browser.gatherUsageStats": "false",
     }
-    main = Path(__file__).with_name("main.py")
+    server = Path(__file__).with_name("server.py")
     flags = [word for key, value in options.items() for word in (f"--{key}", value)]
-    return [sys.executable, "-m", "streamlit", "run", str(main), *flags], {
+    return [sys.executable, "-m", "streamlit", "run", str(server), *flags], {
         **os.environ,
         "WORKBENCH_RUNS": str(Path(runs).expanduser().absolute()),
         "WORKBENCH_ALLOW_ACTIONS": "1" if allow_actions else "0",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import streamlit as st
@@ -29,6 +30,7 @@ GROUPS: dict[str, tuple[str, tuple[ModuleType, ...]]] = {
     "Report": ("summarize", (report,)),
 }
 
+ICON = Path(__file__).with_name("icon.svg")
 WITHOUT_CHOICE = (run_list, one_run)  # views that need no chosen runs
 
 
@@ -81,7 +83,7 @@ def places(entries: list[st.Page]) -> dict[str, navigation.Place]:
 
 
 def main() -> None:
-    st.set_page_config(page_title="Workbench", page_icon=":material/compare:", layout="wide")
+    st.set_page_config(page_title="Workbench", page_icon=str(ICON), layout="wide")
     entries = pages()
     navigation.register(places(entries))
     chosen = st.navigation(entries, position="top")
