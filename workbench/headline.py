@@ -80,3 +80,15 @@ def headline_value(run: Run, evaluation: str) -> float | None:
     space = space_in([run], evaluation)
     own = (row for row in rows_of(run, evaluation) if row.get("model") == "run" and row.get("space") == space)
     return next((row["value"] for row in own), None)
+
+
+def elsewhere(label: str, runs: Sequence[Run], evaluation: str) -> str:
+    """That an evaluation of a group's runs was not measured in the space of their headline numbers; or nothing.
+
+    Args:
+        label: what to call the group.
+    """
+    best, space = best_space(runs), space_in(runs, evaluation)
+    if space is None or space == best:
+        return ""
+    return f"{label} in {space}, its default space; not measured in {best}, the space of its headline numbers"

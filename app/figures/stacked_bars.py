@@ -27,7 +27,7 @@ class Stack:
 
     Attributes:
         value, low, high: the sum and its 95 % interval.
-        kind: of sum, such as a lower bound.
+        kind: of sum, such as an upper bound.
         sign: stands before the sum's number.
         tighter: tighter values of the same quantity by name, drawn hollow.
     """

@@ -10,7 +10,9 @@ import streamlit as st
 
 from app.reading.choice import Choice
 from app.state import feature_space
+from app.state.seeds import SeedGroup
 from app.widgets import downloads, protocol_line
+from workbench.headline import elsewhere
 
 CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"]}
 Item = TypeVar("Item")
@@ -22,9 +24,19 @@ def note(text: str) -> None:
     st.html(f'<div class="wb-note">{escape(text)}</div>')
 
 
-def protocol(choices: Sequence[Choice], task: str, *more: str, before: str = "") -> None:
+def protocol(
+    choices: Sequence[Choice], task: str, *more: str, before: str = "", groups: Sequence[SeedGroup] = ()
+) -> None:
     """The grey line that says how a figure's numbers were measured; see :func:`protocol_line.describe`."""
-    note(before + protocol_line.describe([(choice.label, choice.run.evaluation(task)) for choice in choices], *more))
+    evaluations = [(choice.label, choice.run.evaluation(task)) for choice in choices]
+    note(before + protocol_line.describe(evaluations, *more, groups=[seeds.group for seeds in groups]))
+
+
+def other_spaces(groups: Sequence[SeedGroup], task: str) -> None:
+    """A line that names the groups whose evaluation was not measured in the space of their headline numbers."""
+    lines = [line for seeds in groups if (line := elsewhere(seeds.group.label, seeds.group.runs, task))]
+    if lines:
+        note("; ".join(lines))
 
 
 def heading(label: str, colour: str = "", small: str = "") -> None:

@@ -1,25 +1,35 @@
 """How the numbers of a figure were measured, in one line."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from workbench.comparison.likelihood import in_bits
+from workbench.comparison.seeds import Group
 
 PARTS = re.compile(r"(?<=\.) (?=[A-Z]|95 %)|(?<=;) ")  # between sentences, and between their clauses
 
 
-def describe(evaluations: Iterable[tuple[str, dict[str, Any]]], *more: str) -> str:
-    """Protocol, split, n, seeds and checkpoint of evaluations, each once.
+def describe(evaluations: Iterable[tuple[str, dict[str, Any]]], *more: str, groups: Sequence[Group] = ()) -> str:
+    """Protocol, split, n, training seeds and checkpoint of evaluations, each once.
 
     Args:
         evaluations: with the label of the run; what only some of them say of their protocol follows their labels.
         more: further parts of the line.
+        groups: the groups of seeds whose means the figure shows; by default it shows the runs that were evaluated.
     """
     evaluations = list(evaluations)
-    texts = {label: str(evaluation.get("protocol") or "") for label, evaluation in evaluations}
+    texts = {label: in_bits(str(evaluation.get("protocol") or "")) for label, evaluation in evaluations}
     parts = once({label: text for label, text in texts.items() if text})
-    for part in (_split, _n, _seeds, _checkpoint):
-        parts.append(" / ".join(dict.fromkeys(filter(None, (part(evaluation) for _, evaluation in evaluations)))))
+    for part in (_split, _n):
+        parts.append(_each(part, evaluations))
+    parts.append(group_sizes(groups) if groups else _seeds(evaluations))
+    parts.append(_each(_checkpoint, evaluations))
     return " · ".join(part for part in (*parts, *more) if part)
+
+
+def _each(part: Callable[[dict[str, Any]], str], evaluations: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    return " / ".join(dict.fromkeys(filter(None, (part(evaluation) for _, evaluation in evaluations))))
 
 
 def _split(evaluation: dict[str, Any]) -> str:
@@ -31,9 +41,20 @@ def _n(evaluation: dict[str, Any]) -> str:
     return f"n = {evaluation['n']:,}" if isinstance(evaluation.get("n"), int) else ""
 
 
-def _seeds(evaluation: dict[str, Any]) -> str:
-    seeds = evaluation.get("seeds")
-    return f"{len(seeds)} seed{'s' * (len(seeds) > 1)}" if isinstance(seeds, list) and seeds else ""
+def group_sizes(groups: Sequence[Group]) -> str:
+    """How many networks, each trained with a seed of its own, a group's number is the mean of."""
+    sizes = {len(group) for group in groups}
+    if len(sizes) == 1:
+        size = sizes.pop()
+        return f"mean of {size} training seeds" if size > 1 else "1 training seed"
+    return "training seeds: " + ", ".join(f"{group.label} {len(group)}" for group in groups)
+
+
+def _seeds(evaluations: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """The seeds with which the evaluated runs were trained."""
+    listed = [seeds for _, evaluation in evaluations if isinstance(seeds := evaluation.get("seeds"), list)]
+    names = [str(seed) for seed in sorted({seed for seeds in listed for seed in seeds if isinstance(seed, int)})]
+    return f"training seed{'s' * (len(names) > 1)} {', '.join(names)}" if names else ""
 
 
 def _checkpoint(evaluation: dict[str, Any]) -> str:

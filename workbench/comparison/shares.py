@@ -1,13 +1,10 @@
-"""Shares of variance and signs of likelihood bounds, as written in the tables and figures of studies."""
+"""Shares of variance, as written in the tables and figures of studies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.comparison.seeds import Row
 from workbench.format import is_number
-
-SIGNS = {"lower bound": "≤ ", "estimate": "≈ "}
-"""The sign before a negative log-likelihood, by its kind."""
 
 
 def share_text(row: Mapping[str, Any]) -> str:

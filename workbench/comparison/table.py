@@ -16,6 +16,8 @@ HEADINGS = {"knn": "kNN %", "linear": "linear %", "retrieval": "mAP@10 %", "reco
 METRICS = {"knn": "top1", "linear": "top1", "retrieval": "map@10", "reconstruction": "psnr"}
 SAMPLES = {"knn": "test images", "linear": "test images", "retrieval": "queries", "reconstruction": "test images"}
 AGREE = "Where all seeds of a row have the same value, its interval is over images, as that of a single run."
+RANDOM_INIT = "random init"
+"""The model in ``finetune.json`` that started from random weights."""
 COSTS = {
     "parameters": "parameters",
     "flops_per_image": "FLOPs/image",
@@ -132,20 +134,26 @@ def agree(cell: Row | None) -> bool:
 def _row(runs: Sequence[Run], model: str, space: str | None, name: str, kind: str) -> Row:
     row: Row = {"model": name, "kind": kind, "space": space, "warning": None}
     for key in ("knn", "linear", "retrieval"):
-        row[key] = _cell(runs, key, model=model, space=space)
+        row[key] = cell_of(runs, key, model=model, space=space)
     own = model == "run" or model.startswith("untrained:")
     variants = [run.evaluation("reconstruction").get("default") for run in runs] if own else [""]
     variant = next((variant for variant in variants if variant is not None), None)
-    row["reconstruction"] = _cell(runs, "reconstruction", model=model, variant=variant)
+    row["reconstruction"] = cell_of(runs, "reconstruction", model=model, variant=variant)
     if row["reconstruction"] and variant:
         row["reconstruction"]["variant"] = variant
     return row
 
 
-def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
-    """A run's number with its interval over images; of several, their mean with its interval over seeds."""
+def cell_of(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
+    """The number of a group's runs in an evaluation, as a cell of :func:`group_table`: of one run with its interval
+    over images; of several, their mean with its interval over seeds.
+
+    Args:
+        where: entries of the rows that are read, the ``model`` among them.
+    """
     cells = [cell for run in runs if (cell := _value(run, evaluation, **where))]
-    own, untrained = where["model"] == "run", where["model"].startswith("untrained:")
+    own = where["model"] == "run"
+    untrained = where["model"].startswith("untrained:") or where["model"] == RANDOM_INIT
     if not cells:
         return None
     if not (own or untrained):  # shared by all runs, measured once
@@ -158,7 +166,7 @@ def _cell(runs: Sequence[Run], evaluation: str, **where: Any) -> Row | None:
         return cells[0] | {"of": 1}
     shared = {key: cells[0][key] if len({cell[key] for cell in cells}) == 1 else None for key in ("n", "checkpoint")}
     counts = {"ns": list(dict.fromkeys(n for cell in cells for n in cell["ns"])), "of": len(runs), "values": values}
-    interval = cells[0] if same else over_seeds(values, METRICS.get(evaluation))._asdict()
+    interval = cells[0] if same else over_seeds(values, METRICS.get(evaluation, "top1"))._asdict()
     return interval | shared | counts
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.comparison.shares import SIGNS, by_quantity, share_text
+from workbench.comparison.likelihood import SIGNS
+from workbench.comparison.shares import by_quantity, share_text
 from workbench.figures.dots import NAME_ROW, ROW, Baseline, Dot, offsets, plot
 from workbench.figures.drawing import Drawing, tip
 from workbench.figures.study import GAP, PANEL, intervals, legend, names_with_seeds

@@ -181,7 +181,8 @@ class Score(ContinuousDiffusion):
         self.likelihood_note = (
             "Density by the probability-flow ODE, solved to an absolute and relative tolerance of "
             f"{config.ode_tolerance:g} a step, with Hutchinson's trace of one Rademacher draw per image, of pixels "
-            "dequantised uniformly, by one draw, times the volume of their bins: an estimate of a lower bound."
+            "dequantised uniformly, by one draw, times the volume of their bins: an estimate of a lower bound "
+            "on the likelihood."
         )
 
     def dequantised(self, images: Tensor, keys: Tensor) -> Tensor:

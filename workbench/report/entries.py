@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from workbench.comparison.seeds import Group, over_seeds
-from workbench.comparison.table import Row, mapping_of, of_seeds
+from workbench.comparison.table import RANDOM_INIT, Row, mapping_of, of_seeds
 from workbench.headline import rows_of
 from workbench.metrics.intervals import Interval
 from workbench.store import Run
-
-RANDOM_INIT = "random init"
-"""The model in ``finetune.json`` that started from random weights."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from workbench.comparison.likelihood import in_bits
 from workbench.comparison.seeds import Group
 from workbench.comparison.table import Row, mapping_of
 from workbench.figures.heat_map import Strip
@@ -80,6 +81,11 @@ def likelihood(groups: Sequence[Group]) -> list[Block]:
     def whole(_run: Run, row: Row) -> bool:
         return row.get("metric") == "bits_per_dim" and "term" not in row
 
-    numbers = {"likelihood": entries(groups, "likelihood", "kind", keep=whole)}
+    numbers = [
+        replace(entry, row=entry.row | {"kind": in_bits(str(entry.row.get("kind") or ""))})
+        for entry in entries(groups, "likelihood", "kind", keep=whole)
+    ]
     names, caption = {"likelihood": "bits per dimension"}, "Negative log-likelihood"
-    return section("Likelihood", groups, names, ("model", "kind"), numbers=numbers, caption=caption, digits=2)
+    return section(
+        "Likelihood", groups, names, ("model", "kind"), numbers={"likelihood": numbers}, caption=caption, digits=2
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from workbench.comparison.likelihood import in_bits
 from workbench.comparison.seeds import Group
 from workbench.report.document import Block, Heading, Table
 from workbench.report.entries import Entry, entries
@@ -75,7 +76,8 @@ def pivot(
 def protocol(groups: Sequence[Group], name: str, before: str = "") -> str:
     """Protocol, split and n of an evaluation; what several runs say alike is said once."""
     contents = [content for group in groups for run in group.runs if (content := run.evaluation(name)).get("protocol")]
-    clauses = dict.fromkeys(part for content in contents for part in str(content["protocol"]).rstrip(".").split("; "))
+    texts = [in_bits(str(content["protocol"])) for content in contents]
+    clauses = dict.fromkeys(part for text in texts for part in text.rstrip(".").split("; "))
     where = dict.fromkeys(f"{c.get('split')} images, n = {c['n']:,}" for c in contents if isinstance(c.get("n"), int))
     text = "; ".join((*clauses, *where))
     return " ".join(part for part in (before, text and f"{text}.") if part)

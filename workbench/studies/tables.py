@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from workbench.comparison.likelihood import SIGNS
 from workbench.comparison.seeds import Row, over_seeds
-from workbench.comparison.shares import SIGNS, by_quantity, share_text
+from workbench.comparison.shares import by_quantity, share_text
 from workbench.comparison.table import of_seeds
 from workbench.format import format_interval, is_number
 from workbench.metrics.variance import two_way_shares

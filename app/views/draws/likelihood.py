@@ -12,11 +12,10 @@ from app.reading import files
 from app.reading.choice import Choice
 from app.widgets import gaps, latents, page
 from workbench import palette
+from workbench.comparison.likelihood import CAUTION, SIGNS, WEIGHTED, in_bits, total
 
 TITLE = "Likelihood"
 QUESTION = "How many bits per dimension does the model need for the test images?"
-SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQUAL TO} "}  # of the bits
-WEIGHTED = "importance samples"  # how kinds of importance-weighted bounds end
 REFERENCES = {"chance": "one label in so many", "pixels": "the linear probe of raw pixels, on all test images"}
 SINGLE = "exact, "  # how kinds of models of single pixels begin
 
@@ -31,17 +30,8 @@ def kind(row: dict[str, Any]) -> str:
     return str(row.get("kind") or "")
 
 
-def total(choice: Choice) -> dict[str, Any] | None:
-    """The row of a run's sum, or None where it is missing or was no number; importance-weighted bounds are others."""
-    known = choice.run.evaluation("likelihood").get("kind")
-    for row in whole(choice, model="run"):
-        if kind(row) == known or (known is None and not kind(row).endswith(WEIGHTED)):
-            return row
-    return None
-
-
 def render() -> None:
-    chosen, missing, _ = gaps.with_evaluation("likelihood", total)
+    chosen, missing, _ = gaps.with_evaluation("likelihood", lambda choice: total(choice.run))
     if chosen:
         bars(chosen)
         classification(chosen)
@@ -59,7 +49,7 @@ def terms(choice: Choice) -> list[dict[str, Any]]:
 
 def stack(choice: Choice) -> Stack:
     """A run's terms, their sum with its interval, and its importance-weighted bounds."""
-    main = total(choice)
+    main = total(choice.run)
     assert main is not None
     weighted = [row for row in whole(choice, model="run") if kind(row).endswith(WEIGHTED)]
     return Stack(
@@ -68,7 +58,7 @@ def stack(choice: Choice) -> Stack:
         [Term(row["term"].replace("_", " "), row["value"]) for row in terms(choice) if kind(row) == kind(main)],
         main["value"],
         *files.bounds(main),
-        kind(main),
+        in_bits(kind(main)),
         SIGNS.get(kind(main), ""),
         {kind(row).rpartition(", ")[2]: row["value"] for row in weighted},
     )
@@ -85,10 +75,12 @@ def bars(chosen: Sequence[Choice]) -> None:
     at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
     page.note(
         f"bars: terms of the sum, mean over images · dot: the sum with its 95 % interval, "
-        f"inside the bars where a term is below 0; {at_most} from a bound on the likelihood, so the model's own "
-        f"bits are at most this; {about} an estimate, off to either side · "
-        "hollow: importance-weighted bounds, tighter with more samples · grey: every pixel by itself"
+        f"inside the bars where a term is below 0; {at_most} an upper bound: the model needs at most so many bits; "
+        f"{about} an estimate, off to either side · "
+        "hollow: importance-weighted upper bounds, tighter with more samples · grey: every pixel by itself"
     )
+    if sum(bar.sign == SIGNS["lower bound"] for bar in stacks) > 1:
+        page.note(CAUTION)
     page.protocol(chosen, "likelihood")
     levels = {choice.run.evaluation("likelihood").get("levels", 256) for choice in chosen}
     if len(levels) > 1:
@@ -116,7 +108,8 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
                 shared = row["model"] == "pixels"
                 name = choice.label if own else row["model"] if shared else f"{row['model']} of {choice.label}"
                 entry = {"model": name, "term": str(row.get("term", "sum"))}
-                entry |= {"kind": kind(row) + (", no summand drawn" if task == "likelihood_full" and own else "")}
+                in_full = ", no summand drawn" if task == "likelihood_full" and own else ""
+                entry |= {"kind": in_bits(kind(row)) + in_full}
                 entry |= {"bits per dimension (95 % interval)": files.format_row(row, alone=3)}
                 table.append(entry | {"nats per image": f"{nats[0]:.4g}" if nats else ""})
     return table
@@ -138,7 +131,10 @@ def classification(chosen: Sequence[Choice]) -> None:
     order = list(dict.fromkeys(dot.label for dot in dots))
     page.chart(by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
     classifiers = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]
-    words = ["large dot: the label of the highest bound", "small dot: a linear probe of the same model's features"]
+    words = [
+        "large dot: the label of the highest likelihood",
+        "small dot: a linear probe of the same model's features",
+    ]
     page.note(" · ".join([*words, *(f"dotted, {name}: {REFERENCES[name]}" for name in beside)]))
     page.protocol(classifiers, "classify")
 

@@ -9,27 +9,28 @@ from app.figures import image_grid, matrices
 from app.figures.dots import Dot, small_multiples
 from app.reading import files
 from app.state.seeds import SeedGroup, seed_groups
-from app.widgets import gaps, page, protocol_line
+from app.widgets import gaps, page
 from workbench import palette
 from workbench.comparison.seeds import over_seeds
 from workbench.format import finite_number
+from workbench.headline import space_in
 from workbench.store import Run
 
 TITLE = "Factors"
 QUESTION = "Which properties of the images can be read from the features?"
 PROJECTOR = "projector"
-SPACES = {"default": "default space", "best": "best space per factor"}
+HEADLINE, DEFAULT, BEST = "headline", "default", "best"
+SPACES = {HEADLINE: "best space of the linear probe", DEFAULT: "default space", BEST: "best space per factor"}
 Columns = dict[str, tuple[str, dict[str, dict]]]
 """Colour and rows by factor of what stands side by side, by name."""
 
 
-def best(evaluation: dict, model: str, space: str) -> dict[str, dict]:
-    """By factor, the model's row of a space, of the ``default`` one, or of the ``best`` for that factor."""
+def best(evaluation: dict, model: str, space: str | None) -> dict[str, dict]:
+    """By factor, the model's row of a space, or, without one, of the best space for that factor."""
     rows: dict[str, dict] = {}
     for row in files.rows(evaluation):
         kind = "untrained" if row["model"].startswith("untrained") else row["model"]
-        wanted = evaluation.get("default") if space == "default" else None if space == "best" else space
-        other = kind != "pixels" and wanted is not None and wanted != row.get("space")
+        other = kind != "pixels" and space is not None and space != row.get("space")
         name = str(row.get("factor", ""))
         if kind == model and name and not other and (name not in rows or row["value"] > rows[name]["value"]):
             rows[name] = row
@@ -48,7 +49,15 @@ def printed(row: dict) -> str:
     return f"{row['value']:.0f} %" if row.get("metric") == "accuracy" else f"{round(row['value'], 2) + 0.0:.2f}"
 
 
-def mean_rows(runs: Sequence[Run], model: str, space: str) -> dict[str, dict]:
+def space_of(runs: Sequence[Run], reading: str) -> str | None:
+    """The space in which a group is read under a key of :data:`SPACES`; None for the best one of each factor."""
+    if reading == HEADLINE:
+        return space_in(runs, "factors")
+    defaults = [str(run.evaluation("factors").get("default")) for run in runs]
+    return defaults[0] if reading == DEFAULT else None
+
+
+def mean_rows(runs: Sequence[Run], model: str, space: str | None) -> dict[str, dict]:
     """By factor, the model's row (see :func:`best`); of several seeds their mean, with its interval over seeds."""
     by_run = [best(run.evaluation("factors"), model, space) for run in runs]
     names = dict.fromkeys(name for rows in by_run for name in rows)
@@ -63,17 +72,21 @@ def _mean(rows: Sequence[dict], model: str) -> dict:
     return rows[0] | over_seeds(values, rows[0].get("metric"))._asdict() | {"space": spaces, "seeds": len(rows)}
 
 
-def columns_for(groups: Sequence[SeedGroup], space: str) -> Columns:
+def columns_for(groups: Sequence[SeedGroup], reading: str) -> Columns:
     """Colour and rows by factor of every column: the models, pixels, and each model's untrained networks.
 
-    A model whose projector can be read beside its default space has a column for both.
+    A model whose projector can be read beside that space has a column for both.
+
+    Args:
+        reading: a key of :data:`SPACES`.
     """
     columns, untrained, pixels = {}, {}, {}
     for group in groups:
         runs, title = group.group.runs, group.group.title
+        space = space_of(runs, reading)
         seeds = title.removeprefix(group.group.label)
         own = mean_rows(runs, "run", space)
-        projector = mean_rows(runs, "run", PROJECTOR) if space == "default" else {}
+        projector = mean_rows(runs, "run", PROJECTOR) if space is not None else {}
         split = bool(projector) and {row.get("space") for row in own.values()} != {PROJECTOR}
         columns[f"{group.group.label} backbone{seeds}" if split else title] = group.colour, own
         if split:
@@ -87,18 +100,18 @@ def columns_for(groups: Sequence[SeedGroup], space: str) -> Columns:
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("factors")
     if chosen:
-        space = page.switch("Read from", SPACES, "factor-space")
-        groups = seed_groups(chosen, "factors")
-        columns = columns_for(groups, space)
+        reading = page.switch("Read from", SPACES, "factor-space")
+        groups = seed_groups(chosen, "linear")
+        columns = columns_for(groups, reading)
         first = {name: row for _, rows in reversed(columns.values()) for name, row in rows.items()}
         names = list(dict.fromkeys(name for _, rows in columns.values() for name in rows))
         units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}
         factor_map(columns, units)
-        sizes = "/".join(dict.fromkeys(str(len(group.group)) for group in groups))
-        entries = [(choice.label, choice.run.evaluation("factors")) for choice in chosen]
-        line = protocol_line.describe(entries, "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect")
-        page.note(line if sizes == "1" else line.replace(" · 1 seed ·", f" · means over {sizes} seeds ·"))
-        if space == "best":
+        if reading == HEADLINE:
+            page.other_spaces(groups, "factors")
+        cells = "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect"
+        page.protocol(chosen, "factors", SPACES[reading], *cells, groups=groups)
+        if reading == BEST:
             page.note(
                 "The best space is picked on the split that is shown, so a model with more spaces has an advantage."
             )

@@ -1,6 +1,7 @@
 """Labels and cost: accuracy by number of labels, and against parameters, FLOPs, time and memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,10 +11,14 @@ from app.figures import accuracy_cost
 from app.figures.accuracy_cost import LabelCurve, Point
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import chosen_runs, seeds
+from app.state import chosen_runs
+from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import gaps, page
 from workbench import palette
+from workbench.comparison.table import RANDOM_INIT, baseline_value, cell_of, group_table, interval_text, of_seeds
 from workbench.format import finite_number
+from workbench.headline import space_in
+from workbench.store import Run
 
 TITLE = "Labels and cost"
 QUESTION = "How many labels does a model need, and what does its accuracy cost?"
@@ -42,60 +47,59 @@ def render() -> None:
     trained(chosen)
 
 
-def point(label: str, colour: str, x: float, row: dict, detail: str = "") -> Point:
-    """A row of an evaluation at a price."""
+def point(label: str, colour: str, x: float, row: dict[str, Any], detail: str = "") -> Point:
+    """A number with its interval at a price."""
     return Point(label, colour, x, row["value"], *files.bounds(row), detail)
 
 
-def kind(row: dict) -> str:
-    """``run``, ``untrained`` or ``pixels``, or what else the row's model is."""
-    return "untrained" if row["model"].startswith("untrained") else row["model"]
-
-
 def labels(chosen: Sequence[Choice]) -> None:
-    """Accuracy against the number of labelled images."""
-    available, missing = gaps.split(chosen, "few_labels", lambda choice: label_rows(choice, "run"))
+    """Accuracy against the number of labelled images, of each group of seeds in its headline space."""
+    available, missing = gaps.split(chosen, "few_labels", label_rows)
     if available:
-        lines, shares = [], {}
-        grey: dict[str, LabelCurve] = {}
-        for choice in available:
-            lines.append(label_curve(choice, "run", choice.label, choice.colour))
-            for row in label_rows(choice, "run"):
-                shares[row["n_labels"]] = f"{row['n_labels']:,}<br>{100 * row['labels']:.3g} %"
-            for model, label in (("untrained", untrained_name(choice, chosen)), ("pixels", "pixels")):
-                curve = label_curve(choice, model, label, palette.GREY)
+        groups = seed_groups(available, "linear")
+        lines, grey, shares = [], {}, {}
+        for n, share in (entry for choice in available for entry in label_rows(choice).items()):
+            shares[n] = f"{n:,}<br>{100 * share:.3g} %"
+        for seeds in groups:
+            space = space_in(seeds.group.runs, "few_labels")
+            method = seeds.group.runs[0].info().get("method")
+            lines.append(label_curve(seeds, seeds.group.title, seeds.colour, shares, model="run", space=space))
+            baselines = {f"untrained {seeds.group.label}": {"model": f"untrained:{method}", "space": space}}
+            for name, where in (baselines | {"pixels": {"model": "pixels"}}).items():
+                curve = label_curve(seeds, name, palette.GREY, shares, **where)
                 if curve.points:
-                    grey.setdefault(label, curve)
+                    grey.setdefault(name, curve)
         figure = accuracy_cost.accuracy_by_labels([*lines, *grey.values()], shares)
         page.chart(figure, "label-curves", "accuracy against the number of labels, with intervals")
-        page.protocol(available, "few_labels", "default space of each model")
+        page.other_spaces(groups, "few_labels")
+        page.protocol(available, "few_labels", "best space of the linear probe by validation", groups=groups)
     gaps.explain(missing, "few_labels")
 
 
-def untrained_name(choice: Choice, chosen: Sequence[Choice]) -> str:
-    """What a run's untrained network is called: its method, where no other chosen run is of it."""
-    methods = [str(other.summary.get("method")) for other in chosen]
-    method = str(choice.summary.get("method"))
-    return f"untrained {choice.label if methods.count(method) > 1 else method}"
+def label_rows(choice: Choice) -> dict[int, float]:
+    """By number of labelled images of a run's rows, the share of the training images that they are; the fewest
+    first."""
+    rows = files.rows(choice.run.evaluation("few_labels"), metric="top1", model="run")
+    known = {}
+    for row in rows:
+        share, n = finite_number(row.get("labels")), row.get("n_labels")
+        if isinstance(n, int) and n > 0 and share is not None:
+            known[n] = share
+    return dict(sorted(known.items()))
 
 
-def label_rows(choice: Choice, model: str) -> list[dict]:
-    """A model's rows, fewest labels first."""
-    rows = [
-        row
-        for row in files.rows(choice.run.evaluation("few_labels"), metric="top1")
-        if kind(row) == model
-        and isinstance(row.get("n_labels"), int)
-        and row["n_labels"] > 0
-        and finite_number(row.get("labels")) is not None
-    ]
-    return sorted(rows, key=lambda row: row["n_labels"])
+def label_curve(seeds: SeedGroup, label: str, colour: str, numbers: Iterable[int], **where: str | None) -> LabelCurve:
+    """The curve of a group's runs or of a baseline over numbers of labels.
 
-
-def label_curve(choice: Choice, model: str, label: str, colour: str) -> LabelCurve:
-    rows = label_rows(choice, model)
-    points = [point(label, colour, row["n_labels"], row, f"{row['n_labels']:,} labels") for row in rows]
-    return LabelCurve(label, colour, points, baseline=model != "run")
+    Args:
+        where: model and space.
+    """
+    points = []
+    for n in sorted(numbers):
+        if cell := cell_of(seeds.group.runs, "few_labels", metric="top1", n_labels=n, **where):
+            seeds_of = of_seeds(len(cell.get("values", [None])), cell["of"])
+            points.append(point(label, colour, n, cell, f"{n:,} labels{seeds_of}"))
+    return LabelCurve(label, colour, points, baseline=where["model"] != "run")
 
 
 def prices(chosen: Sequence[Choice]) -> None:
@@ -104,56 +108,57 @@ def prices(chosen: Sequence[Choice]) -> None:
     if available:
         price = page.switch("Price", {name: entry[0] for name, entry in PRICES.items()}, "price")
         _, title, suffix, unit = PRICES[price]
-        points, untrained, pixels = [], [], []
-        for choice in available:
-            evaluation, cost = choice.run.evaluation("linear"), cost_of(choice, price)
-            row, random = seeds.headline_row(choice, evaluation), files.untrained_row(evaluation)
-            pixels += [row["value"] for row in files.rows(evaluation, model="pixels")]
-            if row is None or cost is None:
-                page.note(f"{choice.label}: its run.json does not say how many {PRICES[price][0]} it took.")
+        groups = seed_groups(available, "linear")
+        table = group_table([seeds.group for seeds in groups])
+        rows = [row for row in table if row["kind"] == "run"]
+        points, untrained = [], []
+        for seeds, row in zip(groups, rows, strict=True):
+            group, cost = seeds.group, finite_number(row[price])
+            if row["linear"] is None or cost is None or cost <= 0:
+                page.note(f"{group.label}: its run.json does not say how many {PRICES[price][0]} it took.")
                 continue
-            points.append(point(choice.label, choice.colour, cost / unit, row, str(row.get("space", ""))))
-            if random:
-                untrained.append(point(choice.label, palette.GREY, cost / unit, random))
+            points.append(point(group.title, seeds.colour, cost / unit, row["linear"], str(row["space"] or "")))
+            model = f"untrained:{group.runs[0].info().get('method')}"
+            if random := cell_of(group.runs, "linear", model=model, space=row["space"]):
+                untrained.append(point(group.title, palette.GREY, cost / unit, random))
         if points:
-            references = {"pixels": max(pixels)} if pixels else {}
+            pixels = baseline_value(table, "pixels", "linear")
+            references = {} if pixels is None else {"pixels": pixels}
             figure = accuracy_cost.accuracy_by_cost(points, untrained, references, title, suffix)
             page.chart(figure, "price-front", f"linear probe accuracy against {title}")
-            machines = dict.fromkeys(filter(None, (machine(choice) for choice in available)))
+            machines = dict.fromkeys(filter(None, (machine(run) for seeds in groups for run in seeds.group.runs)))
             where = "measured on " + " / ".join(machines) if machines and price in ("seconds", "peak_memory_mb") else ""
             page.note(
                 "grey line: Pareto front, nothing cheaper is as good · short grey line: the same network untrained · "
                 "dotted line: the same probe on raw pixels"
             )
-            page.protocol(available, "linear", "best space of each model by validation", where, before="Linear probe: ")
+            several = "costs are means over seeds" * any(len(seeds.group) > 1 for seeds in groups)
+            best = "best space by validation"
+            page.protocol(available, "linear", best, several, where, before="Linear probe: ", groups=groups)
     gaps.explain(missing, "linear")
 
 
-def cost_of(choice: Choice, price: str) -> float | None:
-    """A positive entry of a run's cost, or None."""
-    value = finite_number(files.section(choice.run.info(), "cost").get(price))
-    return value if value is not None and value > 0 else None
-
-
-def machine(choice: Choice) -> str:
+def machine(run: Run) -> str:
     """What a run was trained on, in words."""
-    hardware = files.section(choice.run.info(), "hardware")
+    hardware = files.section(run.info(), "hardware")
     name = str(hardware.get("name") or hardware.get("device") or "")
     return f"{name}, {hardware['threads']} threads" if hardware.get("threads") and name else name
 
 
 def trained(chosen: Sequence[Choice]) -> None:
     """What is measured only where it is asked for: fine-tuning, the probe by SGD, transfer."""
-    table, tasks = numbers(chosen), list(TRAINED)[1:]
+    groups, tasks = seed_groups(chosen, "linear"), list(TRAINED)[1:]
+    table = numbers(groups)
     if len(table.columns) > 2:
         st.dataframe(table, hide_index=True, height="content")
         page.note(
-            "top-1 on test images in %, with its 95 % interval · default space of each model · untrained, fine-tuned: "
-            "the same network trained from random weights"
+            "top-1 on test images in %, with its 95 % interval · best space of the linear probe by validation, unless "
+            "a line below names another one · untrained, fine-tuned: the same network trained from random weights"
         )
         for task in tasks:
             having = [choice for choice in chosen if files.rows(choice.run.evaluation(task))]
             if having:
+                page.other_spaces(groups, task)
                 page.protocol(having, task, before=f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: ")
         for choice in chosen:
             sentence = gain(choice)
@@ -180,20 +185,26 @@ def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
             gaps.box(f"{page.names(able)}: no {what} yet", "Takes minutes for each run:", gaps.evaluate(able, *missing))
 
 
-def numbers(chosen: Sequence[Choice]) -> pd.DataFrame:
+def numbers(groups: Sequence[SeedGroup]) -> pd.DataFrame:
     """Models down, evaluations across; transfer has a column for each target."""
     table: dict[str, dict[str, str]] = {}
-    for choice in chosen:
+    for seeds in groups:
+        runs, label = seeds.group.runs, seeds.group.label
+        untrained = f"untrained:{runs[0].info().get('method')}"
         for task, title in TRAINED.items():
-            for row in files.rows(choice.run.evaluation(task), metric="top1"):
-                untrained = kind(row) == "untrained" or row["model"] == "random init"
-                name = choice.label if kind(row) == "run" else row["model"]
-                name = untrained_name(choice, chosen) if untrained else name
-                main = choice.run.evaluation(task).get("default")
-                if kind(row) in ("run", "untrained") and row.get("space") != main:
-                    continue
-                column = f"{title} to {row.get('target')}" if task.startswith("transfer") else title
-                table.setdefault(name, {}).setdefault(column, files.format_row(row))
+            space = space_in(runs, task)
+            rows = [row for run in runs for row in files.rows(run.evaluation(task), metric="top1")]
+            for target in dict.fromkeys(row.get("target") for row in rows):
+                column = f"{title} to {target}" if task.startswith("transfer") else title
+                common = {"metric": "top1", "target": target}
+                for name, where in (
+                    (seeds.group.title, {"model": "run", "space": space}),
+                    (f"untrained {label}", {"model": untrained, "space": space}),
+                    (f"untrained {label}", {"model": RANDOM_INIT}),
+                    ("pixels", {"model": "pixels"}),
+                ):
+                    if cell := cell_of(runs, task, **common, **where):
+                        table.setdefault(name, {}).setdefault(column, interval_text(cell))
     columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
     columns.sort(key=lambda column: next(i for i, title in enumerate(TRAINED.values()) if column.startswith(title)))
     order = sorted(table, key=lambda name: (name == "pixels", name.startswith("untrained ")))

@@ -39,9 +39,9 @@ def render() -> None:
             "large dot: best space by validation, 95 % interval (over seeds where there are several) · small dots: "
             "single seeds and other spaces · short grey line: the same network untrained · dotted line: raw pixels"
         )
-        page.protocol(chosen, "linear", before="Linear probe: ")
+        page.protocol(chosen, "linear", before="Linear probe: ", groups=groups)
         if len(panels) > 1:
-            page.protocol(chosen, "knn", before="kNN: ")
+            page.protocol(chosen, "knn", before="kNN: ", groups=groups)
         verdict_table.verdict_table(chosen)
         draw_pairs(groups)
         by_class(groups)

@@ -78,13 +78,13 @@ def test_factors_of_a_group_with_backbone_and_projector(show: Show, seeds: list[
     for run in seeds[:3]:  # the fixture's default space is the projector
         evaluation = run.evaluation("factors")
         write_json(run.path / "evaluations" / "factors.json", evaluation | {"default": "class token"})
-    app = show(seeds[0].path.parent, "factors", [run.id for run in seeds])
+    app = show(seeds[0].path.parent, "factors", [run.id for run in seeds], **{"factor-space": "default space"})
     assert not app.exception and not [toggle for toggle in app.toggle if toggle.key == "all-seeds"]
     spec = app.get("plotly_chart")[0].proto.spec
     columns = ["mocov3 backbone (3 seeds)", "mocov3 projector (3 seeds)", "vae"]
     places = [spec.replace("\\u003cbr\\u003e", " ").replace("<br>", " ").find(f'"{name}"') for name in columns]
     assert -1 not in places and places == sorted(places)
-    assert "over seeds (Student" in text(app) and "means over 3/1 seeds" in text(app)
+    assert "over seeds (Student" in text(app) and "training seeds: mocov3 3, vae 1" in text(app)
 
 
 def test_the_linear_page_tests_groups_too(show: Show, seeds: list[Run]) -> None:

@@ -1,7 +1,23 @@
 """Protocols of several runs in one line."""
 
+from pathlib import Path
+
 from app.widgets import protocol_line
 from tests.app.pages import Copies, Show, text
+from workbench.comparison.seeds import Group
+from workbench.store import Run
+
+
+def test_training_seeds_are_named_and_groups_counted(tmp_path: Path) -> None:
+    evaluations = [("a", {"seeds": [1]}), ("b", {"seeds": [0]}), ("c", {})]
+    assert protocol_line.describe(evaluations) == "training seeds 0, 1"
+    assert protocol_line.describe(evaluations[:1]) == "training seed 1"
+    runs = tuple(Run(tmp_path / str(seed)) for seed in range(3))
+    three, alone = Group("a", runs, (0, 1, 2)), Group("b", runs[:1], (0,))
+    assert protocol_line.describe(evaluations, groups=[three, three]) == "mean of 3 training seeds"
+    assert protocol_line.describe(evaluations, groups=[three, alone]) == "training seeds: a 3, b 1"
+    bits = {"protocol": "In bits. Kind: lower bound. An estimate of a lower bound on the likelihood."}
+    assert "Kind: upper bound. An estimate of a lower bound" in protocol_line.describe([("a", bits)])
 
 
 def test_protocols_are_told_once_with_the_names_of_those_that_differ(show: Show, copied: Copies) -> None:

@@ -14,6 +14,8 @@ from workbench.probability.latent import ACTIVE, collapse, usage
 SAMPLES = (5, 50)  # of the importance-weighted bounds, as Burda et al. 2016 report them
 HISTOGRAM_IMAGES = 10_000  # training images that the histogram of each pixel is fitted to
 PRIOR_COUNT = 0.5  # of every level, so that none is impossible (Krichevsky and Trofimov 1981)
+KINDS = {"lower bound": "upper bound, from a lower bound on the likelihood"}
+"""What bits and nats are, by the kind of the likelihood."""
 LISTED = 2048  # latent variables whose KL is listed one by one
 
 
@@ -54,7 +56,7 @@ def evaluate(context: Context, in_full: bool = False) -> None:
     protocol = (
         f"Negative log-likelihood of {len(images):,} test images, one probability mass for each of the "
         f"{levels} levels of a pixel and channel, averaged over images; bits per dimension are nats / (pixels x "
-        f"channels x ln 2). Kind: {kind}. {method.likelihood_note} "
+        f"channels x ln 2). Kind: {KINDS.get(kind, kind)}. {method.likelihood_note} "
         f"{f'{extent} ' if extent else ''}"
         f"{'Importance-weighted bounds are those of Burda et al. 2016. ' if latent else ''}"
         "Pixels: every pixel by itself, with its histogram over training images or with all levels alike. "

@@ -12,7 +12,12 @@ def test_every_sum_says_what_it_is_and_collapse_is_named(page: Show) -> None:
     said, (bars, classes) = text(app), figures(app)
     assert COLLAPSE in said and "mocov3 does not say how probable" in said
     notes = " ".join(note["text"] for note in bars["layout"]["annotations"])
-    assert notes.count("lower bound") == 2 and notes.count("exact") == 2 and "\N{LESS-THAN OR EQUAL TO} 3.3" in notes
+    assert (
+        notes.count("upper bound") == 2
+        and "lower bound" not in notes
+        and notes.count("exact") == 2
+        and "\N{LESS-THAN OR EQUAL TO} 3.3" in notes
+    )
     names = [trace["name"] for trace in bars["data"]]
     for method, terms in TERMS.items():
         assert all(f"{method} {term}" in names for term in terms)

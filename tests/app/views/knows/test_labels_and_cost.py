@@ -73,9 +73,9 @@ def test_labels_prices_and_what_takes_training(show: Show, measured: Folder) -> 
     assert {"mocov3", "vae", "pixels"} <= {plain(note["text"]) for note in labels["layout"]["annotations"]}
     assert sum("<b>" in note["text"] for note in price["layout"]["annotations"]) == 3
     (table,) = app.dataframe
-    assert table.value.set_index("model").loc["mocov3", "fine-tuned"] == "81 [79, 83]"
-    assert table.value.set_index("model").loc["untrained mocov3", "fine-tuned"] == "63 [61, 65]"
-    assert table.value.set_index("model").loc["pixels", "transfer to digits"] == "83 [81, 85]"
+    assert table.value.set_index("model").loc["mocov3", "fine-tuned"] == "81.2 [79.2, 83.2]"
+    assert table.value.set_index("model").loc["untrained mocov3", "fine-tuned"] == "63.0 [61.0, 65.0]"
+    assert table.value.set_index("model").loc["pixels", "transfer to digits"] == "83.0 [81.0, 85.0]"
     said = text(app)
     assert "does better than from random ones" in said and "p < 0.001" in said
     assert f"workbench evaluate {ids['ddpm']}" in said
