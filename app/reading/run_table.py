@@ -3,16 +3,23 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from app import theme
+from app.reading.files import ReadOnce
+from workbench.comparison.table import cell_of, interval_text
 from workbench.format import finite_number, format_count, format_duration
+from workbench.headline import best_space
 
 Summary = dict[str, Any]
 GROUPINGS = {"": "no groups", "method": "method", "data": "data", "seeds": "seeds"}
+SCORES = ("knn", "linear")
+Ids = tuple[str, ...]
+Scores = Mapping[str, str]
 DETAILS = "\N{NORTH EAST ARROW}"
 OPEN, CLOSED = "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK RIGHT-POINTING TRIANGLE}"
 
@@ -110,11 +117,16 @@ def choice_after(rows: Sequence[TableRow], chosen: Sequence[str], ticks: Iterabl
     return list(dict.fromkeys([run_id for run_id in chosen if run_id not in removed] + added))
 
 
-def frame(rows: Sequence[TableRow], colours: Mapping[str, str], opened: Iterable[str]) -> pd.DataFrame:
-    """The table's content, a line per row; columns that are empty or say nothing are left out."""
+def frame(
+    rows: Sequence[TableRow], colours: Mapping[str, str], opened: Iterable[str], headlines: Mapping[Ids, Scores] = {}
+) -> pd.DataFrame:
+    """The table's content, a line per row; columns that are empty or say nothing are left out.
+
+    Args:
+        headlines: scores by the ids of a row, in place of those in the runs' summaries; see :func:`headlines_of`.
+    """
     opened = set(opened)
     grouped = any(row.heads for row in rows)
-    by_seed = any(row.heads and row.group.startswith("seeds:") for row in rows)
     columns: dict[str, list[Any]] = {
         "open": [(OPEN if row.group in opened else CLOSED) if row.heads else None for row in rows],
         "colour": [colour_dots(*dict.fromkeys(colours[run] for run in row.ids if run in colours)) for row in rows],
@@ -127,8 +139,8 @@ def frame(rows: Sequence[TableRow], colours: Mapping[str, str], opened: Iterable
         "status": [list(dict.fromkeys(str(member["status"]) for member in row.members)) for row in rows],
         "sparkline": [sparkline(finished(row)) for row in rows],
         "monitor": [_mean(finished(row), "knn_monitor") for row in rows],
-        "knn": [_score(row, "knn", by_seed) for row in rows],
-        "linear": [_score(row, "linear", by_seed) for row in rows],
+        "knn": [_score(row, "knn", grouped, headlines) for row in rows],
+        "linear": [_score(row, "linear", grouped, headlines) for row in rows],
         "seed": [_distinct(row, "seed") for row in rows],
         "age": [theme.ago(theme.age(row.members[0].get("created"))) for row in rows],
         "parameters": [format_count(_mean(row, "parameters")) for row in rows],
@@ -199,14 +211,34 @@ def _mean(row: TableRow, key: str) -> float | None:
     return fmean(numbers) if numbers else None
 
 
-def _score(row: TableRow, key: str, by_seed: bool) -> float | str | None:
-    """The mean score; in a table with groups of seeds, as text with the standard deviation over seeds."""
-    numbers = _numbers(finished(row), key)
-    if not by_seed:
-        return fmean(numbers) if numbers else None
-    if not numbers:
-        return ""
-    return f"{fmean(numbers):.1f}" + (f" \N{PLUS-MINUS SIGN} {stdev(numbers):.1f}" if len(numbers) > 1 else "")
+def _score(row: TableRow, key: str, grouped: bool, headlines: Mapping[Ids, Scores]) -> float | str | None:
+    """A run's score in its own best space, or the headline of its row; as text in a table with groups."""
+    if row.ids in headlines:
+        return headlines[row.ids].get(key, "")
+    number = None if row.heads else finite_number(row.members[0].get(key))
+    return number if not grouped else "" if number is None else f"{number:.1f}"
+
+
+def headlines_of(rows: Sequence[TableRow], folder: Path, seed_group: Callable[[Summary], str]) -> dict[Ids, Scores]:
+    """The scores of groups of seeds, as ``workbench compare`` prints them, and of their single seeds in the same space.
+
+    A group of runs that differ in more than their seed has no score of its own.
+    """
+    result: dict[Ids, Scores] = {}
+    spaces: dict[str, str | None] = {}
+    for row in rows:
+        groups = {_seed_key(member, seed_group) for member in row.members}
+        if row.heads and len(groups) > 1:
+            result[row.ids] = dict.fromkeys(SCORES, f"{len(groups)} groups")
+        elif row.heads:
+            runs = [ReadOnce(folder / run_id) for run_id in finished(row).ids]
+            spaces[row.group] = space = best_space(runs)
+            result[row.ids] = {key: interval_text(cell_of(runs, key, model="run", space=space)) for key in SCORES}
+        elif row.group in spaces:
+            runs, space = [ReadOnce(folder / row.ids[0])], spaces[row.group]
+            cells = {key: cell_of(runs, key, model="run", space=space) for key in SCORES}
+            result[row.ids] = {key: f"{cell['value']:.1f}" if cell else "" for key, cell in cells.items()}
+    return result
 
 
 def _distinct(row: TableRow, key: str) -> str:

@@ -93,8 +93,9 @@ def table() -> None:
     chosen = chosen_runs.choices()
     chosen_ids = [choice.run.id for choice in chosen]
     key = table_key(rows, chosen_ids)
+    headlines = run_table.headlines_of(rows, run_folder.runs_folder(), seed_group)
     st.dataframe(
-        run_table.frame(rows, {choice.run.id: choice.colour for choice in chosen}, opened),
+        run_table.frame(rows, {choice.run.id: choice.colour for choice in chosen}, opened, headlines),
         key=key,
         hide_index=True,
         row_height=36,
@@ -107,9 +108,14 @@ def table() -> None:
         alt="Table of runs",
     )
     few = "" if len(filtered) == len(everything) else f"{len(filtered)} of "
-    seeds = ", of seeds mean ± standard deviation" if st.session_state.get("groups") == "seeds" else ""
+    scores = "kNN and linear probe in %, of each run in its own best space by validation"
+    if headlines:
+        scores = (
+            "kNN and linear probe in %: of groups of seeds the mean [95 % interval over seeds] in the group's best "
+            "space by validation, of a run alone in its own"
+        )
     page.note(
-        f"{few}{len(everything)} runs in {run_folder.runs_folder()} · kNN and linear probe in %{seeds} · tick up to "
+        f"{few}{len(everything)} runs in {run_folder.runs_folder()} · {scores} · tick up to "
         f"{chosen_runs.MOST} to compare them on every page · click a column's head to sort"
     )
     for summary in [summary for summary in filtered if summary["status"] in ("failed", "stalled", "unreadable")][:6]:
@@ -127,8 +133,8 @@ def columns(rows: list[TableRow]) -> dict[str, Any]:
     colours, width = list(theme.STATUS.values()), 138 if mixed else 84 if short else 106
     unfinished = any(run_table.progress(summary) for line in rows for summary in line.members)
     score = partial(column.NumberColumn, format="%.1f", width=70)
-    if st.session_state.get("groups") == "seeds":
-        score = partial(column.TextColumn, width=92, alignment="right")
+    if any(line.heads for line in rows):
+        score = partial(column.TextColumn, width=134, alignment="right")
     return {
         "open": column.ButtonColumn(" ", width=36, type="tertiary", key="fold", on_click=fold, args=(rows,)),
         "colour": column.ImageColumn(" ", width=32),

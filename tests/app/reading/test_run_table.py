@@ -1,5 +1,6 @@
 """The table of runs as data: groups of seeds, filters, ticks."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +26,9 @@ def test_seeds_are_a_row_that_opens() -> None:
     assert [line.heads for line in shown] == [True, False, False, False]
     opened = lines(everything, "seeds", shown[0].group)
     assert [line.ids for line in opened[:4]] == [("r2", "r0", "r1"), ("r2",), ("r0",), ("r1",)]
-    frame = run_table.frame(opened, {"r0": "#000000"}, {shown[0].group})
-    assert list(frame["linear"][:2]) == ["71.0 \N{PLUS-MINUS SIGN} 1.0", "72.0"]
+    headlines = {opened[0].ids: {"linear": "71.0 [68.5, 73.5]"}, ("r2",): {"linear": "71.9"}}
+    frame = run_table.frame(opened, {"r0": "#000000"}, {shown[0].group}, headlines)
+    assert list(frame["linear"][:3]) == ["71.0 [68.5, 73.5]", "71.9", "70.0"]
     first = frame.iloc[0].to_dict()
     assert (first["seed"], first["open"]) == ("0, 1, 2", run_table.OPEN)
     assert list(frame["open"].isna()) == [False] + [True] * 6
@@ -35,9 +37,15 @@ def test_seeds_are_a_row_that_opens() -> None:
 def test_an_unfinished_seed_does_not_enter_the_mean_of_finished_ones() -> None:
     late = summary("late", group="g", status="running", knn_monitor=10.0, step=1, linear=30.0)
     shown = lines([*(one | {"knn_monitor": 50.0} for one in SEEDS), late], "seeds")
+    assert run_table.finished(shown[0]).ids == ("r2", "r0", "r1")
     frame = run_table.frame(shown, {}, ())
-    assert list(frame["linear"]) == ["71.0 \N{PLUS-MINUS SIGN} 1.0"]
     assert list(frame["monitor"]) == [50.0] and list(frame["status"]) == [["finished", "running"]]
+
+
+def test_a_group_of_different_settings_has_no_score() -> None:
+    shown = lines([*SEEDS, summary("other", group="h", linear=10.0)], "method")
+    headlines = run_table.headlines_of(shown, Path("nowhere"), lambda one: one["group"])
+    assert run_table.frame(shown, {}, (), headlines)["linear"].tolist() == ["2 groups"]
 
 
 def test_a_tick_on_a_group_chooses_its_runs_and_taking_it_away_leaves_the_rest() -> None:
