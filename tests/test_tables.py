@@ -20,7 +20,7 @@ TABLES = {
 }
 
 
-NOTE = "Left out; Ids ids by their last four characters; --wide shows all."
+NOTE = "Left out; rows with values only there; Ids ids by their last four characters; --wide shows all."
 
 
 def parts(text: str) -> set[str]:
@@ -103,6 +103,31 @@ def test_columns_go_by_rank_and_words_go_on_below() -> None:
     narrow = layout(columns, 32)
     assert narrow.left_out == ("cost",) and narrow.note == "Left out: cost; --wide shows all."
     assert [column.heading for column in layout(columns, 10).columns] == ["name"]
+
+
+def test_rows_with_values_only_in_columns_left_out_are_named_below() -> None:
+    columns = [
+        Column("model", ["vae", "mean image", "nothing"]),
+        Column("top-1", ["40.0", "", ""], 1, right=True),
+        Column("psnr", ["31.1", "14.3", ""], 2, right=True),
+    ]
+    narrow = layout(columns, 17)
+    assert [line for _, line in narrow.lines()] == ["model       top-1", "vae          40.0", "nothing"]
+    assert narrow.note == "Left out: psnr; rows with values only there: mean image; --wide shows all."
+    assert len(layout(columns).lines()) == 4
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_every_row_of_a_comparison_has_a_value(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = printed(["compare", "mocov3", "vae", "ddpm", "--runs", str(EXAMPLES)], capsys)
+    table = text[: text.index("Left out")].splitlines()
+    assert {"mean image", "pca-32", "pca-64"} <= set(re.split(r"[:,;] ", " ".join(text.split())))
+    without = [line for line in table[1:] if not re.search(r"\d\]", line)]
+    assert all(line in ("seeds)", "space") for line in without)  # the end of a name
 
 
 def test_words_and_names_break_where_a_reader_would() -> None:

@@ -56,17 +56,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """A table of some width: its columns with their widths, the headings left out, and what was shortened."""
+    """A table of some width: its columns with their widths, the headings left out, and what was shortened.
+
+    Attributes:
+        empty: rows left out, since they have values in no other columns than those left out.
+    """
 
     columns: tuple[Column, ...]
     widths: tuple[int, ...]
     left_out: tuple[str, ...] = ()
     shortened: tuple[str, ...] = ()
+    empty: tuple[int, ...] = ()
 
     @property
     def note(self) -> str:
         """A sentence about what is missing, or nothing."""
         parts = [f"Left out: {', '.join(self.left_out)}"] if self.left_out else []
+        if self.empty:
+            parts.append(f"rows with values only there: {', '.join(self.columns[0].cells[row] for row in self.empty)}")
         parts += self.shortened
         text = "; ".join(parts)
         return f"{text[0].upper()}{text[1:]}; --wide shows all." if text else ""
@@ -75,7 +82,7 @@ class Layout:
         """The lines of the table, each with its row; the headings' row is None."""
         headings = self._joined([column.heading for column in self.columns])
         lines: list[tuple[int | None, str]] = [(None, headings)]
-        for row in range(len(self.columns[0].cells)):
+        for row in (row for row in range(len(self.columns[0].cells)) if row not in self.empty):
             cells = [
                 wrapped(column.cells[row], width) if column.words else [column.cells[row]]
                 for column, width in zip(self.columns, self.widths, strict=True)
@@ -96,7 +103,8 @@ def layout(columns: Sequence[Column], width: int | None = None) -> Layout:
     """Fit a table into ``width`` characters, or into as many as it needs.
 
     In this order: cells take their short texts, words go on in a further line, columns are left out by rank. No word is
-    cut: where the columns of rank 0 alone are too wide, so is the table.
+    cut: where the columns of rank 0 alone are too wide, so is the table. Rows that have values only in columns that are
+    left out are left out, too.
     """
     whole = [column.width for column in columns]
     if width is None or _total(whole) <= width:
@@ -117,7 +125,12 @@ def layout(columns: Sequence[Column], width: int | None = None) -> Layout:
         spare -= more
         widths.append(narrow + more)
     headings = tuple(column.heading for column in columns if column not in shown and column in left_out)
-    return Layout(tuple(shown), tuple(widths), headings, notes)
+    empty = [
+        row
+        for row in range(len(columns[0].cells))
+        if any(column.cells[row] for column in left_out) and not any(column.cells[row] for column in shown[1:])
+    ]
+    return Layout(tuple(shown), tuple(widths), headings, notes, tuple(empty) if len(shown) > 1 else ())
 
 
 def wrapped(text: str, width: int) -> list[str]:
