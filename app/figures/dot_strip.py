@@ -1,10 +1,10 @@
 """Models down, each a dot with its interval on one line, as HTML that fits any width."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
 from workbench.format import finite_number
+from workbench.report.sentences import Score
 
 CSS = """<style>
 .wb-dots {display: grid; gap: .5rem; margin: .1rem 0 .2rem;}
@@ -21,32 +21,13 @@ CSS = """<style>
 </style>"""
 
 
-@dataclass(frozen=True)
-class Score:
-    """A model's number.
-
-    Attributes:
-        label: beside the dot.
-        name: in sentences.
-        text: value and interval in print, with the unit.
-        low, high: ends of the 95 % interval, where it is known.
-        untrained: value of the same network with random weights, where it was measured.
-    """
-
-    label: str
-    name: str
-    colour: str
-    value: float
-    text: str
-    low: float | None = None
-    high: float | None = None
-    untrained: float | None = None
-
-
-def dot_strip(scores: Sequence[Score], reference: float | None = None, zero: bool = False) -> str:
+def dot_strip(
+    scores: Sequence[Score], colours: Sequence[str], reference: float | None = None, zero: bool = False
+) -> str:
     """Scores on a shared axis, untrained networks as short grey marks, the reference as a dotted mark on every line.
 
     Args:
+        colours: of all groups.
         zero: whether the axis begins at 0.
     """
     ends = [end for score in scores for end in (score.low, score.high, score.value, score.untrained)]
@@ -58,14 +39,15 @@ def dot_strip(scores: Sequence[Score], reference: float | None = None, zero: boo
 
     rows = []
     for score in scores:
+        colour = colours[score.group]
         marks = "" if reference is None else f'<i class="wb-pixels" style="{place(reference)}"></i>'
         if score.untrained is not None:
             marks += f'<i class="wb-untrained" style="{place(score.untrained)}"></i>'
         ends = finite_number(score.low), finite_number(score.high)
         if ends[0] is not None and ends[1] is not None:
-            width = f"width:{100 * (ends[1] - ends[0]) / span:.2f}%;background:{score.colour}"
+            width = f"width:{100 * (ends[1] - ends[0]) / span:.2f}%;background:{colour}"
             marks += f'<i class="wb-interval" style="{place(ends[0])};{width}"></i>'
-        marks += f'<i class="wb-value" style="{place(score.value)};background:{score.colour}"></i>'
+        marks += f'<i class="wb-value" style="{place(score.value)};background:{colour}"></i>'
         head = f"<b>{escape(score.label)}</b><span>{escape(score.text)}</span>"
         rows.append(f'<div><div class="wb-head">{head}</div><div class="wb-line">{marks}</div></div>')
     return f'<div class="wb-dots">{"".join(rows)}</div>'

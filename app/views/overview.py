@@ -1,6 +1,6 @@
 """Overview: who is ahead, by question."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -9,10 +9,10 @@ from app import theme
 from app.figures import dot_strip
 from app.reading.choice import Choice
 from app.state import chosen_runs, navigation
-from app.state.seeds import seed_groups
-from app.widgets import answers, gaps, page
-from app.widgets.answers import Answer, Comparison
-from workbench.comparison.table import group_table
+from app.state.seeds import SeedGroup, seed_groups
+from app.widgets import gaps, page, pairs
+from workbench.report import answers
+from workbench.report.answers import Answer
 
 TITLE = "Overview"
 QUESTION = "Which model is ahead, question by question?"
@@ -21,45 +21,49 @@ UNTRAINED = "short grey mark: the same network untrained"
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its answer, and the view that shows it in detail.
+    """A question, and the view that shows its answer in detail.
 
     Attributes:
+        key: of the answer.
         task: the evaluation that measures it, or None where training does.
         view: the module.
     """
 
-    name: str
+    key: str
     task: str | None
     view: str
     detail: str
-    answer: Callable[[Comparison], Answer]
+
+    @property
+    def name(self) -> str:
+        return answers.TITLES[self.key]
 
 
 def render() -> None:
     st.html(dot_strip.CSS)
     choices, _ = gaps.comparable(chosen_runs.choices())
     groups = seed_groups(choices, "linear")
-    comparison = Comparison(groups, choices, group_table([group.group for group in groups]))
+    compared = [seeds.group for seeds in groups]
+    given = answers.answers(compared, pairs.differences(compared) if len(compared) > 1 else [])
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown("**Report**: every comparison in a sentence, tables, and one file to download.")
         navigation.link("app.views.report", "Open Report")
-    given = {question: question.answer(comparison) for question in QUESTIONS}
-    answered = [question for question, answer in given.items() if answer.scores]
+    answered = [question for question in QUESTIONS if given[question.key].scores]
     for question in page.side_by_side(answered, 2):
-        card(question, given[question], comparison)
+        card(question, given[question.key], groups, choices)
     open_questions = [question for question in QUESTIONS if question not in answered]
     if open_questions:
         st.subheader("Not measured", anchor=False)
     for question in open_questions:
-        unanswered(question, given[question], choices)
+        unanswered(question, given[question.key], choices)
 
 
-def card(question: Question, answer: Answer, comparison: Comparison) -> None:
+def card(question: Question, answer: Answer, groups: Sequence[SeedGroup], choices: Sequence[Choice]) -> None:
     """The verdict in a sentence, the picture, and the way to the details."""
     with st.container(border=True, height="stretch"):
         st.subheader(question.name, anchor=False)
         st.markdown(theme.literal(answer.sentence))
-        st.html(dot_strip.dot_strip(answer.scores, answer.reference, answer.zero))
+        st.html(dot_strip.dot_strip(answer.scores, [seeds.colour for seeds in groups], answer.reference, answer.zero))
         parts = [answer.note]
         if answer.reference is not None:
             parts.append("dotted mark: pixels")
@@ -67,9 +71,9 @@ def card(question: Question, answer: Answer, comparison: Comparison) -> None:
             parts.append(UNTRAINED)
         page.note(" · ".join(filter(None, parts)))
         measured = {score.label for score in answer.scores}
-        groups = [seeds.group for seeds in comparison.groups if seeds.group.title not in measured]
-        missing = {run.id for group in groups for run in group.runs}
-        if text := lacking(question.task, [choice for choice in comparison.choices if choice.run.id in missing]):
+        without = [seeds.group for seeds in groups if seeds.group.title not in measured]
+        missing = {run.id for group in without for run in group.runs}
+        if text := lacking(question.task, [choice for choice in choices if choice.run.id in missing]):
             st.caption(text)
         navigation.link(question.view, f"Open {question.detail}")
 
@@ -101,11 +105,11 @@ def lacking(task: str | None, choices: Sequence[Choice]) -> str:
 
 KNOWS, DRAWS = "app.views.knows", "app.views.draws"
 QUESTIONS = (
-    Question("Linear probe", "linear", f"{KNOWS}.linear_probe", "Linear probe", answers.linear),
-    Question("kNN", "knn", f"{KNOWS}.linear_probe", "Linear probe and kNN", answers.knn),
-    Question("Factors kept", "factors", f"{KNOWS}.factors", "Factors", answers.factors),
-    Question("Reconstruction", "reconstruction", f"{DRAWS}.reconstructions", "Reconstructions", answers.reconstruction),
-    Question("Samples", "samples", f"{DRAWS}.samples", "Samples", answers.samples),
-    Question("Likelihood", "likelihood", f"{DRAWS}.likelihood", "Likelihood", answers.likelihood),
-    Question("Cost", None, f"{KNOWS}.labels_and_cost", "Labels and cost", answers.cost),
+    Question("linear", "linear", f"{KNOWS}.linear_probe", "Linear probe"),
+    Question("knn", "knn", f"{KNOWS}.linear_probe", "Linear probe and kNN"),
+    Question("factors", "factors", f"{KNOWS}.factors", "Factors"),
+    Question("reconstruction", "reconstruction", f"{DRAWS}.reconstructions", "Reconstructions"),
+    Question("samples", "samples", f"{DRAWS}.samples", "Samples"),
+    Question("likelihood", "likelihood", f"{DRAWS}.likelihood", "Likelihood"),
+    Question("cost", None, f"{KNOWS}.labels_and_cost", "Labels and cost"),
 )

@@ -10,9 +10,11 @@ from app.state import chosen_runs
 from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import gaps, job_panel, page, pairs
 from workbench import palette, report
+from workbench.comparison import seed_tests
 from workbench.comparison.differences import caveat
 from workbench.comparison.seeds import Group
 from workbench.comparison.table import COSTS, HEADINGS, cost_text, group_table, interval_text, notes
+from workbench.report import answers
 from workbench.store import Run
 
 TITLE = "Report"
@@ -37,21 +39,36 @@ def render() -> None:
 
 
 def conclusions(groups: Sequence[SeedGroup]) -> None:
-    """Every comparison in a sentence, then as a picture."""
-    differing = pairs.differences([group.group for group in groups])
-    if not differing:
-        return
+    """Who is ahead in every measure, then every comparison in a sentence and as a picture."""
+    compared = [group.group for group in groups]
+    differing = pairs.differences(compared)
+    measured = answers.answers(compared, differing)
     colours = {group.group.runs[0].id: group.colour for group in groups}
-    lines = []
-    for pair in differing:
-        colour = colours.get(pair.run, palette.GREY) if pair.significant else "transparent"
-        dot = f'<span class="wb-dot" style="background:{colour};box-shadow:0 0 0 1.5px {palette.GREY}55"></span>'
-        style = "" if pair.significant else "color:var(--wb-muted)"
-        row = "display:flex;gap:.6rem;align-items:baseline;margin:.3rem 0"
-        lines.append(f'<div style="{row}">{dot}<span style="{style}">{escape(str(pair))}</span></div>')
-    st.html("".join(lines))
-    page.note(caveat(differing))
-    pairs.chart(differing, colours, "report-differences")
+    for key, answer in measured.items():
+        if answer.scores:
+            first = groups[answer.scores[0].group].colour
+            sentence(f"{answers.TITLES[key]}: {answer.sentence}", first)
+    if differing:
+        st.subheader("Differences of linear probes", anchor=False)
+        pairs.chart(differing, colours, "report-differences")
+        for pair in differing:
+            sentence(str(pair), colours.get(pair.run, palette.GREY) if pair.significant else "")
+        page.note(caveat(differing))
+    tests = [pair for key, answer in measured.items() if key != "linear" for pair in answer.tests]
+    if tests:
+        st.subheader("Differences over seeds", anchor=False)
+        for pair in tests:
+            sentence(str(pair), colours.get(pair.run, palette.GREY) if pair.significant else "")
+        page.note(seed_tests.CAVEAT)
+
+
+def sentence(text: str, colour: str) -> None:
+    """A sentence with the dot of a model; in grey without a colour."""
+    ring = f"box-shadow:0 0 0 1.5px {palette.GREY}55"
+    dot = f'<span class="wb-dot" style="background:{colour or "transparent"};{ring}"></span>'
+    style = "" if colour else "color:var(--wb-muted)"
+    row = "display:flex;gap:.6rem;align-items:baseline;margin:.3rem 0"
+    st.html(f'<div style="{row}">{dot}<span style="{style}">{escape(text)}</span></div>')
 
 
 def table(groups: Sequence[Group]) -> None:

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from workbench.comparison.measures import SENTENCES
 from workbench.comparison.predictions import ProbeResult, different_images, group_results
 from workbench.comparison.seeds import ENOUGH, Group, name_of
 from workbench.comparison.table import mapping_of
@@ -36,7 +37,7 @@ CAVEAT_FEW = (
 
 @dataclass(frozen=True)
 class Difference:
-    """The comparison of two models: accuracies (means over seeds) and their difference, in percent.
+    """The comparison of two models: their values (means over seeds) and the difference, in the measure's unit.
 
     Attributes:
         run: id of the first model's run, the first of its group.
@@ -46,8 +47,10 @@ class Difference:
         simultaneous: with the 95 % interval that holds for all comparisons together; it excludes 0 exactly where the
             difference is significant.
         p_value: corrected for all comparisons made together.
+        n: test images of a paired test; 0 where the test is over seeds alone.
         seeds, other_seeds: trained networks on each side.
         over_seeds: whether interval and test apply to other seeds too, or to these trained networks alone.
+        measure: a key of :data:`~workbench.comparison.measures.SENTENCES`.
     """
 
     run: str
@@ -65,6 +68,7 @@ class Difference:
     seeds: int = 1
     other_seeds: int = 1
     over_seeds: bool = False
+    measure: str = "linear"
 
     @property
     def significant(self) -> bool:
@@ -72,20 +76,29 @@ class Difference:
         return self.p_value < LEVEL
 
     def __str__(self) -> str:
-        sample = f"{self.n:,} test images"
-        if self.over_seeds:
-            sample = f"{max(self.seeds, self.other_seeds)} seeds and {sample}"
-        elif max(self.seeds, self.other_seeds) > 1:
-            sample += " for these networks alone"
+        words = SENTENCES[self.measure]
+        digits, unit = words.digits, words.unit
         numbers = (
-            f"{self.accuracy:.1f} % against {self.other_accuracy:.1f} % ({self.difference.value:+.1f} points, "
-            f"95 % CI {self.simultaneous.low:+.1f} to {self.simultaneous.high:+.1f}, "
-            f"{'p < 0.001' if self.p_value < 0.001 else f'p = {self.p_value:.3f}'}; {sample})"
+            f"{self.accuracy:.{digits}f} {unit} against {self.other_accuracy:.{digits}f} {unit} "
+            f"({self.difference.value:+.{digits}f} {words.step}, "
+            f"95 % CI {self.simultaneous.low:+.{digits}f} to {self.simultaneous.high:+.{digits}f}, "
+            f"{'p < 0.001' if self.p_value < 0.001 else f'p = {self.p_value:.3f}'}; {self.sample})"
         )
         if not self.significant:
-            return f"No difference shown between the linear probes of {self.name} and {self.other_name}: {numbers}."
-        more = "more" if self.difference.value > 0 else "less"
-        return f"The linear probe of {self.name} is {more} accurate than that of {self.other_name}: {numbers}."
+            return f"No difference shown between the {words.plural} of {self.name} and {self.other_name}: {numbers}."
+        comparison = words.more if self.difference.value > 0 else words.less
+        return f"The {words.noun} of {self.name} is {comparison} than that of {self.other_name}: {numbers}."
+
+    @property
+    def sample(self) -> str:
+        """What the test is over."""
+        most, images = max(self.seeds, self.other_seeds), f"{self.n:,} test images"
+        if not self.n:
+            equal = self.seeds == self.other_seeds
+            return f"{self.seeds} seeds each" if equal else f"{self.seeds} and {self.other_seeds} seeds"
+        if self.over_seeds:
+            return f"{most} seeds and {images}"
+        return f"{images} for these networks alone" if most > 1 else images
 
 
 def caveat(pairs: Sequence[Difference]) -> str:

@@ -15,7 +15,7 @@ SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQU
 WEIGHTED = "importance samples"
 """How the kinds of importance-weighted bounds end."""
 CAUTION = (
-    "A lower upper bound does not prove a better likelihood: how far each bound is from the exact value is unknown."
+    "A smaller upper bound does not prove a higher likelihood: how far each bound is from the exact value is unknown."
 )
 """To be said once where two bounds are compared."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from workbench.comparison.seeds import Group, Row, group_runs, name_of, over_seeds
-from workbench.format import format_count, format_duration, format_interval, format_megabytes, is_number
+from workbench.format import finite_number, format_count, format_duration, format_interval, format_megabytes, is_number
 from workbench.headline import best_space, default_space, rows_of
 from workbench.store import Run
 
@@ -178,7 +178,7 @@ def _value(run: Run, evaluation: str, **where: Any) -> Row | None:
             n = row.get("queries", content.get("n"))
             n = n if is_number(n) else None
             source = {"n": n, "ns": [] if n is None else [n], "checkpoint": checkpoint}
-            return {key: row.get(key) for key in ("value", "low", "high")} | source
+            return {"value": row["value"]} | {end: finite_number(row.get(end)) for end in ("low", "high")} | source
     return None
 
 

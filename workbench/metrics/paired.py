@@ -75,6 +75,23 @@ def crossed_difference(values: np.ndarray, other_values: np.ndarray, level: floa
     return Interval(mean, mean - half, mean + half), float(2 * student_t.sf(abs(mean) / error, freedom))
 
 
+def unpaired_difference(values: np.ndarray, other_values: np.ndarray, level: float = 0.95) -> tuple[Interval, float]:
+    """The difference of two methods' means over training seeds, and the p-value of "none": Welch's t-test.
+
+    It needs no values of single images, and so holds for the test images at hand.
+
+    Args:
+        values, other_values: (seeds,) and (other seeds,), at least two each, not all equal on both sides.
+        level: coverage of the interval.
+    """
+    parts = [(float(np.var(own, ddof=1)) / len(own), len(own) - 1) for own in (values, other_values)]
+    mean, variance = float(np.mean(values) - np.mean(other_values)), sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    error = float(np.sqrt(variance))
+    half = error * float(student_t.ppf((1 + level) / 2, freedom))
+    return Interval(mean, mean - half, mean + half), float(2 * student_t.sf(abs(mean) / error, freedom))
+
+
 def bonferroni(p_values: Sequence[float]) -> list[float]:
     """p-values that hold for all comparisons together: the family-wise error is at most the level they are read at.
 

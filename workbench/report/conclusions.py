@@ -1,11 +1,11 @@
 """What a report says, gathered from the runs in an order in which it can be read."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workbench import __version__
-from workbench.comparison import differences
+from workbench.comparison import differences, seed_tests
 from workbench.comparison.seeds import Group, group_runs
 from workbench.comparison.table import AGREE, Row, comparison_table, different_images, mapping_of
 from workbench.config import read_yaml
@@ -14,7 +14,8 @@ from workbench.figures.dots import Dot, Dots
 from workbench.format import format_interval
 from workbench.headline import rows_of
 from workbench.palette import run_colour
-from workbench.report import sections
+from workbench.report import answers, sections
+from workbench.report.answers import Answer
 from workbench.report.document import Block, Code, Document, Figure, Heading, Paragraph, Points, Table
 from workbench.store import Run, now
 
@@ -44,19 +45,45 @@ def gather(runs: Sequence[Run]) -> Document:
 
 
 def conclusions(groups: Sequence[Group]) -> list[Block]:
-    """What may be said of every pair, what could not be tested, and what stands in the way of comparing."""
+    """Who is ahead in every measure, what may be said of every pair, what could not be tested, and what stands in the
+    way of comparing."""
     blocks: list[Block] = [Heading("What can be concluded")]
+    measured: dict[str, Answer] = {}
     try:
         pairs, missing = differences.group_differences(groups), differences.left_out(groups)
+        measured = answers.answers(groups, pairs)
     except WorkbenchError as error:
         pairs, missing = [], [f"No differences were tested: {error}"]
+    blocks += verdicts(measured)
     if pairs:
         blocks += tested(groups, pairs)
     elif not missing:
         blocks.append(Paragraph("No differences were tested: there is but one model."))
+    blocks += over_seeds(measured)
     table = comparison_table([run for group in groups for run in group.runs])
     warnings = [*(row["warning"] for row in table if row["warning"]), *different_images(table)]
     return [*blocks, *map(Paragraph, (*missing, *warnings))]
+
+
+def verdicts(measured: Mapping[str, Answer]) -> list[Block]:
+    """The ranking in every measure, a sentence each, and how its numbers are measured."""
+    known = {key: answer for key, answer in measured.items() if answer.scores}
+    others = [answer.sentence for key, answer in measured.items() if key not in known and answer.sentence]
+    missing = [answers.TITLES[key] for key, answer in measured.items() if not answer.scores and not answer.sentence]
+    if not known:
+        return []
+    notes = [f"{answers.TITLES[key]}: {answer.note}." for key, answer in known.items() if answer.note]
+    notes += [*others, *([f"Not measured: {', '.join(missing)}."] if missing else [])]
+    sentences = [(f"{answers.TITLES[key]}: {answer.sentence}", True) for key, answer in known.items()]
+    return [Points(sentences), Paragraph(" ".join(notes), small=True)]
+
+
+def over_seeds(measured: Mapping[str, Answer]) -> list[Block]:
+    """Every pair in a sentence, of the measures that are tested over seeds."""
+    pairs = [pair for key, answer in measured.items() if key != "linear" for pair in answer.tests]
+    if not pairs:
+        return []
+    return [Points([(str(pair), pair.significant) for pair in pairs]), Paragraph(seed_tests.CAVEAT, small=True)]
 
 
 def tested(groups: Sequence[Group], pairs: Sequence[differences.Difference]) -> list[Block]:

@@ -8,12 +8,12 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import main
-from app.figures.dot_strip import Score, dot_strip
-from app.widgets import answers
+from app.figures.dot_strip import dot_strip
 from tests.app.app_fixture import copy_as_seed
 from tests.app.pages import Copies, Folder, Show, copy_runs
 from workbench.comparison.differences import differences
 from workbench.comparison.table import comparison_table, interval_text
+from workbench.report.sentences import Score, with_unit
 from workbench.store import Run, write_json
 
 HEADS = re.compile(r"<b>([^<]+)</b><span>([^<]+)</span>")
@@ -40,7 +40,7 @@ def test_numbers_are_those_of_compare(page: Show, runs_folder: Folder) -> None:
         printed = {}
         for row in rows:
             if row["kind"] == "run" and row[key]:
-                printed[row["model"]] = answers.with_unit(interval_text(row[key]), unit)
+                printed[row["model"]] = with_unit(interval_text(row[key]), unit)
         assert shown[place] == printed
         assert all(number in cards(app)[list(cards(app))[place]] for number in printed.values())
 
@@ -99,8 +99,9 @@ def test_one_model_alone_is_stated_without_a_verdict(page: Show) -> None:
 
 
 def test_marks_stand_in_order_and_names_are_literal() -> None:
-    scores = [Score("<b>", "b", "#000000", 60.0, "60.0 %", 50.0, 70.0, 40.0), Score("x", "x", "#000000", 30.0, "30 %")]
-    html = dot_strip(scores, reference=50.0)
+    scores = [Score(0, "<b>", "b", "60.0 %", 60.0, 50.0, 70.0, 40.0), Score(1, "x", "x", "30 %", 30.0)]
+    html = dot_strip(scores, ["#000000", "#111111"], reference=50.0)
+    assert html.count("background:#111111") == 1
     assert "&lt;b&gt;" in html and html.count("wb-pixels") == 2 and html.count("wb-untrained") == 1
     assert 'wb-value" style="left:75.00%' in html and 'wb-interval" style="left:50.00%;width:50.00%' in html
 

@@ -1,0 +1,92 @@
+"""Scores in sentences: who is ahead by a test, or, without one, in which order models are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workbench.comparison.differences import Difference
+from workbench.format import finite_number
+
+
+@dataclass(frozen=True)
+class Score:
+    """A group's number in one measure.
+
+    Attributes:
+        group: its index among all groups.
+        label: with the number of seeds, as beside a dot.
+        name: in sentences.
+        text: value and interval in print, with the unit.
+        low, high: ends of the 95 % interval, where it is known.
+        untrained: value of the same network with random weights, where it was measured.
+    """
+
+    group: int
+    label: str
+    name: str
+    text: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    untrained: float | None = None
+
+
+def with_unit(text: str, unit: str) -> str:
+    """``79.9 [78.8, 81.0]`` with its unit behind the value."""
+    value, _, rest = text.partition(" ")
+    return f"{value} {unit} {rest}".strip()
+
+
+def ranking(scores: Sequence[Score], best: str = "Highest", what: str = "") -> str:
+    """Scores in a sentence, the best first: without a test nothing more is said than their order and intervals.
+
+    Args:
+        what: the quantity, where the heading does not name it.
+    """
+    if not scores:
+        return ""
+    first, *others = scores
+    if not others:
+        return f"{first.name}: {first.text}."
+    if all(score.text == first.text for score in others):
+        return f"All the same: {first.text}."
+    mean = "mean" * any(score.label != score.name for score in scores)
+    quantity = " ".join(filter(None, [best, mean, what]))
+    rest = " and ".join(f"{score.text} ({score.name})" for score in others)
+    overlap = " The intervals of the first two overlap." if overlapping(first, others[0]) else ""
+    return f"{quantity}: {first.name}, {first.text}, against {rest}.{overlap}"
+
+
+def overlapping(first: Score, second: Score) -> bool:
+    """Whether two intervals, both known, have a value in common."""
+    ends = [finite_number(end) for end in (first.low, first.high, second.low, second.high)]
+    if any(end is None for end in ends):
+        return False
+    low, high, other_low, other_high = (end for end in ends if end is not None)
+    return low <= other_high and other_low <= high
+
+
+def verdict(scores: Sequence[Score], tests: Sequence[Difference], best: str = "Highest", ahead: str = "ahead") -> str:
+    """Whether the best score is ahead of the others by the tests; :func:`ranking` if it was not tested.
+
+    Args:
+        scores: the best first.
+        tests: all comparisons made together.
+        ahead: how the best one stands to those from which it differs.
+    """
+    significant = {frozenset((pair.name, pair.other_name)): pair.significant for pair in tests}
+    results = [(score, significant.get(frozenset((scores[0].name, score.name)))) for score in scores[1:]]
+    known = [(score, differs) for score, differs in results if differs is not None]
+    if not known:
+        return ranking(scores, best)
+    first = scores[0]
+    behind = [score for score, differs in known if differs]
+    equal = [score for score, differs in known if not differs]
+    parts = []
+    if behind:
+        against = " and ".join(f"{score.text} ({score.name})" for score in behind)
+        of = f" of {' and '.join(score.name for score in behind)}" if len(behind) < len(results) else ""
+        parts.append(f"{first.name} is {ahead}{of}: {first.text} against {against}.")
+    for score in equal:
+        parts.append(f"No difference shown between {first.name} ({first.text}) and {score.name} ({score.text}).")
+    parts += [f"{score.name} ({score.text}) could not be tested." for score, differs in results if differs is None]
+    return " ".join(parts)
