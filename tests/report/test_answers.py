@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_tests_over_seeds_are_those_of_welch(groups: list[Group]) -> None:
     values = [[70.0, 71.0, 75.0], [60.0, 64.0, 63.0], [59.0, 40.0, 66.0]]
     tests = seed_differences("knn", groups, values)
     assert len(tests) == 3
-    expected = ttest_ind(values[0], values[1], equal_var=False)
+    expected: Any = ttest_ind(values[0], values[1], equal_var=False)
     interval, together = (expected.confidence_interval(level) for level in (0.95, 1 - 0.05 / 3))
     assert tests[0].difference == pytest.approx((72.0 - 187 / 3, interval.low, interval.high))
     assert tests[0].simultaneous[1:] == pytest.approx((together.low, together.high))
