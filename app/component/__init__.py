@@ -1,4 +1,4 @@
-"""What a browser does itself: links that keep the session, and the maps of the page Embeddings.
+"""What a browser does itself: links that keep the session, curves that zoom together, the maps of the page Embeddings.
 
 The maps are one component that draws all of them in the browser and links them there.
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 from streamlit import runtime
 from streamlit.components.v2 import component
 
@@ -55,6 +57,31 @@ def links(html: str, key: str, clicked: Callable[[], None]) -> None:
         clicked: called at a click; ``st.session_state[key]["link"]`` is the element's ``data-link``.
     """
     _linker()(key=key, data={"html": html}, on_link_change=clicked)
+
+
+@cache
+def _linked_curves() -> Callable[..., Any]:
+    script = (FOLDER / "linked_curves.js").read_text(encoding="utf-8")
+    html = '<div class="wb-curves" role="figure"></div>'
+    return component("workbench.linked_curves", html=html, js=script, isolate_styles=False)
+
+
+@cache
+def _plotly() -> bytes:
+    return get_plotlyjs().encode()
+
+
+def linked_curves(figure: go.Figure, key: str, alt: str, whole: float, zoomed: Callable[[], None]) -> None:
+    """A figure over training; a drag along x zooms all of them on the page in the browser, without the server.
+
+    Args:
+        alt: what the figure shows, for screen readers.
+        whole: end of the x axis that shows the whole training.
+        zoomed: called after a zoom; ``st.session_state[key]["zoom"]`` holds both ends of the x axis, or nothing.
+    """
+    library = file(_plotly(), "plotly.js", "text/javascript")
+    data = {"figure": figure.to_json(), "alt": alt, "whole": whole, "library": library}
+    _linked_curves()(key=key, data=data, on_zoom_change=zoomed)
 
 
 def file(content: bytes, name: str, kind: str = "application/octet-stream") -> str:

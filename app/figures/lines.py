@@ -26,6 +26,11 @@ def above_zero(lines: Sequence[Curve], zoom: tuple[float, float] | None = None) 
     return any((line.y[(line.x >= start) & (line.x <= stop)] > 0).any() for line in lines)
 
 
+def length(lines: Sequence[Curve]) -> float:
+    """End of an x axis that shows all of the longest curve."""
+    return 1.005 * max((float(line.x[-1]) for line in lines), default=1.0)
+
+
 def curves(
     lines: Sequence[Curve],
     *,
@@ -101,11 +106,11 @@ def curves(
         height=height,
         margin={"l": 62, "r": 130 if labels else 12, "t": 12, "b": 44},
         hovermode="x unified",
-        selectdirection="h",
     )
-    whole = max((float(line.x[-1]) for line in lines), default=1.0)
-    figure.update_xaxes(title=x_title, **style.VALUES, range=zoom or (0, whole * 1.005))
-    figure.update_yaxes(title=y_title, type="log" if log else "linear", **style.VALUES, nticks=7, tickformat=".4~g")
+    figure.update_xaxes(title=x_title, **style.VALUES, range=zoom or (0, length(lines)))
+    figure.update_yaxes(
+        title=y_title, fixedrange=True, type="log" if log else "linear", **style.VALUES, nticks=7, tickformat=".4~g"
+    )
     if log and len(values):
         style.space_decades(figure, values, 4)
     if constant:  # no axis of rounding errors

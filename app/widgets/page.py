@@ -1,6 +1,6 @@
 """What every page is made of: figures with their headings, the grey line beneath, switches and columns."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Literal, TypeVar
 
@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from app import component
 from app.reading.choice import Choice
 from app.state import feature_space
 from app.state.seeds import SeedGroup
@@ -55,6 +56,14 @@ def chart(figure: go.Figure, key: str, alt: str, **selecting: Any) -> None:
     """A figure that keeps its zoom over reruns and can be saved; ``selecting``: Streamlit's options for selections."""
     figure.update_layout(showlegend=False)  # names stand beside curves and dots
     st.plotly_chart(figure, key=key, config=CHART, alt=alt, **selecting)
+    downloads.buttons(key)
+
+
+def linked_curves(figure: go.Figure, key: str, alt: str, whole: float, zoomed: Callable[[], None]) -> None:
+    """A figure over training that zooms with all others on the page and can be saved; see
+    :func:`component.linked_curves`."""
+    figure.update_layout(showlegend=False)
+    component.linked_curves(figure, key, alt, whole, zoomed)
     downloads.buttons(key)
 
 

@@ -31,7 +31,9 @@ def text(app: AppTest) -> str:
 
 def figures(app: AppTest) -> list[dict[str, Any]]:
     """The plotly figures on a page."""
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+    linked = [json.loads(element.proto.json) for element in app.get("bidi_component")]
+    specs = [element.proto.spec for element in app.get("plotly_chart")]
+    return [json.loads(spec) for spec in specs + [data["figure"] for data in linked if "figure" in data]]
 
 
 def plain(words: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.figures.lines import above_zero, curves
+from app.figures.lines import above_zero, curves, length
 from app.reading import files
 from app.reading.choice import Choice
 from app.reading.curve import Curve
@@ -30,14 +30,18 @@ SMALL = {
 
 
 def render() -> None:
+    live = any(choice.status == "running" for choice in chosen_runs.choices())
+    st.fragment(content, run_every=3 if live else None)()
+
+
+def content() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="large"):
         page.switch("x axis", X_AXES, "x")
         st.slider("Smoothing", 0.0, 0.98, 0.6, 0.02, key="smoothing", bind="query-params", width=220)
         st.toggle("Logarithmic loss", key="log", bind="query-params")
         icon = ":material/zoom_out_map:"
         st.button("Whole training", icon=icon, key="whole", on_click=keep_zoom, args=("",), disabled=not zoom())
-    live = any(choice.status == "running" for choice in chosen_runs.choices())
-    st.fragment(figures, run_every=3 if live else None)()
+    figures()
 
 
 def zoom() -> tuple[float, float] | None:
@@ -59,13 +63,10 @@ def keep_zoom(text: str) -> None:
         del st.query_params["zoom"]
 
 
-def dragged(key: str, x: str, scale: float) -> None:
-    """Open the part of training that was dragged over in one of the figures, in all of them."""
-    boxes = st.session_state[key]["selection"]["box"]
-    if boxes:
-        start, stop = sorted(max(0.0, value) * scale for value in boxes[-1]["x"][:2])
-        keep_zoom(f"{x}:{start:.2f}-{stop:.2f}")
-        st.session_state["dragged"] = True
+def zoomed(key: str, x: str, scale: float) -> None:
+    """Keep the part of training that one of the figures opened, or that it opened the whole."""
+    ends = sorted(max(0.0, float(value)) * scale for value in st.session_state[key]["zoom"] or ())
+    keep_zoom(f"{x}:{ends[0]:.2f}-{ends[1]:.2f}" if ends else "")
 
 
 def curve(choice: Choice, columns: dict[str, np.ndarray], key: str, x: str, scale: float) -> Curve | None:
@@ -90,8 +91,6 @@ def axis(x: str, metrics: Iterable[dict[str, np.ndarray]]) -> tuple[float, str]:
 
 
 def figures() -> None:
-    if st.session_state.pop("dragged", False):  # a fragment alone would leave the button behind
-        st.rerun()
     chosen, state = chosen_runs.choices(), st.session_state
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
     metrics = dict(zip(chosen, files.metrics_of([choice.run for choice in chosen]), strict=True))
@@ -100,10 +99,8 @@ def figures() -> None:
     window = (opened[0] / scale, opened[1] / scale) if opened else None
 
     def draw(curves_of: Sequence[Curve], title: str, key: str, **options: Any) -> None:
-        # Streamlit rebuilds a figure whose data change, so the zoom is kept here and not in the browser.
         figure = curves(curves_of, y_title=title, x_title=x_title, zoom=window, **options)
-        select = partial(dragged, key, x, scale)
-        page.chart(figure, key, title, on_select=select, selection_mode="box")
+        page.linked_curves(figure, key, title, length(curves_of), partial(zoomed, key, x, scale))
         if options.get("log") and not above_zero(curves_of, window):
             page.note("nothing here is above zero, so the axis is linear")
 
@@ -145,7 +142,8 @@ def figures() -> None:
             norm = key.startswith("grad_norm")
             draw(curves_of, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
         page.note(
-            "colours as above · hover for names and values · drag sideways to open a part of training in every figure"
+            "colours as above · hover for names and values · drag to zoom into a part of training in every figure, "
+            "double-click for the whole"
         )
     for choice in chosen:
         explain_status(choice, bool(metrics[choice]))
