@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from pathlib import Path
 from types import ModuleType
 
 import streamlit as st
 
 from app import theme
-from app.state import navigation, run_folder
+from app.state import chosen_runs, navigation, run_folder
 from app.views import overview, report
-from app.views.draws import denoising, latent, likelihood, parametrisations, reconstructions, samples, schedules
+from app.views.draws import denoising, latent, likelihood, reconstructions, samples
 from app.views.knows import augmentations, factors, invariance, labels_and_cost, layers, linear_probe
 from app.views.runs import differences, one_run, run_list
 from app.views.sees import agreement, embeddings, neighbours, similarity
@@ -23,14 +24,12 @@ GROUPS: dict[str, tuple[str, tuple[ModuleType, ...]]] = {
     "Training": ("show_chart", (curves, stability)),
     "What it knows": ("school", (linear_probe, layers, factors, invariance, augmentations, labels_and_cost)),
     "How it sees": ("visibility", (similarity, agreement, embeddings, neighbours)),
-    "What it draws": (
-        "brush",
-        (reconstructions, samples, denoising, parametrisations, schedules, latent, likelihood),
-    ),
+    "What it draws": ("brush", (reconstructions, samples, denoising, latent, likelihood)),
     "Report": ("summarize", (report,)),
 }
 
 ICON = Path(__file__).with_name("icon.svg")
+MERGED = {"Four views": denoising, "Schedules": denoising}  # tabs of earlier versions, by title
 WITHOUT_CHOICE = (run_list, one_run)  # views that need no chosen runs
 
 
@@ -46,7 +45,12 @@ def show(group: str) -> None:
     if len(views) == 1:
         view(views[0])
         return
-    tabs = st.tabs([module.TITLE for module in views], key=f"{slug(group)}-tab", bind="query-params")
+    key = f"{slug(group)}-tab"
+    if (old := st.query_params.get(key)) in MERGED:
+        st.session_state[key] = MERGED[old].TITLE
+        st.session_state.setdefault(MERGED[old].SECTION, old)
+    gaps.dim_tabs(key, [gaps.tab_reason(module, chosen_runs.choices()) for module in views])
+    tabs = st.tabs([module.TITLE for module in views], key=key, bind="query-params")
     for tab, module in zip(tabs, views, strict=True):
         if tab.open:
             with tab:
@@ -54,8 +58,9 @@ def show(group: str) -> None:
 
 
 def view(module: ModuleType) -> None:
-    st.title(module.TITLE, anchor=False)
-    page.note(module.QUESTION)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="head"):
+        st.title(module.TITLE, anchor=False, width="content")
+        st.html(f'<div class="wb-note">{escape(module.QUESTION)}</div>', width="content")
     # Studies of augmentations may be all that a folder holds.
     if module is augmentations or not (gaps.no_runs() or (module not in WITHOUT_CHOICE and gaps.none_chosen())):
         module.render()
@@ -89,6 +94,7 @@ def main() -> None:
     chosen = st.navigation(entries, position="top")
     st.html(theme.CSS)
     downloads.prepare()
+    page.prepare()
     job_panel.panel()
     chosen.run()
 

@@ -20,6 +20,17 @@ CSS = """<style>
 .stApp {--wb-muted: color-mix(in srgb, currentColor 72%, transparent);}
 .stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1680px;}
 .wb-note {color: var(--wb-muted); font-size: .82rem; line-height: 1.45; margin: -.35rem 0 .6rem 0;}
+.wb-verdict {font-size: 1.28rem; line-height: 1.4; font-weight: 500; margin: 0 0 .4rem; max-width: 62rem;
+  overflow-wrap: anywhere;}
+.wb-protocol {color: var(--wb-muted); font-size: .82rem; line-height: 1.45; margin: -.35rem 0 .6rem 0;}
+.wb-protocol summary {cursor: pointer; width: max-content;}
+.wb-protocol div {margin: .15rem 0 .3rem; max-width: 62rem; overflow-wrap: anywhere;}
+[role="tab"] {position: relative;}
+[role="tablist"]:has([role="tab"]:is(:hover, :focus-visible)) {overflow: visible !important;}
+[role="tab"]::before {position: absolute; top: 100%; left: 0; z-index: 9; width: max-content; max-width: 19rem;
+  white-space: normal; text-align: left; padding: .35rem .6rem; border-radius: 6px; font-size: .82rem; line-height: 1.4;
+  background: var(--st-secondary-background-color); pointer-events: none;}
+.st-key-details {display: none;}
 .wb-name {display: flex; align-items: center; gap: .45rem; font-weight: 600; font-size: .95rem;
   white-space: nowrap; overflow: hidden; text-overflow: ellipsis;}
 .wb-name small {font-weight: 400; color: var(--wb-muted); font-size: .82rem;}

@@ -1,6 +1,9 @@
 """Which of the chosen runs a page can show, and what appears in place of the others: the reason, or the command."""
 
+import re
 from collections.abc import Callable, Sequence
+from enum import Enum
+from types import ModuleType
 
 import streamlit as st
 
@@ -34,7 +37,7 @@ NAMES = {  # of evaluations, as people say them
 }
 # Evaluations that are made only where asked for
 THOROUGH = ("linear_sgd", "finetune", "transfer", "transfer_finetune", "decoder")
-LATER = ("denoising", "latent", "likelihood")  # evaluations that runs of earlier versions lack, and not the others
+LATER = ("agreement", "denoising", "latent", "likelihood")  # evaluations that runs of earlier versions lack
 NEEDS = {
     "reconstruction": "reconstructs",
     "samples": "samples",
@@ -42,6 +45,11 @@ NEEDS = {
     "latent": "samples",
     "likelihood": "likelihood",
 }  # the capability without which there is nothing to evaluate
+CANNOT = {
+    "reconstructs": "learns features only and cannot draw.",
+    "samples": "learns features only and cannot draw.",
+    "likelihood": "does not say how probable an image is.",
+}  # by capability, what is said of methods without it
 ONLY = {
     "denoising": (("ddpm", "vdm", "score"), "is no diffusion model, so there is no noise to take away."),
     "latent": (("vae", "hvae"), "has no latent variables to walk through."),
@@ -82,36 +90,79 @@ def with_evaluation(
     return *split(choices, task, usable), probe
 
 
+class Gap(Enum):
+    """Why a run has nothing to show for an evaluation."""
+
+    CANNOT = "cannot"  # its method or data have nothing to evaluate
+    WAITING = "waiting"  # it is training, failed or is damaged
+    EARLIER = "earlier"  # it was evaluated before this evaluation, or what a page shows of it, existed
+    ABSENT = "absent"  # it is not evaluated yet
+
+
+def gap(choice: Choice, task: str) -> tuple[Gap, str]:
+    """Why a run has nothing to show for ``task``, with the reason where it cannot be evaluated now."""
+    if reason := impossible(choice, task):
+        return Gap.CANNOT, reason
+    if reason := not_ready(choice):
+        return Gap.WAITING, reason
+    return (Gap.EARLIER if choice.run.evaluation(task) or precedes(choice, task) else Gap.ABSENT), ""
+
+
+def precedes(choice: Choice, task: str) -> bool:
+    """Whether a run was evaluated in full before ``task`` existed: it has all other evaluations that it can have."""
+    if task not in LATER:
+        return False
+    others = [name for name in ("knn", *NAMES) if name not in (*THOROUGH, *LATER) and not impossible(choice, name)]
+    return all(choice.run.evaluation(name) for name in others)
+
+
 def explain(missing: Sequence[Choice], task: str) -> None:
-    """Why runs have no ``task``, a line for each, and the command for those that can have it."""
-    without = []
-    for choice in missing:
-        reason = choice.run.evaluation(task).get("skipped")
-        if isinstance(reason, str):
-            page.note(reason if reason.startswith(choice.label) else f"{choice.label}: {reason}")
-        elif reason := obstacle(choice, task):
+    """Why runs have no ``task``: what a method cannot, what came with a later version, and what is not evaluated yet,
+    the last two with the command that makes it."""
+    reasons = {choice: gap(choice, task) for choice in missing}
+    cannot: dict[str, list[Choice]] = {}
+    for choice, (why, reason) in reasons.items():
+        if why is Gap.CANNOT:
+            cannot.setdefault(reason, []).append(choice)
+        elif why is Gap.WAITING:
             page.note(reason)
-        else:
-            without.append(choice)
-    if without := evaluable(without, NAMES[task]):
-        have = "have" if len(without) > 1 else "has"
-        alone = task in THOROUGH or (task in LATER and all(choice.run.evaluation("knn") for choice in without))
+    for reason, choices in cannot.items():
+        page.note(f"Not possible for {page.names(choices)}: {reason}")
+    earlier = [choice for choice, (why, _) in reasons.items() if why is Gap.EARLIER]
+    if earlier := evaluable(earlier, NAMES[task]):
         box(
-            f"{page.names(without)} {have} no {NAMES[task]} yet",
-            "This command makes it, then the page shows it:",
-            evaluate(without, *([task] if alone else [])),
+            f"Evaluated before this existed: {page.names(earlier)}",
+            f"The {NAMES[task]} came with a later version. This command adds only what is missing:",
+            evaluate(earlier, task),
+        )
+    absent = [choice for choice, (why, _) in reasons.items() if why is Gap.ABSENT]
+    if absent := evaluable(absent, NAMES[task]):
+        box(
+            f"Not evaluated yet: {page.names(absent)}",
+            f"This command makes the {NAMES[task]}, then the page shows it:",
+            evaluate(absent, *([task] if task in THOROUGH else [])),
         )
 
 
-def obstacle(choice: Choice, task: str) -> str:
-    """What keeps a run from being evaluated now, or an empty text."""
+def impossible(choice: Choice, task: str) -> str:
+    """Why there is nothing to evaluate of a run's method or data, or an empty text."""
     method = choice.summary.get("method", "this method")
+    reason = choice.run.evaluation(task).get("skipped")
+    if isinstance(reason, str):
+        return reason
+    if choice.status == "unreadable":
+        return ""
+    if NEEDS.get(task) and NEEDS[task] not in files.capabilities(choice.run):
+        return f"{method} {CANNOT[NEEDS[task]]}"
+    if task in ONLY and method not in ONLY[task][0]:
+        return f"{method} {ONLY[task][1]}"
+    return ""
+
+
+def not_ready(choice: Choice) -> str:
+    """Why a run cannot be evaluated now, or an empty text."""
     if choice.status == "unreadable":
         return f"{choice.label}: its run.json is missing or damaged, so nothing is known about it."
-    if NEEDS.get(task) and NEEDS[task] not in files.capabilities(choice.run):
-        return f"{choice.label}: {method} learns features only and cannot draw."
-    if task in ONLY and method not in ONLY[task][0]:
-        return f"{choice.label}: {method} {ONLY[task][1]}"
     if choice.status == "running":
         step, steps = choice.summary.get("step"), choice.summary.get("steps")
         return f"{choice.label}: still training (step {step} of {steps}); evaluate it when it has finished."
@@ -120,6 +171,48 @@ def obstacle(choice: Choice, task: str) -> str:
     if choice.status == "failed":
         return f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}"
     return ""
+
+
+def obstacle(choice: Choice, task: str) -> str:
+    """What keeps a run from being evaluated now, or an empty text."""
+    reason = impossible(choice, task)
+    return f"{choice.label}: {reason}" if reason else not_ready(choice)
+
+
+def tab_reason(view: ModuleType, choices: Sequence[Choice]) -> str:
+    """Why a view has nothing to show of the chosen runs, or an empty text; looks only at which evaluations exist."""
+    if hasattr(view, "nothing"):
+        return view.nothing()
+    tasks = getattr(view, "EVALUATIONS", ())
+    if not tasks or not choices:
+        return ""
+    found: dict[Gap, str] = {}
+    for choice in choices:
+        for task in tasks:
+            evaluation = choice.run.evaluation(task)
+            if evaluation and "skipped" not in evaluation:
+                return ""
+            why, reason = gap(choice, task)
+            found.setdefault(why, reason)
+    if Gap.EARLIER in found:
+        return "The chosen runs were evaluated before this existed. The tab has the command that adds it."
+    if Gap.ABSENT in found:
+        return "The chosen runs are not evaluated yet. The tab has the command."
+    return f"Nothing to show of the chosen runs: {found.get(Gap.WAITING) or found[Gap.CANNOT]}"
+
+
+def dim_tabs(key: str, reasons: Sequence[str]) -> None:
+    """Dim the tabs that have a reason, which appears where the pointer or the keyboard is on them."""
+    rules = []
+    for at, reason in enumerate(reasons, 1):
+        if reason:
+            tab = f'.st-key-{key} [role="tab"]:nth-of-type({at})'
+            content = re.sub(r'["\\\n<>&]', " ", reason)
+            rules.append(
+                f'{tab} p{{color:var(--wb-muted);font-style:italic;font-weight:400}}{tab}{{--wb-why:"{content}"}}'
+            )
+            rules.append(f"{tab}:is(:hover,:focus-visible)::before{{content:var(--wb-why)}}")
+    st.html(f"<style>{''.join(rules)}</style>" if rules else "<style></style>")
 
 
 def evaluable(choices: Sequence[Choice], what: str) -> list[Choice]:

@@ -7,6 +7,7 @@ from app.figures import image_grid
 from app.reading import training_health
 from app.reading.choice import Choice
 from app.reading.training_health import Batch, Diagnosis, dip_sentence
+from app.reading.verdict import listed
 from app.widgets import page
 from workbench.metrics.stability import Spike
 
@@ -15,6 +16,29 @@ Diagnoses = dict[Choice, Diagnosis]
 
 def first_in(spike: Spike) -> str:
     return f", first in {spike.layer}" if spike.layer else ""
+
+
+def answer(diagnoses: Diagnoses) -> str:
+    """How many dips and collapses there were, the deepest dip, and which runs could not be judged."""
+    followed = {choice: diagnosis for choice, diagnosis in diagnoses.items() if diagnosis.knn is not None}
+    unknown = [choice.label for choice in diagnoses if choice not in followed]
+    dips = [(dip.depth, choice, dip) for choice, diagnosis in followed.items() for dip in diagnosis.dips]
+    collapsed = [choice.label for choice, diagnosis in diagnoses.items() if diagnosis.collapses]
+    parts = []
+    if dips:
+        depth, choice, dip = max(dips, key=lambda entry: entry[0])
+        count = "The kNN accuracy dipped once" if len(dips) == 1 else f"The kNN accuracy dipped {len(dips)} times"
+        deepest = "" if len(dips) == 1 else "the deepest "
+        parts.append(f"{count}: {deepest}by {depth:.1f} points at step {dip.step:,} of {choice.label}.")
+    elif followed:
+        parts.append("Nothing dipped.")
+    if collapsed:
+        parts.append(f"The features of {listed(collapsed)} collapsed.")
+    elif any("normalised_std" in diagnosis.health for diagnosis in diagnoses.values()):
+        parts.append("No features are known to have collapsed.")
+    if unknown:
+        parts.append(f"Dips of {listed(unknown)} are not known: no kNN accuracy was recorded.")
+    return " ".join(parts)
 
 
 def sentences(diagnoses: Diagnoses) -> None:
@@ -62,7 +86,8 @@ def batches(diagnoses: Diagnoses) -> None:
         st.html(image_grid.wrapped_tiles(batch.images, [str(number) for number in batch.ids[: len(batch.images)]]))
     with st.expander(f"Ids of all {len(batch.ids):,} images"):
         st.code(", ".join(map(str, batch.ids)), language=None, wrap_lines=True)
-    page.note(
+    page.note("training images of the step, with their ids")
+    page.details(
         "training images of the step, as they are stored, in the batch's order, with their sample ids · recorded "
         "where a row's highest norm, of the whole gradient or the first layer, is a spike · all of them made this "
         "gradient, and which of them most is not known"

@@ -1,7 +1,8 @@
-"""What every page is made of: figures with their headings, the grey line beneath, switches and columns."""
+"""What every page is made of: the verdict, figures with headings, caption and protocol, switches and columns."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pandas as pd
@@ -20,17 +21,42 @@ Item = TypeVar("Item")
 Option = TypeVar("Option")
 
 
+def prepare() -> None:
+    """Once per page: what :func:`details` need."""
+    with st.container(key="details"):
+        script = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+        st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
+
+
+def verdict(text: str) -> None:
+    """The answer of a page or section, above its figures: computed from the numbers, or that they give none."""
+    if text:
+        st.html(f'<p class="wb-verdict">{escape(text)}</p>')
+
+
 def note(text: str) -> None:
-    """The grey line under a figure."""
+    """The caption of a figure: one plain line."""
     st.html(f'<div class="wb-note">{escape(text)}</div>')
 
 
-def protocol(
+def details(*texts: str) -> None:
+    """How a figure was measured and how it is read in full, behind a toggle; open or closed on all pages."""
+    body = "".join(f"<div>{escape(text)}</div>" for text in texts if text)
+    if body:
+        st.html(f'<details class="wb-protocol"><summary>Protocol</summary>{body}</details>')
+
+
+def measured(
     choices: Sequence[Choice], task: str, *more: str, before: str = "", groups: Sequence[SeedGroup] = ()
-) -> None:
-    """The grey line that says how a figure's numbers were measured; see :func:`protocol_line.describe`."""
+) -> str:
+    """How a figure's numbers were measured; see :func:`protocol_line.describe`."""
     evaluations = [(choice.label, choice.run.evaluation(task)) for choice in choices]
-    note(before + protocol_line.describe(evaluations, *more, groups=[seeds.group for seeds in groups]))
+    return before + protocol_line.describe(evaluations, *more, groups=[seeds.group for seeds in groups])
+
+
+def protocol(choices: Sequence[Choice], task: str, *more: str, groups: Sequence[SeedGroup] = ()) -> None:
+    """:func:`details` of one evaluation."""
+    details(measured(choices, task, *more, groups=groups))
 
 
 def other_spaces(groups: Sequence[SeedGroup], task: str) -> None:
@@ -44,7 +70,7 @@ def heading(label: str, colour: str = "", small: str = "") -> None:
     """A model's name above its figure."""
     dot = f'<span class="wb-dot" style="background:{colour}"></span>' if colour else ""
     more = f"<small>{escape(small)}</small>" if small else ""
-    st.html(f'<div class="wb-name">{dot}<span>{escape(label)}</span>{more}</div>')
+    st.html(f'<div class="wb-name" title="{escape(label)}">{dot}<span>{escape(label)}</span>{more}</div>')
 
 
 def names(choices: Iterable[Choice]) -> str:

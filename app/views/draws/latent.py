@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.figures import image_grid, noise_levels
 from app.figures.image_grid import ImageRow
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.widgets import gaps, latents, page
@@ -16,6 +16,8 @@ from workbench.format import finite_number
 
 TITLE = "Latent space"
 QUESTION = "What do the latent variables change?"
+
+EVALUATIONS = ("latent",)
 
 
 def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None:
@@ -38,10 +40,23 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("latent", traversal)
     if chosen:
+        page.verdict(answer(chosen))
         usage(chosen)
         walks(chosen)
         ways(chosen)
     gaps.explain(missing, "latent")
+
+
+def answer(chosen: Sequence[Choice]) -> str:
+    """How many of its latent variables each model uses."""
+    parts = []
+    for choice in chosen:
+        groups = files.entries(latents.of_run(choice), "groups")
+        counts = [[finite_number(group.get(key)) for group in groups] for key in ("active", "dims")]
+        if groups and None not in (*counts[0], *counts[1]):
+            active, dims = (sum(value for value in values if value is not None) for values in counts)
+            parts.append(f"{choice.label} uses {active:.0f} of its {dims:.0f} latent variables")
+    return f"{verdict.listed(parts, 4)}." if parts else "How many latent variables are in use was not measured."
 
 
 def usage(chosen: Sequence[Choice]) -> None:
@@ -72,7 +87,8 @@ def usage(chosen: Sequence[Choice]) -> None:
     thresholds = [threshold for threshold in thresholds if threshold is not None]
     if about:
         active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
-        page.protocol(about, "likelihood", active, "a KL of 0 tells nothing of an image")
+        page.note("a variable with a KL of 0 carries no information about an image")
+        page.protocol(about, "likelihood", active)
 
 
 def walks(chosen: Sequence[Choice]) -> None:
@@ -90,9 +106,8 @@ def walks(chosen: Sequence[Choice]) -> None:
             rows.append(ImageRow(label, images, kl, captions))
         page.heading(choice.label, choice.colour)
         st.html(image_grid.sheet(rows, side=64))
-    page.protocol(
-        chosen, "latent", "under the first row: the value in standard deviations of the prior; the same in all rows"
-    )
+    page.note("under the first row: the value in standard deviations of the prior")
+    page.protocol(chosen, "latent", "the same values in all rows")
 
 
 def ways(chosen: Sequence[Choice]) -> None:

@@ -8,21 +8,22 @@ import streamlit as st
 from app.figures import stacked_bars
 from app.figures.dots import Dot, DotPanel, by_model
 from app.figures.stacked_bars import Stack, Term
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
-from app.widgets import gaps, latents, page
+from app.widgets import gaps, latents, page, verdicts
 from workbench import palette
 from workbench.comparison.likelihood import CAUTION, SIGNS, WEIGHTED, in_bits, total
 
 TITLE = "Likelihood"
 QUESTION = "How many bits per dimension does the model need for the test images?"
+EVALUATIONS = ("likelihood",)
 REFERENCES = {"chance": "one label in so many", "pixels": "the linear probe of raw pixels, on all test images"}
 SINGLE = "exact, "  # how kinds of models of single pixels begin
 
 
-def whole(choice: Choice, task: str = "likelihood", **where: Any) -> list[dict[str, Any]]:
+def whole(choice: Choice, **where: Any) -> list[dict[str, Any]]:
     """Rows in bits per dimension that are no part of another."""
-    rows = files.rows(choice.run.evaluation(task), metric="bits_per_dim", **where)
+    rows = files.rows(choice.run.evaluation("likelihood"), metric="bits_per_dim", **where)
     return [row for row in rows if "term" not in row]
 
 
@@ -33,12 +34,23 @@ def kind(row: dict[str, Any]) -> str:
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("likelihood", lambda choice: total(choice.run))
     if chosen:
+        page.verdict(answer(chosen))
         bars(chosen)
         classification(chosen)
     boundless = [choice for choice in missing if whole(choice, model="run") or terms(choice)]
     for choice in boundless:
         page.note(f"{choice.label}: its likelihood was evaluated, but its sum is missing or no finite number.")
     gaps.explain([choice for choice in missing if choice not in boundless], "likelihood")
+
+
+def answer(chosen: Sequence[Choice]) -> str:
+    """Who needs the fewest bits, and whether the numbers are of one kind."""
+    numbers = verdicts.of_groups(chosen, "likelihood", lambda run, _space: total(run))
+    kinds = dict.fromkeys(in_bits(kind(row)) for choice in chosen if (row := total(choice.run)))
+    several = f" They are of different kinds ({verdict.listed(list(kinds))}), so they compare only roughly."
+    sentence = verdict.ranking(numbers, "number of bits per dimension", lowest=True, digits=2)
+    caution = several if len(kinds) > 1 else f" {CAUTION}" if "upper bound" in kinds else ""
+    return sentence + (caution if len(numbers) > 1 else "")
 
 
 def terms(choice: Choice) -> list[dict[str, Any]]:
@@ -73,15 +85,15 @@ def bars(chosen: Sequence[Choice]) -> None:
     figure = stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)")
     page.chart(figure, "likelihood-bars", "bits per dimension by model, stacked by term")
     at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
-    page.note(
-        f"bars: terms of the sum, mean over images · dot: the sum with its 95 % interval, "
-        f"inside the bars where a term is below 0; {at_most} an upper bound: the model needs at most so many bits; "
-        f"{about} an estimate, off to either side · "
-        "hollow: importance-weighted upper bounds, tighter with more samples · grey: every pixel by itself"
+    page.note("bars: terms of the sum · dot: the sum with its 95 % interval · grey: every pixel by itself")
+    bounds = sum(bar.sign == SIGNS["lower bound"] for bar in stacks)
+    page.details(
+        f"bars: terms of the sum, mean over images · dot: inside the bars where a term is below 0; {at_most} an upper "
+        f"bound: the model needs at most so many bits; {about} an estimate, off to either side · "
+        "hollow: importance-weighted upper bounds, tighter with more samples",
+        CAUTION if bounds > 1 else "",
+        page.measured(chosen, "likelihood"),
     )
-    if sum(bar.sign == SIGNS["lower bound"] for bar in stacks) > 1:
-        page.note(CAUTION)
-    page.protocol(chosen, "likelihood")
     levels = {choice.run.evaluation("likelihood").get("levels", 256) for choice in chosen}
     if len(levels) > 1:
         st.warning(
@@ -131,12 +143,8 @@ def classification(chosen: Sequence[Choice]) -> None:
     order = list(dict.fromkeys(dot.label for dot in dots))
     page.chart(by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
     classifiers = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]
-    words = [
-        "large dot: the label of the highest likelihood",
-        "small dot: a linear probe of the same model's features",
-    ]
-    page.note(" · ".join([*words, *(f"dotted, {name}: {REFERENCES[name]}" for name in beside)]))
-    page.protocol(classifiers, "classify")
+    page.note("large dot: the label of the highest likelihood · small dot: a linear probe of the same features")
+    page.protocol(classifiers, "classify", *(f"dotted, {name}: {REFERENCES[name]}" for name in beside))
 
 
 def references(chosen: Sequence[Choice]) -> dict[str, float]:

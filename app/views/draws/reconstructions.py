@@ -9,16 +9,17 @@ import streamlit as st
 from app import theme
 from app.figures import image_grid
 from app.figures.image_grid import ImageRow
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.reading.reconstructions import Reconstruction, gather, originals, same_ids, size_of, variants
 from app.state import chosen_images, chosen_runs
-from app.widgets import gaps, page
+from app.widgets import gaps, page, verdicts
 from workbench import palette
-from workbench.store import Probe
+from workbench.store import Probe, Run
 
 TITLE = "Reconstructions"
 QUESTION = "What does a model lose of an image?"
+EVALUATIONS = ("reconstruction", "decoder")
 ACROSS = 10
 DECODERS = {"reconstruction": "own decoder", "decoder": "common decoder (frozen encoder)"}  # by evaluation
 ORDERS = {"probe": "as in the probe set", "error": "largest error first", "disagreement": "largest disagreement first"}
@@ -29,16 +30,36 @@ def psnr(mse: float) -> str:
 
 
 def render() -> None:
+    place = st.container()
     comparable, probe = gaps.comparable(chosen_runs.choices())
     task = page.switch("Drawn by", DECODERS, "decoder")
     chosen, missing = gaps.split(
         comparable, task, lambda choice: variants(choice, task) and originals(choice, task, probe)
     )
     if chosen:
+        with place:
+            page.verdict(answer(chosen, task))
         show(chosen, task, probe)
     gaps.explain(missing, task)
     if task == "reconstruction" and any(variants(choice, "decoder") for choice in missing):
         page.note("What their features have kept can be seen all the same: choose the common decoder above.")
+
+
+def answer(chosen: Sequence[Choice], task: str) -> str:
+    """Who reconstructs best, and whether the models saw the same amount of the image."""
+
+    def row_of(run: Run, _space: str | None) -> dict[str, Any] | None:
+        evaluation = run.evaluation(task)
+        rows = files.rows(evaluation, model="run", metric="psnr")
+        return next((row for row in rows if row.get("variant") == evaluation.get("default")), next(iter(rows), None))
+
+    numbers = verdicts.headlines(chosen, task) if task == "reconstruction" else verdicts.of_groups(chosen, task, row_of)
+    sentence = verdict.ranking(numbers, "PSNR", "dB")
+    noisy = [choice for choice in chosen if str(choice.run.evaluation(task).get("default", "")).startswith("t=")]
+    if sentence and noisy and task == "reconstruction" and len(numbers) > 1:
+        levels = verdict.listed(list(dict.fromkeys(str(c.run.evaluation(task)["default"]) for c in noisy)))
+        sentence += f" Diffusion models start from the image under noise ({levels}), the others from their code alone."
+    return sentence
 
 
 def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
@@ -70,12 +91,9 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     st.html(image_grid.sheet(rows(reconstructions, images, keep)))
     highest = largest_error(reconstructions, images)
     st.html(image_grid.colour_bar("0", f"{highest:.0f} or more of 255", "absolute error, mean over channels"))
-    page.protocol(
-        list(picked),
-        task,
-        "PSNR in dB under each image",
-        f"images {sheet * ACROSS + 1}\N{EN DASH}{sheet * ACROSS + len(keep)} of {len(sequence)}",
-    )
+    first = sheet * ACROSS
+    page.note(f"PSNR in dB under each image · images {first + 1}\N{EN DASH}{first + len(keep)} of {len(sequence)}")
+    page.protocol(list(picked), task)
     table(chosen, task)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.figures import image_grid
 from app.figures.image_grid import ImageRow
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.widgets import gaps, page
 from workbench import palette
@@ -17,6 +17,7 @@ from workbench.store import Probe
 
 TITLE = "Samples"
 QUESTION = "What do images drawn by the model look like?"
+EVALUATIONS = ("samples",)
 STRIP = 10
 
 
@@ -49,6 +50,9 @@ def cost(variant: dict[str, Any], n: int) -> str:
 def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("samples", variants)
     if chosen:
+        page.verdict(
+            f"{verdict.listed([c.label for c in chosen])} drew samples. No number is measured of them: compare by eye."
+        )
         grids(chosen, probe)
         strips(chosen)
     gaps.explain(missing, "samples")
@@ -81,12 +85,8 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
                 label_visibility="collapsed",
             )
             st.html(image_grid.tile_grid(np.asarray(samplers[index or 0][1][:count]), across))
-    page.protocol(
-        chosen,
-        "samples",
-        "not selected: the first images of the seed",
-        "the same seed and place for every sampler of a model",
-    )
+    page.note("not selected: the first images of the seed")
+    page.protocol(chosen, "samples", "the same seed and place for every sampler of a model")
 
 
 def strips(chosen: Sequence[Choice]) -> None:
@@ -99,6 +99,4 @@ def strips(chosen: Sequence[Choice]) -> None:
             rows.append(ImageRow(choice.label, np.asarray(images[:STRIP]), small, colour=choice.colour, gap=not index))
     st.subheader("Sampler by sampler", anchor=False)
     st.html(image_grid.sheet(rows))
-    page.note(
-        "within a model the same column starts from the same noise, so differences down a column are the sampler's"
-    )
+    page.note("within a model the same column starts from the same noise")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.figures import image_grid, matrices
 from app.reading.files import bounds, entries, rows
+from app.reading.verdict import Measured
 from app.state import run_folder
 from app.widgets import gaps, page
 from workbench.files import read_json
@@ -59,6 +60,30 @@ def baseline(row: dict[str, Any]) -> str:
     return f"{row['model']} {value} % {interval}".rstrip()
 
 
+def nothing() -> str:
+    """Why the page has nothing to show, or an empty text."""
+    folder = run_folder.runs_folder()
+    known = next(folder.glob(f"compositions/*/{FILE}"), None) or (folder.absolute().parent / FILE).exists()
+    return "" if known else "There is no study of augmentations in this folder. The tab has the command."
+
+
+def answer(known: dict[tuple[str, str], dict[str, Any]]) -> str:
+    """The pair with the highest accuracy, and the best transformation alone."""
+    single, double = [], []
+    for (first, second), row in known.items():
+        if "mean" not in (first, second):
+            name = first if first == second else f"{first}, then {second},"
+            (single if first == second else double).append(Measured(name, row["value"], *bounds(row)))
+    if not double:
+        return ""
+    best = max(double, key=lambda number: number.value)
+    sentence = f"The pair {best.name} teaches the most: {best.text('%')}"
+    if not single:
+        return f"{sentence}."
+    alone = max(single, key=lambda number: number.value)
+    return f"{sentence}, against {alone.text('%')} for {alone.name}, the best single transformation."
+
+
 def render() -> None:
     known_studies = studies(run_folder.runs_folder())
     if not known_studies:
@@ -73,6 +98,7 @@ def render() -> None:
         name = st.selectbox("Study", list(known_studies), key="study", bind="query-params") or name
     content = known_studies[name]
     sides, known = [*names(content), "mean"], cells(content)
+    page.verdict(answer(known))
     table = [[known.get((first, second)) for second in sides] for first in sides]
     values = np.array([[np.nan if row is None else row["value"] for row in line] for line in table], float)
     inner = values[:-1, :-1]
@@ -102,4 +128,5 @@ def render() -> None:
     parts = [f"{content.get('method')} on {content.get('data')}", str(content.get("protocol") or "").rstrip(".")]
     parts += [f"n = {n:,}"] if isinstance(n, int) else []
     parts += [f"seed {', '.join(map(str, seeds))}"] if isinstance(seeds, list) else []
-    page.note(" · ".join([*parts, "diagonal: one transformation alone"]))
+    page.note("diagonal: one transformation alone")
+    page.details(" · ".join(parts))

@@ -1,6 +1,7 @@
 """Factors: what is kept of how an image was made, and what is thrown away?"""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 import streamlit as st
@@ -8,6 +9,7 @@ import streamlit as st
 from app.figures import image_grid, matrices
 from app.figures.dots import Dot, small_multiples
 from app.reading import files
+from app.reading.verdict import Measured, ranking
 from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import gaps, page
 from workbench import palette
@@ -18,6 +20,7 @@ from workbench.store import Run
 
 TITLE = "Factors"
 QUESTION = "Which properties of the images can be read from the features?"
+EVALUATIONS = ("factors",)
 PROJECTOR = "projector"
 HEADLINE, DEFAULT, BEST = "headline", "default", "best"
 SPACES = {HEADLINE: "best space of the linear probe", DEFAULT: "default space", BEST: "best space per factor"}
@@ -100,28 +103,58 @@ def columns_for(groups: Sequence[SeedGroup], reading: str) -> Columns:
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("factors")
     if chosen:
+        place = st.container()
         reading = page.switch("Read from", SPACES, "factor-space")
         groups = seed_groups(chosen, "linear")
         columns = columns_for(groups, reading)
+        with place:
+            page.verdict(answer(groups, reading))
         first = {name: row for _, rows in reversed(columns.values()) for name, row in rows.items()}
         names = list(dict.fromkeys(name for _, rows in columns.values() for name in rows))
         units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}
         factor_map(columns, units)
         if reading == HEADLINE:
             page.other_spaces(groups, "factors")
-        cells = "cells: accuracy or R² as measured", "colour: 0 at chance, 1 perfect"
-        page.protocol(chosen, "factors", SPACES[reading], *cells, groups=groups)
-        if reading == BEST:
-            page.note(
-                "The best space is picked on the split that is shown, so a model with more spaces has an advantage."
-            )
+        page.note("cells: accuracy or R² as measured · colour: from chance to perfect")
+        picked = "The best space is picked on the split that is shown, so a model with more spaces has an advantage."
+        page.details(
+            page.measured(chosen, "factors", SPACES[reading], groups=groups), picked if reading == BEST else ""
+        )
         st.subheader("With their intervals", anchor=False)
         chance = {name: level for name in names if (level := finite_number(first[name].get("chance"))) is not None}
         page.chart(small_multiples(dots(columns, names), chance, units), "factor-dots", "every factor with intervals")
         several = [group.group.title for group in groups if len(group.group) > 1]
         over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), else " * bool(several)
-        page.note(f"probes as above · bars: 95 % interval, {over}over test images · dotted line: chance")
+        page.note("bars: 95 % interval · dotted line: chance")
+        page.details(f"probes as above · bars: 95 % interval, {over}over test images")
     gaps.explain(missing, "factors")
+
+
+def answer(groups: Sequence[SeedGroup], reading: str) -> str:
+    """Who keeps most of the factors, and which factor that model keeps best and worst."""
+    kept, by_factor = [], {}
+    for group in groups:
+        space = space_of(group.group.runs, reading)
+        means = [
+            fmean(map(share, rows.values()))
+            for run in group.group.runs
+            if (rows := best(run.evaluation("factors"), "run", space))
+        ]
+        if not means:
+            continue
+        interval = over_seeds(means)[1:] if len(means) > 1 else ()
+        kept.append(Measured(group.group.label, 100 * fmean(means), *(100 * end for end in interval)))
+        by_factor[group.group.label] = mean_rows(group.group.runs, "run", space)
+    if not kept:
+        return ""
+    first = max(kept, key=lambda number: number.value)
+    rows = by_factor[first.name]
+    if len(rows) < 2:
+        return ranking(kept, "share of the factors that is read beyond chance", "%")
+    most, least = (pick(rows, key=lambda name: share(rows[name])) for pick in (max, min))
+    texts = [f"{name} ({100 * share(rows[name]):.0f} %)" for name in (most, least)]
+    sentence = ranking(kept, "share of the factors that is read beyond chance", "%")
+    return f"{sentence} It keeps {texts[0]} best and {texts[1]} worst."
 
 
 def factor_map(columns: Columns, units: Mapping[str, str]) -> None:

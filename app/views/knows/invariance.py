@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import streamlit as st
 
 from app.figures import strength_curves
 from app.figures.strength_curves import ChangePanel, Profile
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.state import feature_space
 from app.widgets import gaps, page
@@ -19,6 +20,7 @@ from workbench.store import Probe
 
 TITLE = "Invariance"
 QUESTION = "Which changes of an image leave its features as they are?"
+EVALUATIONS = ("invariance",)
 PROJECTOR = "projector"
 Steps = dict[str, list[float]]  # strengths by transform, in order
 UNITS = {
@@ -36,6 +38,7 @@ FLIPS = {1: "left-right", 2: "top-bottom"}
 def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("invariance", lambda choice: complete_rows(choice, model="run"))
     if chosen:
+        place = st.container()
         strengths_of: dict[str, set[float]] = {}
         for choice in chosen:
             for row in complete_rows(choice, model="run"):
@@ -44,6 +47,8 @@ def render() -> None:
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             how = page.space_switch()
             image = example(chosen, probe, steps)
+        with place:
+            page.verdict(answer(chosen, how))
         lines, key = styled_lines(chosen, how)
         panels = [
             ChangePanel(
@@ -57,13 +62,37 @@ def render() -> None:
         ]
         figure = strength_curves.strength_curves(panels, key)
         page.chart(figure, "invariance", "similarity kept under seven changes of an image")
-        page.note(
-            "1: the features do not change · 0, dotted: the changed image is as unlike itself as any other · what lies "
-            "below leaves the picture · bands and bars: 95 % interval · unchanged image on the left of each strip"
+        page.note("1: the features do not change · 0: as unlike as another image · bands: 95 % interval")
+        page.protocol(
+            chosen,
+            "invariance",
+            "what lies below 0 leaves the picture",
+            "unchanged image on the left of each strip",
         )
-        page.protocol(chosen, "invariance")
         page.numbers(numbers(chosen), height="auto")
     gaps.explain(missing, "invariance")
+
+
+def answer(chosen: Sequence[Choice], how: str) -> str:
+    """Whose features change least on average, and under which change most."""
+    kept: dict[str, dict[str, float]] = {}
+    for choice in chosen:
+        space = feature_space.space_of(choice, choice.run.evaluation("invariance"), how)
+        by_transform: dict[str, list[float]] = {}
+        for row in complete_rows(choice, model="run", space=space):
+            by_transform.setdefault(row["transform"], []).append(row["value"])
+        if by_transform:
+            kept[choice.label] = {transform: fmean(values) for transform, values in by_transform.items()}
+    if not kept:
+        return ""
+    means = [verdict.Measured(label, fmean(values.values())) for label, values in kept.items()]
+    first = max(means, key=lambda number: number.value).name
+    worst = min(kept[first], key=kept[first].__getitem__)
+    name = UNITS.get(worst, (worst, ""))[0].partition(",")[0]
+    return (
+        verdict.ranking(means, "similarity kept, averaged over all changes", digits=2)
+        + f" The change that alters {first} most is {name} ({kept[first][worst]:.2f} kept)."
+    )
 
 
 def complete_rows(choice: Choice, **where: Any) -> list[dict[str, Any]]:

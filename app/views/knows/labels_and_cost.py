@@ -9,11 +9,11 @@ import streamlit as st
 from app import theme
 from app.figures import accuracy_cost
 from app.figures.accuracy_cost import LabelCurve, Point
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.state import chosen_runs
 from app.state.seeds import SeedGroup, seed_groups
-from app.widgets import gaps, page
+from app.widgets import gaps, page, verdicts
 from workbench import palette
 from workbench.comparison.table import RANDOM_INIT, baseline_value, cell_of, group_table, interval_text, of_seeds
 from workbench.format import finite_number
@@ -22,6 +22,7 @@ from workbench.store import Run
 
 TITLE = "Labels and cost"
 QUESTION = "How many labels does a model need, and what does its accuracy cost?"
+EVALUATIONS = ("few_labels", "linear", "linear_sgd", "finetune", "transfer", "transfer_finetune")
 PRICES = {  # entries of a run's cost: the switch, the axis, the unit of its numbers, and by what they are divided
     "parameters": ("parameters", "parameters", "", 1.0),
     "flops_per_image": ("FLOPs", "FLOPs to encode an image", "", 1.0),
@@ -40,11 +41,27 @@ TRAINED = {
 
 def render() -> None:
     chosen, _ = gaps.comparable(chosen_runs.choices())
+    page.verdict(answer(chosen))
     labels(chosen)
     st.subheader("What did it cost?", anchor=False)
     prices(chosen)
     st.subheader("With more training, and on other images", anchor=False)
     trained(chosen)
+
+
+def answer(chosen: Sequence[Choice]) -> str:
+    """Who is the most accurate with the fewest labels that all have, in its headline space."""
+    counts = [set(known) for choice in chosen if (known := label_rows(choice))]
+    fewest = min(set.intersection(*counts), default=None) if counts else None
+    if fewest is None:
+        return ""
+
+    def row_of(run: Run, space: str | None) -> dict[str, Any] | None:
+        rows = files.rows(run.evaluation("few_labels"), metric="top1", n_labels=fewest, model="run", space=space)
+        return next(iter(rows), None)
+
+    numbers = verdicts.of_groups(chosen, "few_labels", row_of)
+    return verdict.ranking(numbers, f"accuracy with the fewest labels, {fewest:,} images", "%")
 
 
 def point(label: str, colour: str, x: float, row: dict[str, Any], detail: str = "") -> Point:
@@ -128,13 +145,21 @@ def prices(chosen: Sequence[Choice]) -> None:
             page.chart(figure, "price-front", f"linear probe accuracy against {title}")
             machines = dict.fromkeys(filter(None, (machine(run) for seeds in groups for run in seeds.group.runs)))
             where = "measured on " + " / ".join(machines) if machines and price in ("seconds", "peak_memory_mb") else ""
-            page.note(
-                "grey line: Pareto front, nothing cheaper is as good · short grey line: the same network untrained · "
-                "dotted line: the same probe on raw pixels"
-            )
+            page.note("grey line: Pareto front · short grey line: untrained network · dotted line: pixels")
             several = "costs are means over seeds" * any(len(seeds.group) > 1 for seeds in groups)
-            best = "best space by validation"
-            page.protocol(available, "linear", best, several, where, before="Linear probe: ", groups=groups)
+            page.details(
+                "Pareto front: nothing cheaper is as good · short grey line: the same network untrained · dotted line: "
+                "the same probe on raw pixels",
+                page.measured(
+                    available,
+                    "linear",
+                    "best space by validation",
+                    several,
+                    where,
+                    before="Linear probe: ",
+                    groups=groups,
+                ),
+            )
     gaps.explain(missing, "linear")
 
 
@@ -151,15 +176,18 @@ def trained(chosen: Sequence[Choice]) -> None:
     table = numbers(groups)
     if len(table.columns) > 2:
         st.dataframe(table, hide_index=True, height="content")
-        page.note(
-            "top-1 on test images in %, with its 95 % interval · best space of the linear probe by validation, unless "
-            "a line below names another one · untrained, fine-tuned: the same network trained from random weights"
+        page.note("top-1 on test images in %, with its 95 % interval · best space of the linear probe by validation")
+        having = {task: [choice for choice in chosen if files.rows(choice.run.evaluation(task))] for task in tasks}
+        for task in filter(having.get, tasks):
+            page.other_spaces(groups, task)
+        page.details(
+            "untrained, fine-tuned: the same network trained from random weights",
+            *(
+                page.measured(choices, task, before=f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: ")
+                for task, choices in having.items()
+                if choices
+            ),
         )
-        for task in tasks:
-            having = [choice for choice in chosen if files.rows(choice.run.evaluation(task))]
-            if having:
-                page.other_spaces(groups, task)
-                page.protocol(having, task, before=f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: ")
         for choice in chosen:
             sentence = gain(choice)
             if sentence:

@@ -8,13 +8,14 @@ import streamlit as st
 from app.figures import image_grid
 from app.figures.dots import Dot, DotPanel, by_model
 from app.figures.layer_map import LayerGrid, Row, best_row, layer_grid, layer_map, validation
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.widgets import gaps, page
 from workbench.format import finite_number
 
 TITLE = "Layers"
 QUESTION = "In which layers is the information?"
+EVALUATIONS = ("layers",)
 WIDTHS = {"full": "full width", "128": "128 dimensions", "32": "32 dimensions"}
 SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimensions"}
 
@@ -22,12 +23,26 @@ SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimen
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("layers", lambda choice: layers(choice, "full"))
     if chosen:
+        page.verdict(verdict.ranking(best_layers(chosen), "linear-probe accuracy of a layer", "%"))
         width = page.switch("Width of the features", WIDTHS, "layer-width")
         draw_maps(chosen, width)
         draw_best(chosen)
-        page.protocol(chosen, "layers")
+        page.details(
+            "large dot: the layer that does best on the validation images, with its 95 % interval on the test images · "
+            "small dots: the other layers · grey line: the best layer of the same network untrained · equal width by "
+            "PCA: wide features have the advantage of their width, so compare models at one",
+            page.measured(chosen, "layers"),
+        )
         page.numbers(numbers(chosen), height=420)
     gaps.explain(missing, "layers")
+
+
+def best_layers(chosen: Sequence[Choice]) -> list[verdict.Measured]:
+    """Each model's best layer by validation, at full width."""
+    best = {choice: row for choice in chosen if (row := best_row(layers(choice, "full")))}
+    return [
+        verdict.Measured(f"{c.label} in {row['space']}", row["value"], *files.bounds(row)) for c, row in best.items()
+    ]
 
 
 def layers(choice: Choice, width: str, model: str = "run") -> list[Row]:
@@ -54,9 +69,10 @@ def draw_maps(chosen: Sequence[Choice], width: str) -> None:
             page.heading(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
             figure = layer_map(cells, ringed, low, max(high, low + 1))
             page.chart(figure, f"layers-{choice.index}", f"accuracy by layer of {choice.label}")
-        page.note(
-            "layers from the image down to the output · ringed: best on the validation images; the numbers are of the "
-            "test images · right of the gap: the raw pixels and the same network untrained · one scale for all models"
+        page.note("from the image down to the output · ringed: the best layer · right of the gap: pixels, untrained")
+        page.details(
+            "ringed: best on the validation images; the numbers are of the test images · right of the gap: the raw "
+            "pixels and the same network untrained · one scale for all models"
         )
     narrow = [choice.label for choice in chosen if choice not in grids]
     if narrow:
@@ -70,11 +86,7 @@ def draw_best(chosen: Sequence[Choice]) -> None:
     scores = {choice: best_row(layers(choice, "full")) for choice in chosen}
     order = sorted(chosen, key=lambda choice: -float((scores[choice] or {"value": 0})["value"]))
     page.chart(by_model(panels, [choice.label for choice in order]), "best-layers", "best layer at each width")
-    page.note(
-        "large dot: the layer that does best on the validation images, with its 95 % interval on the test images · "
-        "small dots: the other layers · short grey line: the best layer of the same network untrained · dotted line: "
-        "raw pixels · equal width by PCA: wide features have the advantage of their width, so compare models at one"
-    )
+    page.note("large dot: best layer with its 95 % interval · grey line: untrained network · dotted line: pixels")
 
 
 def best_panel(chosen: Sequence[Choice], width: str) -> DotPanel:

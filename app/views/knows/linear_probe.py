@@ -8,10 +8,10 @@ import streamlit as st
 
 from app import theme
 from app.figures import dots, image_grid, matrices
-from app.reading import files, predictions
+from app.reading import files, predictions, verdict
 from app.state import seeds
-from app.widgets import gaps, image_picker, page, pairs, verdict_table
-from workbench.comparison.differences import caveat
+from app.widgets import gaps, image_picker, page, pairs, verdict_table, verdicts
+from workbench.comparison.differences import Difference, caveat
 from workbench.comparison.table import Row, baseline_value, group_table
 from workbench.format import finite_number
 from workbench.headline import best_space
@@ -19,12 +19,14 @@ from workbench.store import Run
 
 TITLE = "Linear probe"
 QUESTION = "Whose features classify the test images best?"
+EVALUATIONS = ("linear",)
 MEASURES = {"linear": "linear probe, top-1 in %", "knn": "kNN, top-1 in %"}
 
 
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("linear")
     if chosen:
+        place = st.container()
         groups = seeds.seed_groups(chosen, "linear")
         rows = group_table([member.group for member in groups])
         own = {member.group.label: row for member, row in zip(groups, _headlines(rows), strict=True)}
@@ -35,15 +37,20 @@ def render() -> None:
             "probe-dots",
             "accuracy by model with intervals",
         )
-        page.note(
+        page.note("large dot: accuracy with its 95 % interval · grey line: untrained network · dotted line: pixels")
+        page.details(
             "large dot: best space by validation, 95 % interval (over seeds where there are several) · small dots: "
-            "single seeds and other spaces · short grey line: the same network untrained · dotted line: raw pixels"
+            "single seeds and other spaces",
+            page.measured(chosen, "linear", before="Linear probe: ", groups=groups),
+            page.measured(chosen, "knn", before="kNN: ", groups=groups) if len(panels) > 1 else "",
         )
-        page.protocol(chosen, "linear", before="Linear probe: ", groups=groups)
-        if len(panels) > 1:
-            page.protocol(chosen, "knn", before="kNN: ", groups=groups)
         verdict_table.verdict_table(chosen)
-        draw_pairs(groups)
+        tested = draw_pairs(groups)
+        with place:
+            page.verdict(
+                answer([member.group.label for member in order], tested)
+                or verdict.ranking(verdicts.headlines(chosen, "linear"), "linear-probe accuracy", "%")
+            )
         by_class(groups)
         page.numbers(numbers(groups))
     gaps.explain(missing, "linear")
@@ -81,16 +88,35 @@ def panel(key: str, groups: Sequence[seeds.SeedGroup], own: Mapping[str, Row], r
     return dots.DotPanel(MEASURES[key], points, references, ticks)
 
 
-def draw_pairs(groups: Sequence[seeds.SeedGroup]) -> None:
+def answer(names: Sequence[str], tested: Sequence[Difference]) -> str:
+    """What the tests say of the most accurate model: its difference from the next one, then from the others.
+
+    Args:
+        names: of the models, the most accurate first.
+    """
+    known = {frozenset((pair.name, pair.other_name)): pair for pair in tested}
+    against = [(name, known.get(frozenset((names[0], name)))) for name in names[1:]]
+    if not against or against[0][1] is None:
+        return ""
+    others = [(name, pair.significant) for name, pair in against[1:] if pair]
+    better, equal = ([name for name, differs in others if differs == wanted] for wanted in (True, False))
+    parts = [str(against[0][1])]
+    parts += [f"It is also more accurate than those of {verdict.listed(better)}."] * bool(better)
+    parts += [f"No difference is shown to {verdict.listed(equal)}."] * bool(equal)
+    return " ".join(parts)
+
+
+def draw_pairs(groups: Sequence[seeds.SeedGroup]) -> Sequence[Difference]:
     """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
     differing = pairs.differences([member.group for member in groups])
     if not differing:
-        return
+        return []
     st.subheader("Which differences are significant?", anchor=False)
     pairs.chart(differing, {member.group.runs[0].id: member.colour for member in groups}, "differences")
     with st.expander("In words"):
         st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in differing))
         st.caption(caveat(differing))
+    return differing
 
 
 def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
@@ -118,7 +144,7 @@ def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
     measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
     few = f" · the 30 of {measured} classes on which the models differ most" if measured > 30 else ""
     none = f" · left out: {n - measured} of {n} classes, without test images" if measured < n else ""
-    page.note("linear probe of the best space, as above; all seeds together" + few + none)
+    page.note("linear probe of the best space; all seeds together" + few + none)
     st.subheader("Confusion matrices", anchor=False)
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
     for member, share in page.side_by_side(shares.values()):
@@ -139,9 +165,10 @@ def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
         key = f"confusion-{member.choice.index}"
         selecting = image_picker.cells(figure, member.choice, key, share, classes)
         page.chart(figure, key, f"confusion matrix of {group.title}, % of the true class", **selecting)
-    page.note(
-        "share of the true class in %, rows sum to 100 · all seeds together, the same scale for every model · click a "
-        "cell: its images, as the chosen seed classifies them, become the selection"
+    page.note("share of the true class; rows sum to 100 % · click a cell to select its images")
+    page.details(
+        "all seeds together, the same scale for every model · a click selects the images as the chosen seed classifies "
+        "them"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.reading.choice import Choice
+from app.reading.verdict import listed
 from app.state import chosen_runs, run_folder
 from app.widgets import page
 from workbench.config import read_yaml
@@ -57,6 +58,16 @@ def table(configs: dict[str, dict[str, Any]], keys: Sequence[str], colours: dict
     return f'<table class="wb-table"><thead><tr><th></th>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table>'
 
 
+def answer(differences: Sequence[str], runs: int) -> str:
+    """How many settings differ, and which."""
+    if runs < 2:
+        return "Choose a second run to compare the settings with."
+    if not differences:
+        return "These runs were trained with the same settings."
+    count = "1 setting differs" if len(differences) == 1 else f"{len(differences)} settings differ"
+    return f"{count}: {listed(differences, 6)}."
+
+
 def render() -> None:
     chosen = chosen_runs.choices()
     configs = {choice.label: settings_of(choice) for choice in chosen}
@@ -65,23 +76,17 @@ def render() -> None:
         page.note(f"{label}: its config.yaml is missing or damaged, so its settings are not known.")
     if not readable:
         return
-    everything = st.toggle("Show settings that are the same, too", key="same", bind="query-params")
     differences = differing(list(readable.values()))
+    page.verdict(answer(differences, len(readable)))
+    everything = st.toggle("Show settings that are the same, too", key="same", bind="query-params")
     owners = {key: [label for label, config in readable.items() if key in config] for key in differences}
     keys = [key for key in differences if len(owners[key]) > 1 or len(readable) == 1]
     if everything:
         keys += dict.fromkeys(key for config in readable.values() for key in config if key not in differences)
-    if len(readable) == 1 and not everything:
-        st.caption("Choose a second run to compare it with; the switch above shows all settings of this one.")
-    elif not differences and not keys:
-        st.caption("Nothing: these runs were trained with the same settings.")
-    else:
+    if keys:
         colours = {choice.label: choice.colour for choice in chosen}
         st.html(table(readable, keys, colours))
-        page.note(
-            f"{len(differences)} settings differ · — : the method has no such setting · "
-            "marked: unlike most of the runs, or unlike the first"
-        )
+        page.note("— : the method has no such setting · marked: unlike most of the runs, or unlike the first")
         alone = {label: [key for key in differences if owners[key] == [label]] for label in readable}
         alone = {label: keys for label, keys in alone.items() if keys and len(readable) > 1}
         if alone:

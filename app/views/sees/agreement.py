@@ -1,6 +1,7 @@
 """Agreement: do models see alike?"""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from workbench.format import finite_number
 
 TITLE = "Agreement"
 QUESTION = "How similar are the models' representations?"
+EVALUATIONS = ("agreement",)
 MEASURES = {"cka": "CKA", "mutual_knn": "mutual kNN", "procrustes": "Procrustes"}
 MEANS = {
     "cka": ("0 nothing in common", "1 the same up to rotation and scale", "linear CKA"),
@@ -47,6 +49,7 @@ class Pair(NamedTuple):
 def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("agreement", lambda c: measured(c.run.evaluation("agreement")))
     if chosen:
+        place = st.container()
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = page.switch("Measure", MEASURES, "measure")
             reading = page.switch("Shown", READINGS, "agreement-shown")
@@ -54,20 +57,17 @@ def render() -> None:
         st.html(image_grid.colour_bar(*legend(metric, reading)))
         left, right = st.columns([1.15, 1], gap="large")
         known = {choice: measured(choice.run.evaluation("agreement"), metric) for choice in chosen}
+        with place:
+            page.verdict(answer(known, metric, reading, how))
         with left:
             matrix(known, metric, reading, how)
         with right:
             pair = layers(known, metric, reading)
-        page.protocol(
-            chosen, "agreement", "pale, n.s.: no more alike than independent features, p > 0.05 after correction"
-        )
+        page.note("pale, n.s.: no more similar than independent features")
+        page.protocol(chosen, "agreement", "n.s.: no more similar than independent features, p > 0.05 after correction")
         if pair:
             disagreement.show(pair.first, pair.other, chosen, probe, how if how != ALIKE else "default")
-    outdated = [c for c in missing if c.run.evaluation("cka") and not c.run.evaluation("agreement")]
-    if able := gaps.evaluable(outdated, gaps.NAMES["agreement"]):
-        text = "It knew CKA alone, without what chance gives. This command measures anew:"
-        gaps.box(f"{page.names(able)}: compared by an earlier version", text, gaps.evaluate(able, "agreement"))
-    gaps.explain([choice for choice in missing if choice not in outdated], "agreement")
+    gaps.explain(missing, "agreement")
 
 
 def legend(metric: str, reading: str) -> tuple[str, str, str]:
@@ -118,11 +118,32 @@ def cell(pair: Pair, known: Rows, read: dict[Choice, str | None] | None) -> dict
     return next((row for row in rows if (row["space"], row["other_space"]) == (own, theirs)), None)
 
 
+def answer(known: Rows, metric: str, reading: str, how: str) -> str:
+    """The two models that are the most similar, and whether chance explains it."""
+    spaces = None if how == ALIKE else spaces_read(known, how)
+    runs = [Pair(first, other) for first, other in combinations(known, 2)]
+    compared = {pair: row for pair in runs if (row := cell(pair, known, spaces)) is not None}
+    if not compared:
+        return "" if len(known) > 1 else "Choose a second model to see how similar the two are."
+    most, least = (pick(compared, key=lambda pair: value(compared[pair], reading)) for pick in (max, min))
+    row, what = compared[most], measure(metric, reading)
+    chance = "not more than chance gives" if row["p_value"] > LEVEL else f"chance gives {row['expected']:.2f}"
+    number = f"{what} {value(row, reading):.2f} ({chance})"
+    if len(compared) == 1:
+        return f"The similarity of {most}: {number}."
+    return f"{most} are the most similar: {number}; {least} are the least: {value(compared[least], reading):.2f}."
+
+
+def spaces_read(known: Rows, how: str) -> dict[Choice, str | None]:
+    """The space in which each run is read."""
+    return {choice: feature_space.space_of(choice, choice.run.evaluation("agreement"), how) for choice in known}
+
+
 def matrix(known: Rows, metric: str, reading: str, how: str) -> None:
     """Run x run, baselines as further columns: what they have in common with one another is nobody's question."""
     chosen = list(known)
     others: list[Choice | str] = [*chosen, *BASELINES]
-    read = {choice: feature_space.space_of(choice, choice.run.evaluation("agreement"), how) for choice in chosen}
+    read = spaces_read(known, how)
     spaces = None if how == ALIKE else read
     cells = [[None if b is a else cell(Pair(a, b), known, spaces) for b in others] for a in chosen]
     text = [[printed(row, reading, how == ALIKE) for row in line] for line in cells]
@@ -132,9 +153,9 @@ def matrix(known: Rows, metric: str, reading: str, how: str) -> None:
     figure.update_traces(textfont={"size": 15})
     figure.update_xaxes(side="top", tickfont={"size": 13})
     figure.update_yaxes(tickfont={"size": 13})
-    spaces_read = "" if how == ALIKE else ", ".join(map(str, read.values()))
-    page.heading("Models", small=spaces_read)
-    alt = f"{measure(metric, reading)} between the models" + f", read from {spaces_read}" * bool(spaces_read)
+    names_read = "" if how == ALIKE else ", ".join(map(str, read.values()))
+    page.heading("Models", small=names_read)
+    alt = f"{measure(metric, reading)} between the models" + f", read from {names_read}" * bool(names_read)
     page.chart(figure, "agreement", alt)
     uncompared = [
         Pair(first, other)

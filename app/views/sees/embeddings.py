@@ -8,14 +8,16 @@ import streamlit as st
 
 from app import component
 from app.figures import image_grid, point_colours
-from app.reading import files
+from app.reading import files, map_neighbours
 from app.reading.choice import Choice
+from app.reading.verdict import Measured, ranking
 from app.state import chosen_images, chosen_runs, seeds
 from app.widgets import gaps, linked_maps, page
 from workbench.store import Probe
 
 TITLE = "Embeddings"
 QUESTION = "Which images lie near one another?"
+EVALUATIONS = ("projection",)
 THUMBNAILS = 24
 KEY = "maps"
 
@@ -47,6 +49,7 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
     """The controls, the maps of at most four models and of pixels, and the selected images."""
     ids = np.asarray(probe.ids())
     drawn_runs = chosen[: linked_maps.MOST]
+    page.verdict(answer(drawn_runs, kind, probe))
     predicted = {choice.run.id: seeds.predicted(choice, ids) for choice in drawn_runs}
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         page.switch("Map", {kind: linked_maps.KINDS[kind] for kind in kinds_of(comparable)}, "map")
@@ -67,13 +70,28 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
         page.note(
             f"The first {linked_maps.MOST} of {len(chosen)} models are drawn; remove a chip above to see another."
         )
+    page.note("click or circle images to select them everywhere · Shift adds, Escape clears · wheel: zoom")
     page.protocol(
         chosen,
         "projection",
-        "circle images or click one: they light up in every map and on every page · Shift adds, Escape clears · "
-        "wheel: zoom, right button: move",
+        f"neighbours of the same class, and those kept: of the {map_neighbours.K} nearest images in the map, mean over "
+        "images with its 95 % interval (Student's t), in the default space",
+        "right button: move the map",
     )
     images(probe)
+
+
+def answer(chosen: Sequence[Choice], kind: str, probe: Probe) -> str:
+    """Whose map keeps classes together, and how far it keeps the neighbours of the features."""
+    known = [(choice, found) for choice in chosen if (found := map_neighbours.measure(choice, kind, probe)) is not None]
+    name = linked_maps.KINDS[kind]
+    purity = [Measured(choice.label, *found.purity) for choice, found in known if found.purity]
+    kept = [(choice.label, found.kept) for choice, found in known if found.kept]
+    parts = [ranking(purity, f"share of neighbours of the same class in its {name} map", "%")] if purity else []
+    if kept:
+        shares = ", ".join(f"{share.value:.0f} % ({label})" for label, share in kept)
+        parts.append(f"Of the {map_neighbours.K} nearest images in the features, the map keeps {shares}.")
+    return " ".join(parts)
 
 
 def circled(probe: Probe) -> None:

@@ -11,17 +11,18 @@ import streamlit as st
 from app import component
 from app.figures import image_grid
 from app.figures.dots import Dot, DotPanel, by_model
-from app.reading import files, neighbours
+from app.reading import files, neighbours, verdict
 from app.reading.choice import Choice
 from app.reading.neighbours import ProbeSet, Retriever
 from app.state import chosen_images, chosen_runs, feature_space
-from app.widgets import gaps, page
+from app.widgets import gaps, page, verdicts
 from workbench import palette
 from workbench.format import finite_number
 from workbench.store import Probe
 
 TITLE = "Neighbours"
 QUESTION = "Which images does a model consider nearest?"
+EVALUATIONS = ("retrieval",)
 K, QUERIES, SIDE, SMALL = 10, 8, 64, 40
 KEY = "neighbours"
 STYLE = """<style>
@@ -44,6 +45,7 @@ def render() -> None:
     known = neighbours.probe_set(probe)
     chosen, missing = gaps.split(comparable, "retrieval", lambda choice: known and stored(choice, known))
     if chosen and known and probe:
+        page.verdict(verdict.ranking(verdicts.headlines(chosen, "retrieval"), f"mAP@{K}", "%"))
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             how = page.space_switch()
             rows = queries(known)
@@ -51,10 +53,11 @@ def render() -> None:
         models = retrievers(chosen, probe, known.ids, how, untrained)
         st.html(STYLE)
         component.links("".join(block(row, models, known) for row in rows), KEY, clicked)
-        marks = f"{K} nearest of the other probe images by cosine, the nearest first"
+        marks = "click an image to make it the query"
         if known.labels is not None:
             marks += " · green frame and \N{CHECK MARK}: of the query's class, red and \N{MULTIPLICATION X}: of another"
-        page.note(marks + " · click an image to make it the query")
+        page.note(marks)
+        page.details(f"{K} nearest of the other probe images by cosine, the nearest first")
         precision(chosen, how)
     gaps.explain(missing, "retrieval")
 
@@ -182,11 +185,8 @@ def precision(chosen: Sequence[Choice], how: str) -> None:
     order = sorted(dict.fromkeys(dot.label for dot in dots), key=lambda label: -best.get(label, 0.0))
     panel = DotPanel(f"mAP@{K} in %", dots, pixels, ticks)
     page.chart(by_model([panel], order), "retrieval-dots", "mean average precision by model with intervals")
-    page.note(
-        "large dot: the space shown above, with its 95 % interval · small dots: the model's other spaces · "
-        "short grey line: the same network untrained · dotted line: raw pixels"
-    )
-    page.protocol(measured, "retrieval")
+    page.note("large dot: mAP with its 95 % interval · grey line: untrained network · dotted line: pixels")
+    page.protocol(measured, "retrieval", "large dot: the space shown above, small dots: the model's other spaces")
     page.numbers(numbers(measured))
 
 

@@ -8,15 +8,16 @@ import streamlit as st
 
 from app.figures import image_grid
 from app.figures.matrices import heat_map, image_map, similarity_map, thin
-from app.reading import files
+from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.state import chosen_images
-from app.widgets import gaps, page
+from app.widgets import gaps, page, verdicts
 from workbench.format import decimals, finite_number
-from workbench.store import Probe
+from workbench.store import Probe, Run
 
 TITLE = "Similarity"
 QUESTION = "Which images does a model consider alike?"
+EVALUATIONS = ("similarity",)
 CORNER = 10
 SCALES = ["the same for every model", "each model its own"]
 
@@ -35,6 +36,7 @@ class SimilarityMap(NamedTuple):
 def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("similarity", usable_spaces)
     if chosen:
+        page.verdict(answer(chosen))
         shared = page.switch("Colour scale", SCALES, "scale") == SCALES[0]
         tables = {choice: matrix(choice, picked(choice)) for choice in chosen}
         limits = colour_limits({choice: table[::3, ::3] for choice, table in tables.items()}, shared)
@@ -46,6 +48,17 @@ def render() -> None:
         corners(models, probe)
         classes(models, probe, shared)
     gaps.explain(missing, "similarity")
+
+
+def answer(chosen: Sequence[Choice]) -> str:
+    """Whose features find an image's second view most often, each in its headline space."""
+
+    def row_of(run: Run, space: str | None) -> dict[str, Any] | None:
+        rows = files.rows(run.evaluation("similarity"), model="run", metric="matching", space=space)
+        return next(iter(rows), None)
+
+    numbers = verdicts.of_groups(chosen, "similarity", row_of)
+    return verdict.ranking(numbers, "share of images whose second view is the most similar of all", "%")
 
 
 def usable_spaces(choice: Choice) -> list[str]:
@@ -163,10 +176,8 @@ def corners(models: Sequence[SimilarityMap], probe: Probe | None) -> None:
         figure = image_map(values, images, names=names, low=low, high=high, height=height)
         alt = f"cosine similarity of ten images in {choice.label}, {model.space}"
         page.chart(figure, f"corner-{choice.index}", alt)
-    page.note(
-        "ten images spread over the classes, the same for every model · thumbnails before augmentation · "
-        "view A down, view B across · colours as above"
-    )
+    page.note("the same images for every model, spread over the classes · view A down, view B across")
+    page.details("thumbnails before augmentation · colours as above")
 
 
 def thumbnails(choice: Choice, probe: Probe | None, keep: np.ndarray) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from app.figures.lines import above_zero, curves, length
 from app.reading import files
 from app.reading.choice import Choice
 from app.reading.curve import Curve
+from app.reading.verdict import Measured, ranking
 from app.state import chosen_runs
 from app.widgets import gaps, page
 
@@ -116,9 +117,8 @@ def figures() -> None:
     if monitored:
         st.subheader("kNN accuracy of the features", anchor=False)
         draw(monitored, "top-1, %", "knn-curve", references=pixels(chosen), height=380)
-        page.note(
-            "weighted kNN monitor · validation split (pixels: test split, a guide only) · not smoothed · 1 seed per run"
-        )
+        page.note("not smoothed, 1 seed per run")
+        page.details("weighted kNN monitor · validation split (pixels: test split, a guide only)")
     by_method: dict[str, list[Choice]] = {}
     for choice in chosen:
         by_method.setdefault(str(choice.summary.get("method")), []).append(choice)
@@ -129,10 +129,7 @@ def figures() -> None:
             page.heading(method, curves_of[0].colour if len(curves_of) == 1 else "")
             options = {"smoothing": smoothing, "log": log, "labels": len(curves_of) > 1}
             draw(curves_of, f"{method} loss", f"loss-{method}", height=270, **options)
-        page.note(
-            f"training loss, smoothed by {smoothing:g}, raw values behind · a panel per method, because "
-            "losses of different methods have different units"
-        )
+        page.note(f"training loss, smoothed by {smoothing:g}, raw values behind · units differ between methods")
     small = {key: curves_of for key in SMALL if (curves_of := lines(key))}
     if small:
         st.subheader("How the optimiser and the machine are doing", anchor=False)
@@ -142,11 +139,18 @@ def figures() -> None:
             norm = key.startswith("grad_norm")
             draw(curves_of, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
         page.note(
-            "colours as above · hover for names and values · drag to zoom into a part of training in every figure, "
-            "double-click for the whole"
+            "hover for names and values · drag to zoom into a part of training in every figure, double-click for the whole"
         )
     for choice in chosen:
         explain_status(choice, bool(metrics[choice]))
+
+
+def answer(monitored: Sequence[Curve], losses: Sequence[Curve]) -> str:
+    """Who is where at the last reading of its kNN accuracy."""
+    if monitored:
+        last = [Measured(line.label, float(line.y[-1])) for line in monitored]
+        return ranking(last, "kNN accuracy at its last reading", "%")
+    return "No kNN accuracy was recorded, and losses of different methods do not compare." if losses else ""
 
 
 def explain_status(choice: Choice, has_metrics: bool) -> None:

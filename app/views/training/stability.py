@@ -32,6 +32,7 @@ def render() -> None:
 
 def figures() -> None:
     diagnoses = {choice: diagnose(choice.run) for choice in chosen_runs.choices()}
+    page.verdict(incidents.answer(diagnoses))
     window = opened(diagnoses)
     knn(diagnoses, window)
     gradients(diagnoses, window)
@@ -92,9 +93,10 @@ def knn(diagnoses: incidents.Diagnoses, window: Window) -> None:
         gradient_map.add_marks(figure, dips, choice.colour, gradient_map.DIP, window)
         mark_collapses(figure, choice, diagnoses[choice], curve, window)
     page.chart(figure, "stability-knn", "kNN accuracy with its dips")
-    page.note(
+    page.note("▼ dip · ✕ collapse")
+    page.details(
         "weighted kNN monitor · validation split · ▼ dip: below the highest reading so far by more than three standard "
-        "deviations of the difference (binomial) · ✕ collapse"
+        "deviations of the difference (binomial)"
     )
 
 
@@ -122,7 +124,8 @@ def gradients(diagnoses: incidents.Diagnoses, window: Window) -> None:
             ]
             gradient_map.add_marks(figure, marks, choice.colour, gradient_map.SPIKE, window)
         page.chart(figure, f"stability-{part}", parts[part])
-    page.note(
+    page.note("▲ spike of that norm · before clipping")
+    page.details(
         "before clipping, the highest since the row before (of runs from before this was kept, of that step alone) · "
         "▲ spike of that norm: more than four robust deviations above the median of the 50 rows before (15 at least), "
         "and twice it · colours as above"
@@ -160,9 +163,10 @@ def maps(diagnoses: incidents.Diagnoses, window: Window) -> None:
         page.heading(choice.label, choice.colour, f"first trained layer: {norms.name}")
         st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
         page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
-    page.note(
-        "layers from the image down to the output · the highest norm in each stretch of steps · shaded: dips, dotted "
-        "lines: spikes · each run has its own colour scale, since norms of methods lie orders of magnitude apart"
+    page.note("layers from the image down to the output · shaded: dips · dotted lines: spikes")
+    page.details(
+        "the highest norm in each stretch of steps · each run has its own colour scale, since norms of methods lie "
+        "orders of magnitude apart"
     )
 
 
@@ -177,7 +181,8 @@ def health(diagnoses: incidents.Diagnoses, window: Window) -> None:
         for choice, curve in by_run.items():
             mark_collapses(figure, choice, diagnoses[choice], curve, window)
         page.chart(figure, f"stability-{key}", HEALTH[key])
-    page.note(
+    page.note("uniformity and alignment: lower is better · normalised std: 0 where all features are one · ✕ collapse")
+    page.details(
         "of up to 1,000 validation images, default feature, 1 seed per run · linear probe: ridge on frozen features, "
         "chooses nothing · effective rank: RankMe · std: of normalised features, 1 where they fill the sphere, 0 where "
         "all are one · uniformity and alignment: Wang and Isola, lower is more even and more alike · ✕ collapse · "

@@ -6,13 +6,11 @@ import numpy as np
 import streamlit as st
 
 from app.figures import noise_levels
-from app.reading import denoising, files
+from app.reading import denoising, files, verdict
 from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.widgets import gaps, page
 
-TITLE = "Schedules"
-QUESTION = "At which step does how much noise remain?"
 CONTINUOUS = "vdm"  # the method whose likelihood has the term in continuous time
 OTHERWISE = {"ddpm": "ddpm, a sum over its steps", "score": "score, of the probability-flow ODE"}
 
@@ -22,12 +20,25 @@ def schedule(choice: Choice) -> tuple[np.ndarray, np.ndarray] | None:
     return denoising.schedule(files.section(choice.run.evaluation(denoising.TASK), "schedule"))
 
 
-def render() -> None:
+def show() -> None:
+    """The section with its verdict."""
     chosen, missing, _ = gaps.with_evaluation(denoising.TASK, schedule)
     if chosen:
+        page.verdict(answer(chosen))
         curves(chosen)
         shares(chosen)
     gaps.explain(missing, denoising.TASK)
+
+
+def answer(chosen: Sequence[Choice]) -> str:
+    """At which time of the process image and noise are equally strong."""
+    parts = []
+    for choice in chosen:
+        if (curve := schedule(choice)) is not None and curve[1].min() <= 0 <= curve[1].max():
+            order = np.argsort(curve[1])
+            time = float(np.interp(0.0, curve[1][order], curve[0][order]))
+            parts.append(f"t = {time:.2f} for {choice.label}")
+    return f"Image and noise are equally strong at {verdict.listed(parts, 4)}." if parts else ""
 
 
 def curves(chosen: Sequence[Choice]) -> None:
@@ -45,9 +56,9 @@ def curves(chosen: Sequence[Choice]) -> None:
             own.append(Curve(choice.label + learned, choice.colour, *curve))
     figure = noise_levels.level_curves([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
     page.chart(figure, "schedules", "ln SNR by time of the noising process")
-    page.note(
-        "ln SNR = ln (a\N{SUPERSCRIPT TWO} / s\N{SUPERSCRIPT TWO}) of x_t = a x0 + s eps; 0 where image and noise are "
-        "equally strong · a line of its run's colour is what the run was trained with · dotted: DDPM's linear and "
+    page.note("0: image and noise are equally strong · in colour: the run's own schedule · dotted: standard ones")
+    page.details(
+        "ln SNR = ln (a\N{SUPERSCRIPT TWO} / s\N{SUPERSCRIPT TWO}) of x_t = a x0 + s eps · dotted: DDPM's linear and "
         "cosine schedules in continuous time, VDM's line as it begins · no error bars: a schedule is no estimate"
     )
 

@@ -1,4 +1,4 @@
-"""One model, four views: noise, image, velocity and score are one network's output."""
+"""Four views of one prediction: noise, image, velocity and score are one network's output."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +12,6 @@ from app.reading.choice import Choice
 from app.widgets import gaps, page
 from workbench.format import finite_number
 
-TITLE = "Four views"
-QUESTION = "What does the network predict, in four equivalent forms?"
 MEANING = {
     "eps": "the noise",
     "x0": "the image",
@@ -27,12 +25,24 @@ def usable(choice: Choice) -> bool:
     return strip is not None and denoising.parametrisations(choice, strip) is not None
 
 
-def render() -> None:
+def show() -> None:
+    """The section with its verdict."""
     chosen, missing, _ = gaps.with_evaluation(denoising.TASK, usable)
     if chosen:
+        page.verdict(answer(chosen))
         sheets(chosen)
         agreement(chosen)
     gaps.explain(missing, denoising.TASK)
+
+
+def answer(chosen: Sequence[Choice]) -> str:
+    """Whether the four forms of the prediction agree."""
+    lines = [line for choice in chosen if (line := denoising.agreement_curve(choice, "double"))]
+    if not lines:
+        return "How far the four forms of the prediction agree was not measured."
+    worst = max(float(line.y.max()) for line in lines)
+    agree = "The four forms of the prediction agree" if worst < 1e-6 else "The four forms of the prediction differ"
+    return f"{agree}: by at most {worst:.0e} of the KL of a step, in double precision."
 
 
 def sheets(chosen: Sequence[Choice]) -> None:
@@ -64,10 +74,11 @@ def sheets(chosen: Sequence[Choice]) -> None:
         page.heading(choice.label, choice.colour, f"predicts {known}")
         st.html(image_grid.sheet(rows))
     reach = finite_number(chosen[0].run.evaluation(denoising.TASK).get("reach")) or 3.0
-    page.note(
-        f"one pass through the network a column · x_t and x0 clipped to the images' range · eps and v from "
-        f"\N{MINUS SIGN}{reach:g} (black) to {reach:g} (white) · the score likewise in units of 1 / s, in which it is "
-        "the noise with its sign turned · a small error of eps is a large one of x0 where there is much noise (left)"
+    page.note("one pass through the network a column · x_t and x0 clipped to the range of images")
+    page.details(
+        f"eps and v from \N{MINUS SIGN}{reach:g} (black) to {reach:g} (white) · the score likewise in units of 1 / s, "
+        "in which it is the noise with its sign turned · a small error of eps is a large one of x0 where there is much "
+        "noise (left)"
     )
 
 
@@ -82,12 +93,8 @@ def agreement(chosen: Sequence[Choice]) -> None:
     if not lines:
         return
     st.subheader("Do the four agree?", anchor=False)
-    worst = max((float(line.y.max()) for line in lines if line.dash == "solid"), default=None)
     figure = noise_levels.level_curves(
         lines, "ln SNR (less noise to the right)", "largest relative difference", log=True
     )
     page.chart(figure, "four-agreement", "relative difference of one KL through four readings, by ln SNR")
-    difference = f"at most {worst:.0e} in double precision" if worst is not None else ""
-    page.protocol(
-        chosen, denoising.TASK, "KL of one step through eps, x0, v and score, each with its own weight", difference
-    )
+    page.protocol(chosen, denoising.TASK, "KL of one step through eps, x0, v and score, each with its own weight")
