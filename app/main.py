@@ -61,6 +61,8 @@ def view(module: ModuleType) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="head"):
         st.title(module.TITLE, anchor=False, width="content")
         st.html(f'<div class="wb-note">{escape(module.QUESTION)}</div>', width="content")
+    if module is not overview and (reason := gaps.tab_reason(module, chosen_runs.choices())):
+        page.verdict(reason)
     # Studies of augmentations may be all that a folder holds.
     if module is augmentations or not (gaps.no_runs() or (module not in WITHOUT_CHOICE and gaps.none_chosen())):
         module.render()

@@ -30,7 +30,9 @@ CSS = """<style>
 [role="tab"]::before {position: absolute; top: 100%; left: 0; z-index: 9; width: max-content; max-width: 19rem;
   white-space: normal; text-align: left; padding: .35rem .6rem; border-radius: 6px; font-size: .82rem; line-height: 1.4;
   background: var(--st-secondary-background-color); pointer-events: none;}
-.st-key-details {display: none;}
+[data-testid=stElementContainer]:has(> div > .wb-note) + [data-testid=stElementContainer]:has(> div > .wb-protocol) {
+  margin-top: -1.1rem;}
+.st-key-protocols {display: none;}
 .wb-name {display: flex; align-items: center; gap: .45rem; font-weight: 600; font-size: .95rem;
   white-space: nowrap; overflow: hidden; text-overflow: ellipsis;}
 .wb-name small {font-weight: 400; color: var(--wb-muted); font-size: .82rem;}

@@ -21,11 +21,11 @@ class MapNeighbours(NamedTuple):
 
     Attributes:
         purity: those of the image's class.
-        kept: those that are among the nearest in the features too.
+        retained: those that are among the nearest in the features too.
     """
 
     purity: Interval | None
-    kept: Interval | None
+    retained: Interval | None
 
 
 def measure(choice: Choice, kind: str, probe: Probe) -> MapNeighbours | None:

@@ -41,6 +41,8 @@ def ranking(numbers: Sequence[Measured], what: str, unit: str = "", *, digits: i
     if all(number.text(unit, digits) == first.text(unit, digits) for number in others):
         return f"All models have the same {what}: {first.text(unit, digits)}."
     extreme = "lowest" if lowest else "highest"
+    if second.text(unit, digits) == first.text(unit, digits):
+        return f"{first.name} and {second.name} have the {extreme} {what}: {first.text(unit, digits)}."
     sentence = (
         f"{first.name} has the {extreme} {what}: {first.text(unit, digits)} against {second.text(unit, digits)} "
         f"for {second.name}"

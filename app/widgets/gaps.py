@@ -37,6 +37,7 @@ NAMES = {  # of evaluations, as people say them
 }
 # Evaluations that are made only where asked for
 THOROUGH = ("linear_sgd", "finetune", "transfer", "transfer_finetune", "decoder")
+ALWAYS = ("knn", "linear", "similarity", "retrieval", "projection")  # evaluations that every version makes
 LATER = ("agreement", "denoising", "latent", "likelihood")  # evaluations that runs of earlier versions lack
 NEEDS = {
     "reconstruction": "reconstructs",
@@ -94,6 +95,7 @@ class Gap(Enum):
     """Why a run has nothing to show for an evaluation."""
 
     CANNOT = "cannot"  # its method or data have nothing to evaluate
+    GONE = "gone"  # its weights were deleted
     WAITING = "waiting"  # it is training, failed or is damaged
     EARLIER = "earlier"  # it was evaluated before this evaluation, or what a page shows of it, existed
     ABSENT = "absent"  # it is not evaluated yet
@@ -105,15 +107,14 @@ def gap(choice: Choice, task: str) -> tuple[Gap, str]:
         return Gap.CANNOT, reason
     if reason := not_ready(choice):
         return Gap.WAITING, reason
+    if without_weights(choice):
+        return Gap.GONE, ""
     return (Gap.EARLIER if choice.run.evaluation(task) or precedes(choice, task) else Gap.ABSENT), ""
 
 
 def precedes(choice: Choice, task: str) -> bool:
-    """Whether a run was evaluated in full before ``task`` existed: it has all other evaluations that it can have."""
-    if task not in LATER:
-        return False
-    others = [name for name in ("knn", *NAMES) if name not in (*THOROUGH, *LATER) and not impossible(choice, name)]
-    return all(choice.run.evaluation(name) for name in others)
+    """Whether a run was evaluated in full before ``task`` existed: it has what every version makes."""
+    return task in LATER and all(choice.run.evaluation(name) for name in ALWAYS)
 
 
 def explain(missing: Sequence[Choice], task: str) -> None:
@@ -128,15 +129,14 @@ def explain(missing: Sequence[Choice], task: str) -> None:
             page.note(reason)
     for reason, choices in cannot.items():
         page.note(f"Not possible for {page.names(choices)}: {reason}")
-    earlier = [choice for choice, (why, _) in reasons.items() if why is Gap.EARLIER]
-    if earlier := evaluable(earlier, NAMES[task]):
+    evaluable([choice for choice, (why, _) in reasons.items() if why is Gap.GONE], NAMES[task])
+    if earlier := [choice for choice, (why, _) in reasons.items() if why is Gap.EARLIER]:
         box(
             f"Evaluated before this existed: {page.names(earlier)}",
             f"The {NAMES[task]} came with a later version. This command adds only what is missing:",
             evaluate(earlier, task),
         )
-    absent = [choice for choice, (why, _) in reasons.items() if why is Gap.ABSENT]
-    if absent := evaluable(absent, NAMES[task]):
+    if absent := [choice for choice, (why, _) in reasons.items() if why is Gap.ABSENT]:
         box(
             f"Not evaluated yet: {page.names(absent)}",
             f"This command makes the {NAMES[task]}, then the page shows it:",
@@ -195,9 +195,11 @@ def tab_reason(view: ModuleType, choices: Sequence[Choice]) -> str:
             why, reason = gap(choice, task)
             found.setdefault(why, reason)
     if Gap.EARLIER in found:
-        return "The chosen runs were evaluated before this existed. The tab has the command that adds it."
+        return "The chosen runs were evaluated before this existed. The command below adds it."
     if Gap.ABSENT in found:
-        return "The chosen runs are not evaluated yet. The tab has the command."
+        return "The chosen runs are not evaluated yet. The command below does it."
+    if Gap.GONE in found:
+        return "The chosen runs were not evaluated in this, and cannot be: their weights are not there any more."
     return f"Nothing to show of the chosen runs: {found.get(Gap.WAITING) or found[Gap.CANNOT]}"
 
 

@@ -23,7 +23,7 @@ Option = TypeVar("Option")
 
 def prepare() -> None:
     """Once per page: what :func:`details` need."""
-    with st.container(key="details"):
+    with st.container(key="protocols"):
         script = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 

@@ -64,7 +64,7 @@ def nothing() -> str:
     """Why the page has nothing to show, or an empty text."""
     folder = run_folder.runs_folder()
     known = next(folder.glob(f"compositions/*/{FILE}"), None) or (folder.absolute().parent / FILE).exists()
-    return "" if known else "There is no study of augmentations in this folder. The tab has the command."
+    return "" if known else "There is no study of augmentations in this folder. The command below makes one."
 
 
 def answer(known: dict[tuple[str, str], dict[str, Any]]) -> str:

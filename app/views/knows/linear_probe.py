@@ -101,8 +101,8 @@ def answer(names: Sequence[str], tested: Sequence[Difference]) -> str:
     others = [(name, pair.significant) for name, pair in against[1:] if pair]
     better, equal = ([name for name, differs in others if differs == wanted] for wanted in (True, False))
     parts = [str(against[0][1])]
-    parts += [f"It is also more accurate than those of {verdict.listed(better)}."] * bool(better)
-    parts += [f"No difference is shown to {verdict.listed(equal)}."] * bool(equal)
+    parts += [f"That of {names[0]} is also more accurate than {verdict.listed(better)}."] * bool(better)
+    parts += [f"No difference is shown between {names[0]} and {verdict.listed(equal)}."] * bool(equal)
     return " ".join(parts)
 
 

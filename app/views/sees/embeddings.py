@@ -86,7 +86,7 @@ def answer(chosen: Sequence[Choice], kind: str, probe: Probe) -> str:
     known = [(choice, found) for choice in chosen if (found := map_neighbours.measure(choice, kind, probe)) is not None]
     name = linked_maps.KINDS[kind]
     purity = [Measured(choice.label, *found.purity) for choice, found in known if found.purity]
-    kept = [(choice.label, found.kept) for choice, found in known if found.kept]
+    kept = [(choice.label, found.retained) for choice, found in known if found.retained]
     parts = [ranking(purity, f"share of neighbours of the same class in its {name} map", "%")] if purity else []
     if kept:
         shares = ", ".join(f"{share.value:.0f} % ({label})" for label, share in kept)

@@ -36,6 +36,7 @@ def render() -> None:
 
 
 def content() -> None:
+    conclusion()
     with st.container(horizontal=True, vertical_alignment="center", gap="large"):
         page.switch("x axis", X_AXES, "x")
         st.slider("Smoothing", 0.0, 0.98, 0.6, 0.02, key="smoothing", bind="query-params", width=220)
@@ -145,12 +146,16 @@ def figures() -> None:
         explain_status(choice, bool(metrics[choice]))
 
 
-def answer(monitored: Sequence[Curve], losses: Sequence[Curve]) -> str:
+def conclusion() -> None:
     """Who is where at the last reading of its kNN accuracy."""
-    if monitored:
-        last = [Measured(line.label, float(line.y[-1])) for line in monitored]
-        return ranking(last, "kNN accuracy at its last reading", "%")
-    return "No kNN accuracy was recorded, and losses of different methods do not compare." if losses else ""
+    last, known = [], False
+    chosen = chosen_runs.choices()
+    for choice, columns in zip(chosen, files.metrics_of([choice.run for choice in chosen]), strict=True):
+        known |= bool(columns)
+        if (line := curve(choice, columns, "knn", "step", 1.0)) is not None:
+            last.append(Measured(choice.label, float(line.y[-1])))
+    unknown = "No kNN accuracy was recorded, and losses of different methods do not compare." if known else ""
+    page.verdict(ranking(last, "kNN accuracy at its last reading", "%") or unknown)
 
 
 def explain_status(choice: Choice, has_metrics: bool) -> None:

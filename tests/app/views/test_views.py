@@ -25,14 +25,12 @@ VIEWS = {
     "reconstructions": ("Reconstructions", 0),
     "samples": ("Samples", 0),
     "denoising": ("Denoising", 2),
-    "parametrisations": ("Four views", 1),
-    "schedules": ("Schedules", 3),
     "latent": ("Latent space", 1),
     "likelihood": ("Likelihood", 2),
 }
 TRAINING = ("run_list", "one_run", "differences", "curves", "stability")  # show what training wrote, not evaluations
 OF_DIFFUSION = ("vae is no diffusion model", "still training")  # failed and half are a vae, the one that trains a ddpm
-REASONS: dict[str, tuple[str, ...]] = dict.fromkeys(("denoising", "parametrisations", "schedules"), OF_DIFFUSION)
+REASONS: dict[str, tuple[str, ...]] = {"denoising": OF_DIFFUSION}
 REASONS["latent"] = ("workbench evaluate", "ddpm has no latent variables", "became NaN")
 
 

@@ -17,7 +17,8 @@ def test_arrays_that_are_no_images_are_left_out(show: Show, copied: Copies, kind
             if array.dtype == np.uint8 and array.ndim > 3:
                 other = array.astype(kind) if kind != "five channels" else np.repeat(array[..., :1], 5, axis=-1)
                 run.write_array(file.stem, other)
-    for view in ("samples", "latent", "reconstructions", "denoising", "parametrisations"):
+    views = {view: {} for view in ("samples", "latent", "reconstructions", "denoising")}
+    for view, section in [*views.items(), ("denoising", {"denoising-section": "Four views"})]:
         run = runs[1 if view == "latent" else 2]
-        app = show(folder, view, [run.id])
+        app = show(folder, view, [run.id], **section)
         assert not app.exception and "<img" not in text(app) and f"workbench evaluate {run.id}" in text(app)

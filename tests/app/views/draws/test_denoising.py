@@ -26,6 +26,6 @@ def test_pictures_of_another_number_of_levels_are_left_out(show: Show, copied: C
     content = json.loads(file.read_text())
     content["levels"] = content["levels"][:-1]
     file.write_text(json.dumps(content))
-    for view in ("denoising", "parametrisations"):
-        app = show(folder, view, [ddpm.id])
+    for section in ("Images", "Four views"):
+        app = show(folder, "denoising", [ddpm.id], **{"denoising-section": section})
         assert not app.exception and "<img" not in text(app)

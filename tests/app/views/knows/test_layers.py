@@ -93,7 +93,7 @@ def test_a_torn_file_is_a_missing_one(show: Show, folder) -> None:
     file = folder[0] / folder[1]["ddpm"] / "evaluations" / "layers.json"
     file.write_text(json.dumps(json.loads(file.read_text()))[:300])
     app = show(folder[0], "layers", [folder[1]["ddpm"]])
-    assert not app.exception and "ddpm has no probes of every layer yet" in text(app)
+    assert not app.exception and "Not evaluated yet: ddpm" in text(app)
 
 
 def test_the_best_cell_is_that_of_validation_the_first_among_equals() -> None:

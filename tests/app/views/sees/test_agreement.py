@@ -90,7 +90,7 @@ def test_runs_of_an_earlier_version_are_told_the_command(show: Show, copied: Cop
     (old.path / "evaluations" / "agreement.json").unlink()
     old.write_evaluation("cka", {"rows": [{"model": "run", "metric": "cka", "value": 0.5}], "n": 1000})
     page = text(show(folder, "agreement", [old.id]))
-    assert "vae: compared by an earlier version" in page
+    assert "Evaluated before this existed: vae" in page
     assert f"workbench evaluate {old.id}" in page and "--only agreement" in page
     assert "comparison with other runs yet" not in page
 
