@@ -1,4 +1,4 @@
-"""What is missing: what a method cannot, what came with a later version, what is not evaluated yet, and the commands."""
+"""What is missing: what a method cannot, what came later, what is not evaluated yet, and the commands."""
 
 import pytest
 
