@@ -139,9 +139,7 @@ def figures() -> None:
             # Gradient norms of different methods lie orders of magnitude apart.
             norm = key.startswith("grad_norm")
             draw(curves_of, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
-        page.note(
-            "hover for names and values · drag to zoom into a part of training in every figure, double-click for the whole"
-        )
+        page.note("hover for names and values · drag to zoom in every figure, double-click for the whole training")
     for choice in chosen:
         explain_status(choice, bool(metrics[choice]))
 
