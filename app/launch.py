@@ -32,7 +32,7 @@ def command(
     flags = [word for key, value in options.items() for word in (f"--{key}", value)]
     return [sys.executable, "-m", "streamlit", "run", str(server), *flags], {
         **os.environ,
-        "WORKBENCH_RUNS": str(Path(runs).expanduser().absolute()),
+        "WORKBENCH_APP_RUNS": str(Path(runs).expanduser().absolute()),
         "WORKBENCH_ALLOW_ACTIONS": "1" if allow_actions else "0",
         "WORKBENCH_JOBS": str(jobs),
     }

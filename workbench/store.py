@@ -21,6 +21,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.files import read_array, read_json, safe_name, storage_error, write_json
+from workbench.hints import command
 from workbench.run import Directory, Run, now
 
 FORMAT = 1
@@ -197,7 +198,8 @@ def find_runs(reference: str, runs: Path) -> list[Run]:
         raise WorkbenchError(f'{len(matches)} runs in {runs} match "{reference}" ({some} …); give more of the id.')
     if not existing:
         raise WorkbenchError(
-            f'There is no run "{reference}": the folder {runs} has no runs yet; `workbench train mocov3` makes one.'
+            f'There is no run "{reference}": the folder {runs} has no runs yet; '
+            f"`{command('train', 'mocov3', runs=runs)}` makes one."
         )
     known = [run.id for run in existing[:20]] + [str(name) for name in names.values() if name]
     raise unknown("run", reference, known, str(runs))

@@ -7,12 +7,13 @@ from typing import Any
 import streamlit as st
 
 from workbench.format import finite_number
+from workbench.hints import default_runs
 from workbench.store import list_summaries
 
 
 def runs_folder() -> Path:
-    """``$WORKBENCH_RUNS``, or ``runs``."""
-    return Path(os.environ.get("WORKBENCH_RUNS", "runs"))
+    """The folder with which ``workbench app`` was started; ``$WORKBENCH_RUNS`` stays that of the shell, for hints."""
+    return Path(os.environ.get("WORKBENCH_APP_RUNS") or default_runs())
 
 
 @st.cache_resource(ttl=2, show_spinner=False)

@@ -6,7 +6,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from app.state import chosen_runs
+from app.state import chosen_runs, run_folder
 from app.state.seeds import SeedGroup, seed_groups
 from app.widgets import gaps, job_panel, page, pairs
 from workbench import palette, report
@@ -84,7 +84,7 @@ def table(groups: Sequence[Group]) -> None:
     frame = pd.DataFrame(entries)
     st.subheader("Side by side", anchor=False)
     st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True, height="content")
-    for text in notes(rows):
+    for text in notes(rows, run_folder.runs_folder()):
         page.note(text)
     for row in rows:
         if row["warning"]:

@@ -167,7 +167,7 @@ def not_ready(choice: Choice) -> str:
         step, steps = choice.summary.get("step"), choice.summary.get("steps")
         return f"{choice.label}: still training (step {step} of {steps}); evaluate it when it has finished."
     if choice.status == "stalled":
-        return f"{choice.label}: stopped without a word; `workbench resume {choice.run.id}` continues it."
+        return f"{choice.label}: stopped without a word; `{job_panel.command('resume', [choice.run.id])}` continues it."
     if choice.status == "failed":
         return f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}"
     return ""
@@ -254,7 +254,7 @@ def no_runs() -> bool:
         return False
     state = "is empty" if folder.is_dir() else "does not exist yet"
     text = f"The folder {folder} {state}. Train something, and it appears here:"
-    box("No runs yet", text, "workbench train mocov3", "workbench demo")
+    box("No runs yet", text, job_panel.command("train", ["mocov3"]), job_panel.command("demo", []))
     return True
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 from app import theme
 from app.reading import files
 from app.state import chosen_runs, run_folder
-from workbench import jobs
+from workbench import hints, jobs
 from workbench.errors import WorkbenchError
 from workbench.format import format_duration
 from workbench.jobs import Job
@@ -37,9 +37,7 @@ def allowed() -> bool:
 
 def command(verb: str, run_ids: Sequence[str], *options: str) -> str:
     """A ``workbench`` command on runs of the folder that is looked at, ready to copy."""
-    folder = run_folder.runs_folder()
-    where = [] if str(folder) == "runs" else ["--runs", str(folder)]
-    return shlex.join(["workbench", verb, *run_ids, *options, *where])
+    return hints.command(verb, *run_ids, *options, runs=run_folder.runs_folder())
 
 
 def offer(place: str, *commands: str) -> None:
@@ -52,7 +50,7 @@ def offer(place: str, *commands: str) -> None:
     if not possible:
         return
     if not allowed():
-        st.caption("Started as `workbench app --allow-actions`, the app has a button here that runs it.")
+        st.caption(f"Started as `{command('app', [], '--allow-actions')}`, the app has a button here that runs it.")
         return
     for text in possible:
         button("Run it" if len(possible) == 1 else f"Run {text[:40]}", text, place=place)
@@ -80,7 +78,7 @@ def button(label: str, text: str, icon: str = "play_arrow", help: str | None = N
 def launch(text: str) -> None:
     """Start a command in the background and say so, where that is allowed."""
     if not allowed():
-        tell("Nothing was started: that needs the app started as workbench app --allow-actions.", "error")
+        tell(f"Nothing was started: that needs the app started as {command('app', [], '--allow-actions')}.", "error")
         return
     try:
         jobs.start(run_folder.runs_folder(), jobs.parse(text), max(1, int(os.environ.get("WORKBENCH_JOBS") or 1)))

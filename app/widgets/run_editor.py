@@ -13,8 +13,6 @@ from workbench import annotations, jobs
 from workbench.errors import WorkbenchError
 from workbench.run import Run
 
-HINT = "started as `workbench app --allow-actions`, the app lets you write notes and tags, archive, delete and evaluate"
-
 
 def render() -> None:
     """What there is to read and to do for the chosen runs."""
@@ -41,7 +39,8 @@ def read_only(chosen: Sequence[Choice]) -> None:
             page.heading(choice.label, choice.colour, " · ".join(tags))
             if note.strip():
                 st.text(note.strip()[:2000])
-    st.caption(f"Read only: {HINT}.")
+    start = job_panel.command("app", [], "--allow-actions")
+    st.caption(f"Read only: started as `{start}`, the app lets you write notes and tags, archive, delete and evaluate.")
 
 
 def commands(chosen: Sequence[Choice]) -> None:

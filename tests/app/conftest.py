@@ -68,7 +68,7 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Show:
     rooms = {name.rpartition(".")[2]: name.rpartition(".")[0] for name in names}
 
     def run(folder: Path, view: str, chosen: list[str] | None = None, **parameters: str) -> AppTest:
-        monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
+        monkeypatch.setenv("WORKBENCH_APP_RUNS", str(folder))
         st.cache_data.clear()
         st.cache_resource.clear()
         imports = ("from app import main", "from app.widgets import chips", f"from {rooms[view]} import {view}")

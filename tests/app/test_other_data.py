@@ -93,7 +93,7 @@ def test_predictions_on_other_data_are_not_joined(show: Show, two: Copies, monke
     folder, runs = two
     app = show(folder, "linear_probe", [run.id for run in runs])
     assert list(app.selectbox(key="cell-model").options) == ["mocov3", "vae"]
-    monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
+    monkeypatch.setenv("WORKBENCH_APP_RUNS", str(folder))
     imports = "from app.state import chosen_runs\nfrom app.widgets import verdict_table\n"
     table = AppTest.from_string(f"{imports}verdict_table.verdict_table(chosen_runs.choices())", default_timeout=30)
     table.query_params["runs"] = ",".join(f"{run.id}:{index}" for index, run in enumerate(runs))

@@ -137,4 +137,4 @@ def test_app_runs_streamlit_on_loopback(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(os, "execve", execve)
     assert main(["app", "--runs", str(tmp_path)]) == 0
     assert started["argv"][started["argv"].index("--server.address") + 1] == "127.0.0.1"
-    assert started["environment"]["WORKBENCH_RUNS"] == str(tmp_path)
+    assert started["environment"]["WORKBENCH_APP_RUNS"] == str(tmp_path)

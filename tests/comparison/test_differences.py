@@ -85,7 +85,7 @@ def test_predictions_that_do_not_fit_their_ids_are_told(tmp_path: Path) -> None:
     assert left_out(alone(whole)) == []
     (said,) = left_out(alone(whole, torn))
     assert f"Not tested: {torn.id}, whose predictions are not stored, or are of another" in said
-    assert f"`workbench evaluate {torn.id} --only linear`" in said
+    assert f"`workbench evaluate {torn.id} --only linear --runs {tmp_path}`" in said
 
 
 def test_a_seed_that_is_left_out_of_its_group_is_told(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def note(
     present, version = annotations.note(chosen)
     if text is None:
         if replace:
-            raise WorkbenchError('Say what replaces the note, such as `workbench note RUN "text" --replace`.')
+            example = command("note", chosen.id, "new text", "--replace", runs=runs)
+            raise WorkbenchError(f"Say what replaces the note, such as `{example}`.")
         print(present.rstrip() or f"{chosen.id} has no note yet.")
         return
     whole = text if replace or not present.strip() else f"{present.rstrip()}\n\n{text}"
@@ -72,14 +73,14 @@ def archive(
     runs: RunsFolder = RUNS,
 ) -> None:
     """Hide runs from lists; `workbench runs --archived` lists them."""
-    for run in find_each_run(references, runs, "archive RUN"):
+    for run in find_each_run(references, runs):
         annotations.archive(run, not undo)
         print(f"{run.id} is {'listed again' if undo else 'archived'}.")
 
 
 def delete(*references: References, runs: RunsFolder = RUNS) -> None:
     """Move runs to the trash; `workbench trash --restore RUN` restores them."""
-    for run in find_each_run(references, runs, "delete RUN"):
+    for run in find_each_run(references, runs):
         annotations.delete(run)
         print(f"{run.id} is in the trash; `{command('trash', '--restore', run.id, runs=runs)}` restores it.")
 

@@ -55,7 +55,7 @@ def demo(
     heading(f"{len(DEMO) + 1} of {len(DEMO) + 2}: evaluate")
     runner.evaluate(trained, only=(), device="auto", checkpoint="last")
     heading(f"{len(DEMO) + 2} of {len(DEMO) + 2}: compare")
-    printing.print_table(comparison_table(trained))
+    printing.print_table(comparison_table(trained), runs=runs)
     pairs = differences(trained)
     printing.print_differences(pairs)
     if sentence := printing.leader(pairs):

@@ -59,7 +59,7 @@ def compare(*references: References, as_json: AsJson = False, wide: Wide = False
         content = plain({"rows": table, "differences": tests, "left_out": left_out, "note": note})
         print(json.dumps(content, indent=1, ensure_ascii=False))
     else:
-        print_table(table, wide)
+        print_table(table, wide, runs)
         print_differences(pairs, left_out)
         if note:
             output().print(f"\nNo differences were tested: {note}")

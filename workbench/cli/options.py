@@ -50,7 +50,7 @@ Examples:
 """Printed below the help of `workbench import`; kept here so that listing the commands does not import torch."""
 
 
-def find_runs(references: tuple[str, ...], runs: Path, command: str) -> "list[Run]":
+def find_runs(references: tuple[str, ...], runs: Path, example: str) -> "list[Run]":
     """The runs that a command line names, each once; of a name all that bear it, which is said.
 
     Raises:
@@ -58,7 +58,7 @@ def find_runs(references: tuple[str, ...], runs: Path, command: str) -> "list[Ru
     """
     from workbench import store
 
-    _check_any(references, runs, command)
+    _check_any(references, runs, example)
     found = {reference: store.find_runs(reference, runs) for reference in references}
     for reference, named in found.items():
         if len(named) > 1:
@@ -67,7 +67,7 @@ def find_runs(references: tuple[str, ...], runs: Path, command: str) -> "list[Ru
     return list({run.path.resolve(): run for named in found.values() for run in named}.values())
 
 
-def find_each_run(references: tuple[str, ...], runs: Path, command: str) -> "list[Run]":
+def find_each_run(references: tuple[str, ...], runs: Path) -> "list[Run]":
     """The runs that a command line names, each reference exactly one, for commands that change runs.
 
     Raises:
@@ -75,12 +75,21 @@ def find_each_run(references: tuple[str, ...], runs: Path, command: str) -> "lis
     """
     from workbench.store import find_run
 
-    _check_any(references, runs, command)
+    _check_any(references, runs)
     named = [find_run(reference, runs) for reference in references]
     return list({run.path.resolve(): run for run in named}.values())
 
 
-def _check_any(references: tuple[str, ...], runs: Path, command: str) -> None:
+def _check_any(references: tuple[str, ...], runs: Path, example: str = "") -> None:
+    """Raise where no run is named.
+
+    Args:
+        example: a verb that may be suggested with the newest runs, and a word for each of these.
+    """
     if not references:
-        listing = hints.command("runs", runs=runs)
-        raise WorkbenchError(f"Say which runs, such as `workbench {command}`; `{listing}` lists them.")
+        from workbench.store import list_runs
+
+        verb, *places = example.split() or [""]
+        newest = [run for run, _ in zip(list_runs(runs), places, strict=False)]
+        such = f", such as `{hints.on_runs(verb, newest)}`" if newest else ""
+        raise WorkbenchError(f"Say which runs{such}; `{hints.command('runs', runs=runs)}` lists them.")

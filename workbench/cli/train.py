@@ -15,6 +15,7 @@ from cyclopts import App, ArgumentCollection, Group, Parameter
 from workbench.cli.options import RUNS, Reference, RunsFolder
 from workbench.config import METHOD_KEY, RUN, Device, flatten, option_name, read_settings, read_yaml, replace_flat
 from workbench.errors import WorkbenchError, unknown
+from workbench.hints import command
 from workbench.methods import METHODS, load_config
 from workbench.store import find_run
 
@@ -38,10 +39,11 @@ def any_method(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True, show
     files += [token.removeprefix("--config=") for token in tokens if token.startswith("--config=")]
     if not files:
         known = ", ".join(METHODS)
-        raise WorkbenchError(f"Say which method to train, such as `workbench train mocov3`; there are: {known}.")
+        raise WorkbenchError(f"Say which method to train, such as `{command('train', 'mocov3')}`; there are: {known}.")
     method = read_yaml(Path(files[-1])).get("method")
     if method is None:
-        raise WorkbenchError(f'{files[-1]} has no key "method"; add one, or say `workbench train METHOD --config …`.')
+        example = command("train", "mocov3", "--config", files[-1])
+        raise WorkbenchError(f'{files[-1]} has no key "method"; add one, or name it, such as `{example}`.')
     if method not in METHODS:
         raise unknown("method", str(method), METHODS, files[-1])
     return train([method, *tokens])

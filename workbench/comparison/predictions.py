@@ -8,6 +8,7 @@ from workbench.comparison.seeds import Group
 from workbench.comparison.table import mapping_of
 from workbench.errors import WorkbenchError
 from workbench.headline import best_space, rows_of, validation_scores
+from workbench.hints import on_runs
 from workbench.store import Probe, Run, probe_of
 
 ROUNDED = 0.005  # percentage points by which rounding changes an accuracy in the files of a shipped run
@@ -62,13 +63,13 @@ def group_results(group: Group) -> GroupResults:
     Raises:
         WorkbenchError: the runs were probed on different test images.
     """
-    missing: dict[tuple[str, str], list[str]] = {}  # ids of runs by what is left out, and why
+    missing: dict[tuple[str, str], list[Run]] = {}  # runs by what is left out, and why
     probed = {run: scores for run in group.runs if (scores := validation_scores(run))}
     for run in group.runs:
         if run not in probed:
             reason = run.evaluation("linear").get("skipped")
             why = f"without a linear probe ({str(reason).rstrip('.')})" if reason else "without a linear probe"
-            missing.setdefault(("", why), []).append(run.id)
+            missing.setdefault(("", why), []).append(run)
     space = best_space(group.runs) or ""
     by_kind: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     used: list[Run] = []
@@ -82,7 +83,7 @@ def group_results(group: Group) -> GroupResults:
             if kind in correct:
                 by_kind[kind].append(correct[kind])
             else:
-                missing.setdefault((prefix, ABSENT), []).append(run.id)
+                missing.setdefault((prefix, ABSENT), []).append(run)
     results: list[ProbeResult] = []
     for kind, rows in by_kind.items():
         if not rows:
@@ -90,7 +91,7 @@ def group_results(group: Group) -> GroupResults:
         # Pixels are the same for all seeds, and so are untrained networks initialised with the same seed.
         correct = np.stack(rows) if kind == "own" else np.unique(np.stack(rows), axis=0)
         if kind == "pixels" and len(correct) > 1:
-            missing[KINDS[kind], "probed in different ways"] = [run.id for run in used]
+            missing[KINDS[kind], "probed in different ways"] = used
             continue
         seeds = f"{len(correct)} seeds" if len(correct) > 1 else ""
         details = ", ".join(part for part in (space if kind == "own" else "", seeds) if part)
@@ -98,18 +99,18 @@ def group_results(group: Group) -> GroupResults:
         label = f"{name} ({details})" if details else name
         results.append(ProbeResult(label, name, correct, _ids(used[0]), group.runs[0].id, kind != "own"))
     left_out = []
-    for (prefix, why), ids in missing.items():
+    for (prefix, why), runs in missing.items():
         rest = f"; {len(used)} of {len(group)} seeds of {group.label} are tested" if used and not prefix else ""
-        command = f"`workbench evaluate {' '.join(ids)} --only linear`"
-        left_out.append(f"Not tested: {prefix}{' and '.join(ids)}, {why}{rest}. Run {command}.")
+        names, command = " and ".join(run.id for run in runs), on_runs("evaluate", runs, "--only", "linear")
+        left_out.append(f"Not tested: {prefix}{names}, {why}{rest}. Run `{command}`.")
     return GroupResults(results[:1], results[1:], left_out)
 
 
 def different_images(label: str, other: str) -> WorkbenchError:
     """The error of two models that cannot be compared image by image."""
     return WorkbenchError(
-        f"{label} and {other} were probed on different test images; evaluate their runs "
-        "together with `workbench evaluate`, on one data set."
+        f"{label} and {other} were probed on different test images; evaluate their runs again together, "
+        "on one data set."
     )
 
 

@@ -1,6 +1,7 @@
 """Comparisons as ``workbench compare`` prints them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from workbench import tables
 from workbench.comparison.differences import Difference, caveat
@@ -11,11 +12,12 @@ RANKS = {"linear": 0, "knn": 1, "space": 2, "retrieval": 3, "reconstruction": 4,
 RANKS |= {"flops_per_image": 7, "images_seen": 8, "peak_memory_mb": 9}
 
 
-def print_table(rows: Sequence[Row], wide: bool = False) -> None:
+def print_table(rows: Sequence[Row], wide: bool = False, runs: Path | None = None) -> None:
     """Print a comparison; intervals are 95 %.
 
     Args:
         wide: print all columns, however narrow the terminal.
+        runs: folder of the runs, for a command.
     """
     measures = [key for key in HEADINGS if key != "retrieval" or any(row.get(key) for row in rows)]
     costs = [key for key in COSTS if key in ("parameters", "seconds") or any(is_number(row.get(key)) for row in rows)]
@@ -32,7 +34,7 @@ def print_table(rows: Sequence[Row], wide: bool = False) -> None:
         columns.append(tables.Column(COSTS[key], cells, RANKS[key], right=True))
     tables.print_table(columns, wide, dim={number for number, row in enumerate(rows) if row["kind"] == "baseline"})
     console = tables.output()
-    for note in notes(rows):
+    for note in notes(rows, runs):
         console.print(note, style="dim")
     for warning in [row["warning"] for row in rows if row["warning"]]:
         console.print(warning, style="yellow")

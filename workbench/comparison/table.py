@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from workbench.comparison.seeds import Group, Row, group_runs, name_of, over_seeds
 from workbench.format import finite_number, format_count, format_duration, format_interval, format_megabytes, is_number
 from workbench.headline import best_space, default_space, rows_of
+from workbench.hints import command, on_runs
 from workbench.store import Run
 
 MEASURES = {"knn": "kNN", "linear": "linear probe", "retrieval": "retrieval", "reconstruction": "reconstruction"}
@@ -87,15 +89,20 @@ def baseline_value(rows: Sequence[Row], model: str, key: str, parameters: Any = 
     return None
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """What the intervals of a comparison are, and what makes it unfair, a sentence each."""
+def notes(rows: Sequence[Row], runs: Path | None = None) -> list[str]:
+    """What the intervals of a comparison are, and what makes it unfair, a sentence each.
+
+    Args:
+        runs: folder of the runs, for a command.
+    """
     counts = image_counts(rows)
     over: dict[str, list[str]] = {}  # measures by what their intervals are over
     for key, ns in counts.items():
         if ns:
             over.setdefault(f"{' or '.join(f'{n:,}' for n in ns)} {SAMPLES[key]}", []).append(MEASURES[key])
     if not any(row.get(key) for row in rows for key in MEASURES):
-        return ["Nothing has been measured yet; `workbench evaluate RUN...` does."]
+        ids = dict.fromkeys(run_id for row in rows for run_id in row["ids"])
+        return [f"Nothing has been measured yet; `{command('evaluate', *ids, runs=runs)}` does it."]
     sentences = []
     if over:
         samples = ", ".join(f"{what} ({', '.join(names)})" for what, names in over.items())
@@ -188,14 +195,14 @@ def _warning(run: Run) -> str | None:
     row = _row([run], "run", default_space(run), name_of(run), "run")
     cells = {name: row[key]["checkpoint"] for key, name in MEASURES.items() if row[key]}
     cells = {name: checkpoint for name, checkpoint in cells.items() if isinstance(checkpoint, str)}
-    name, command = f"{row['model']} ({run.id})", f"`workbench evaluate {run.id}` measures the last one."
+    name, remedy = f"{row['model']} ({run.id})", f"`{on_runs('evaluate', [run])}` measures the last one."
     if len(set(cells.values())) > 1:
         which = "; ".join(f"{measure}: {checkpoint}" for measure, checkpoint in cells.items())
-        return f"The cells of {name} were measured on different checkpoints ({which}); {command}"
+        return f"The cells of {name} were measured on different checkpoints ({which}); {remedy}"
     checkpoint = next(iter(cells.values()), "")
     step = re.search(r"\bstep (\d+)", checkpoint)
     if step and isinstance(steps, int | float) and int(step[1]) < steps:
-        return f"{name} was measured on the checkpoint {checkpoint}, but its cost is that of step {steps}; {command}"
+        return f"{name} was measured on the checkpoint {checkpoint}, but its cost is that of step {steps}; {remedy}"
     return None
 
 

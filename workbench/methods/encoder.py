@@ -15,8 +15,8 @@ from workbench.methods.base import Batch, ImageSpec, Step
 from workbench.methods.configs.encoder import EncoderConfig
 
 NO_LOSS = (
-    "An imported encoder has no loss to train by; start a method from its weights, such as "
-    "`workbench train supervised --init RUN`, or fine-tune it with `workbench evaluate RUN --only finetune`."
+    "An imported encoder has no loss to train by; start a method from its weights, such as supervised with --init, or "
+    "evaluate it with --only finetune."
 )
 
 

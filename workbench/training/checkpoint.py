@@ -178,7 +178,7 @@ def no_checkpoint(run: Run, which: Which = "last") -> WorkbenchError:
             f"The run {run.id} keeps no best checkpoint, since kNN was not followed; use --checkpoint last."
         )
     if run.had_checkpoint():
-        again = command("train", "--config", run.path / "config.yaml")
+        again = command("train", "--config", run.path / "config.yaml", runs=run.path.parent)
         return WorkbenchError(
             f"The weights of the run {run.id} are not there any more; what was evaluated can still be seen and "
             f"compared, for anything new train it again with `{again}`."

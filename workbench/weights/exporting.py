@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.files import plain, storage_error
+from workbench.hints import on_runs
 from workbench.methods.base import ImageSpec
 from workbench.networks.encoder import EncoderOptions
 from workbench.networks.resnet import SMALL
@@ -49,11 +50,12 @@ def encoder_of(loaded: LoadedMethod, run: Run) -> ExportableEncoder:
     """
     options, method = loaded.config, loaded.method
     if not isinstance(options, EncoderOptions):
+        embed = on_runs("embed", [run], "--output", "features.npz")
         weights = run.path / "checkpoints" / f"step-{loaded.step:08d}" / "model.safetensors"
         raise WorkbenchError(
             f"The run {run.id} is of the method {run.info().get('method')}, but only the ViTs and ResNets of mocov3, "
-            "supervised and imported encoders can be exported; `workbench embed` writes its features, and its weights "
-            f"are in {weights}."
+            f"supervised and imported encoders can be exported; `{embed}` writes its features, and its weights are in "
+            f"{weights}."
         )
     backbone, mean, std = (getattr(method, name) for name in ("backbone", "mean", "std"))
     classifier = getattr(method, "classifier", None)

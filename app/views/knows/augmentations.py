@@ -10,7 +10,7 @@ from app.figures import image_grid, matrices
 from app.reading.files import bounds, entries, rows
 from app.reading.verdict import Measured
 from app.state import run_folder
-from app.widgets import gaps, page
+from app.widgets import gaps, job_panel, page
 from workbench.files import read_json
 from workbench.format import finite_number, format_interval
 
@@ -90,7 +90,7 @@ def render() -> None:
         gaps.box(
             "No study of augmentations yet",
             "This command trains a small network for each of 49 pairs:",
-            "workbench augmentations mocov3 --config recipes/composition-shapes.yaml",
+            job_panel.command("augmentations", ["mocov3"], "--config", "recipes/composition-shapes.yaml"),
         )
         return
     name = next(iter(known_studies))

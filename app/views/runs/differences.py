@@ -1,6 +1,5 @@
 """Differences: what is not the same?"""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -11,7 +10,7 @@ import streamlit as st
 from app.reading.choice import Choice
 from app.reading.verdict import listed
 from app.state import chosen_runs, run_folder
-from app.widgets import page
+from app.widgets import job_panel, page
 from workbench.config import read_yaml
 from workbench.errors import WorkbenchError
 
@@ -98,6 +97,6 @@ def render() -> None:
     for choice in chosen:
         if choice.label in readable:
             page.heading(choice.label, choice.colour, choice.run.id)
-            config = shlex.quote(str(folder / choice.run.id / "config.yaml"))
-            method = readable[choice.label].get("method", choice.summary.get("method"))
-            st.code(f"workbench train {method} --config {config}", language="bash")
+            config = str(folder / choice.run.id / "config.yaml")
+            method = str(readable[choice.label].get("method", choice.summary.get("method")))
+            st.code(job_panel.command("train", [method], "--config", config), language="bash")

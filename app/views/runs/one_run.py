@@ -1,6 +1,5 @@
 """Run: everything that is stored of one run."""
 
-import shlex
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -104,7 +103,7 @@ def command(choice: Choice) -> None:
     if method == "encoder":
         return page.note("The weights were imported; there is no training to repeat.")
     config = str(run_folder.runs_folder() / choice.run.id / "config.yaml")
-    st.code(shlex.join(["workbench", "train", method, "--config", config]), language="bash")
+    st.code(job_panel.command("train", [method], "--config", config), language="bash")
 
 
 def table(rows: Mapping[str, Any]) -> str:

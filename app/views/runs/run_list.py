@@ -13,6 +13,7 @@ from app.reading.run_table import GROUPINGS, TableRow
 from app.state import chosen_runs, run_folder
 from app.widgets import page, run_editor
 from workbench.format import finite_number
+from workbench.hints import on_runs
 from workbench.run import GROUP_DIGITS
 from workbench.store import Run, owner
 
@@ -194,9 +195,7 @@ def trouble(summary: dict[str, Any]) -> None:
     elif summary["status"] == "stalled":
         heartbeat = finite_number(summary.get("heartbeat"))
         quiet = f"; the last one was {theme.ago(time.time() - heartbeat)}" if heartbeat else ""
-        st.markdown(
-            f":orange[●] **{label}** gives no sign of life{quiet}. `workbench resume {summary['id']}` continues it."
-        )
+        st.markdown(f":orange[●] **{label}** gives no sign of life{quiet}. `{on_runs('resume', [run])}` continues it.")
     else:
         st.markdown(
             f":gray[●] **{label}** cannot be read: its run.json is missing or damaged. Nothing else depends on it."

@@ -1,6 +1,5 @@
 """Stability: why did it dip? Spikes of the gradient, dips of the kNN curve, and the health of the features."""
 
-import shlex
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.reading.training_health import HEALTH, Diagnosis, Series, diagnose
 from app.state import chosen_runs
-from app.widgets import gaps, incidents, page
+from app.widgets import gaps, incidents, job_panel, page
 from workbench.metrics.stability import Spike
 
 TITLE = "Stability"
@@ -204,10 +203,10 @@ def lacking(diagnoses: incidents.Diagnoses) -> None:
     if missing:
         parts = (("gradient norms by layer", bare), ("readings of the features' health", blind))
         what = " and ".join(part for part, runs in parts if any(choice in runs for choice in missing))
-        configs = [shlex.quote(str(choice.run.path / "config.yaml")) for choice in missing]
+        configs = [str(choice.run.path / "config.yaml") for choice in missing]
         gaps.box(
             f"{page.names(missing)}: no {what}",
             "They are recorded while a model trains (--monitor-every 1 reads the features). Train it again, or let "
             "`workbench resume` go on with one that is not complete, which then records them.",
-            *(f"workbench train --config {config}" for config in configs),
+            *(job_panel.command("train", [], "--config", config) for config in configs),
         )

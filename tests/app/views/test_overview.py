@@ -115,7 +115,7 @@ def test_the_app_begins_with_overview_once_a_run_is_evaluated(
     folder, ids = runs_folder
 
     def titles(runs: Path) -> tuple[list[str], AppTest]:
-        monkeypatch.setenv("WORKBENCH_RUNS", str(runs))
+        monkeypatch.setenv("WORKBENCH_APP_RUNS", str(runs))
         st.cache_resource.clear()
         app = AppTest.from_file(main.__file__, default_timeout=30).run()
         assert not app.exception

@@ -29,7 +29,7 @@ def test_pages_offer_to_evaluate_a_run(show: Show, copied: Copies, monkeypatch: 
 
 def test_nothing_is_started_where_that_is_not_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started, state = [], {}
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
+    monkeypatch.setenv("WORKBENCH_APP_RUNS", str(tmp_path))
     monkeypatch.setattr(jobs, "start", lambda *words: started.append(words))
     monkeypatch.setattr(job_panel.st, "session_state", state)
     monkeypatch.delenv("WORKBENCH_ALLOW_ACTIONS", raising=False)
@@ -104,7 +104,7 @@ def test_a_command_on_a_page_can_be_started(writable: Folder, show: Show, monkey
 
 def test_the_page_is_drawn_anew_when_evaluations_or_jobs_end(writable: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, ids = writable
-    monkeypatch.setenv("WORKBENCH_RUNS", str(runs))
+    monkeypatch.setenv("WORKBENCH_APP_RUNS", str(runs))
     run = Run(runs / ids["vae"])
     monkeypatch.setattr(job_panel.chosen_runs, "choices", lambda: [type("Choice", (), {"run": run})])
     first = job_panel.state(jobs.jobs(runs))
