@@ -74,7 +74,7 @@ class DataOptions:
     split: Literal["train", "unlabelled"] = "train"
     """Split to train on; only stl10 has an unlabelled one."""
     skip_corrupt: bool = False
-    """Skip images that cannot be decoded instead of stopping at the first."""
+    """Leave out any number of images that cannot be decoded; without it, up to 1 % of them."""
     memory_mb: Annotated[int | None, Range(0)] = None
     """MB of images to hold on the device; larger data sets are streamed. By default a quarter of the free memory."""
     cache: Path | None = None

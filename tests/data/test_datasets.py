@@ -14,6 +14,7 @@ from PIL import Image
 
 from workbench.config import DataOptions
 from workbench.data.datasets import CATALOGUE, Dataset, load, probe, stratified_order
+from workbench.data.decode import tolerated
 from workbench.data.folder_source import path_id
 from workbench.errors import WorkbenchError
 
@@ -160,7 +161,9 @@ def test_a_changed_folder_is_read_again(read, tmp_path: Path):
 def test_a_link_to_nothing_is_a_corrupt_image(read, tmp_path: Path):
     folder = class_folders(tmp_path / "x", {"a": 10, "b": 10})
     (folder / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(WorkbenchError, match=r"a/gone\.png cannot be decoded"):
+    assert len(all_ids(read(folder))) == 20
+    (folder / "b" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(WorkbenchError, match=r"More than 1 % of the 22 images cannot be decoded.*a/gone\.png"):
         read(folder)
     assert len(all_ids(read(folder, skip_corrupt=True))) == 20
 
@@ -170,15 +173,29 @@ def test_sides_are_such_as_networks_can_halve(read, tmp_path: Path, own: int, si
     assert read(class_folders(tmp_path / "x", {"a": 5, "b": 5}, (own, own))).size == side
 
 
-def test_corrupt_images_are_named_and_left_out_if_asked_for(read, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize(("total", "share"), [(3, 1), (100, 1), (101, 2), (50_000, 500)])
+def test_one_percent_may_be_corrupt_and_at_least_one_image(total: int, share: int):
+    assert tolerated(total, False) == share and tolerated(total, True) == total
+
+
+def test_one_corrupt_image_is_named_and_left_out(read, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = class_folders(tmp_path / "x", {"a": 10, "b": 10})
+    (folder / "a" / "3.png").write_bytes(encoded(picture(3))[:60])
+    for _ in range(2):  # decoded, then from the cache
+        dataset = read(folder)
+        assert len(all_ids(dataset)) == 19 and len(dataset.skipped) == 1
+        assert f"Left out 1 of 20 images of x, which are corrupt: {folder / 'a' / '3.png'}" in capsys.readouterr().err
+
+
+def test_more_corrupt_images_are_left_out_if_asked_for(read, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = class_folders(tmp_path / "x", {"a": 10, "b": 10})
     (folder / "a" / "3.png").write_bytes(encoded(picture(3))[:60])
     (folder / "b" / "4.png").write_text("not an image")
-    with pytest.raises(WorkbenchError, match=r"a/3\.png cannot be decoded .*--data\.skip-corrupt"):
+    with pytest.raises(WorkbenchError, match=r"More than 1 % .* first is .*a/3\.png .*--data\.skip-corrupt"):
         read(folder)
     assert not list((tmp_path / "cache" / "decoded").iterdir())
     dataset = read(folder, skip_corrupt=True)
-    assert "Left out 2 corrupt images of x" in capsys.readouterr().err
+    assert "Left out 2 of 20 images of x, which are corrupt: " in capsys.readouterr().err
     assert len(all_ids(dataset)) == 18 and len(dataset.skipped) == 2
     for split in (dataset.train, dataset.val, dataset.test):
         assert len(split.images) == len(split.labels) == len(split.ids)
@@ -231,9 +248,9 @@ def test_one_parquet_file_with_text_labels_or_none(read, tmp_path: Path):
 
 
 def test_corrupt_bytes_in_parquet_are_named_by_row(read, tmp_path: Path):
-    cells = [encoded(picture(n)) for n in range(9)] + [b"junk"]
+    cells = [encoded(picture(n)) for n in range(9)] + [b"junk"] * 2
     pq.write_table(pa.table({"image": [{"bytes": cell} for cell in cells]}), tmp_path / "x.parquet")
-    with pytest.raises(WorkbenchError, match=r"in row 9 of .*x\.parquet cannot be decoded"):
+    with pytest.raises(WorkbenchError, match=r"the first is in row 9 of .*x\.parquet"):
         read(tmp_path / "x.parquet")
 
 

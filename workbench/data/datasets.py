@@ -170,15 +170,16 @@ def load(data: str, options: DataOptions = _DEFAULTS, download: bool = False) ->
             raise unknown("data set", data, CATALOGUE)
         name, entry = path.resolve().stem if path.is_file() else path.resolve().name, _load_path(path, root, options)
 
+    splits = {split: _read_split(entry, split) for split in ("train", "val", "test")}
     skipped = tuple(entry.meta["skipped"])
     if skipped:
-        if not options.skip_corrupt:
-            from workbench.data.decode import corrupt_error
+        from workbench.data.decode import corrupt_error, tolerated
 
-            raise corrupt_error(skipped[0], "as found before")
-        more = ", ..." if len(skipped) > 5 else ""
-        print(f"Left out {len(skipped):,} corrupt images of {name}: {', '.join(skipped[:5])}{more}", file=sys.stderr)
-    splits = {split: _read_split(entry, split) for split in ("train", "val", "test")}
+        total = len(skipped) + sum(map(len, splits.values()))
+        if len(skipped) > tolerated(total, options.skip_corrupt):
+            raise corrupt_error(skipped, total, "as in an earlier reading")
+        names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        print(f"Left out {len(skipped):,} of {total:,} images of {name}, which are corrupt: {names}", file=sys.stderr)
     if options.limit is not None:
         splits["train"] = splits["train"].take(slice(options.limit))
     return Dataset(

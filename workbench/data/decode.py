@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
@@ -119,10 +119,11 @@ def decode(
         ``digest``, a hash of all images, ids and labels, and ``skipped``, the names of the images left out.
 
     Raises:
-        WorkbenchError: an image cannot be decoded (unless ``skip_corrupt``), or none can.
+        WorkbenchError: more images than :func:`tolerated` cannot be decoded, or none of a split can.
     """
     total = sum(len(split.rows) for split in splits.values())
     skipped: list[str] = []
+    reasons: list[str] = []
     digest = hashlib.blake2b(digest_size=8)
     shape = (form.size, form.size, form.channels)
     progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
@@ -139,9 +140,10 @@ def decode(
             for index, image in _decoded_in_order(part, form, pool):
                 progress.advance(task)
                 if isinstance(image, Exception):
-                    if not skip_corrupt:
-                        raise corrupt_error(part.describe(index), image)
                     skipped.append(part.describe(index))
+                    reasons.append(str(image))
+                    if len(skipped) > tolerated(total, skip_corrupt):
+                        raise corrupt_error(skipped, total, reasons[0])
                 else:
                     writers[names[owner[index]]].write(int(place[index]), image)
             for split, rows in here.items():
@@ -156,11 +158,17 @@ def decode(
     return {"digest": digest.hexdigest(), "skipped": skipped}
 
 
-def corrupt_error(image: str, error: object) -> WorkbenchError:
-    """The error for an image that cannot be decoded."""
-    reason = str(error).split(" <_io")[0].split(" '/")[0].rstrip(".")
+def tolerated(total: int, skip_corrupt: bool) -> int:
+    """The number of images among ``total`` that may be left out as corrupt: 1 %, at least one, or all."""
+    return total if skip_corrupt else -(-total // 100)
+
+
+def corrupt_error(images: Sequence[str], total: int, reason: object) -> WorkbenchError:
+    """The error for more images than :func:`tolerated` that cannot be decoded; ``reason`` is the first one's."""
+    words = str(reason).split(" <_io")[0].split(" '/")[0].rstrip(".")
     return WorkbenchError(
-        f"The image {image} cannot be decoded ({reason}); replace it, or skip such images with --data.skip-corrupt."
+        f"More than 1 % of the {total:,} images cannot be decoded, the first is {images[0]} ({words}); "
+        "replace them, or leave out any number of them with --data.skip-corrupt."
     )
 
 

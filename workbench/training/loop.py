@@ -31,6 +31,8 @@ from workbench.training.trainer import Trainer
 def resolve(method: str, settings: Mapping[str, Any], where: str = "") -> tuple[TrainConfig, datasets.Dataset]:
     """The complete configuration: the class's defaults, overridden by the preset, overridden by ``settings``.
 
+    A batch size that is not given is at most half the training images.
+
     Args:
         settings: by key, such as ``{"epochs": 5, "optim.lr": 1e-3}``.
         where: the file the settings come from, for error messages.
@@ -45,12 +47,25 @@ def resolve(method: str, settings: Mapping[str, Any], where: str = "") -> tuple[
     preset = given.preset if given.preset != "auto" else "published" if device.type == "cuda" else "cpu"
     defaults = config_class.presets(dataset.size)[preset]
     config = replace_flat(config_class(), defaults | dict(settings), where)
+    if "batch_size" not in settings:
+        config = replace(config, batch_size=_batch_size(config, len(dataset.train)))
     labelled = dataset.train.labels is not None
     config = config.for_classes(len(dataset.classes or ()) if labelled else None, dataset.name)
     precision: Any = pick_precision(config.precision, device)
     if config.data not in datasets.CATALOGUE:  # so that the run loads from any working directory
         config = replace(config, data=str(Path(config.data).expanduser().resolve()))
     return replace(config, preset=preset, device=device.type, precision=precision), dataset
+
+
+def _batch_size(config: TrainConfig, images: int) -> int:
+    """The preset's batch size, halved until an epoch has two steps, as far as processes and parts divide it."""
+    size, parts = config.batch_size, int(os.environ.get("WORLD_SIZE", 1)) * config.accumulate
+    while size > images // 2 and size > 2 and size % (2 * parts) == 0:
+        size //= 2
+    if size < config.batch_size:
+        reason = f"as there are {images:,} training images"
+        say(f"Batch size {size} instead of the preset's {config.batch_size}, {reason}; --batch-size sets another.")
+    return size
 
 
 def start(method: str, settings: Mapping[str, Any], where: str = "", dry_run: bool = False) -> Run | None:
