@@ -113,7 +113,7 @@ def accuracy_by_cost(
             text=[_hover(point)],
             hovertemplate="%{text}<extra></extra>",
         )
-        interval = format_interval(point.value, point.low, point.high)
+        interval = format_interval(point.value, point.low, point.high, digits=1)
         text = coloured(f"<b>{point.label}</b> {interval}", point.colour)
         add_text(figure, np.log10(point.x), point.value, text, xanchor="left", xshift=12, yshift=11)
     low, high = _reach(points, [*(point.value for point in untrained), *references.values()])
@@ -149,7 +149,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _hover(point: Point) -> str:
-    return f"<b>{point.label}</b> {point.detail}<br>{format_interval(point.value, point.low, point.high)} %"
+    return f"<b>{point.label}</b> {point.detail}<br>{format_interval(point.value, point.low, point.high, digits=1)} %"
 
 
 def _intervals(points: Sequence[Point], colour: str) -> dict:

@@ -87,7 +87,7 @@ def add_vertical(figure: go.Figure, value: float, name: str, **place: Any) -> No
 
 def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> None:
     """A dot with its interval at a height, its value above it where it is a main one."""
-    text = format_interval(dot.value, *(dot.outer or (dot.low, dot.high)))
+    text = format_interval(dot.value, *(dot.outer or (dot.low, dot.high)), digits=1)  # as in tables and sentences
     size = {"size": 15} if dot.main else {"size": 8, "symbol": "circle-open"}
     if dot.outer:
         line = {"color": dot.colour, "width": 1}

@@ -59,11 +59,11 @@ def protocol(choices: Sequence[Choice], task: str, *more: str, groups: Sequence[
     details(measured(choices, task, *more, groups=groups))
 
 
-def other_spaces(groups: Sequence[SeedGroup], task: str) -> None:
+def other_spaces(groups: Sequence[SeedGroup], task: str, before: str = "") -> None:
     """A line that names the groups whose evaluation was not measured in the space of their headline numbers."""
     lines = [line for seeds in groups if (line := elsewhere(seeds.group.label, seeds.group.runs, task))]
     if lines:
-        note("; ".join(lines))
+        note(before + "; ".join(lines))
 
 
 def heading(label: str, colour: str = "", small: str = "") -> None:

@@ -95,7 +95,7 @@ def test_overview_and_report_say_the_same(show: Show, newest: list[str]) -> None
 
 
 def test_the_list_of_runs_shows_them(show: Show, headlines: dict[str, tuple[float, float, float]]) -> None:
-    table = show(EXAMPLES, "run_list", [], groups="Seeds").dataframe[0].value
+    table: Any = show(EXAMPLES, "run_list", [], groups="Seeds").dataframe[0].value
     shown = dict(zip(table["name"], table["linear"], strict=True))
     for model, (value, low, high) in headlines.items():
         assert shown[f"{model} \N{MIDDLE DOT} 3 seeds"] == f"{value:.1f} [{low:.1f}, {high:.1f}]"
@@ -112,7 +112,7 @@ def test_accuracy_against_cost_draws_them(
     }
     assert all(dots[model] == pytest.approx(headlines[model]) for model in METHODS)
     (table,) = app.dataframe
-    cells = table.value.set_index("model")["linear probe"]
+    cells: Any = table.value.set_index("model")["linear probe"]
     for model, (value, low, high) in headlines.items():
         assert cells[f"{model} (3 seeds)"] == f"{value:.1f} [{low:.1f}, {high:.1f}]"
     page = text(app)

@@ -12,6 +12,7 @@ from workbench.format import is_number
 from workbench.headline import best_space, rows_of, space_in
 from workbench.palette import run_colour
 from workbench.report import generation
+from workbench.report.answers import share
 from workbench.report.document import Block, Figure, Heading, Table
 from workbench.report.entries import Entry, entries
 from workbench.report.tables import pivot, protocol, section
@@ -100,14 +101,17 @@ def factors(groups: Sequence[Group]) -> list[Block]:
         columns.setdefault(name, {})[str(entry.row.get("factor"))] = entry
     names = list(dict.fromkeys(str(entry.row.get("factor")) for entry in numbers))
     metric = {str(entry.row.get("factor")): str(entry.row.get("metric")) for entry in numbers}
-    digits = {name: 0 if metric[name] == "accuracy" else 2 for name in names}
+    digits = {name: 1 if metric[name] == "accuracy" else 2 for name in names}
     rows = [f"{name}, {'%' if metric[name] == 'accuracy' else 'R²'}" for name in names]
     table = [
         [model, *(column[name].printed(digits[name]) if name in column else "" for name in names)]
         for model, column in columns.items()
     ]
     grey = [index for index, column in enumerate(columns.values()) if next(iter(column.values())).grey]
-    values = np.array([[_share(column.get(name)) for column in columns.values()] for name in names])
+    values = np.full((len(names), len(columns)), np.nan)
+    for place, entry in np.ndenumerate([[column.get(name) for column in columns.values()] for name in names]):
+        if entry is not None:
+            values[place] = share(entry.row | {"value": entry.interval.value})
     text = [
         [f"{column[name].interval.value:.{digits[name]}f}" if name in column else "" for column in columns.values()]
         for name in names
@@ -131,16 +135,6 @@ def _main_spaces(groups: Sequence[Group], evaluation: str) -> Callable[[Run, Row
         return shared or row.get("space") == spaces[run.id] or (own and row.get("space") == "projector")
 
     return keep
-
-
-def _share(entry: Entry | None) -> float:
-    """How far a probe comes from chance (0) to perfect (1)."""
-    if entry is None:
-        return np.nan
-    top = 100.0 if entry.row.get("metric") == "accuracy" else 1.0
-    chance = entry.row.get("chance")
-    low = min(float(chance), 0.999 * top) if isinstance(chance, int | float) else 0.0
-    return (entry.interval.value - low) / (top - low)
 
 
 def invariance(groups: Sequence[Group]) -> list[Block]:

@@ -16,6 +16,7 @@ from workbench import palette
 from workbench.comparison.seeds import over_seeds
 from workbench.format import finite_number
 from workbench.headline import space_in
+from workbench.report.answers import share
 from workbench.store import Run
 
 TITLE = "Factors"
@@ -40,16 +41,9 @@ def best(evaluation: dict, model: str, space: str | None) -> dict[str, dict]:
     return rows
 
 
-def share(row: dict) -> float:
-    """How far a probe comes from chance (0) to perfect (1)."""
-    top = 100.0 if row.get("metric") == "accuracy" else 1.0
-    chance = min(finite_number(row.get("chance")) or 0.0, 0.999 * top)
-    return (row["value"] - chance) / (top - chance)
-
-
 def printed(row: dict) -> str:
     """A cell's text in the metric's own unit."""
-    return f"{row['value']:.0f} %" if row.get("metric") == "accuracy" else f"{round(row['value'], 2) + 0.0:.2f}"
+    return f"{row['value']:.1f} %" if row.get("metric") == "accuracy" else f"{round(row['value'], 2) + 0.0:.2f}"
 
 
 def space_of(runs: Sequence[Run], reading: str) -> str | None:

@@ -80,7 +80,7 @@ def labels(chosen: Sequence[Choice]) -> None:
         for seeds in groups:
             space = space_in(seeds.group.runs, "few_labels")
             method = seeds.group.runs[0].info().get("method")
-            lines.append(label_curve(seeds, seeds.group.title, seeds.colour, shares, model="run", space=space))
+            lines.append(label_curve(seeds, seeds.group.label, seeds.colour, shares, model="run", space=space))
             baselines = {f"untrained {seeds.group.label}": {"model": f"untrained:{method}", "space": space}}
             for name, where in (baselines | {"pixels": {"model": "pixels"}}).items():
                 curve = label_curve(seeds, name, palette.GREY, shares, **where)
@@ -179,7 +179,7 @@ def trained(chosen: Sequence[Choice]) -> None:
         page.note("top-1 on test images in %, with its 95 % interval · best space of the linear probe by validation")
         having = {task: [choice for choice in chosen if files.rows(choice.run.evaluation(task))] for task in tasks}
         for task in filter(having.get, tasks):
-            page.other_spaces(groups, task)
+            page.other_spaces(groups, task, f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: ")
         page.details(
             "untrained, fine-tuned: the same network trained from random weights",
             *(

@@ -13,7 +13,7 @@ def test_the_probe_has_grey_reference_lines(page: Show) -> None:
     figure = figures(page("linear_probe", "mocov3"))[0]
     layout = figure["layout"]
     written = " ".join(annotation["text"] for annotation in layout["annotations"])
-    assert "pixels 33" in written and "71 [69, 73]" in written
+    assert "pixels 33" in written and "71.0 [68.8, 73.2]" in written
     assert any(shape["x0"] == shape["x1"] == 33 for shape in layout["shapes"])
     assert any("untrained" in trace["hovertemplate"] and trace["x"] == [25.0, 25.0] for trace in figure["data"])
 
