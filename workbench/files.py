@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -121,6 +121,16 @@ def read_array(path: Path) -> np.ndarray | None:
             return compressed["array"]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
+
+
+def encoded_names(names: Sequence[str]) -> np.ndarray:
+    """Names as an array (n,) of bytes, which can be stored and memory-mapped; see :func:`decoded_names`."""
+    return np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
+
+
+def decoded_names(names: np.ndarray) -> list[str]:
+    """The inverse of :func:`encoded_names`; bytes that are no UTF-8 are replaced."""
+    return [name.decode("utf-8", "replace") for name in np.asarray(names).tolist()]
 
 
 def safe_name(name: str) -> str:

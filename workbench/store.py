@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.files import read_array, read_json, safe_name, storage_error, write_json
+from workbench.files import decoded_names, read_array, read_json, safe_name, storage_error, write_json
 from workbench.hints import command
 from workbench.run import Directory, Run, now
 
@@ -48,6 +48,11 @@ class Probe(Directory):
     def ids(self) -> np.ndarray | None:
         """int64 (n,) stable sample ids."""
         return read_array(self.path / "ids.npy")
+
+    def names(self) -> list[str] | None:
+        """The n images' file names, relative to the data, or None if they have none."""
+        names = read_array(self.path / "names.npy")
+        return None if names is None else decoded_names(names)
 
     def factors(self) -> np.ndarray | None:
         """float32 (n, factors), or None; the names are in ``probe.json``."""

@@ -74,13 +74,13 @@ ${parts.join("\n")}
 
 function csvOf(stage, panes) {
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const { told } = stage, lines = ["map,space,image,class,x,y,selected"];
+  const { told } = stage, lines = ["map,space,image,file,class,x,y,selected"];
   panes.forEach((pane) => {
     for (let row = 0; row < pane.points.x.length; row++) {
       const [x, y] = [pane.points.x[row], 1 - pane.points.y[row]];
       const place = Number.isFinite(x) ? `${x.toFixed(5)},${y.toFixed(5)}` : ",";
       const name = told.classes[stage.labels?.[row]] ?? "";
-      lines.push(`${quoted(pane.told.name)},${quoted(pane.spaceName)},${stage.ids?.[row] ?? row},${quoted(name)},${place},${stage.flags[row]}`);
+      lines.push(`${quoted(pane.told.name)},${quoted(pane.spaceName)},${stage.ids?.[row] ?? row},${quoted(stage.names?.[row] ?? "")},${quoted(name)},${place},${stage.flags[row]}`);
     }
   });
   return lines.join("\n") + "\n";

@@ -98,6 +98,8 @@ class Stage {
     if (common && told === this.told) {
       this.ids = new BigInt64Array(common, 0, told.n);
       this.labels = new Uint16Array(common, 8 * told.n, told.n);
+      const names = told.names ? new TextDecoder().decode(await this.fetched(told.names) ?? new ArrayBuffer(0)) : "";
+      this.names = names ? names.split("\0") : null;
       this.values = told.values ? new Float32Array(await this.fetched(told.values) ?? new ArrayBuffer(0)) : null;
     }
     if (this.hover?.row < told.n && this.hover.pane.codes) this.describe(this.hover); // its image may have come
@@ -171,7 +173,7 @@ class Stage {
 
   describe({ row, pane, neighbours }) {
     const { told } = this;
-    const lines = [told.classes[this.labels?.[row]] ?? "", this.ids ? `image ${this.ids[row]}` : ""];
+    const lines = [told.classes[this.labels?.[row]] ?? "", this.names?.[row] ?? (this.ids ? `image ${this.ids[row]}` : "")];
     if (this.values?.length) lines.push(`${told.by} ${Number(this.values[row].toPrecision(3))}`);
     else if (told.by !== "label" && told.palette[pane.codes[row]]?.name) lines.push(`${told.by}: ${told.palette[pane.codes[row]].name}`);
     const [title, ...rest] = lines.filter(Boolean);

@@ -199,6 +199,12 @@ def probe(run: Run) -> Probe | None:
     return probe if probe is not None and probe.ids() is not None else None
 
 
+def image_titles(probe: Probe) -> list[str]:
+    """What the n images of a probe set are called: file names, or ``image`` and the id where they have none."""
+    ids, names = np.asarray(probe.ids()).tolist(), probe.names()
+    return names if names is not None and len(names) == len(ids) else [f"image {image}" for image in ids]
+
+
 def baselines(probe: Probe) -> Probe:
     """The evaluations of the raw pixels of a probe set."""
     return Probe(probe.path / "baselines")

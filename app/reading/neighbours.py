@@ -19,12 +19,14 @@ class ProbeSet(NamedTuple):
         images: uint8 (n, H, W, C).
         labels: (n,) int64, or None.
         names: of the classes.
+        titles: of the n images; see :func:`files.image_titles`.
     """
 
     ids: np.ndarray
     images: np.ndarray
     labels: np.ndarray | None
     names: list[str]
+    titles: list[str]
 
     def label(self, row: int) -> str:
         """An image's class, or an empty string."""
@@ -54,7 +56,8 @@ def probe_set(probe: Probe | None) -> ProbeSet | None:
         return None
     labels = files.matrix(probe.labels(), (len(ids),))
     labels = None if labels is None or labels.min() < 0 else labels.astype(np.int64)
-    return ProbeSet(ids, images, labels, files.label_names(probe.info().get("classes"), labels))
+    names = files.label_names(probe.info().get("classes"), labels)
+    return ProbeSet(ids, images, labels, names, files.image_titles(probe))
 
 
 def probe_rows(neighbours: Any, ids: np.ndarray) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Queries for images: ``class:ring size>0.5``, ``id:10..90``, ``class:ring vae:bar``; all terms must hold."""
+"""Queries for images: ``class:ring size>0.5``, ``id:10..90``, ``file:IMG_0 vae:bar``; all terms must hold."""
 
 import re
 import shlex
@@ -29,12 +29,14 @@ class ImageTable:
             with the name of another column is ``… (model)``.
         classes: class names; values of the columns ``class`` and those of the models.
         models: names of the columns with predictions, which also take ``right`` and ``wrong``.
+        files: (n,) names of the images' files; none where they have none.
     """
 
     ids: np.ndarray
     columns: Mapping[str, np.ndarray]
     classes: Sequence[str] = ()
     models: Sequence[str] = field(default_factory=tuple)
+    files: Sequence[str] = field(default_factory=tuple)
 
 
 def image_table(probe: Probe, chosen: Sequence[Choice]) -> ImageTable | None:
@@ -51,14 +53,14 @@ def image_table(probe: Probe, chosen: Sequence[Choice]) -> ImageTable | None:
     for index, factor in enumerate(described if isinstance(described, list) and factors is not None else []):
         if factors is not None and index < factors.shape[1] and isinstance(factor, dict) and "name" in factor:
             columns.setdefault(str(factor["name"]), factors[:, index])
-    taken = {"label", *(name.lower() for name in columns)}
+    taken = {"label", "file", *(name.lower() for name in columns)}
     predicted = {choice.label: seeds.predicted(choice, ids) for choice in chosen_runs.of_probe(chosen, probe)}
     models = {
         f"{label} (model)" if label.lower() in taken else label: values
         for label, values in predicted.items()
         if values is not None and labels is not None
     }
-    return ImageTable(ids, columns | models, classes, tuple(models))
+    return ImageTable(ids, columns | models, classes, tuple(models), tuple(probe.names() or ()))
 
 
 def matching_ids(text: str, known: ImageTable) -> np.ndarray:
@@ -66,8 +68,8 @@ def matching_ids(text: str, known: ImageTable) -> np.ndarray:
 
     Args:
         text: terms such as ``class:ring,bar``, ``class:3``, ``id:123``, ``size>0.5``, ``hue:0.2..0.4``,
-            ``mocov3:ring`` (predicted as a ring by that model) and ``mocov3:wrong``; names with spaces in quotes,
-            which may contain any character.
+            ``file:IMG_0`` (part of a file's name), ``mocov3:ring`` (predicted as a ring by that model) and
+            ``mocov3:wrong``; names with spaces in quotes, which may contain any character.
 
     Raises:
         WorkbenchError: for a malformed term or an unknown name.
@@ -83,6 +85,8 @@ def matching_ids(text: str, known: ImageTable) -> np.ndarray:
 
 
 def _holds(word: str, known: ImageTable) -> np.ndarray:
+    if known.files and word.lower().startswith("file:"):
+        return np.array([word[len("file:") :].lower() in name.lower() for name in known.files])
     name, parts = _split(word, known)
     column, value = known.columns[name], parts["value"]
     if parts["sign"] in COMPARE:
@@ -113,7 +117,8 @@ def _split(word: str, known: ImageTable) -> tuple[str, re.Match[str]]:
         raise WorkbenchError(f'"{word}" is not a query; write name:value, such as id:123.')
     if parts["key"].strip().lower() == "label" and "class" in known.columns:
         return "class", parts
-    raise WorkbenchError(f'Unknown name "{parts["key"]}"; known names: {", ".join(known.columns)}.')
+    names = [*known.columns, *(["file"] if known.files else [])]
+    raise WorkbenchError(f'Unknown name "{parts["key"]}"; known names: {", ".join(names)}.')
 
 
 def cell_ids(known: ImageTable, model: str, true: int, predicted: int) -> np.ndarray:

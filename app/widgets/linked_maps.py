@@ -96,11 +96,13 @@ def payload(probe: Probe, panes: list[dict[str, Any]], colours: Colouring) -> di
     common = ids.astype("<i8").tobytes() + codes.astype("<u2").tobytes()
     values = None if colours.values is None else component.file(colours.values.astype("<f4").tobytes(), "values")
     shared = None if colours.codes is None else component.file(colours.codes.astype("<u2").tobytes(), "codes")
+    names = probe.names()
     width = len(panes) if len(panes) <= MOST else 3
     return {
         "n": len(ids),
         "common": component.file(common, "common"),
         "classes": classes,
+        "names": component.file("\0".join(names).encode(), "names") if names else None,
         "by": colours.name,
         "palette": list(colours.styles),
         "ramp": colours.ramp,

@@ -57,6 +57,11 @@ def test_embed_takes_all_of_other_data(run: Run, tmp_path: Path) -> None:
     with np.load(tmp_path / "features.npz") as stored:
         assert len(stored["features"]) == len(set(stored["ids"].tolist())) == 12
         assert "labels" not in stored
+        assert sorted(stored["names"]) == sorted(f"{shade}.png" for shade in range(12))
+    for suffix in ("csv", "parquet"):
+        assert command(run, "embed", tmp_path / f"features.{suffix}", "--data", str(folder)) == 0
+    names = parquet.read_table(tmp_path / "features.parquet")["name"].to_pylist()
+    assert len(set(names)) == 12 and csv.read_csv(tmp_path / "features.csv")["name"].to_pylist() == names
 
 
 def test_reconstruct_draws_originals_above_reconstructions(run: Run, tmp_path: Path) -> None:

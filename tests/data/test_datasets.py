@@ -17,6 +17,7 @@ from workbench.data.datasets import CATALOGUE, Dataset, load, probe, stratified_
 from workbench.data.decode import tolerated
 from workbench.data.folder_source import path_id
 from workbench.errors import WorkbenchError
+from workbench.files import decoded_names
 
 CIFAR10 = Path(__file__).parents[2].parent / "shared" / "data" / "cifar10"
 
@@ -114,8 +115,11 @@ def test_class_folders(read, tmp_path: Path):
     assert np.bincount(dataset.test.labels).tolist() == [4, 4]
     names = {path_id(f"{kind}/{number}.png"): (kind, number) for kind in ("cat", "dog") for number in range(20)}
     for split in (dataset.train, dataset.val, dataset.test):
-        for image, label, sample in zip(split.images, split.labels, split.ids, strict=True):
+        files = decoded_names(split.names)
+        for image, label, sample, file in zip(split.images, split.labels, split.ids, files, strict=True):
             assert names[int(sample)] == (dataset.classes[label], image[0, 0, 0])
+            assert file == f"{dataset.classes[label]}/{image[0, 0, 0]}.png"
+    assert decoded_names(dataset.test.take(slice(2)).names) == decoded_names(dataset.test.names)[:2]
 
 
 def test_train_and_test_folders(read, tmp_path: Path):
@@ -235,6 +239,10 @@ def test_layouts_of_parquet(read, tmp_path: Path, layout: str):
     assert dataset.test.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
     assert np.array_equal(dataset.train.images[:, 0, 0, 0], dataset.train.ids)
     assert np.array_equal(dataset.train.labels, dataset.train.ids % 2)
+    if layout in ("flat", "binary"):
+        assert dataset.test.names is None
+    else:
+        assert decoded_names(dataset.test.names) == [f"{n}.png" for n in range(4)]
 
 
 def test_one_parquet_file_with_text_labels_or_none(read, tmp_path: Path):

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 
 from workbench import store
 from workbench.data import datasets
 from workbench.evaluation.features import Limits, Material
+from workbench.files import encoded_names
 
 LIMITS = Limits(train=90, val=40, test=30)
 
@@ -38,6 +41,16 @@ def test_probe_set_is_written_as_documented_and_once(make_dataset, tmp_path):
     before = (probe.path / "images.npy").stat().st_mtime_ns
     material.write_probe(probe)
     assert (probe.path / "images.npy").stat().st_mtime_ns == before
+
+
+def test_a_probe_set_of_an_earlier_version_gets_its_names(make_dataset, tmp_path):
+    dataset, probe = make_dataset(), store.probe_of(tmp_path, "feed")
+    Material(dataset, LIMITS).write_probe(probe)
+    assert probe.names() is None
+    names = [f"photos/ü {sample}.jpg" for sample in dataset.test.ids]
+    Material(replace(dataset, test=replace(dataset.test, names=encoded_names(names))), LIMITS).write_probe(probe)
+    ids = probe.ids()
+    assert ids is not None and probe.names() == [f"photos/ü {sample}.jpg" for sample in ids]
 
 
 def test_unlabelled_data_says_so(make_dataset, tmp_path):

@@ -12,7 +12,7 @@ from workbench.cli.completion import data_sets
 from workbench.cli.options import RUNS, Checkpoint, Output, Reference, RunsFolder
 from workbench.config import Device
 from workbench.errors import WorkbenchError, unknown
-from workbench.files import replacing
+from workbench.files import decoded_names, replacing
 
 if TYPE_CHECKING:
     from workbench.data.datasets import Dataset
@@ -42,7 +42,7 @@ def embed(
     device: Place = "auto",
     runs: RunsFolder = RUNS,
 ) -> None:
-    """Write features, sample ids and labels of a data set to a file.
+    """Write features, sample ids, labels and file names of a data set to a file.
 
     Args:
         output: File to write: .npz, .parquet or .csv, or .npy for the features alone.
@@ -64,6 +64,8 @@ def embed(
     }
     if all(images.labels is not None for images in splits):
         columns["labels"] = np.concatenate([images.labels for images in splits])
+    if all(images.names is not None for images in splits):
+        columns["names"] = np.array(decoded_names(np.concatenate([images.names for images in splits])))
     with replacing(output) as file:
         _write_features(file, output.suffix, columns)
     print(f"{output}: {columns['features'].shape[0]:,} images, {columns['features'].shape[1]} features of {space}")
@@ -168,7 +170,8 @@ def _write_features(file: Any, suffix: str, columns: dict[str, np.ndarray]) -> N
         from pyarrow import csv, parquet
 
         features = columns["features"]
-        table = pa.table({"id": columns["ids"]} | ({"label": columns["labels"]} if "labels" in columns else {}))
+        single = {"id": "ids", "name": "names", "label": "labels"}
+        table = pa.table({name: columns[key] for name, key in single.items() if key in columns})
         if suffix.lower() == ".csv":
             for number, column in enumerate(features.T):
                 table = table.append_column(f"f{number}", pa.array(column))

@@ -24,7 +24,7 @@ from workbench.errors import WorkbenchError, unknown
 PROBE_SIZE = 1000
 VALIDATION_PART, TEST_PART = 0.1, 0.2
 _DEFAULTS = DataOptions()
-_VERSION = 2  # of decoding and splitting; a change invalidates older cache entries
+_VERSION = 3  # of decoding and splitting; a change invalidates older cache entries
 
 
 class CatalogueEntry(NamedTuple):
@@ -65,12 +65,14 @@ class Split:
         labels: (N,) int64, positions in the data set's classes; None without labels.
         factors: known factors, (N,) float32 by name; None if there are none.
         ids: (N,) int64, stable from run to run and machine to machine.
+        names: (N,) file names as :func:`~workbench.files.encoded_names` gives them; None where images have none.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None
     factors: dict[str, NDArray[np.float32]] | None
     ids: NDArray[np.int64]
+    names: NDArray[np.bytes_] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -82,6 +84,7 @@ class Split:
             None if self.labels is None else self.labels[rows],
             None if self.factors is None else {name: values[rows] for name, values in self.factors.items()},
             self.ids[rows],
+            None if self.names is None else self.names[rows],
         )
 
 
@@ -217,7 +220,7 @@ def probe(dataset: Dataset, n: int = PROBE_SIZE) -> Split:
 def _read_split(entry: Entry, split: str) -> Split:
     arrays = entry.arrays(f"{split}.")
     factors = {name.removeprefix("factor."): array for name, array in arrays.items() if name.startswith("factor.")}
-    return Split(arrays["images"], arrays.get("labels"), factors or None, arrays["ids"])
+    return Split(arrays["images"], arrays.get("labels"), factors or None, arrays["ids"], arrays.get("names"))
 
 
 def _load_named(name: str, root: Path, options: DataOptions, download: bool) -> Entry:

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from workbench.data.cache import ArrayWriter
 from workbench.data.sources import Part, Raw, Source
 from workbench.errors import WorkbenchError
+from workbench.files import encoded_names
 
 LARGEST_DEFAULT = 64
 """Side in pixels of a folder's images, unless they all have the same smaller square size."""
@@ -111,7 +112,7 @@ class SplitRows(NamedTuple):
 def decode(
     source: Source, splits: dict[str, SplitRows], form: Form, folder: Path, name: str, skip_corrupt: bool
 ) -> dict[str, Any]:
-    """Write each split's ``.images``, ``.ids``, ``.labels`` and ``.factor.…`` arrays into a folder.
+    """Write each split's ``.images``, ``.ids``, ``.names``, ``.labels`` and ``.factor.…`` arrays into a folder.
 
     Images are read in the source's order and written directly to their place in the split.
 
@@ -197,6 +198,8 @@ def _decoded_in_order(part: Part, form: Form, pool: ThreadPoolExecutor) -> Itera
 
 def _write_columns(folder: Path, split: str, part: Part, rows: NDArray[np.int64]) -> None:
     np.save(folder / f"{split}.ids.npy", part.ids[rows])
+    if names := part.names:
+        np.save(folder / f"{split}.names.npy", encoded_names([names[int(row)] for row in rows]))
     if part.labels is not None:
         np.save(folder / f"{split}.labels.npy", part.labels[rows])
     for name, values in part.factors.items():

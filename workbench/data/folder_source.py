@@ -70,6 +70,7 @@ def folder_source(folder: Path, parts: dict[str, list[Path]]) -> Source:
             labels=None if labels is None else np.array(labels, dtype=np.int64),
             read=lambda: (folder / path for path in paths),
             describe=lambda index: str(folder / paths[index]),
+            names=[path.as_posix() for path in paths],
         )
 
     return Source({name: part_of(name, paths) for name, paths in parts.items()}, classes if labelled else None)

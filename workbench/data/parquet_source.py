@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def parquet_source(parts: dict[str, list[Path]]) -> Source:
             return f"in row {index - (ends[file] - counts[name][file])} of {files[file]}"
 
         ids = indexed_ids(name, int(ends[-1]))
-        return Part(ids, labels.get(name), lambda: _image_bytes(files, image), describe)
+        read = partial(_image_bytes, files, image)
+        return Part(ids, labels.get(name), read, describe, names=_file_names(files, image))
 
     return Source({name: part_of(name, files) for name, files in parts.items()}, classes)
 
@@ -130,6 +132,23 @@ def _numbered(
     position = {value: number for number, value in enumerate(distinct)}
     labels = {part: np.array([position[value] for value in column], dtype=np.int64) for part, column in values.items()}
     return labels, [str(value) for value in distinct]
+
+
+def _file_names(files: Sequence[Path], column: str) -> list[str] | None:
+    """The file names that Hugging Face's layout keeps beside the bytes, or None where an image has none."""
+    names: list[str] = []
+    for file in files:
+        nested = _has_bytes(_schema(file).field(column).type)
+        field = f"{column}.path" if nested else column.removesuffix("bytes") + "path"
+        table = pq.ParquetFile(file).read(columns=[field])
+        if not table.num_columns:
+            return None
+        cells = table.column(0).combine_chunks()
+        values = (cells.field("path") if nested else cells).to_pylist()
+        if not all(isinstance(value, str) and value for value in values):
+            return None
+        names += values
+    return names
 
 
 def _image_bytes(files: Sequence[Path], column: str) -> Iterator[Raw]:

@@ -3,7 +3,7 @@
 A source knows ids and labels before anything is decoded, and reads the raw images in order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Part:
         read: yields the N raw images in order.
         describe: an image's name for error messages, by its position.
         factors: known factors, (N,) float32 by name.
+        names: file names of the images, N paths relative to the data; None where they have none.
     """
 
     ids: NDArray[np.int64]
@@ -39,6 +40,7 @@ class Part:
     read: Callable[[], Iterator[Raw]]
     describe: Callable[[int], str]
     factors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

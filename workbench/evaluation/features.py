@@ -166,9 +166,11 @@ class Material:
     def write_probe(self, probe: store.Probe) -> None:
         """Write the probe set, unless it is stored already."""
         known = probe.ids()
-        if probe.info() and known is not None and np.array_equal(known, self.probe.ids):
+        complete = self.probe.names is None or probe.names() is not None  # sets of earlier versions have no names
+        if probe.info() and known is not None and np.array_equal(known, self.probe.ids) and complete:
             return
-        arrays: dict[str, Any] = {"ids": self.probe.ids, "images": self.probe.images, "labels": self.probe.labels}
+        arrays: dict[str, Any] = {"ids": self.probe.ids, "names": self.probe.names}
+        arrays |= {"images": self.probe.images, "labels": self.probe.labels}
         if self.probe.factors:
             arrays["factors"] = np.stack(list(self.probe.factors.values()), axis=1).astype(np.float32)
         for name, array in arrays.items():

@@ -119,8 +119,9 @@ def images(probe: Probe) -> None:
     st.subheader("The selected images", anchor=False)
     names = files.label_names(probe.info().get("classes"))
     sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), THUMBNAILS)).round().astype(int)]
+    titles = files.image_titles(probe)
     captions = [
-        f"{names[int(labels[i])] if labels is not None and int(labels[i]) < len(names) else 'image'} · {int(ids[i])}"
+        f"{names[int(labels[i])]} · {titles[i]}" if labels is not None and int(labels[i]) < len(names) else titles[i]
         for i in sample
     ]
     st.html(image_grid.wrapped_tiles(np.asarray(thumbnails[sample]), captions))

@@ -113,7 +113,7 @@ def draw_others() -> None:
 
 def image_name(row: int, known: ProbeSet) -> str:
     """An image in words."""
-    return f"{known.ids[row]} {known.label(row)}".strip()
+    return f"{known.titles[row]} {known.label(row)}".strip()
 
 
 def link(row: int, known: ProbeSet) -> str:
@@ -124,11 +124,11 @@ def link(row: int, known: ProbeSet) -> str:
 def block(query: int, models: Sequence[Retriever], known: ProbeSet) -> str:
     """A query on the left, a row of neighbours per model."""
     name = escape(known.label(query))
-    image = image_grid.tag(known.images[query], image_grid.SIDE, f"image {known.ids[query]}")
+    image = image_grid.tag(known.images[query], image_grid.SIDE, known.titles[query])
     title = f"<b>{name}</b><br>" if name else ""
     cells = [
         f'<figure class="wb-asked" style="grid-row: 1 / span {len(models)}">{image}'
-        f"<figcaption>{title}image {known.ids[query]}</figcaption></figure>"
+        f"<figcaption>{title}{escape(known.titles[query])}</figcaption></figure>"
     ]
     for model in models:
         assert model.nearest is not None
@@ -150,7 +150,7 @@ def neighbour(row: int, query: int, known: ProbeSet, side: int) -> str:
         right = known.labels[row] == known.labels[query]
         kind = "wb-right" if right else "wb-wrong"
         caption = f"{chr(0x2713) if right else chr(0x2715)} {escape(known.label(row))}"
-    image = image_grid.tag(known.images[row], side, f"image {image_name(row, known)}")
+    image = image_grid.tag(known.images[row], side, image_name(row, known))
     target = escape(link(row, known))
     link_to = f'<a href="{target}" data-link="{known.ids[row]}">{image}</a>'
     return f'<figure class="{kind}">{link_to}<figcaption>{caption}</figcaption></figure>'

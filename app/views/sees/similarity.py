@@ -113,10 +113,12 @@ def class_labels(model: SimilarityMap, probe: Probe | None) -> list[str]:
 
 
 def image_names(model: SimilarityMap, probe: Probe | None) -> list[str]:
-    """The matrix's images by sample id and class, as far as they are known."""
+    """The matrix's images by file name or sample id, and class, as far as they are known."""
     ids, labels = files.matrix(model.choice.run.array("similarity-ids"), (None,)), class_labels(model, probe)
     ids = ids if ids is not None and len(ids) > model.rows.max() else None
-    names = [f"row {row}" if ids is None else f"image {ids[row]}" for row in model.rows]
+    titles = dict(zip(np.asarray(probe.ids()).tolist(), files.image_titles(probe), strict=True)) if probe else {}
+    known = None if ids is None else [titles.get(image, f"image {image}") for image in ids[model.rows].tolist()]
+    names = known or [f"row {row}" for row in model.rows]
     return [f"{name}, {label}" for name, label in zip(names, labels, strict=True)] if labels else names
 
 

@@ -57,6 +57,9 @@ def test_a_torn_bitmap_selects_nothing(text: str) -> None:
     assert chosen_images.read_images(text, [IDS]) == []
 
 
+NAMES = [f"photos/IMG_{number:02d}.jpg" for number in range(60)]
+
+
 @pytest.fixture
 def known() -> image_query.ImageTable:
     n = 60
@@ -68,7 +71,7 @@ def known() -> image_query.ImageTable:
         "shape": labels.astype(np.float32),
         "vae · seed 1": np.where(np.arange(n) < 30, labels, predictions.UNKNOWN) * np.where(np.arange(n) < 6, 0, 1),
     }
-    return image_query.ImageTable(columns["id"], columns, ["ring", "bar", "hawk, eagle"], ("vae · seed 1",))
+    return image_query.ImageTable(columns["id"], columns, ["ring", "bar", "hawk, eagle"], ("vae · seed 1",), NAMES)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,8 @@ def known() -> image_query.ImageTable:
         ("class:bar 'vae · seed 1:ring'", lambda c: (c["class"] == 1) & (c["vae · seed 1"] == 0)),
         ("'vae · seed 1:wrong'", lambda c: (c["vae · seed 1"] != c["class"]) & (c["vae · seed 1"] != -1)),
         ("'vae · seed 1:right'", lambda c: c["vae · seed 1"] == c["class"]),
+        ("file:img_1", lambda c: (c["id"] - 10**17) // 10 == 1),
+        ("class:bar file:photos/IMG_07", lambda c: c["id"] == 10**17 + 7),
         ("", lambda c: np.zeros(60, bool)),
     ],
 )

@@ -229,7 +229,7 @@ def test_umap_is_offered_where_a_run_has_it(show: Show, runs_folder: Folder, tmp
 
 def test_selected_images_are_shown_and_can_be_cleared(page: Show) -> None:
     app = page("embeddings", "vae", images=f"3,10,nonsense,--5,{'9' * 5000}")
-    assert "circle · 3" in text(app) and "circle · 10" in text(app)
+    assert "circle · image 3" in text(app) and "circle · image 10" in text(app)
     assert app.button(key="chip_images").label == "2 images selected"
     app.button(key="chip_images").click().run()
     assert "circle · 3" not in text(app) and not app.exception
