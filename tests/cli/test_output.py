@@ -98,7 +98,7 @@ def test_demo_trains_evaluates_and_compares(
 
     monkeypatch.setattr(training, "start", start)
     monkeypatch.setattr(runner, "evaluate", lambda runs, **options: calls.append(("evaluate", len(runs))))
-    monkeypatch.setattr(printing, "print_table", lambda rows: calls.append(("compare", len(rows))))
+    monkeypatch.setattr(printing, "print_table", lambda rows, runs: calls.append(("compare", len(rows))))
     assert main(["demo", "--data", "digits", "--runs", str(tmp_path), "--no-serve"]) == 0
     trainings = [("train", method, "digits", str(tmp_path)) for method in demo.DEMO]
     assert calls == [*trainings, ("evaluate", 3), ("compare", 3)]
