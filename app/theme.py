@@ -32,9 +32,11 @@ CSS = """<style>
   background: var(--st-secondary-background-color); pointer-events: none;}
 [data-testid=stElementContainer]:has(> div > .wb-note) + [data-testid=stElementContainer]:has(> div > .wb-protocol) {
   margin-top: -1.1rem;}
+[data-testid=stButtonGroup], [data-testid=stButtonGroup] > div {max-width: 100%; flex-wrap: wrap;}
 .st-key-protocols {display: none;}
 .wb-name {display: flex; align-items: center; gap: .45rem; font-weight: 600; font-size: .95rem;
-  white-space: nowrap; overflow: hidden; text-overflow: ellipsis;}
+  flex-wrap: wrap; overflow-wrap: anywhere; min-width: 0;}
+.wb-name span:not(.wb-dot) {min-width: 0; flex: 0 1 auto; max-width: calc(100% - 1.3rem);}
 .wb-name small {font-weight: 400; color: var(--wb-muted); font-size: .82rem;}
 .wb-dot {display: inline-block; width: .68rem; height: .68rem; border-radius: 50%; flex: none;}
 .wb-ramp {display: flex; align-items: center; gap: .5rem; color: var(--wb-muted); font-size: .82rem;
@@ -59,8 +61,8 @@ CSS = """<style>
 .wb-strip {display: flex; flex-wrap: wrap; gap: 8px;}
 .wb-strip figure {margin: 0; font-size: .76rem; color: var(--wb-muted); text-align: center;}
 .wb-table {border-collapse: collapse; font-size: .88rem; width: 100%;}
-.wb-table th {text-align: left; font-weight: 600; padding: .4rem .9rem .4rem 0; white-space: nowrap;
-  border-bottom: 1px solid rgba(139,146,154,.45);}
+.wb-table th {text-align: left; font-weight: 600; padding: .4rem .9rem .4rem 0; min-width: 9rem;
+  overflow-wrap: anywhere; border-bottom: 1px solid rgba(139,146,154,.45);}
 .wb-table td {padding: .32rem .9rem .32rem 0; border-bottom: 1px solid rgba(139,146,154,.2);
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere;}
 .wb-table td:first-child {color: var(--wb-muted); font-size: .82rem;

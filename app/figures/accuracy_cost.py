@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures.style import LABEL_HEIGHT, VALUES, add_end_labels, add_reference, add_text, coloured, error_bars
+from app.figures.style import (
+    LABEL_HEIGHT,
+    VALUES,
+    add_end_labels,
+    add_reference,
+    add_text,
+    coloured,
+    error_bars,
+    need_width,
+    shorten,
+)
 from workbench import palette
 from workbench.format import format_count, format_interval
 
@@ -63,10 +73,9 @@ def accuracy_by_labels(lines: Sequence[LabelCurve], shares: Mapping[float, str])
             hovertemplate="%{text}<extra></extra>",
         )
     low, high = _reach([point for line in lines for point in line.points])
-    names = [line.label if line.baseline else f"<b>{line.label}</b>" for line in lines]
-    ends = [(name, line.colour, line.points[-1].value) for name, line in zip(names, lines, strict=True)]
-    add_end_labels(figure, ends, (high - low) * LABEL_HEIGHT / (HEIGHT - 70), shift=8)
-    _axes(figure, low, high, right=150)
+    ends = [(line.label, line.colour, line.points[-1].value) for line in lines]
+    add_end_labels(figure, ends, (high - low) * LABEL_HEIGHT / (HEIGHT - 70), shift=8, most=26)
+    _axes(figure, low, high, right=210)
     figure.update_xaxes(title="labelled images", tickvals=list(shares), ticktext=list(shares.values()), type="log")
     return figure
 
@@ -102,6 +111,8 @@ def accuracy_by_cost(
             name=f"{point.label} untrained",
             hovertemplate=f"{point.label} untrained: %{{y:.1f}} %<extra></extra>",
         )
+    logs = np.log10([point.x for point in points])
+    middle = logs.min() + 0.5 * max(float(np.ptp(logs)), 0.3)  # names stand on the side of their points with more room
     for point in points:
         figure.add_scatter(
             x=[point.x],
@@ -114,14 +125,13 @@ def accuracy_by_cost(
             hovertemplate="%{text}<extra></extra>",
         )
         interval = format_interval(point.value, point.low, point.high, digits=1)
-        text = coloured(f"<b>{point.label}</b> {interval}", point.colour)
-        add_text(figure, np.log10(point.x), point.value, text, xanchor="left", xshift=12, yshift=11)
+        text = coloured(f"<b>{shorten(point.label)}</b> {interval}", point.colour)
+        side = {"xanchor": "right", "xshift": -12} if np.log10(point.x) > middle else {"xanchor": "left", "xshift": 12}
+        add_text(figure, np.log10(point.x), point.value, text, yshift=11, **side)
     low, high = _reach(points, [*(point.value for point in untrained), *references.values()])
     _axes(figure, low, high, right=20)
-    logs = np.log10([point.x for point in points])
     span = max(float(np.ptp(logs)), 0.3)
-    # The names stand to the right of their points, so there is more room on that side.
-    left, right = logs.min() - 0.12 * span, logs.max() + 0.3 * span
+    left, right = logs.min() - 0.12 * span, logs.max() + 0.12 * span
     ticks = _ticks(left, right)
     labels = [format_count(tick) + suffix for tick in ticks]
     figure.update_xaxes(title=title, type="log", range=[left, right], tickvals=ticks, ticktext=labels)
@@ -167,6 +177,7 @@ def _reach(points: Sequence[Point], others: Sequence[float] = ()) -> tuple[float
 
 
 def _axes(figure: go.Figure, low: float, high: float, right: int) -> None:
+    need_width(figure, 700)
     figure.update_layout(height=HEIGHT, margin={"l": 62, "r": right, "t": 12, "b": 58})
     figure.update_xaxes(**VALUES)
     figure.update_yaxes(title="top-1 on test images, %", **VALUES, range=[low, high], nticks=8, tickformat=".3~g")

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from app.figures.style import REFERENCE, VALUES, add_text, coloured, error_bars, name_rows
+from app.figures.style import REFERENCE, VALUES, add_text, coloured, error_bars, name_rows, need_width, shorten
 from workbench import palette
 from workbench.format import format_interval
 
@@ -67,7 +67,7 @@ def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int =
                 **place,
             )
         for dot in panel.dots:
-            add_dot(figure, dot, rows[dot.label], f"{dot.label} {dot.detail}".strip(), **place)
+            add_dot(figure, dot, rows[dot.label], dot.label, f"{dot.label} {dot.detail}".strip(), **place)
         figure.update_xaxes(title=panel.title, showgrid=True, **VALUES, **place)
     top = max(
         [dot.high or dot.value for panel in panels for dot in panel.dots]
@@ -75,9 +75,17 @@ def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int =
     )
     figure.update_xaxes(range=[0, top * 1.06])
     colours = {dot.label: dot.colour for panel in panels for dot in panel.dots}
-    name_rows(figure, [coloured(label, colours.get(label)) for label in order], -0.65, -0.1, tickfont={"size": 14})
+    name_rows(
+        figure, [coloured(shorten(label), colours.get(label)) for label in order], -0.65, -0.1, tickfont={"size": 14}
+    )
     figure.update_layout(height=row_height * len(order) + 100, margin=MARGIN)
+    need_width(figure, label_width(order) + 230 * len(panels))
     return figure
+
+
+def label_width(labels: Sequence[str], pixels: int = 8) -> int:
+    """What row names take of a figure's width, in pixels."""
+    return 50 + pixels * max((len(shorten(label)) for label in labels), default=0)
 
 
 def add_vertical(figure: go.Figure, value: float, name: str, **place: Any) -> None:
@@ -85,8 +93,8 @@ def add_vertical(figure: go.Figure, value: float, name: str, **place: Any) -> No
     figure.add_vline(x=value, line=REFERENCE, name=name, exclude_empty_subplots=False, **place)
 
 
-def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> None:
-    """A dot with its interval at a height, its value above it where it is a main one."""
+def add_dot(figure: go.Figure, dot: Dot, y: float, model: str, name: str, **place: Any) -> None:
+    """A dot with its interval at a height, in a named row, its value above it where it is a main one."""
     text = format_interval(dot.value, *(dot.outer or (dot.low, dot.high)), digits=1)  # as in tables and sentences
     size = {"size": 15} if dot.main else {"size": 8, "symbol": "circle-open"}
     if dot.outer:
@@ -98,7 +106,7 @@ def add_dot(figure: go.Figure, dot: Dot, y: float, name: str, **place: Any) -> N
         mode="markers",
         marker={"color": dot.colour} | size,
         name=name,
-        meta={"drawn": "large" if dot.main else "small"},
+        meta={"drawn": "large" if dot.main else "small", "y": model},
         opacity=1 if dot.main else 0.75,
         error_x=error_bars(dot.colour, [dot.value], [dot.low], [dot.high], thickness=2.5 if dot.main else 1),
         hovertemplate=f"<b>{dot.label}</b> {dot.detail}<br>{text}<extra></extra>",
@@ -114,11 +122,12 @@ def forest(names: Sequence[str], dots: Sequence[Dot], title: str) -> go.Figure:
     place = {"row": 1, "col": 1}
     add_vertical(figure, 0, "no difference", **place)
     for index, (name, dot) in enumerate(zip(names, dots, strict=True)):
-        add_dot(figure, dot, len(dots) - 1 - index, name, **place)
+        add_dot(figure, dot, len(dots) - 1 - index, name.replace("<br>", " "), name.replace("<br>", " "), **place)
     reach = 1.1 * max(abs(end or dot.value) for dot in dots for end in (dot.low, dot.high, *dot.outer))
     figure.update_xaxes(title=title, showgrid=True, **VALUES, range=[-reach, reach])
     name_rows(figure, names, -0.6, -0.3, tickfont={"size": 13})
     figure.update_layout(height=46 * len(dots) + 90, margin=MARGIN)
+    need_width(figure, label_width([max(name.split("<br>"), key=len) for name in names]) + 340)
     return figure
 
 
@@ -178,14 +187,15 @@ def small_multiples(
                 marker={"color": dot.colour, "size": 8},
                 error_x=error_bars(dot.colour, [dot.value], [dot.low], [dot.high]),
                 name=f"{dot.label} {dot.detail}".strip(),
-                meta={"x title": titles[index]},
+                meta={"x title": titles[index], "y": dot.label},
                 hovertemplate=f"{dot.label} {dot.detail}<br>{text}<extra></extra>",
                 **place,
             )
         lowest = min(-0.03, min((dot.value for dot in dots), default=0))
         figure.update_xaxes(range=[-3, 103] if units[name] == "%" else [lowest, 1.03], **place)
     figure.update_xaxes(showgrid=True, **VALUES, nticks=4)
-    name_rows(figure, [coloured(label, colours[label]) for label in labels], -0.6, -0.4)
+    name_rows(figure, [coloured(shorten(label), colours[label]) for label in labels], -0.6, -0.4)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(height=down * (22 * len(labels) + 84), margin={"l": 20, "r": 12, "t": 30, "b": 30})
+    need_width(figure, label_width(labels, 7) + 120 * across)
     return figure

@@ -104,7 +104,7 @@ def curves(
         style.add_curve_labels(figure, ends, log, height)
     figure.update_layout(
         height=height,
-        margin={"l": 62, "r": 130 if labels else 12, "t": 12, "b": 44},
+        margin={"l": 62, "r": 146 if labels else 12, "t": 12, "b": 44},
         hovermode="x unified",
     )
     figure.update_xaxes(title=x_title, **style.VALUES, range=zoom or (0, length(lines)))

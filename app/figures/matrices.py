@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from app.figures import image_grid
+from app.figures import image_grid, style
 from workbench import palette
 from workbench.format import decimals
 
@@ -82,11 +82,17 @@ def heat_map(
         ygap=1,
         customdata=np.array([[f"{row} → {column}" for column in columns] for row in rows]),
         hovertemplate=f"%{{customdata}}<br><b>%{{z:.3~g}}</b>{unit}<extra></extra>",
+        meta={"x": list(columns), "y": list(rows)},
         **printed,
     )
-    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=list(columns), title=x_title)
-    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=list(rows), title=y_title)
+    across, down = ([style.shorten(name) for name in names] for names in (columns, rows))
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=across, title=style.shorten(x_title, 40))
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=down, title=style.shorten(y_title, 34))
     _arrange(figure, height, square)
+    if not square:
+        style.need_width(figure, 8 * max(map(len, down)) + 46 * len(columns) + 60)
+        if max(map(len, across)) > 14:
+            figure.update_xaxes(tickangle=-90)
     return figure
 
 

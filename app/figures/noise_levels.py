@@ -32,7 +32,8 @@ def level_curves(
         )
         ends.append((curve.label, curve.colour, float(curve.y[np.argmax(curve.x)])))
     style.add_curve_labels(figure, ends, log, height)
-    right = min(240, max(150, 7 * max((len(curve.label) for curve in curves), default=0) + 18))  # px, for the names
+    right = 150  # px, for the names
+    style.need_width(figure, 420)
     figure.update_layout(height=height, margin={"l": 62, "r": right, "t": 12, "b": 44}, hovermode="x unified")
     figure.update_xaxes(title=x_title, **style.VALUES, nticks=9)
     figure.update_yaxes(title=y_title, type="log" if log else "linear", **style.VALUES, tickformat=".3~g")

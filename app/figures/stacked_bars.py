@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
-from app.figures.dots import MARGIN
-from app.figures.style import GRID, VALUES, add_text, coloured, error_bars, name_rows
+from app.figures.dots import MARGIN, label_width
+from app.figures.style import GRID, VALUES, add_text, coloured, error_bars, name_rows, need_width, shorten
 from workbench.format import format_interval
 
 SHADES = (0.95, 0.6, 0.38, 0.22)  # opacity of a model's colour, term by term from the first on
@@ -79,9 +79,10 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
         add_text(figure, x, y + 0.27, f"<b>{text}</b>  {stack.kind}", xanchor=side, yanchor="bottom")
     figure.update_xaxes(title=x_title, showgrid=True, **VALUES | {"zeroline": True}, zerolinecolor=GRID)
     figure.update_xaxes(range=[1.06 * lowest, 1.16 * reach])
-    names = [coloured(stack.label, stack.colour if stack.terms else None) for stack in stacks]
+    names = [coloured(shorten(stack.label), stack.colour if stack.terms else None) for stack in stacks]
     name_rows(figure, names, -0.6, -0.25, tickfont={"size": 14})
     figure.update_layout(barmode="relative", height=ROW * len(stacks) + 70, margin=MARGIN)
+    need_width(figure, label_width([stack.label for stack in stacks]) + 420)
     return figure
 
 

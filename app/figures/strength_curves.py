@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.figures import image_grid
-from app.figures.style import REFERENCE, VALUES, add_band, add_text, coloured, error_bars
+from app.figures.style import REFERENCE, VALUES, add_band, add_text, coloured, error_bars, need_width, shorten
 
 LOWEST, HIGHEST = -0.25, 1.06
+KEY, KEY_ACROSS = 22, 3  # height of a line of the key in pixels, names in a line
 ACROSS, PANEL, STRIP = 4, 175, 96  # panels in a row, heights in pixels of a panel and of the images below it
 
 
@@ -49,9 +50,9 @@ def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, 
     """Small multiples with shared axes; strengths stand at equal distances, above their images.
 
     Args:
-        key: colour and dash by the name of a line, written into the first free panel or below.
+        key: colour and dash by the name of a line, written below.
     """
-    down = -(-(len(panels) + 1) // ACROSS)
+    down = -(-len(panels) // ACROSS)
     height = down * (PANEL + STRIP + 48) + 20
     figure = make_subplots(
         down,
@@ -61,13 +62,15 @@ def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, 
         horizontal_spacing=0.025,
         vertical_spacing=(STRIP + 48) / height if down > 1 else 0,
     )
-    figure.update_layout(height=height, margin={"l": 58, "r": 10, "t": 30, "b": STRIP})
+    below = KEY * -(-len(key) // KEY_ACROSS) + 12
+    figure.update_layout(height=height + below, margin={"l": 58, "r": 10, "t": 30, "b": STRIP + below})
+    need_width(figure, 1080)
     for index, panel in enumerate(panels):
         _draw(figure, panel, {"row": index // ACROSS + 1, "col": index % ACROSS + 1}, height)
     figure.update_yaxes(range=[LOWEST, HIGHEST], dtick=0.25, **VALUES)
     for row in range(1, down + 1):
         figure.update_yaxes(title="similarity kept", row=row, col=1)
-    _key(figure, key, len(panels))
+    _key(figure, key, height - 30 - STRIP)
     figure.update_annotations(font_size=13)
     return figure
 
@@ -144,13 +147,11 @@ def _images(figure: go.Figure, images: np.ndarray, place: dict[str, Any], height
         )
 
 
-def _key(figure: go.Figure, key: Mapping[str, tuple[str, str]], free: int) -> None:
-    """The names of the lines, each beside a piece of it, in the free panel at the end."""
-    place: dict[str, Any] = {"row": free // ACROSS + 1, "col": free % ACROSS + 1}
+def _key(figure: go.Figure, key: Mapping[str, tuple[str, str]], plotted: int) -> None:
+    """The names of the lines below the panels, each beside a piece of its line; ``plotted``: height of the panels."""
     for index, (label, (colour, dash)) in enumerate(key.items()):
-        y = HIGHEST - 0.12 - 0.145 * index
+        x, y = index % KEY_ACROSS / KEY_ACROSS, -(STRIP + 8 + KEY * (index // KEY_ACROSS)) / plotted
         line = {"color": colour, "dash": dash, "width": 2.2}
-        figure.add_scatter(x=[0, 0.16], y=[y, y], mode="lines", line=line, hoverinfo="skip", **place)
-        add_text(figure, 0.2, y, coloured(label, colour), xanchor="left", **place)
-    figure.update_xaxes(visible=False, range=[0, 1], **place)
-    figure.update_yaxes(showgrid=False, showticklabels=False, title="", **place)
+        figure.add_shape(type="line", xref="paper", yref="paper", x0=x, x1=x + 0.025, y0=y, y1=y, line=line)
+        where = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "middle", "xshift": 6}
+        add_text(figure, x + 0.025, y, coloured(shorten(label, 40), colour), **where)

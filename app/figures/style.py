@@ -22,6 +22,22 @@ def coloured(label: str, colour: str | None) -> str:
     return f'<span style="color:{colour}">●</span> {label}' if colour and colour != palette.GREY else label
 
 
+def shorten(label: str, most: int = 26) -> str:
+    """A label of at most ``most`` characters: its beginning and its end, which tells seeds apart; the whole stands in
+    the hover."""
+    if "<br>" in label:
+        return "<br>".join(shorten(part, most) for part in label.split("<br>"))
+    if len(label) <= most:
+        return label
+    end = most * 2 // 5
+    return f"{label[: most - end - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}{label[-end:].lstrip()}"
+
+
+def need_width(figure: go.Figure, pixels: int) -> None:
+    """Where the page is narrower than a figure needs, the figure scrolls sideways; see ``page.chart``."""
+    figure.update_layout(meta={"width": pixels})
+
+
 def error_bars(
     colour: str,
     values: Sequence[float] | np.ndarray,
@@ -93,16 +109,19 @@ def separate(places: Sequence[float], gap: float) -> list[float]:
     return result.tolist()
 
 
-def add_end_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], gap: float, shift: float = 6) -> None:
+def add_end_labels(
+    figure: go.Figure, ends: Sequence[tuple[str, str, float]], gap: float, shift: float = 6, most: int = 15
+) -> None:
     """Write labels to the right of the plot at the height of their curves' ends, moved apart where they would overlap.
 
     Args:
         ends: label, colour and height of each; heights are log10 where the axis is logarithmic.
         gap: height of a label in the same units.
         shift: distance from the plot in pixels.
+        most: characters of a label.
     """
     for (label, colour, _), place in zip(ends, separate([end[2] for end in ends], gap), strict=True):
-        add_text(figure, 1, place, coloured(label, colour), xref="paper", xshift=shift, xanchor="left")
+        add_text(figure, 1, place, coloured(shorten(label, most), colour), xref="paper", xshift=shift, xanchor="left")
 
 
 def add_curve_labels(figure: go.Figure, ends: Sequence[tuple[str, str, float]], log: bool, height: int) -> None:

@@ -28,9 +28,14 @@ def prepare() -> None:
         st.html(script(), unsafe_allow_javascript=True)
 
 
+def class_name(key: str) -> str:
+    """A key as Streamlit writes it into class names."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "-", key.strip())
+
+
 def buttons(key: str) -> None:
     """The buttons of the plotly figure with this key."""
-    name = re.sub(r"[^a-zA-Z0-9_-]", "-", key.strip())  # as Streamlit writes keys into class names
+    name = class_name(key)
     kinds = {"PNG": "this figure as a picture", "SVG": "this figure as a drawing", "CSV": "the data of this figure"}
     made = "".join(f'<button type="button" title="Save {what}">{kind}</button>' for kind, what in kinds.items())
     st.html(f'<div class="wb-save" data-chart="{name}">{made}</div>')

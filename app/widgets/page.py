@@ -81,6 +81,10 @@ def names(choices: Iterable[Choice]) -> str:
 def chart(figure: go.Figure, key: str, alt: str, **selecting: Any) -> None:
     """A figure that keeps its zoom over reruns and can be saved; ``selecting``: Streamlit's options for selections."""
     figure.update_layout(showlegend=False)  # names stand beside curves and dots
+    if isinstance(least := (figure.layout.meta or {}).get("width"), int):  # pyright: ignore[reportAttributeAccessIssue]
+        # A narrower page scrolls the figure sideways instead of heaping its names.
+        place = f".st-key-{downloads.class_name(key)}"
+        st.html(f"<style>{place} {{overflow-x: auto}} {place} > div {{min-width: {least}px}}</style>")
     st.plotly_chart(figure, key=key, config=CHART, alt=alt, **selecting)
     downloads.buttons(key)
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import theme
 from app.figures.dots import Dot, forest
+from app.figures.style import shorten
 from app.widgets import page
 from workbench import palette
 from workbench.comparison.differences import Difference, group_differences, left_out
@@ -55,7 +56,11 @@ def chart(pairs: Sequence[Difference], colours: Mapping[str, str], key: str) -> 
         )
         for pair in pairs
     ]
-    names = [f"{pair.name} \N{MINUS SIGN} {pair.other_name}" for pair in pairs]
+    names = [
+        f"{shorten(pair.name)} \N{MINUS SIGN}{'<br>' if long else ' '}{shorten(pair.other_name)}"
+        for pair in pairs
+        for long in [len(pair.name) + len(pair.other_name) > 34]
+    ]
     page.chart(forest(names, dots, "difference in top-1, points"), key, "differences of accuracy with intervals")
     page.note(
         f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · thick: 95 % "

@@ -118,7 +118,7 @@ def render() -> None:
         square=False,
     )
     ends = [[[row and finite_number(row.get(end)) for row in line] for line in table] for end in ("low", "high")]
-    figure.update_traces(meta={"low": ends[0], "high": ends[1]})
+    figure.update_traces(meta={"low": ends[0], "high": ends[1], "x": sides, "y": sides})
     figure.update_xaxes(side="top")
     page.chart(figure, "composition", "linear probe, top-1 in %, by the two transformations of one view")
     baselines = [baseline(row) for row in rows(content) if row["model"] != "run"]

@@ -54,7 +54,8 @@ def table(configs: dict[str, dict[str, Any]], keys: Sequence[str], colours: dict
             text = escape("none" if value is None else str(value))
             cells.append(f"<td>{f'<mark>{text}</mark>' if repr(value) != usual else text}</td>")
         body.append(f"<tr><td>{escape(key)}</td>{''.join(cells)}</tr>")
-    return f'<table class="wb-table"><thead><tr><th></th>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    content = f"<thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="wb-sheet"><table class="wb-table">{content}</table></div>'
 
 
 def answer(differences: Sequence[str], runs: int) -> str:
