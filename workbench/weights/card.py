@@ -5,7 +5,7 @@ from typing import Any
 
 from workbench.format import is_number
 from workbench.headline import headline_value
-from workbench.hints import on_runs
+from workbench.hints import command
 from workbench.store import Run
 from workbench.studies.cells import is_measured
 from workbench.training.checkpoint import LoadedMethod
@@ -114,7 +114,7 @@ def _measured(run: Run, step: int) -> Iterator[str]:
     known = {name: run.evaluation(name) for name in MEASURED if is_measured(run, name, step)}
     known = {name: content for name, content in known.items() if headline_value(run, name) is not None}
     if not known:
-        yield f"None yet for the weights of step {step}; evaluate them with `{on_runs('evaluate', [run])}`."
+        yield f"None yet for the weights of step {step}; evaluate them with `{command('evaluate', run.id)}`."
         return
     lines = (_line(MEASURED[name], row, content) for name, content in known.items() for row in content["rows"])
     yield "\n".join(("| measure | model | space | top-1, % | 95 % interval | n |", "|---|---|---|---|---|---|", *lines))

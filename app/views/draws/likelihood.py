@@ -46,10 +46,11 @@ def render() -> None:
 def answer(chosen: Sequence[Choice]) -> str:
     """Who needs the fewest bits, and whether the numbers are of one kind."""
     numbers = verdicts.of_groups(chosen, "likelihood", lambda run, _space: total(run))
-    kinds = dict.fromkeys(in_bits(kind(row)) for choice in chosen if (row := total(choice.run)))
+    every = [in_bits(kind(row)) for choice in chosen if (row := total(choice.run))]
+    kinds = dict.fromkeys(every)
     several = f" They are of different kinds ({verdict.listed(list(kinds))}), so they compare only roughly."
     sentence = verdict.ranking(numbers, "number of bits per dimension", lowest=True, digits=2)
-    caution = several if len(kinds) > 1 else f" {CAUTION}" if "upper bound" in kinds else ""
+    caution = several * (len(kinds) > 1) + f" {CAUTION}" * (every.count("upper bound") > 1)
     return sentence + (caution if len(numbers) > 1 else "")
 
 
@@ -86,12 +87,10 @@ def bars(chosen: Sequence[Choice]) -> None:
     page.chart(figure, "likelihood-bars", "bits per dimension by model, stacked by term")
     at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
     page.note("bars: terms of the sum · dot: the sum with its 95 % interval · grey: every pixel by itself")
-    bounds = sum(bar.sign == SIGNS["lower bound"] for bar in stacks)
     page.details(
         f"bars: terms of the sum, mean over images · dot: inside the bars where a term is below 0; {at_most} an upper "
         f"bound: the model needs at most so many bits; {about} an estimate, off to either side · "
         "hollow: importance-weighted upper bounds, tighter with more samples",
-        CAUTION if bounds > 1 else "",
         page.measured(chosen, "likelihood"),
     )
     levels = {choice.run.evaluation("likelihood").get("levels", 256) for choice in chosen}

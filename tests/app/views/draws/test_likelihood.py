@@ -4,12 +4,14 @@ import shutil
 
 from tests.app.generative_fixture import COLLAPSE, TERMS
 from tests.app.pages import THREE, Copies, Show, figures, text
+from workbench.comparison.likelihood import CAUTION
 from workbench.store import Run
 
 
 def test_every_sum_says_what_it_is_and_collapse_is_named(page: Show) -> None:
     app = page("likelihood", *THREE)
     said, (bars, classes) = text(app), figures(app)
+    assert said.count(CAUTION) == 1
     assert COLLAPSE in said and "mocov3 does not say how probable" in said
     notes = " ".join(note["text"] for note in bars["layout"]["annotations"])
     assert (
