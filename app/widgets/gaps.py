@@ -244,7 +244,7 @@ def box(title: str, text: str, *commands: str) -> None:
             st.caption(text)
         if commands:
             st.code("\n".join(commands), language="bash")
-            job_panel.offer(title, *commands)
+            job_panel.offer(f"{title} {text}", *commands)  # two gaps of a page may have one title and command
 
 
 def no_runs() -> bool:
