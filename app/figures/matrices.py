@@ -90,7 +90,7 @@ def heat_map(
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=down, title=style.shorten(y_title, 34))
     _arrange(figure, height, square)
     if not square:
-        style.need_width(figure, 8 * max(map(len, down)) + 46 * len(columns) + 60)
+        style.need_width(figure, 7 * max(map(len, down)) + 38 * len(columns) + 60)
         if max(map(len, across)) > 14:
             figure.update_xaxes(tickangle=-90)
     return figure

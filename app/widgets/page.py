@@ -29,9 +29,8 @@ def prepare() -> None:
 
 
 def verdict(text: str) -> None:
-    """The answer of a page or section, above its figures: computed from the numbers, or that they give none."""
-    if text:
-        st.html(f'<p class="wb-verdict">{escape(text)}</p>')
+    """The answer of a page or section, above its figures: computed from the stored numbers, or that they give none."""
+    st.html(f'<p class="wb-verdict">{escape(text or "The stored numbers do not answer this question.")}</p>')
 
 
 def note(text: str) -> None:

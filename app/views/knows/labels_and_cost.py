@@ -41,7 +41,8 @@ TRAINED = {
 
 def render() -> None:
     chosen, _ = gaps.comparable(chosen_runs.choices())
-    page.verdict(answer(chosen))
+    if text := answer(chosen):
+        page.verdict(text)
     labels(chosen)
     st.subheader("What did it cost?", anchor=False)
     prices(chosen)
