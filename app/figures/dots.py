@@ -78,7 +78,8 @@ def by_model(panels: Sequence[DotPanel], order: Sequence[str], row_height: int =
     name_rows(
         figure, [coloured(shorten(label), colours.get(label)) for label in order], -0.65, -0.1, tickfont={"size": 14}
     )
-    figure.update_layout(height=row_height * len(order) + 100, margin=MARGIN)
+    # Half of a printed value may stand right of the axis.
+    figure.update_layout(height=row_height * len(order) + 100, margin=MARGIN | {"r": 60})
     need_width(figure, label_width(order) + 230 * len(panels))
     return figure
 
