@@ -50,7 +50,8 @@ CSS = """<style>
 .wb-grid img, .wb-strip img {display: block; border-radius: 2px;}
 .wb-grid img {width: 100%; height: auto;}
 .st-key-chips button {border-radius: 99px; min-height: 1.9rem; padding: .05rem .7rem;}
-.st-key-chips [class*="st-key-chip_"]:not(.st-key-chip_images) button::before {content: "";
+.st-key-chosen {max-height: 9.5rem; overflow-y: auto; max-width: 100%; flex: 0 1 auto; width: auto;}
+.st-key-chosen [class*="st-key-chip_"] button::before {content: "";
   width: .62rem; height: .62rem; border-radius: 50%; flex: none; margin-right: .45rem;}
 .wb-px {image-rendering: pixelated;}
 .wb-row {position: sticky; left: 0; z-index: 1; width: 150px; padding: .25rem .5rem .25rem 0;
@@ -80,9 +81,9 @@ def literal(text: str) -> str:
     return re.sub(r"^(\s*\d*)([-+#>.)])", r"\1\\\2", text)  # what begins a list, a heading or a quotation
 
 
-def class_style(index: int) -> tuple[str, str]:
+def class_style(index: int, dark: bool = False) -> tuple[str, str]:
     """Colour and symbol of a class; 27 classes can be told apart."""
-    colours, symbols = palette.CLASS_COLOURS, list(CLASS_SYMBOLS)
+    colours, symbols = palette.CLASSES[dark], list(CLASS_SYMBOLS)
     return colours[index % len(colours)], symbols[index // len(colours) % len(symbols)]
 
 

@@ -48,7 +48,7 @@ def draw() -> Figure:
         width = (WIDTH - GAP * (len(modules) + 1)) / len(modules)
         for column, module in enumerate(modules):
             left = GAP + column * (width + GAP)
-            colour = palette.OKABE_ITO[0] if module in coloured else palette.GREY
+            colour = palette.LIGHT[0] if module in coloured else palette.GREY
             box = FancyBboxPatch(
                 (left, bottom), width, ROW - GAP, "round,pad=0,rounding_size=0.06", fc=colour, ec=colour, alpha=0.25
             )

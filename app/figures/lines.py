@@ -81,7 +81,7 @@ def curves(
             x=line.x[rows],
             y=smoothed[rows],
             mode="lines",
-            line={"color": line.colour, "width": 2.2},
+            line={"color": line.colour, "width": 2.2, "dash": line.dash},
             name=line.label,
             hovertemplate=f"{line.label}: %{{y:.4~g}}<extra></extra>",
         )
@@ -94,12 +94,14 @@ def curves(
             hoverinfo="skip",
             cliponaxis=False,
         )
-        ends.append((line.label, line.colour, float(smoothed[end])))
+        if text := line.label if line.end is None else line.end:
+            ends.append((text, line.colour, float(smoothed[end])))
     for name, value in (references or {}).items():
         style.add_reference(figure, name, value, name, log)
     values = np.array(heights)
     constant = len(values) > 0 and np.ptp(values) <= 1e-6 * np.abs(values).max()
     log = log and not constant
+    height = max(height, 56 + style.LABEL_HEIGHT * len(ends)) if labels else height
     if labels and ends:
         style.add_curve_labels(figure, ends, log, height)
     figure.update_layout(

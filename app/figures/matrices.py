@@ -10,7 +10,7 @@ from app.figures import image_grid, style
 from workbench import palette
 from workbench.format import decimals
 
-BRIGHT = 0.55  # share of the colour scale above which black text is easier to read than white
+BRIGHT = 0.46  # share of the colour scale above which black text is easier to read than white
 
 
 def thin(size: int, most: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def add_heat_map(figure: go.Figure, values: np.ndarray, low: float, high: float,
         return
     bright = values > low + BRIGHT * (high - low)
     # Two layers, because a heat map's text has one colour: white on dark cells, black on bright ones.
-    for cells, ink in ((~bright, "#ffffff"), (bright, "#16191c")):
+    for cells, ink in ((~bright, "#ffffff"), (bright, "#000000")):
         text = {"text": np.where(cells, np.array(trace["text"]), "")} if "text" in trace else {}
         font = {"size": 12, "color": ink}
         figure.add_heatmap(z=np.where(cells, values, np.nan), textfont=font, **(look | trace | text))

@@ -14,7 +14,7 @@ from workbench.store import Probe
 
 ERROR = "probe error"
 STEPS = 255  # of a colour scale
-RIGHT, WRONG, UNTESTED = "#7c93a8", palette.OKABE_ITO[1], "#c3c8cd"
+RIGHT, WRONG, UNTESTED = "#67809a", palette.LIGHT[1], palette.GREY
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ def options(probe: Probe, predictions: bool) -> list[str]:
     return names + [ERROR] * (predictions and labels)
 
 
-def colouring(probe: Probe, name: str, n: int) -> Colouring:
+def colouring(probe: Probe, name: str, n: int, dark: bool = False) -> Colouring:
     """The colouring of a probe set of ``n`` images by label, factor or error; grey where it is not known."""
     labels, factors = files.matrix(probe.labels(), (n,)), files.matrix(probe.factors(), (n, None))
     if name == "label" and labels is not None:
-        return categories(name, labels, probe.info().get("classes"))
+        return categories(name, labels, probe.info().get("classes"), dark)
     if name == ERROR:
         meanings = ((RIGHT, "circle", "right"), (WRONG, "diamond", "wrong"), (UNTESTED, "circle", "not tested"))
         styles = [{"colour": c, "symbol": s, "name": text, "shown": i < 2} for i, (c, s, text) in enumerate(meanings)]
@@ -56,7 +56,7 @@ def colouring(probe: Probe, name: str, n: int) -> Colouring:
         if factor["name"] == name and factors is not None and index < factors.shape[1]:
             values = np.asarray(factors[:, index])
             if factor.get("kind") == "categorical" and np.isfinite(values).all() and values.min() >= 0:
-                return categories(name, values, None)
+                return categories(name, values, None, dark)
             return colour_scale(name, values, factor.get("kind") == "circular")
     return Colouring("", np.zeros(n, np.uint16), [{"colour": palette.GREY}])
 
@@ -68,14 +68,14 @@ def errors(truth: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
     return np.where(predicted == predictions.UNKNOWN, 2, np.where(predicted == truth, 0, 1)).astype(np.uint16)
 
 
-def categories(name: str, labels: np.ndarray, classes: Any) -> Colouring:
+def categories(name: str, labels: np.ndarray, classes: Any, dark: bool = False) -> Colouring:
     """A colour and a symbol for each whole number; the legend lists those that occur and differ from the others."""
     codes = np.where(labels < 0, 0, labels).astype(np.uint16)
     names, present = files.label_names(classes, codes), set(np.unique(codes).tolist())
-    most = len(palette.CLASS_COLOURS) * len(theme.CLASS_SYMBOLS)
+    most = len(palette.CLASSES[dark]) * len(theme.CLASS_SYMBOLS)
     styles = []
     for code, text in enumerate(names):
-        colour, symbol = theme.class_style(code)
+        colour, symbol = theme.class_style(code, dark)
         styles.append({"colour": colour, "symbol": symbol, "name": text, "shown": code in present and code < most})
     return Colouring(name, codes, styles)
 

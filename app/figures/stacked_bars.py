@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from app.figures.dots import MARGIN, label_width
 from app.figures.style import GRID, VALUES, add_text, coloured, error_bars, name_rows, need_width, shorten
+from workbench import palette
 from workbench.format import format_interval
 
 SHADES = (0.95, 0.6, 0.38, 0.22)  # opacity of a model's colour, term by term from the first on
@@ -43,10 +44,10 @@ class Stack:
     tighter: Mapping[str, float] = field(default_factory=dict)
 
 
-def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
+def stacked_bars(stacks: Sequence[Stack], x_title: str, dark: bool = False) -> go.Figure:
     """Models down, terms side by side in shades of the model's colour, the sum as a dot with its interval.
 
-    A model without terms is one faint bar.
+    A model without terms is one faint bar; the names in bars are read on light or on ``dark`` ground.
     """
     figure = go.Figure()
     rights = [sum(max(term.value, 0.0) for term in stack.terms) for stack in stacks]
@@ -54,7 +55,7 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
     reach = max([1e-9, *rights, *(stack.value if stack.high is None else stack.high for stack in stacks)])
     lowest = min([0.0, *lefts, *(stack.value if stack.low is None else stack.low for stack in stacks)])
     for y, stack in zip(reversed(range(len(stacks))), stacks, strict=True):
-        _add_terms(figure, stack, y, reach)
+        _add_terms(figure, stack, y, reach, dark)
         text = stack.sign + format_interval(stack.value, stack.low, stack.high, alone=2)
         figure.add_scatter(
             x=[stack.value],
@@ -86,7 +87,7 @@ def stacked_bars(stacks: Sequence[Stack], x_title: str) -> go.Figure:
     return figure
 
 
-def _add_terms(figure: go.Figure, stack: Stack, y: float, reach: float) -> None:
+def _add_terms(figure: go.Figure, stack: Stack, y: float, reach: float, dark: bool) -> None:
     """A bar for each term, with its name in it where there is room."""
     for index, term in enumerate(stack.terms or [Term("", stack.value)]):
         shade = SHADES[min(index, len(SHADES) - 1)] if stack.terms else 0.3
@@ -101,7 +102,7 @@ def _add_terms(figure: go.Figure, stack: Stack, y: float, reach: float) -> None:
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"size": 12, "color": "#ffffff" if shade > 0.5 else stack.colour},
+            textfont={"size": 12, "color": palette.text_on(palette.mixed(palette.GROUND[dark], stack.colour, shade))},
             name=f"{stack.label} {term.name}".strip(),
             hovertemplate=f"<b>{stack.label}</b> {term.name}: %{{x:.3~g}}<extra></extra>",
         )

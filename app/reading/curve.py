@@ -11,6 +11,7 @@ class Curve:
 
     Attributes:
         dash: plotly's name of a dash; references are ``dot``.
+        end: the text at its end, by default its label.
     """
 
     label: str
@@ -20,3 +21,4 @@ class Curve:
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     dash: str = "solid"
+    end: str | None = None

@@ -75,7 +75,7 @@ def parametrisations(choice: Choice, film: FilmStrip) -> tuple[list[str], np.nda
 def metric_curve(choice: Choice, metric: str, x: str = "log_snr", y: str = "value") -> Curve | None:
     """A metric of a run over ``log_snr`` or ``t``; with its interval where ``y`` is the value itself."""
     columns = (x, y, "low", "high") if y == "value" else (x, y)
-    rows = files.rows(choice.run.evaluation(TASK), model="run", metric=metric)
+    rows = files.rows(choice.evaluation(TASK), model="run", metric=metric)
     return _curve(choice, [[finite_number(row.get(key)) for key in columns] for row in rows])
 
 

@@ -52,12 +52,12 @@ class ReadOnce(Run):
         return dict(_parsed(path, stat.st_mtime_ns, stat.st_size))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _parsed(path: Path, modified: int, size: int) -> dict[str, Any]:
     return read_json(path)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _columns(folder: Path, size: int, modified: int) -> dict[str, np.ndarray]:
     """Parsed by Arrow, which releases the GIL; line by line where Arrow rejects a line."""
     try:

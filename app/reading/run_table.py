@@ -61,13 +61,13 @@ def table_rows(
     Args:
         grouping: a key of :data:`GROUPINGS`.
         opened: the groups that are open.
-        seed_group: a key that runs share which differ by their seed alone; empty if it is not known.
+        seed_group: a key that runs share which differ by their seed alone.
     """
     if grouping not in GROUPINGS or not grouping:
         return [TableRow(run_title(summary), (summary,)) for summary in summaries]
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
-        key = _seed_key(summary, seed_group) if grouping == "seeds" else str(summary.get(grouping) or "unknown")
+        key = seed_group(summary) if grouping == "seeds" else str(summary.get(grouping) or "unknown")
         groups.setdefault(f"{grouping}:{key}", []).append(summary)
     rows: list[TableRow] = []
     for key, members in groups.items():
@@ -83,11 +83,6 @@ def table_rows(
             member_title = _seed_title if grouping == "seeds" else run_title
             rows += [TableRow(member_title(member), (member,), key) for member in members]
     return rows
-
-
-def _seed_key(summary: Summary, seed_group: Callable[[Summary], str]) -> str:
-    group = seed_group(summary)
-    return f"{summary.get('method')} {group} {summary.get('steps')}" if group else summary["id"]
 
 
 def run_title(summary: Summary) -> str:
@@ -227,7 +222,7 @@ def headlines_of(rows: Sequence[TableRow], folder: Path, seed_group: Callable[[S
     result: dict[Ids, Scores] = {}
     spaces: dict[str, str | None] = {}
     for row in rows:
-        groups = {_seed_key(member, seed_group) for member in row.members}
+        groups = {seed_group(member) for member in row.members}
         if row.heads and len(groups) > 1:
             result[row.ids] = dict.fromkeys(SCORES, f"{len(groups)} groups")
         elif row.heads:

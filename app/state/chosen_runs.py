@@ -1,49 +1,57 @@
-"""The runs chosen for comparison: up to eight, each with its colour; the choice is part of the URL."""
+"""The runs ticked for comparison, as short ids in the URL, and the groups of seeds that they belong to."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import run_folder
+from app.state import appearance, run_folder
 from workbench import palette
+from workbench.comparison.seeds import distinct_labels, traits_of
 from workbench.format import finite_number
-from workbench.store import Probe
+from workbench.store import Probe, Run
 
-MOST = 8
-
-
-def parse(text: str) -> dict[str, int]:
-    """``id:colour,id:colour`` as colour index by run id, in order; malformed parts are left out."""
-    chosen: dict[str, int] = {}
-    for part in text.split(","):
-        run_id, _, index = part.rpartition(":")
-        known = re.fullmatch(r"[0-9]", index) and int(index) < MOST
-        if run_id and run_id not in chosen and known and int(index) not in chosen.values():
-            chosen[run_id] = int(index)
-    return dict(list(chosen.items())[:MOST])
+ALL_SEEDS = "all-seeds"
+"""The switch, of the URL and the session, by which the other seeds of a ticked run count."""
 
 
-def write(chosen: dict[str, int]) -> str:
+def parse(text: str, ids: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The runs that a URL names, and what in it names none.
+
+    Args:
+        text: ends of ids, or whole ids, separated by commas; the colours of older links (``id:0``) are ignored.
+        ids: of all runs.
+
+    Returns:
+        ids in the order of the URL, and the parts that are no end of an id or of several.
+    """
+    known, ends = set(ids), dict[str, list[str]]()
+    for run_id in known:
+        ends.setdefault(run_id.rpartition("-")[2], []).append(run_id)
+    chosen, unknown = [], []
+    for part in filter(None, text.split(",") if text != "none" else ()):
+        reference = part if part in known else re.sub(r":\d+$", "", part)
+        matches = [reference] if reference in known else ends.get(reference, [])
+        if not matches and len(reference) >= 4:
+            matches = [run_id for run_id in known if run_id.endswith(f"-{reference}")]
+        if len(matches) == 1:
+            chosen += matches
+        else:
+            unknown.append(reference)
+    return list(dict.fromkeys(chosen)), list(dict.fromkeys(unknown))
+
+
+def write(ids: Iterable[str], short: Mapping[str, str]) -> str:
     """The inverse of :func:`parse`; ``none`` for no run."""
-    return ",".join(f"{run_id}:{index}" for run_id, index in chosen.items()) or "none"
+    return ",".join(short.get(run_id, run_id) for run_id in ids) or "none"
 
 
-def recolour(run_ids: Iterable[str], before: dict[str, int]) -> dict[str, int]:
-    """Colour indices of runs: those they had before, or the first free one."""
-    wanted = list(dict.fromkeys(run_ids))
-    chosen = {run_id: index for run_id, index in before.items() if run_id in wanted}
-    for run_id in wanted:
-        free = [index for index in range(MOST) if index not in chosen.values()]
-        if run_id not in chosen and free:
-            chosen[run_id] = free[0]
-    return chosen
-
-
-def first_choice(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:
+def first_choice(summaries: Sequence[dict[str, Any]]) -> list[str]:
     """The choice by default: the newest evaluated run of each method, on the data of the newest of all."""
     statuses = ("finished", "interrupted", "running")
     usable = [summary for summary in summaries if not summary.get("archived") and summary["status"] in statuses]
@@ -53,7 +61,7 @@ def first_choice(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:
         if summary.get("data") == best[0].get("data"):
             newest.setdefault(str(summary.get("method")), summary["id"])
     order = {"mocov3": 0, "vae": 1, "ddpm": 2}
-    return recolour([newest[method] for method in sorted(newest, key=lambda m: (order.get(m, 9), m))[:4]], {})
+    return [newest[method] for method in sorted(newest, key=lambda m: (order.get(m, 9), m))[:4]]
 
 
 def name_of(summary: dict[str, Any]) -> str:
@@ -62,46 +70,104 @@ def name_of(summary: dict[str, Any]) -> str:
     return name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
 
 
-def labels(summaries: Sequence[dict[str, Any]]) -> list[str]:
-    """Short distinct labels: the name or the method, with seed and end of the id where needed."""
-    names = [name_of(summary) for summary in summaries]
-    for extra in (lambda s: f"seed {s['seed']}" if s.get("seed") is not None else "", lambda s: s["id"][-4:]):
-        names = [
-            f"{name} · {extra(summary)}" if names.count(name) > 1 and extra(summary) else name
-            for name, summary in zip(names, summaries, strict=True)
-        ]
-    return names
+@st.cache_data(max_entries=4096, show_spinner=False)
+def _traits(path: Path, evaluated: str | None) -> dict[str, Any] | None:
+    return traits_of(Run(path))
 
 
-def current() -> dict[str, int]:
-    """The current choice: from the URL, from the session, or :func:`first_choice`."""
+def traits(run: Run) -> dict[str, Any] | None:
+    """The traits that a run shares with its other seeds; read again after a new evaluation."""
+    return _traits(run.path, run.evaluation("linear").get("created"))
+
+
+def current() -> list[str]:
+    """The ids of the ticked runs: from the URL, from the session, or :func:`first_choice`."""
+    folder = run_folder.content(run_folder.runs_folder())
     text = st.query_params.get("runs", st.session_state.get("chosen"))
-    chosen = first_choice(run_folder.summaries(run_folder.runs_folder())) if text is None else parse(text)
+    if text is None:
+        chosen, unknown = first_choice(folder.summaries), []
+    else:
+        chosen, unknown = parse(text, folder.group)
     if chosen or text is not None:
-        st.session_state["chosen"] = write(chosen)
-        if st.query_params.get("runs") != write(chosen):
-            st.query_params["runs"] = write(chosen)
+        _keep(write([*chosen, *unknown], folder.short))
     return chosen
+
+
+def unknown() -> dict[str, str]:
+    """What the URL names and cannot be chosen, with the reason."""
+    folder = run_folder.runs_folder()
+    ids = run_folder.content(folder).group
+    text = st.query_params.get("runs", st.session_state.get("chosen", ""))
+    reasons = {}
+    for part in parse(text, ids)[1]:
+        several = sum(run_id.endswith(f"-{part}") for run_id in ids)
+        reasons[part] = f"the end of {several} ids; give more of it" if several else f"no run in {folder}"
+    return reasons
 
 
 def choose(run_ids: Iterable[str]) -> None:
     """Choose these runs."""
-    text = write(recolour(run_ids, current()))
+    _keep(write(dict.fromkeys(run_ids), run_folder.content(run_folder.runs_folder()).short))
+
+
+def _keep(text: str) -> None:
+    """Write the choice into the URL and into the session, which survives a change of pages."""
     st.session_state["chosen"] = text
-    st.query_params["runs"] = text
+    if st.query_params.get("runs") != text:
+        st.query_params["runs"] = text
+
+
+def all_seeds() -> bool:
+    """Whether the other seeds of the ticked runs count."""
+    return bool(st.session_state.get(ALL_SEEDS, st.query_params.get(ALL_SEEDS) != "false"))
 
 
 def choices() -> list[Choice]:
-    """The chosen runs that exist."""
-    folder = run_folder.runs_folder()
-    known = {summary["id"]: summary for summary in run_folder.summaries(folder)}
-    chosen = {run_id: index for run_id, index in current().items() if run_id in known}
-    colours = palette.run_colours(dark=st.context.theme.type == "dark")
-    names = labels([known[run_id] for run_id in chosen])
-    return [
-        Choice(files.ReadOnce(folder / run_id), index, colours[index], name, known[run_id])
-        for (run_id, index), name in zip(chosen.items(), names, strict=True)
-    ]
+    """The groups of the ticked runs, in the order of the URL."""
+    path = run_folder.runs_folder()
+    folder = run_folder.content(path)
+    ticked: dict[int, list[str]] = {}
+    for run_id in current():
+        ticked.setdefault(folder.group[run_id], []).append(run_id)
+    return _labelled([_choice(path, folder, ids) for ids in ticked.values()], folder)
+
+
+def _choice(path: Path, folder: run_folder.Content, ids: Sequence[str]) -> Choice:
+    """The group of some ticked runs; it has no label yet."""
+    runs = {run_id: files.ReadOnce(path / run_id) for run_id in folder.groups[folder.group[ids[0]]]}
+    every, statuses = all_seeds(), {run_id: folder.by_id[run_id]["status"] for run_id in runs}
+    members = tuple(runs[id_] for id_ in runs if id_ in ids or (every and statuses[id_] == "finished"))
+    colour = palette.run_colour(folder.colours[ids[0]], appearance.dark())
+    first, ticked = ids[0], tuple(runs[run_id] for run_id in ids)
+    return Choice(runs[first], folder.place[first], colour, "", folder.by_id[first], members, ticked)
+
+
+def _labelled(chosen: Sequence[Choice], folder: run_folder.Content) -> list[Choice]:
+    """The choices with distinct labels: the name that a group's runs share, or its method, and what sets it apart."""
+    labels = []
+    for choice in chosen:
+        names = {name_of(folder.by_id[run.id]) for run in choice.members}
+        labels.append(names.pop() if len(names) == 1 else str(choice.summary.get("method") or choice.run.id))
+    if len(set(labels)) < len(labels):
+        labels = distinct_labels(labels, [traits(c.run) or {} for c in chosen], [c.run.id for c in chosen])
+    return [replace(choice, label=label) for choice, label in zip(chosen, labels, strict=True)]
+
+
+def networks(chosen: Sequence[Choice], every: bool = True) -> list[Choice]:
+    """Every network of the groups by itself, in their colours.
+
+    Args:
+        every: all members; otherwise the ticked ones.
+    """
+    folder = run_folder.content(run_folder.runs_folder())
+    alone = []
+    for choice in chosen:
+        runs = choice.members if every else choice.ticked
+        for run in runs:
+            seed = folder.by_id[run.id].get("seed", "?")
+            label = f"{choice.label} \N{MIDDLE DOT} seed {seed}" if len(choice.members) > 1 else choice.label
+            alone.append(choice.alone(run, folder.place[run.id], label))
+    return alone
 
 
 def probes(chosen: Sequence[Choice] | None = None) -> list[Probe]:

@@ -75,12 +75,26 @@ def split(
 ) -> tuple[list[Choice], list[Choice]]:
     """The choices whose evaluation ``task`` is usable, and those whose is not, for :func:`explain`.
 
+    Of a group whose representing run has none, another of its runs stands in; its ticked runs without one are among
+    the latter.
+
     Args:
         usable: whether an evaluation is; by default one with a row of the run.
     """
     usable = usable or (lambda choice: files.rows(choice.run.evaluation(task), model="run"))
-    available = [choice for choice in choices if usable(choice)]
-    return available, [choice for choice in choices if choice not in available]
+    folder = run_folder.content(run_folder.runs_folder())
+    available, missing = [], []
+    for choice in choices:
+        runs = [] if choice.single else [run for run in choice.members if run.id != choice.run.id]
+        others = [choice.with_run(run, folder.place[run.id]) for run in runs]
+        usable_one = next((c for c in (choice, *others) if usable(c)), None)
+        if usable_one is None:
+            missing.append(choice)
+            continue
+        available.append(usable_one)
+        ticked = [] if choice.single else chosen_runs.networks([choice], every=False)
+        missing += [network for network in ticked if not usable(network)]
+    return available, missing
 
 
 def with_evaluation(
@@ -264,6 +278,7 @@ def none_chosen() -> bool:
         return False
     box(
         "Nothing chosen",
-        "Tick up to eight runs on the page Runs: they are then compared on every page, each in its colour.",
+        "Tick runs on the page Runs: they are then compared on every page. Runs that differ only in their seed count "
+        "as one model.",
     )
     return True

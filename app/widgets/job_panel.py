@@ -104,7 +104,7 @@ def panel() -> None:
 
 def state(commands: Sequence[Job]) -> tuple[dict[str, str], list[int]]:
     """What a page depends on that changes by itself: how the jobs stand, and when the chosen runs were evaluated."""
-    runs = [choice.run for choice in chosen_runs.choices()]
+    runs = [run for choice in chosen_runs.choices() for run in choice.members]
     return {job.id: job.status for job in commands}, [files.evaluation_time(run) for run in runs]
 
 
@@ -116,7 +116,7 @@ def pulse() -> None:
         for job in commands:
             if before[0].get(job.id) in ("queued", "running", "cancelling") and not job.live:
                 tell(f"{theme.literal(title(job))}: {job.status}, {format_duration(job.seconds)}", icon_of(job))
-        run_folder.summaries.clear()
+        run_folder.content.clear()
         st.rerun()
     if not commands:
         return

@@ -11,7 +11,8 @@ from app.figures.image_grid import ImageRow
 from app.reading import denoising, files, verdict
 from app.reading.choice import Choice
 from app.reading.denoising import FilmStrip
-from app.widgets import gaps, page
+from app.state.seeds import seed_groups
+from app.widgets import gaps, page, subset
 from workbench.format import finite_number
 
 
@@ -20,7 +21,7 @@ def show() -> None:
     chosen, missing, probe = gaps.with_evaluation(denoising.TASK, denoising.film_strip)
     if chosen:
         page.verdict(answer(chosen))
-        strips = [strip for choice in chosen if (strip := denoising.film_strip(choice)) is not None]
+        strips = [strip for choice in subset.subset_of(chosen) if (strip := denoising.film_strip(choice)) is not None]
         images = files.pictures(probe.images()) if probe is not None else None
         originals: dict[int, np.ndarray] = {}
         if probe is not None and images is not None:
@@ -30,7 +31,7 @@ def show() -> None:
             st.warning(f"Drawn from other images, and not shown here: {theme.literal(other)}.")
         film(same, originals)
         one_level(same, originals)
-        errors(same)
+        errors(chosen)
     gaps.explain(missing, denoising.TASK)
 
 
@@ -38,7 +39,7 @@ def answer(chosen: Sequence[Choice]) -> str:
     """Whose estimate of the image is closest where image and noise are equally strong."""
     numbers, levels = [], []
     for choice in chosen:
-        rows = files.rows(choice.run.evaluation(denoising.TASK), model="run", metric="mse_x0")
+        rows = files.rows(choice.evaluation(denoising.TASK), model="run", metric="mse_x0")
         known = [(abs(level), row) for row in rows if (level := finite_number(row.get("log_snr"))) is not None]
         if known:
             level, row = min(known, key=lambda entry: entry[0])
@@ -109,18 +110,18 @@ def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> 
     page.note("noise from the image's id: the same column has the same noise in every model")
 
 
-def errors(strips: Sequence[FilmStrip]) -> None:
+def errors(chosen: Sequence[Choice]) -> None:
     """Mean squared errors over the noise level, of the noise and of the image."""
     st.subheader("How far it is off", anchor=False)
     for metric, title in page.side_by_side([("mse_eps", "the noise eps"), ("mse_x0", "the image x0")]):
-        lines = [line for strip in strips if (line := denoising.metric_curve(strip.choice, metric)) is not None]
+        lines = [line for choice in chosen if (line := denoising.metric_curve(choice, metric)) is not None]
         if not lines:
             continue
         ends = np.array([min(line.x.min() for line in lines), max(line.x.max() for line in lines)])
         guess = {
             row["value"]
-            for strip in strips
-            for row in files.rows(strip.choice.run.evaluation(denoising.TASK), metric=metric, model="mean image")
+            for choice in chosen
+            for row in files.rows(choice.evaluation(denoising.TASK), metric=metric, model="mean image")
         }
         name, value = ("guess 0", 1.0) if metric == "mse_eps" else ("mean image", max(guess, default=None))
         if value is not None:
@@ -129,4 +130,4 @@ def errors(strips: Sequence[FilmStrip]) -> None:
         figure = noise_levels.level_curves(lines, "ln SNR (less noise to the right)", "mean squared error", log=True)
         page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
     page.note("band: 95 % interval over images · dotted: the guess of no noise, and the training images' mean")
-    page.protocol([strip.choice for strip in strips], denoising.TASK)
+    page.protocol(chosen, denoising.TASK, groups=seed_groups(chosen, denoising.TASK))

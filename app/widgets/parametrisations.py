@@ -9,7 +9,7 @@ from app.figures import image_grid, noise_levels
 from app.figures.image_grid import ImageRow
 from app.reading import denoising
 from app.reading.choice import Choice
-from app.widgets import gaps, page
+from app.widgets import gaps, page, subset
 from workbench.format import finite_number
 
 MEANING = {
@@ -30,7 +30,7 @@ def show() -> None:
     chosen, missing, _ = gaps.with_evaluation(denoising.TASK, usable)
     if chosen:
         page.verdict(answer(chosen))
-        sheets(chosen)
+        sheets(subset.subset_of(chosen))
         agreement(chosen)
     gaps.explain(missing, denoising.TASK)
 

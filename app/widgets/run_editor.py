@@ -16,7 +16,7 @@ from workbench.run import Run
 
 def render() -> None:
     """What there is to read and to do for the chosen runs."""
-    chosen = chosen_runs.choices()
+    chosen = chosen_runs.networks(chosen_runs.choices(), every=False)
     if not job_panel.allowed():
         read_only(chosen)
         return
@@ -134,7 +134,7 @@ def delete(choice: Choice) -> None:
     if job is not None:
         job_panel.tell(f"{choice.label} is in use by `{job_panel.title(job)}`; cancel that first.", "error")
         return
-    rest = [other.run.id for other in chosen_runs.choices() if other.run.id != choice.run.id]
+    rest = [run_id for run_id in chosen_runs.current() if run_id != choice.run.id]
     if attempt(lambda: annotations.delete(choice.run)):
         chosen_runs.choose(rest)
         job_panel.tell(f"{choice.label} is in the trash.")
@@ -173,5 +173,5 @@ def attempt(change: Callable[[], object]) -> bool:
         job_panel.tell(str(error), "error")
         return False
     finally:
-        run_folder.summaries.clear()
+        run_folder.content.clear()
     return True

@@ -17,7 +17,7 @@ OTHERWISE = {"ddpm": "ddpm, a sum over its steps", "score": "score, of the proba
 
 def schedule(choice: Choice) -> tuple[np.ndarray, np.ndarray] | None:
     """Times and ln SNR of what a run was trained with."""
-    return denoising.schedule(files.section(choice.run.evaluation(denoising.TASK), "schedule"))
+    return denoising.schedule(files.section(choice.evaluation(denoising.TASK), "schedule"))
 
 
 def show() -> None:
@@ -45,14 +45,14 @@ def curves(chosen: Sequence[Choice]) -> None:
     """ln SNR over the process's time, beside schedules that nobody learned."""
     lines: dict[str, Curve] = {}
     for choice in chosen:
-        for entry in files.entries(choice.run.evaluation(denoising.TASK), "references"):
+        for entry in files.entries(choice.evaluation(denoising.TASK), "references"):
             if (curve := denoising.schedule(entry)) is not None:
                 name = str(entry.get("name", ""))
                 lines[name] = noise_levels.reference_curve(name, *curve)
     own = []
     for choice in chosen:
         if (curve := schedule(choice)) is not None:
-            learned = ", learned" if choice.run.evaluation(denoising.TASK).get("learned") is True else ""
+            learned = ", learned" if choice.evaluation(denoising.TASK).get("learned") is True else ""
             own.append(Curve(choice.label + learned, choice.colour, *curve))
     figure = noise_levels.level_curves([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
     page.chart(figure, "schedules", "ln SNR by time of the noising process")

@@ -74,7 +74,7 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Show:
         imports = ("from app import main", "from app.widgets import chips", f"from {rooms[view]} import {view}")
         app = AppTest.from_string("\n".join([*imports, "chips.show()", f"main.view({view})"]), default_timeout=30)
         if chosen is not None:
-            app.query_params["runs"] = ",".join(f"{run_id}:{index}" for index, run_id in enumerate(chosen)) or "none"
+            app.query_params["runs"] = ",".join(chosen) or "none"
         for key, value in parameters.items():
             app.query_params[key] = value
         app.run()

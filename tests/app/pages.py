@@ -12,6 +12,7 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from app.main import GROUPS
+from app.state import run_folder
 from tests.app.app_fixture import THREE as THREE
 from tests.app.app_fixture import Folder as Folder
 from workbench.store import Run, probe_of
@@ -59,6 +60,19 @@ def button(app: AppTest, label: str) -> Any:
 
 def button_labels(app: AppTest) -> set[str]:
     return {each.label for each in app.button}
+
+
+def chip_labels(app: AppTest) -> list[str]:
+    """The labels on the chips of the chosen groups."""
+    labels = [block.proto.popover.label for block in app.get("popover")]
+    return [label.replace("\\", "") for label in labels if label != "Select images"]
+
+
+def open_chip(app: AppTest, run_id: str) -> AppTest:
+    """Open the chip of the group that a run represents."""
+    folder = run_folder.content(run_folder.runs_folder())
+    app.session_state[f"seeds_{folder.place[run_id]}"] = True
+    return app.run()
 
 
 def copy_runs(runs_folder: Folder, target: Path, *roles: str) -> list[Run]:

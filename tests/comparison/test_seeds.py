@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.reading import run_table
 from workbench.comparison.differences import caveat, differences, group_differences
-from workbench.comparison.seeds import group_runs, over_seeds
+from workbench.comparison.seeds import group_runs, over_seeds, partition, pooled
 from workbench.errors import WorkbenchError
 from workbench.run import GROUP_DIGITS
 from workbench.store import Probe, Run, create_run, probe_of
@@ -102,8 +101,8 @@ def test_the_list_of_runs_and_the_comparison_group_alike(
     tmp_path: Path, one: dict[str, Any], other: dict[str, Any], same: bool
 ) -> None:
     runs = [seeded(tmp_path, 0, **one), seeded(tmp_path, 1, **other)]
-    listed = [run_table._seed_key(run.summary(), lambda summary: summary["group"]) for run in runs]
-    assert (listed[0] == listed[1]) is same is (len(group_runs(runs)) == 1)
+    listed = partition([run.summary() for run in runs], tmp_path)
+    assert (len(listed) == 1) is same is (len(group_runs(runs)) == 1)
     assert all(len(run.summary()["group"]) == GROUP_DIGITS for run in runs)
 
 
@@ -159,3 +158,28 @@ def test_other_test_images_within_a_group_are_a_clear_error(tmp_path: Path) -> N
     runs[1].write_array("predicted-ids", np.arange(N) + 1)
     with pytest.raises(WorkbenchError, match="probed on different test images"):
         group_differences(group_runs(runs))
+
+
+def test_a_folder_is_divided_as_the_comparison_groups_its_runs(tmp_path: Path) -> None:
+    runs = [seeded(tmp_path, 0), seeded(tmp_path, 1), seeded(tmp_path, 0), seeded(tmp_path, 2, "optim.clip: 1.0\n")]
+    runs += [make_run(tmp_path, None), make_run(tmp_path, 5, config="")]
+    runs.sort(key=lambda run: run.id)
+    listed = partition([run.summary() for run in reversed(runs)], tmp_path)
+    grouped = [[run.id for run in group.runs] for group in group_runs(runs)]
+    assert [[summary["id"] for summary in group] for group in listed] == grouped
+    runs[0].update_summary(group="old and short")
+    assert partition([run.summary() for run in runs], tmp_path)[0][0]["id"] == runs[0].id
+
+
+def test_pooled_rows_are_means_over_seeds_and_pixels_stay() -> None:
+    pixels = {"model": "pixels", "space": "pixels", "metric": "top1", "value": 30.0, "low": 29.0, "high": 31.0}
+
+    def content(seed: int, value: float) -> dict[str, Any]:
+        row = {"model": "run", "space": "a", "metric": "top1", "value": value, "low": 0.0, "high": 99.0}
+        return {"rows": [row | {"validation": value + 1}, pixels], "seeds": [seed], "default": "a"}
+
+    merged = pooled([content(0, 50.0), content(1, 60.0)])
+    own, raw = merged["rows"]
+    assert (own["value"], own["validation"]) == (55.0, 56.0) and 0 <= own["low"] < 50 < 60 < own["high"] <= 100
+    assert raw == pixels and merged["default"] == "a"
+    assert pooled([content(3, 50.0)]) == content(3, 50.0) and pooled([]) == {}

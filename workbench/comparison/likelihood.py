@@ -7,8 +7,7 @@ negative logarithm: the model needs at most so many bits.
 import re
 
 from workbench.comparison.seeds import Row
-from workbench.headline import rows_of
-from workbench.store import Run
+from workbench.headline import measured_rows
 
 SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQUAL TO} "}
 """The sign before a negative log-likelihood, by the stored kind of the likelihood."""
@@ -25,11 +24,15 @@ def in_bits(text: str) -> str:
     return re.sub(r"^lower bound|(?<=Kind: )lower bound", "upper bound", text)
 
 
-def total(run: Run) -> Row | None:
-    """The row in bits per dimension of a run's whole likelihood; importance-weighted bounds are others. None without
-    one."""
-    main = run.evaluation("likelihood").get("kind")
-    for row in rows_of(run, "likelihood"):
+def total(evaluation: Row) -> Row | None:
+    """The row in bits per dimension of a run's whole likelihood, or the mean of several; importance-weighted bounds are
+    others. None without one.
+
+    Args:
+        evaluation: ``likelihood.json``.
+    """
+    main = evaluation.get("kind")
+    for row in measured_rows(evaluation):
         kind = str(row.get("kind") or "")
         own = row.get("model") == "run" and row.get("metric") == "bits_per_dim" and "term" not in row
         if own and (kind == main or (main is None and not kind.endswith(WEIGHTED))):

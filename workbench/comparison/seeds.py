@@ -5,14 +5,18 @@ random initialisation and another order of images would give; only the spread ov
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from workbench.format import is_number
+from workbench.headline import measured_rows
 from workbench.metrics.intervals import Interval, student
-from workbench.run import recipe
+from workbench.run import GROUP_DIGITS, recipe
 from workbench.store import Run
 
 Row = dict[str, Any]
@@ -78,11 +82,46 @@ def group_runs(
         called, run = {names[index] for index in group}, runs[group[0]]
         labels.append(called.pop() if len(called) == 1 else str(run.info().get("method") or run.id))
     firsts = [group[0] for group in members]
-    labels = _distinct(labels, [traits[index] or {} for index in firsts], [runs[index].id for index in firsts])
+    labels = distinct_labels(labels, [traits[index] or {} for index in firsts], [runs[index].id for index in firsts])
     return [
         Group(label, tuple(runs[index] for index in group), tuple(seeds[index] for index in group))
         for label, group in zip(labels, members, strict=True)
     ]
+
+
+def partition(summaries: Iterable[Mapping[str, Any]], folder: Path) -> list[list[Mapping[str, Any]]]:
+    """The groups of seeds of a whole folder by their runs' summaries, oldest first, their runs oldest first.
+
+    A run without configuration or seed, or with a seed that its group has already, is a group of its own.
+    """
+    groups: list[list[Mapping[str, Any]]] = []
+    places: dict[tuple[Any, ...], int] = {}
+    seeds: list[set[int]] = []
+    for summary in sorted(summaries, key=lambda summary: summary["id"]):  # an id begins with the time
+        seed, key = summary.get("seed"), seed_key(summary, folder)
+        place = places.get(key, -1) if key is not None else -1
+        if place < 0 or not isinstance(seed, int) or seed in seeds[place]:
+            if key is not None and isinstance(seed, int):
+                places.setdefault(key, len(groups))
+            groups.append([summary])
+            seeds.append({seed} if isinstance(seed, int) else set())
+        else:
+            groups[place].append(summary)
+            seeds[place].add(seed)
+    return groups
+
+
+def seed_key(summary: Mapping[str, Any], folder: Path) -> tuple[Any, ...] | None:
+    """What a run's summary has in common with its other seeds; None where it is not known."""
+    group = str(summary.get("group") or "")
+    group = group if len(group) == GROUP_DIGITS else _read_seed_group(folder / summary["id"])
+    return (summary.get("method"), group, summary.get("steps")) if group else None
+
+
+@lru_cache(maxsize=4096)
+def _read_seed_group(folder: Path) -> str:
+    """Of a run whose summary is older than the group's key."""
+    return Run(folder).seed_group()
 
 
 def name_of(run: Run) -> str:
@@ -96,6 +135,41 @@ def over_seeds(values: Iterable[float], metric: str | None = None) -> Interval:
     value, low, high = student(list(values))
     lowest, highest = LIMITS.get(metric or "", (-np.inf, np.inf))
     return Interval(value, float(np.maximum(low, lowest)), float(np.minimum(high, highest)))
+
+
+MEASURED = frozenset(
+    {"value", "low", "high", "validation", "confusion", "per_class", "regularisation", "base_lr", "chance", "expected",
+     "p_value", "cosine", "diagonal", "off_diagonal", "mse", "subsets", "queries", "n", "std", "other_checkpoint", "k"}
+)  # fmt: skip
+"""Entries of a row that do not tell what was measured."""
+AVERAGED = ("validation", "cosine", "mse", "std", "diagonal", "off_diagonal")
+"""Those of them that are averaged beside the value."""
+
+
+def pooled(evaluations: Sequence[Row]) -> Row:
+    """One evaluation of several seeds: the first one's content, in its rows the mean over seeds with its interval.
+
+    Rows that are the same for all seeds, such as those of pixels, stay as they are. ``{}`` of no evaluation.
+    """
+    if len(evaluations) < 2:
+        return dict(evaluations[0]) if evaluations else {}
+    alike: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    for content in evaluations:
+        own: dict[tuple[tuple[str, str], ...], Row] = {}
+        for row in measured_rows(content):
+            own.setdefault(tuple(sorted((k, str(v)) for k, v in row.items() if k not in MEASURED)), row)
+        for key, row in own.items():
+            alike.setdefault(key, []).append(row)
+    return evaluations[0] | {"rows": [_mean_row(rows) for rows in alike.values()]}
+
+
+def _mean_row(rows: Sequence[Row]) -> Row:
+    values = [float(row["value"]) for row in rows]
+    if len(set(values)) == 1:
+        return rows[0]
+    mean = rows[0] | over_seeds(values, str(rows[0].get("metric")))._asdict()
+    others = {key: [row[key] for row in rows if is_number(row.get(key))] for key in AVERAGED}
+    return mean | {key: float(np.mean(numbers)) for key, numbers in others.items() if numbers}
 
 
 def traits_of(run: Run) -> Row | None:
@@ -115,7 +189,7 @@ def traits_of(run: Run) -> Row | None:
     return settings | {"method": info.get("method"), "data": data["fingerprint"], "steps": steps} | early
 
 
-def _distinct(labels: Sequence[str], traits: Sequence[Row], ids: Sequence[str]) -> list[str]:
+def distinct_labels(labels: Sequence[str], traits: Sequence[Row], ids: Sequence[str]) -> list[str]:
     """Unique labels: where two are alike, with the settings that differ, or else with the end of the id."""
     result = []
     for label, own in zip(labels, traits, strict=True):

@@ -11,7 +11,7 @@ from workbench.figures.drawing import Drawing, tip
 from workbench.figures.study import GAP, PANEL, intervals, legend, names_with_seeds
 from workbench.figures.style import NOTE, TEXT, TITLE, Sheet, widest, wrap
 from workbench.format import is_number
-from workbench.palette import GREY, OKABE_ITO, run_colour
+from workbench.palette import GREY, distinct
 
 HEAD, FOOT = 92.0, 34.0  # above and below the rows of a panel
 NAMED = 3  # baselines at most that a panel names beside their lines
@@ -57,7 +57,7 @@ class Panels(Drawing):
         means = [row for row in table["means"] if _is_drawn(measure, row)]
         quantities = list(dict.fromkeys(row["quantity"] for row in means if row["cell"] is not None))
         means = [row for row in means if row["quantity"] in quantities]
-        colours = {name: run_colour(index) for index, name in enumerate(quantities)}
+        colours = dict(zip(quantities, distinct(len(quantities)), strict=True))
         present = {(row["cell"], row["quantity"]) for row in means}
         own = {cell: [q for q in quantities if (cell, q) in present] for cell in cells}
         offset = {(c, q): y for c, named in own.items() for q, y in zip(named, offsets(len(named)), strict=True)}
@@ -111,7 +111,7 @@ class Shares(Drawing):
         grouped = by_quantity(self.record["shares"])
         names = [m if m == q else f"{m}: {q}" for m, q in grouped]
         parts = [row["part"] for row in next(iter(grouped.values()))]
-        colours = dict(zip(parts, (*OKABE_ITO[: len(parts) - 1], GREY), strict=True))
+        colours = dict(zip(parts, (*distinct(len(parts) - 1), GREY), strict=True))
         left = 12 + widest(names)
         sheet.text(0, -40, self.heading(), size=TITLE)
         legend(sheet, left, -10, BAR, colours)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.comparison.colours import colour_indices
 from workbench.figures.dots import ROW, Baseline, Dot, offsets, plot, round_ticks
 from workbench.figures.drawing import Drawing, tip
 from workbench.figures.style import FAINT, LINE, MUTED, NOTE, TEXT, TITLE, Sheet, text_width, wrap
-from workbench.palette import OKABE_ITO, run_colour
+from workbench.palette import distinct, run_colour, run_colours
 
 PANEL, GAP = 225.0, 34.0
 CURVE_WIDTH, CURVE_HEIGHT, LEGEND_ROW = 2 * PANEL, 155.0, 13.0
@@ -21,7 +22,8 @@ TITLES = {
     "transfer": "transfer, probe",
     "transfer_finetune": "transfer, fine-tuned",
 }
-COLOURS = dict(zip(TITLES, OKABE_ITO, strict=False))
+COLOURS = dict(zip(TITLES, distinct(len(TITLES)), strict=True))
+DASHES = ("-", "--", ":")  # of a colour's shades
 OVER_IMAGES = re.compile(r"; 95 % \w+ interval over test images")  # in protocols; here it is said of all at once
 
 
@@ -30,6 +32,12 @@ def names_with_seeds(record: Mapping[str, Any]) -> dict[str, str]:
     runs, seeds = Counter(row["cell"] for row in record["costs"]), len(record["seeds"])
     names = [cell["cell"] for cell in record["cells"]]
     return {name: f"{name} ({runs[name]} of {seeds} seeds)" if 0 < runs[name] < seeds else name for name in names}
+
+
+def colours_of_cells(record: Mapping[str, Any]) -> dict[str, int]:
+    """Colour indices of a sweep's cells, which are groups of seeds; of an older record as in a folder of its own."""
+    indices = colour_indices([str(cell.get("method")) for cell in record["cells"]])
+    return {cell["cell"]: cell.get("colour", index) for cell, index in zip(record["cells"], indices, strict=True)}
 
 
 def intervals(record: Mapping[str, Any]) -> str:
@@ -121,12 +129,11 @@ class Study(Drawing):
         axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(axis="y", color=FAINT)
         entries = 0
-        for index, name in enumerate(cell["cell"] for cell in self.record["cells"]):
+        for name, index in colours_of_cells(self.record).items():
             own = [curve for curve in curves if curve["cell"] == name]
             if not own:
                 continue
-            dashes = ("-", "--", ":")[index // (len(OKABE_ITO) + 1) % 3]
-            look: dict[str, Any] = {"color": run_colour(index), "linestyle": dashes}
+            look: dict[str, Any] = {"color": run_colour(index), "linestyle": DASHES[index // len(run_colours()) % 3]}
             for curve in own if len(own) > 1 else ():
                 (line,) = axes.plot(curve["epoch"], curve["knn"], **look, linewidth=0.8, alpha=0.35)
                 tip(line, f"{name}, seed {curve['seed']}")

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from workbench.palette import run_colours
+from workbench import palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, MUTED, FAINT, PAPER = run_colours()[-1], "#5c6670", "#e4e7ea", "#ffffff"
+INK, MUTED, FAINT, PAPER = palette.INK[0], "#5c6670", "#e4e7ea", palette.GROUND[0]
 TITLE, TEXT, NOTE = 12.0, 9.0, 8.0  # sizes of letters
 LINE = 11.0  # from one line of notes to the next
 FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than what a browser takes in its place
@@ -114,4 +114,4 @@ def wrap(words: str, width: float, size: float = NOTE) -> list[str]:
 
 def light_or_dark(colour: Sequence[float]) -> str:
     """The ink that is read on a colour (red, green, blue from 0 to 1)."""
-    return "#16191c" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.45 else "#fafafa"
+    return palette.text_on("#" + "".join(f"{round(255 * part):02x}" for part in colour))

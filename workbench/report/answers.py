@@ -198,7 +198,11 @@ def likelihood(groups: Sequence[Group]) -> Answer:
     """Bits per dimension of each group's main kind, the fewest first; upper bounds and estimates are named."""
     scores, values, kinds, bounds = [], [], [], 0
     for index, group in enumerate(groups):
-        rows = [row for run in group.runs if (row := total(run)) and finite_number(row["value"]) is not None]
+        rows = [
+            row
+            for run in group.runs
+            if (row := total(run.evaluation("likelihood"))) and finite_number(row["value"]) is not None
+        ]
         own = [float(row["value"]) for row in rows]
         values.append(own)
         if not rows:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from workbench import __version__
 from workbench.comparison import differences, seed_tests
+from workbench.comparison.colours import colours_of
 from workbench.comparison.seeds import Group, group_runs
 from workbench.comparison.table import AGREE, Row, comparison_table, different_images, mapping_of
 from workbench.config import read_yaml
@@ -88,14 +89,14 @@ def over_seeds(measured: Mapping[str, Answer]) -> list[Block]:
 
 def tested(groups: Sequence[Group], pairs: Sequence[differences.Difference]) -> list[Block]:
     """Every pair in a sentence, then as a picture."""
-    first = {group.runs[0].id: index for index, group in enumerate(groups)}
+    colours = colours_of([group.runs[0] for group in groups])
     labels = [f"{pair.name} \N{MINUS SIGN} {pair.other_name}" for pair in pairs]
     dots = [
         Dot(
             row,
             *pair.difference,
             outer=pair.simultaneous[1:],
-            colour=run_colour(first.get(pair.run) if pair.significant else None),
+            colour=run_colour(colours.get(pair.run) if pair.significant else None),
             hollow=not pair.significant,
             note=format_interval(*pair.simultaneous, digits=1, sign="+"),
         )

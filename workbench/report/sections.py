@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from workbench.comparison.colours import colours_of
 from workbench.comparison.seeds import Group
 from workbench.comparison.table import COSTS, Row, comparison_table, cost_text, mapping_of
 from workbench.figures.dots import Dot, Dots
@@ -41,7 +42,9 @@ def probes(groups: Sequence[Group]) -> list[Block]:
     caption = "Linear probe and kNN, top-1 in %"
     blocks = section("What it knows", groups, names, ("model", "space"), numbers=numbers, caption=caption)
     if blocks and main:
-        blocks.insert(1, _dots(_headlines(groups, main), "linear probe, top-1 in %" if numbers["linear"] else "kNN, %"))
+        blocks.insert(
+            1, _dots(groups, _headlines(groups, main), "linear probe, top-1 in %" if numbers["linear"] else "kNN, %")
+        )
     return blocks
 
 
@@ -231,12 +234,14 @@ def _headlines(groups: Sequence[Group], numbers: Sequence[Entry]) -> list[Entry]
     return list(chosen.values())
 
 
-def _dots(numbers: Sequence[Entry], title: str) -> Figure:
+def _dots(groups: Sequence[Group], numbers: Sequence[Entry], title: str) -> Figure:
     labels, dots = [], []
+    colours = colours_of([group.runs[0] for group in groups])
     for row, entry in enumerate(numbers):
         space = str(entry.row.get("space") or "")
         labels.append(f"{entry.model} · {space}" if space and space != entry.model and not entry.grey else entry.model)
-        colour = run_colour(None if entry.grey else entry.group)
+        own = None if entry.grey or entry.group is None else groups[entry.group].runs[0].id
+        colour = run_colour(colours.get(own) if own else None)
         dots.append(Dot(row, *entry.interval, colour=colour, note=entry.printed()))
     caption = "Best space by validation, with 95 % intervals; grey: baselines."
     return Figure("probes", Dots(title, labels, dots), caption)

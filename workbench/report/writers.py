@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.figures import style, tex
 from workbench.figures.drawing import Drawing
+from workbench.palette import SHADES, run_colour, run_colours
 from workbench.report.document import Document
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 PAGE_COLOURS = {style.INK: "--ink", style.MUTED: "--grey", style.FAINT: "--line", style.PAPER: "--page"}
+RUN_COLOURS = {run_colour(index): run_colour(index, True) for index in range(len(run_colours()) * SHADES)}
+"""Colours of runs on dark ground by those on light."""
 
 
 def write(document: Document, suffix: str, figures: Mapping[str, str] | None = None) -> str:
@@ -87,4 +90,6 @@ def _themed(drawing: Drawing) -> str:
     svg = drawing.svg()
     for colour, name in PAGE_COLOURS.items():
         svg = svg.replace(f": {colour}", f": var({name})")
+    for light, dark in RUN_COLOURS.items():
+        svg = svg.replace(f": {light.lower()}", f": light-dark({light.lower()}, {dark.lower()})")
     return svg

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from workbench.comparison.colours import colours_of
 from workbench.comparison.seeds import Row
 from workbench.comparison.table import cost_text, mapping_of
 from workbench.data.datasets import Dataset
@@ -51,6 +52,8 @@ def sweep_record(
     evaluations = {name: runs[done[0]].evaluation(name) for name in measures} if done else {}
     means = _means(rows, order, measures)
     tables = measure_tables(recipe.tables, {key: runs[key] for key in done})
+    indices = colours_of(list(runs.values()))
+    colours = {cell: {"colour": indices[run.id]} for (cell, _), run in runs.items()}
     labels = {cell.name: cell.labels for cell in recipe.cells if cell.labels}
     every = [row | {"quantity": row["measure"]} for row in rows]
     every += [row for table in tables.values() for row in table["rows"]]
@@ -69,7 +72,10 @@ def sweep_record(
         "split": "test",
         "n": {name: content.get("n") for name, content in evaluations.items()},
         "protocols": {name: content.get("protocol") for name, content in evaluations.items()},
-        "cells": [{"cell": cell.name, "method": cell.method, "settings": settings[cell.name]} for cell in recipe.cells],
+        "cells": [
+            {"cell": cell.name, "method": cell.method, "settings": settings[cell.name]} | colours.get(cell.name, {})
+            for cell in recipe.cells
+        ],
         "rows": rows,
         "means": means,
         "tables": tables,

@@ -11,7 +11,7 @@ from app.figures.image_grid import ImageRow
 from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.reading.curve import Curve
-from app.widgets import gaps, latents, page
+from app.widgets import gaps, latents, page, subset
 from workbench.format import finite_number
 
 TITLE = "Latent space"
@@ -40,10 +40,11 @@ def traversal(choice: Choice) -> tuple[list[str], np.ndarray, np.ndarray] | None
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("latent", traversal)
     if chosen:
-        page.verdict(answer(chosen))
-        usage(chosen)
-        walks(chosen)
-        ways(chosen)
+        some = subset.subset_of(chosen)
+        page.verdict(answer(some))
+        usage(some)
+        walks(some)
+        ways(some)
     gaps.explain(missing, "latent")
 
 

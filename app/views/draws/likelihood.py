@@ -10,6 +10,8 @@ from app.figures.dots import Dot, DotPanel, by_model
 from app.figures.stacked_bars import Stack, Term
 from app.reading import files, verdict
 from app.reading.choice import Choice
+from app.state import appearance
+from app.state.seeds import seed_groups
 from app.widgets import gaps, latents, page, verdicts
 from workbench import palette
 from workbench.comparison.likelihood import CAUTION, SIGNS, WEIGHTED, in_bits, total
@@ -23,7 +25,7 @@ SINGLE = "exact, "  # how kinds of models of single pixels begin
 
 def whole(choice: Choice, **where: Any) -> list[dict[str, Any]]:
     """Rows in bits per dimension that are no part of another."""
-    rows = files.rows(choice.run.evaluation("likelihood"), metric="bits_per_dim", **where)
+    rows = files.rows(choice.evaluation("likelihood"), metric="bits_per_dim", **where)
     return [row for row in rows if "term" not in row]
 
 
@@ -32,7 +34,7 @@ def kind(row: dict[str, Any]) -> str:
 
 
 def render() -> None:
-    chosen, missing, _ = gaps.with_evaluation("likelihood", lambda choice: total(choice.run))
+    chosen, missing, _ = gaps.with_evaluation("likelihood", lambda choice: total(choice.evaluation("likelihood")))
     if chosen:
         page.verdict(answer(chosen))
         bars(chosen)
@@ -45,8 +47,8 @@ def render() -> None:
 
 def answer(chosen: Sequence[Choice]) -> str:
     """Who needs the fewest bits, and whether the numbers are of one kind."""
-    numbers = verdicts.of_groups(chosen, "likelihood", lambda run, _space: total(run))
-    every = [in_bits(kind(row)) for choice in chosen if (row := total(choice.run))]
+    numbers = verdicts.of_groups(chosen, "likelihood", lambda run, _space: total(run.evaluation("likelihood")))
+    every = [in_bits(kind(row)) for choice in chosen if (row := total(choice.evaluation("likelihood")))]
     kinds = dict.fromkeys(every)
     several = f" They are of different kinds ({verdict.listed(list(kinds))}), so they compare only roughly."
     sentence = verdict.ranking(numbers, "number of bits per dimension", lowest=True, digits=2)
@@ -56,13 +58,13 @@ def answer(chosen: Sequence[Choice]) -> str:
 
 def terms(choice: Choice) -> list[dict[str, Any]]:
     """Rows in bits per dimension that are parts of a run's sum."""
-    rows = files.rows(choice.run.evaluation("likelihood"), model="run", metric="bits_per_dim")
+    rows = files.rows(choice.evaluation("likelihood"), model="run", metric="bits_per_dim")
     return [row for row in rows if isinstance(row.get("term"), str)]
 
 
 def stack(choice: Choice) -> Stack:
     """A run's terms, their sum with its interval, and its importance-weighted bounds."""
-    main = total(choice.run)
+    main = total(choice.evaluation("likelihood"))
     assert main is not None
     weighted = [row for row in whole(choice, model="run") if kind(row).endswith(WEIGHTED)]
     return Stack(
@@ -83,7 +85,7 @@ def bars(chosen: Sequence[Choice]) -> None:
     single = {kind(row).removeprefix(SINGLE): row for choice in chosen for row in whole(choice, model="pixels")}
     for name, row in sorted(single.items(), key=lambda item: item[1]["value"]):
         stacks.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *files.bounds(row), "exact"))
-    figure = stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)")
+    figure = stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)", appearance.dark())
     page.chart(figure, "likelihood-bars", "bits per dimension by model, stacked by term")
     at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
     page.note("bars: terms of the sum · dot: the sum with its 95 % interval · grey: every pixel by itself")
@@ -91,9 +93,9 @@ def bars(chosen: Sequence[Choice]) -> None:
         f"bars: terms of the sum, mean over images · dot: inside the bars where a term is below 0; {at_most} an upper "
         f"bound: the model needs at most so many bits; {about} an estimate, off to either side · "
         "hollow: importance-weighted upper bounds, tighter with more samples",
-        page.measured(chosen, "likelihood"),
+        page.measured(chosen, "likelihood", groups=seed_groups(chosen, "likelihood")),
     )
-    levels = {choice.run.evaluation("likelihood").get("levels", 256) for choice in chosen}
+    levels = {choice.evaluation("likelihood").get("levels", 256) for choice in chosen}
     if len(levels) > 1:
         st.warning(
             "These runs were evaluated with different numbers of levels per pixel, so their bits do not compare; "
@@ -108,7 +110,7 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = []
     for choice in chosen:
         for task in ("likelihood", "likelihood_full"):
-            evaluation = choice.run.evaluation(task)
+            evaluation = choice.evaluation(task)
             for row in files.rows(evaluation, metric="bits_per_dim"):
                 own = row["model"] == "run"
                 nats = [
@@ -130,7 +132,7 @@ def classification(chosen: Sequence[Choice]) -> None:
     """Bayes' rule with the likelihood of each class, beside a probe of the same network's features."""
     dots = []
     for choice in chosen:
-        for row in files.rows(choice.run.evaluation("classify"), metric="top1"):
+        for row in files.rows(choice.evaluation("classify"), metric="top1"):
             own = row["model"] == "run"
             detail = "by likelihood" if own else "linear probe"
             dots.append(Dot(choice.label, choice.colour, row["value"], *files.bounds(row), detail, own))
@@ -150,9 +152,9 @@ def references(chosen: Sequence[Choice]) -> dict[str, float]:
     """Top-1 in % of guesses and of the pixels' linear probe, as far as they are known."""
     levels: dict[str, float] = {}
     for choice in chosen:
-        classes = choice.run.evaluation("classify").get("classes")
+        classes = choice.evaluation("classify").get("classes")
         if isinstance(classes, list) and classes:
             levels["chance"] = 100 / len(classes)
-        for row in files.rows(choice.run.evaluation("linear"), model="pixels", metric="top1"):
+        for row in files.rows(choice.evaluation("linear"), model="pixels", metric="top1"):
             levels["pixels"] = row["value"]
     return levels

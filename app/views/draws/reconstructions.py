@@ -13,7 +13,7 @@ from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.reading.reconstructions import Reconstruction, gather, originals, same_ids, size_of, variants
 from app.state import chosen_images, chosen_runs
-from app.widgets import gaps, page, verdicts
+from app.widgets import gaps, page, subset, verdicts
 from workbench import palette
 from workbench.store import Probe, Run
 
@@ -39,7 +39,8 @@ def render() -> None:
     if chosen:
         with place:
             page.verdict(answer(chosen, task))
-        show(chosen, task, probe)
+        show(subset.subset_of(chosen), task, probe)
+        table(chosen, task)
     gaps.explain(missing, task)
     if task == "reconstruction" and any(variants(choice, "decoder") for choice in missing):
         page.note("What their features have kept can be seen all the same: choose the common decoder above.")
@@ -148,7 +149,7 @@ def table(chosen: Sequence[Choice], task: str) -> None:
     """PSNR over all held-out images."""
     table_rows: list[dict[str, Any]] = []
     for choice in chosen:
-        for row in files.rows(choice.run.evaluation(task), metric="psnr"):
+        for row in files.rows(choice.evaluation(task), metric="psnr"):
             model = choice.label if row["model"] == "run" else row["model"]
             if size := size_of(choice, row):
                 model += f", {size}"

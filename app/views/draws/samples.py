@@ -10,7 +10,7 @@ from app.figures import image_grid
 from app.figures.image_grid import ImageRow
 from app.reading import files, verdict
 from app.reading.choice import Choice
-from app.widgets import gaps, page
+from app.widgets import gaps, page, subset
 from workbench import palette
 from workbench.format import finite_number, format_duration
 from workbench.store import Probe
@@ -53,8 +53,9 @@ def render() -> None:
         page.verdict(
             f"{verdict.listed([c.label for c in chosen])} drew samples. No number is measured of them: compare by eye."
         )
-        grids(chosen, probe)
-        strips(chosen)
+        some = subset.subset_of(chosen)
+        grids(some, probe)
+        strips(some)
     gaps.explain(missing, "samples")
 
 

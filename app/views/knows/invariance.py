@@ -77,7 +77,7 @@ def answer(chosen: Sequence[Choice], how: str) -> str:
     """Whose features change least on average, and under which change most."""
     kept: dict[str, dict[str, float]] = {}
     for choice in chosen:
-        space = feature_space.space_of(choice, choice.run.evaluation("invariance"), how)
+        space = feature_space.space_of(choice, choice.evaluation("invariance"), how)
         by_transform: dict[str, list[float]] = {}
         for row in complete_rows(choice, model="run", space=space):
             by_transform.setdefault(row["transform"], []).append(row["value"])
@@ -99,7 +99,7 @@ def complete_rows(choice: Choice, **where: Any) -> list[dict[str, Any]]:
     """The rows that have all that the page draws."""
     return [
         row
-        for row in files.rows(choice.run.evaluation("invariance"), metric="kept", **where)
+        for row in files.rows(choice.evaluation("invariance"), metric="kept", **where)
         if isinstance(row.get("transform"), str)
         and isinstance(row.get("space"), str)
         and finite_number(row.get("strength")) is not None
@@ -119,7 +119,7 @@ def styled_lines(
     """Every line's style and rows, the grey ones first so that they lie below, and the key."""
     front, behind, pixels = [], [], []
     for choice in chosen:
-        evaluation = choice.run.evaluation("invariance")
+        evaluation = choice.evaluation("invariance")
         space = feature_space.space_of(choice, evaluation, how)
         read = dict.fromkeys([str(space), *([PROJECTOR] if PROJECTOR in files.spaces(evaluation) else [])])
         for name in read:
@@ -158,7 +158,7 @@ def line_in(line: tuple[Profile, list[dict]], transform: str, strengths: Sequenc
 
 def example(chosen: Sequence[Choice], probe: Probe | None, steps: Steps) -> dict[str, np.ndarray] | None:
     """By transform, one image unchanged and at each strength, as a person picks it among those that are stored."""
-    evaluations = [choice.run.evaluation("invariance") for choice in chosen]
+    evaluations = [choice.evaluation("invariance") for choice in chosen]
     stored_steps = next(filter(None, (files.entries(evaluation, "steps") for evaluation in evaluations)), [])
     array = files.pictures(probe.array("invariance-examples"), (1 + len(stored_steps), None)) if probe else None
     at = {(step.get("transform"), step.get("strength")): i for i, step in enumerate(stored_steps, 1)}

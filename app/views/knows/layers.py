@@ -10,7 +10,8 @@ from app.figures.dots import Dot, DotPanel, by_model
 from app.figures.layer_map import LayerGrid, Row, best_row, layer_grid, layer_map, validation
 from app.reading import files, verdict
 from app.reading.choice import Choice
-from app.widgets import gaps, page
+from app.state.seeds import seed_groups
+from app.widgets import gaps, page, subset
 from workbench.format import finite_number
 
 TITLE = "Layers"
@@ -25,13 +26,13 @@ def render() -> None:
     if chosen:
         page.verdict(verdict.ranking(best_layers(chosen), "linear-probe accuracy of a layer", "%"))
         width = page.switch("Width of the features", WIDTHS, "layer-width")
-        draw_maps(chosen, width)
+        draw_maps(subset.subset_of(chosen, single=False), width)
         draw_best(chosen)
         page.details(
             "large dot: the layer that does best on the validation images, with its 95 % interval on the test images · "
             "small dots: the other layers · grey line: the best layer of the same network untrained · equal width by "
             "PCA: wide features have the advantage of their width, so compare models at one",
-            page.measured(chosen, "layers"),
+            page.measured(chosen, "layers", groups=seed_groups(chosen, "layers")),
         )
         page.numbers(numbers(chosen), height=420)
     gaps.explain(missing, "layers")
@@ -47,7 +48,7 @@ def best_layers(chosen: Sequence[Choice]) -> list[verdict.Measured]:
 
 def layers(choice: Choice, width: str, model: str = "run") -> list[Row]:
     """The rows of one width that name their layer, in order through the network; ``untrained`` is any such model."""
-    rows = files.rows(choice.run.evaluation("layers"))
+    rows = files.rows(choice.evaluation("layers"))
     rows = [row for row in rows if row["model"].split(":")[0] == model and str(row.get("width")) == width]
     rows = [row for row in rows if isinstance(row.get("layer"), str) and isinstance(row.get("space"), str)]
     return sorted(rows, key=lambda row: finite_number(row.get("depth")) or 0)

@@ -23,9 +23,13 @@ BORING = ("runs", "name")
 def settings_of(choice: Choice) -> dict[str, Any] | None:
     """A run's configuration by key, or None where it is missing or damaged."""
     try:
-        return read_yaml(choice.run.path / "config.yaml") or None
+        settings = read_yaml(choice.run.path / "config.yaml") or None
     except WorkbenchError:
         return None
+    if settings and len(choice.members) > 1:
+        seeds = [str(run.info().get("seed", "?")) for run in choice.members]
+        settings["seed"] = ", ".join(seeds)
+    return settings
 
 
 def differing(configs: Sequence[dict[str, Any]]) -> list[str]:

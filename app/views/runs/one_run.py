@@ -12,7 +12,7 @@ from app import theme
 from app.reading import files, run_folder_content
 from app.reading.choice import Choice
 from app.reading.run_table import run_title
-from app.state import chosen_runs, run_folder
+from app.state import appearance, chosen_runs, run_folder
 from app.widgets import gaps, job_panel, page, run_editor
 from workbench import palette
 from workbench.config import read_yaml
@@ -49,7 +49,9 @@ def render() -> None:
 def picked() -> Choice | None:
     """The run that the URL names, at first the first chosen one; None where there is no such run."""
     summaries = {summary["id"]: summary for summary in run_folder.summaries(run_folder.runs_folder())}
-    chosen = {choice.run.id: choice for choice in chosen_runs.choices()}
+    groups = chosen_runs.choices()
+    chosen = {choice.run.id: choice for choice in chosen_runs.networks(groups, every=False)}
+    chosen |= {choice.run.id: choice for choice in chosen_runs.networks(groups)}  # which keeps the order
     wanted = st.query_params.get("run")
     if wanted and wanted not in summaries:
         st.warning(theme.literal(f"There is no run {wanted} in {run_folder.runs_folder()}."))
@@ -68,7 +70,9 @@ def picked() -> Choice | None:
     if run_id is None:
         return None
     run, summary = files.ReadOnce(run_folder.runs_folder() / run_id), summaries[run_id]
-    return chosen.get(run_id) or Choice(run, 0, palette.GREY, run_title(summary), summary)
+    folder = run_folder.content(run_folder.runs_folder())
+    colour = palette.run_colour(folder.colours.get(run_id), appearance.dark())
+    return chosen.get(run_id) or Choice(run, folder.place.get(run_id, 0), colour, run_title(summary), summary)
 
 
 def status(choice: Choice) -> None:

@@ -1,8 +1,7 @@
 """Runs: what has been trained?"""
 
 import time
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,7 +13,6 @@ from app.state import chosen_runs, run_folder
 from app.widgets import page, run_editor
 from workbench.format import finite_number
 from workbench.hints import on_runs
-from workbench.run import GROUP_DIGITS
 from workbench.store import Run, owner
 
 TITLE = "Runs"
@@ -56,14 +54,8 @@ def visible(everything: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def seed_group(summary: dict[str, Any]) -> str:
-    """What a run has in common with those that differ by the seed alone; older runs' summaries do not tell it."""
-    group = str(summary.get("group") or "")
-    return group if len(group) == GROUP_DIGITS else _read_seed_group(run_folder.runs_folder() / summary["id"])
-
-
-@lru_cache(maxsize=4096)
-def _read_seed_group(folder: Path) -> str:
-    return Run(folder).seed_group()
+    """What a run has in common with those that differ by the seed alone."""
+    return str(run_folder.content(run_folder.runs_folder()).group[summary["id"]])
 
 
 def table_key(rows: list[TableRow], chosen: list[str]) -> str:
@@ -92,11 +84,13 @@ def table() -> None:
     opened = st.session_state.setdefault("opened", set())
     rows = run_table.table_rows(filtered, st.session_state.get("groups") or "", opened, seed_group)
     chosen = chosen_runs.choices()
-    chosen_ids = [choice.run.id for choice in chosen]
+    chosen_ids = [run.id for choice in chosen for run in choice.ticked]
     key = table_key(rows, chosen_ids)
     headlines = run_table.headlines_of(rows, run_folder.runs_folder(), seed_group)
     st.dataframe(
-        run_table.frame(rows, {choice.run.id: choice.colour for choice in chosen}, opened, headlines),
+        run_table.frame(
+            rows, {run.id: choice.colour for choice in chosen for run in choice.members}, opened, headlines
+        ),
         key=key,
         hide_index=True,
         row_height=36,
@@ -116,8 +110,8 @@ def table() -> None:
             "space by validation, of a run alone in its own"
         )
     page.note(
-        f"{few}{len(everything)} runs in {run_folder.runs_folder()} · {scores} · tick up to "
-        f"{chosen_runs.MOST} to compare them on every page · click a column's head to sort"
+        f"{few}{len(everything)} runs in {run_folder.runs_folder()} · {scores} · ticked runs are compared on every "
+        "page, with the other seeds of each unless “All seeds” is off · click a column's head to sort"
     )
     for summary in [summary for summary in filtered if summary["status"] in ("failed", "stalled", "unreadable")][:6]:
         trouble(summary)
@@ -164,9 +158,7 @@ def columns(rows: list[TableRow]) -> dict[str, Any]:
 def ticked(key: str, rows: list[TableRow], chosen: list[str]) -> None:
     """Choose the ticked rows, besides chosen runs that the filter hides."""
     wanted = run_table.choice_after(rows, chosen, st.session_state[key]["selection"]["rows"])
-    if len(wanted) > chosen_runs.MOST:
-        st.toast(f"Eight runs at most: {chosen_runs.MOST} colours can be told apart.")
-    chosen_runs.choose(wanted[: chosen_runs.MOST])
+    chosen_runs.choose(wanted)
     st.session_state["ticked"] = True
 
 

@@ -11,8 +11,8 @@ import streamlit as st
 from app.figures import image_grid, matrices
 from app.reading import files
 from app.reading.choice import Choice
-from app.state import feature_space
-from app.widgets import disagreement, gaps, page
+from app.state import chosen_runs, feature_space
+from app.widgets import disagreement, gaps, page, subset
 from workbench.format import finite_number
 
 TITLE = "Agreement"
@@ -27,6 +27,7 @@ MEANS = {
 READINGS = {"value": "value", "excess": "above chance"}
 ALIKE = "alike"
 LEVEL = 0.05
+MOST = 12  # models in a matrix
 BASELINES = ("its untrained self", "pixels")
 Rows = dict[Choice, list[dict[str, Any]]]
 """What was measured of each run by the measure that is shown."""
@@ -47,8 +48,10 @@ class Pair(NamedTuple):
 
 
 def render() -> None:
-    chosen, missing, probe = gaps.with_evaluation("agreement", lambda c: measured(c.run.evaluation("agreement")))
+    networks, probe = gaps.comparable(chosen_runs.networks(chosen_runs.choices(), every=False))
+    chosen, missing = gaps.split(networks, "agreement", lambda c: measured(c.run.evaluation("agreement")))
     if chosen:
+        chosen = subset.subset_of(chosen, MOST)
         place = st.container()
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = page.switch("Measure", MEASURES, "measure")

@@ -11,8 +11,8 @@ from app.figures import image_grid, point_colours
 from app.reading import files, map_neighbours
 from app.reading.choice import Choice
 from app.reading.verdict import Measured, ranking
-from app.state import chosen_images, chosen_runs, seeds
-from app.widgets import gaps, linked_maps, page
+from app.state import appearance, chosen_images, chosen_runs, seeds
+from app.widgets import gaps, linked_maps, page, subset
 from workbench.store import Probe
 
 TITLE = "Embeddings"
@@ -48,7 +48,7 @@ def render() -> None:
 def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, probe: Probe) -> None:
     """The controls, the maps of at most four models and of pixels, and the selected images."""
     ids = np.asarray(probe.ids())
-    drawn_runs = chosen[: linked_maps.MOST]
+    drawn_runs = subset.subset_of(chosen, linked_maps.MOST)
     page.verdict(answer(drawn_runs, kind, probe))
     predicted = {choice.run.id: seeds.predicted(choice, ids) for choice in drawn_runs}
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
@@ -61,7 +61,7 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
             pixels = pixels if st.toggle("Raw pixels, too", value=few, key=key, bind="query-params") else None
     if not chosen:
         return
-    colours = point_colours.colouring(probe, by, len(ids))
+    colours = point_colours.colouring(probe, by, len(ids), appearance.dark())
     panes = [linked_maps.pane(choice, kind, probe, colours) for choice in drawn_runs]
     if pixels is not None:
         panes.append(linked_maps.pixel_pane(pixels, kind, probe, colours, drawn_runs))

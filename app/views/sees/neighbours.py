@@ -15,7 +15,7 @@ from app.reading import files, neighbours, verdict
 from app.reading.choice import Choice
 from app.reading.neighbours import ProbeSet, Retriever
 from app.state import chosen_images, chosen_runs, feature_space
-from app.widgets import gaps, page, verdicts
+from app.widgets import gaps, page, subset, verdicts
 from workbench import palette
 from workbench.format import finite_number
 from workbench.store import Probe
@@ -50,7 +50,7 @@ def render() -> None:
             how = page.space_switch()
             rows = queries(known)
             untrained = st.toggle("Untrained networks", value=True, key="untrained-rows", bind="query-params")
-        models = retrievers(chosen, probe, known.ids, how, untrained)
+        models = retrievers(subset.subset_of(chosen), probe, known.ids, how, untrained)
         st.html(STYLE)
         component.links("".join(block(row, models, known) for row in rows), KEY, clicked)
         marks = "click an image to make it the query"
@@ -70,7 +70,7 @@ def stored(choice: Choice, known: ProbeSet) -> bool:
 
 def retrievers(chosen: Sequence[Choice], probe: Probe, ids: np.ndarray, how: str, untrained: bool) -> list[Retriever]:
     """The models, then pixels and the untrained networks, as far as their neighbours are stored."""
-    read = [(choice, feature_space.space_of(choice, choice.run.evaluation("retrieval"), how)) for choice in chosen]
+    read = [(choice, feature_space.space_of(choice, choice.evaluation("retrieval"), how)) for choice in chosen]
     models = [neighbours.run_retriever(choice, space, ids) for choice, space in read]
     models.append(neighbours.pixels_retriever(probe, ids, chosen))
     if untrained:
@@ -165,13 +165,13 @@ def share(nearest: np.ndarray, query: int, known: ProbeSet) -> str:
 
 def precision(chosen: Sequence[Choice], how: str) -> None:
     """mAP@10 with intervals."""
-    measured = [choice for choice in chosen if files.rows(choice.run.evaluation("retrieval"), model="run")]
+    measured = [choice for choice in chosen if files.rows(choice.evaluation("retrieval"), model="run")]
     if not measured:
         return page.note("Without labels nobody can say which neighbours are right, so there is no precision.")
     st.subheader("Over all queries", anchor=False)
     dots, ticks, pixels = [], {}, {}
     for choice in measured:
-        evaluation = choice.run.evaluation("retrieval")
+        evaluation = choice.evaluation("retrieval")
         main = feature_space.space_of(choice, evaluation, how)
         for row in files.rows(evaluation, model="run"):
             space = row.get("space")
@@ -194,7 +194,7 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """Every row of the evaluations."""
     table: list[dict[str, Any]] = []
     for choice in chosen:
-        for row in files.rows(choice.run.evaluation("retrieval")):
+        for row in files.rows(choice.evaluation("retrieval")):
             model = row["model"] if row["model"] == "pixels" else choice.label
             model += " untrained" if row["model"].startswith("untrained") else ""
             entry = {"model": model, "space": str(row.get("space", "")), "dimension": finite_number(row.get("dim"))}

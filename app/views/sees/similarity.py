@@ -11,7 +11,7 @@ from app.figures.matrices import heat_map, image_map, similarity_map, thin
 from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.state import chosen_images
-from app.widgets import gaps, page, verdicts
+from app.widgets import gaps, page, subset, verdicts
 from workbench.format import decimals, finite_number
 from workbench.store import Probe, Run
 
@@ -37,6 +37,7 @@ def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("similarity", usable_spaces)
     if chosen:
         page.verdict(answer(chosen))
+        chosen = subset.subset_of(chosen)
         shared = page.switch("Colour scale", SCALES, "scale") == SCALES[0]
         tables = {choice: matrix(choice, picked(choice)) for choice in chosen}
         limits = colour_limits({choice: table[::3, ::3] for choice, table in tables.items()}, shared)

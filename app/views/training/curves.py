@@ -16,10 +16,12 @@ from app.reading.curve import Curve
 from app.reading.verdict import Measured, ranking
 from app.state import chosen_runs
 from app.widgets import gaps, page
+from workbench.comparison.seeds import over_seeds
 
 TITLE = "Curves"
 QUESTION = "How do loss and accuracy develop during training?"
 X_AXES = {"step": "step", "images": "images seen", "seconds": "time"}
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # of a group's seeds
 SMALL = {
     "lr": "learning rate",
     "images_per_second": "images per second",
@@ -31,7 +33,7 @@ SMALL = {
 
 
 def render() -> None:
-    live = any(choice.status == "running" for choice in chosen_runs.choices())
+    live = any(choice.status == "running" for choice in chosen_runs.networks(chosen_runs.choices()))
     st.fragment(content, run_every=3 if live else None)()
 
 
@@ -71,14 +73,30 @@ def zoomed(key: str, x: str, scale: float) -> None:
     keep_zoom(f"{x}:{ends[0]:.2f}-{ends[1]:.2f}" if ends else "")
 
 
-def curve(choice: Choice, columns: dict[str, np.ndarray], key: str, x: str, scale: float) -> Curve | None:
-    """One quantity of one run; None where the run did not record it."""
+def styles_of(chosen: Sequence[Choice]) -> dict[Choice, tuple[str, str]]:
+    """Dash and text at the end of every network's curve: seeds differ by the dash, the first one has the name."""
+    return {
+        network: (DASHES[place % len(DASHES)], "" if place else choice.label)
+        for choice in chosen
+        for place, network in enumerate(chosen_runs.networks([choice]))
+    }
+
+
+def curve(
+    choice: Choice, style: tuple[str, str], columns: dict[str, np.ndarray], key: str, x: str, scale: float
+) -> Curve | None:
+    """One quantity of one run; None where the run did not record it.
+
+    Args:
+        style: of :func:`styles_of`.
+    """
     if not {x, key} <= columns.keys():
         return None
     known = ~np.isnan(columns[x]) & ~np.isnan(columns[key])
     if not known.any():
         return None
-    return Curve(choice.label, choice.colour, columns[x][known] / scale, columns[key][known])
+    dash, end = style
+    return Curve(choice.label, choice.colour, columns[x][known] / scale, columns[key][known], dash=dash, end=end)
 
 
 def axis(x: str, metrics: Iterable[dict[str, np.ndarray]]) -> tuple[float, str]:
@@ -93,7 +111,8 @@ def axis(x: str, metrics: Iterable[dict[str, np.ndarray]]) -> tuple[float, str]:
 
 
 def figures() -> None:
-    chosen, state = chosen_runs.choices(), st.session_state
+    styles, state = styles_of(chosen_runs.choices()), st.session_state
+    chosen = list(styles)
     x, smoothing, log = state.get("x") or "step", state.get("smoothing", 0.6), bool(state.get("log"))
     metrics = dict(zip(chosen, files.metrics_of([choice.run for choice in chosen]), strict=True))
     scale, x_title = axis(x, metrics.values())
@@ -107,7 +126,8 @@ def figures() -> None:
             page.note("nothing here is above zero, so the axis is linear")
 
     def lines(key: str, among: Sequence[Choice] = chosen) -> list[Curve]:
-        return [line for choice in among if (line := curve(choice, metrics[choice], key, x, scale)) is not None]
+        lines_of = (curve(choice, styles[choice], metrics[choice], key, x, scale) for choice in among)
+        return [line for line in lines_of if line is not None]
 
     if not any(metrics.values()):
         gaps.box(
@@ -118,7 +138,7 @@ def figures() -> None:
     if monitored:
         st.subheader("kNN accuracy of the features", anchor=False)
         draw(monitored, "top-1, %", "knn-curve", references=pixels(chosen), height=380)
-        page.note("not smoothed, 1 seed per run")
+        page.note("not smoothed · a curve per seed; seeds of a model have one colour and differ by their dashes")
         page.details("weighted kNN monitor · validation split (pixels: test split, a guide only)")
     by_method: dict[str, list[Choice]] = {}
     for choice in chosen:
@@ -127,8 +147,8 @@ def figures() -> None:
     if losses:
         st.subheader("Loss", anchor=False)
         for method, curves_of in page.side_by_side(losses.items()):
-            page.heading(method, curves_of[0].colour if len(curves_of) == 1 else "")
-            options = {"smoothing": smoothing, "log": log, "labels": len(curves_of) > 1}
+            page.heading(method, curves_of[0].colour if len({line.colour for line in curves_of}) == 1 else "")
+            options = {"smoothing": smoothing, "log": log, "labels": sum(bool(line.end) for line in curves_of) > 1}
             draw(curves_of, f"{method} loss", f"loss-{method}", height=270, **options)
         page.note(f"training loss, smoothed by {smoothing:g}, raw values behind · units differ between methods")
     small = {key: curves_of for key in SMALL if (curves_of := lines(key))}
@@ -147,11 +167,13 @@ def figures() -> None:
 def conclusion() -> None:
     """Who is where at the last reading of its kNN accuracy."""
     last, known = [], False
-    chosen = chosen_runs.choices()
-    for choice, columns in zip(chosen, files.metrics_of([choice.run for choice in chosen]), strict=True):
-        known |= bool(columns)
-        if (line := curve(choice, columns, "knn", "step", 1.0)) is not None:
-            last.append(Measured(choice.label, float(line.y[-1])))
+    for choice in chosen_runs.choices():
+        readings = files.metrics_of(choice.members)
+        known |= any(readings)
+        curves_of = [curve(choice, ("solid", ""), columns, "knn", "step", 1.0) for columns in readings]
+        values = [float(line.y[-1]) for line in curves_of if line is not None]
+        if values:
+            last.append(Measured(choice.label, *over_seeds(values, "top1")))
     unknown = "No kNN accuracy was recorded, and losses of different methods do not compare." if known else ""
     page.verdict(ranking(last, "kNN accuracy at its last reading", "%") or unknown)
 

@@ -15,7 +15,7 @@ from app.reading.choice import Choice
 from app.reading.curve import Curve
 from app.reading.training_health import HEALTH, Diagnosis, Series, diagnose
 from app.state import chosen_runs
-from app.widgets import gaps, incidents, job_panel, page
+from app.widgets import gaps, incidents, job_panel, page, subset
 from workbench.metrics.stability import Spike
 
 TITLE = "Stability"
@@ -25,12 +25,13 @@ Window = tuple[float, float] | None
 
 
 def render() -> None:
-    live = any(choice.status == "running" for choice in chosen_runs.choices())
+    live = any(choice.status == "running" for choice in chosen_runs.networks(chosen_runs.choices()))
     st.fragment(figures, run_every=3 if live else None)()
 
 
 def figures() -> None:
-    diagnoses = {choice: diagnose(choice.run) for choice in chosen_runs.choices()}
+    chosen = subset.subset_of(chosen_runs.networks(chosen_runs.choices()))
+    diagnoses = {choice: diagnose(choice.run) for choice in chosen}
     page.verdict(incidents.answer(diagnoses))
     window = opened(diagnoses)
     knn(diagnoses, window)

@@ -98,7 +98,7 @@ def test_heat_map_prints_every_value_once_and_in_a_colour_that_can_be_read() -> 
     dark, bright = (np.array(trace.z) for trace in figure.data)
     assert np.isnan(dark).tolist() == [[False, True], [True, False]]
     assert np.isnan(bright).tolist() == [[True, False], [True, True]]
-    assert [trace.textfont.color for trace in figure.data] == ["#ffffff", "#16191c"]
+    assert [trace.textfont.color for trace in figure.data] == ["#ffffff", "#000000"]
     assert {(trace.zmin, trace.zmax) for trace in figure.data} == {(0, 1)}
 
 
@@ -139,7 +139,7 @@ def test_error_maps_share_their_scale() -> None:
 def test_names_cannot_bring_html_into_the_page() -> None:
     row = image_grid.ImageRow("<script>x</script>", np.zeros((1, 4, 4, 1), np.uint8))
     assert "<script>" not in image_grid.sheet([row])
-    assert "<" not in chosen_runs.labels([{"id": "a", "name": "<b>bold"}])[0]
+    assert "<" not in chosen_runs.name_of({"id": "a", "name": "<b>bold"})
 
 
 @pytest.mark.parametrize(

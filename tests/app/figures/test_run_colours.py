@@ -14,7 +14,7 @@ from app.figures.strength_curves import ChangePanel, Profile
 from app.reading.curve import Curve
 from workbench import palette
 
-RUNS = [f"run {index}" for index in range(8)]
+RUNS = [f"run {index}" for index in range(len(palette.run_colours()))]
 X, VALUES = np.arange(1.0, 4.0), np.array([0.4, 0.5, 0.6])
 
 

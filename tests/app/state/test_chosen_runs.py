@@ -12,11 +12,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.reading import predictions
+from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs, image_query
 from app.widgets import image_picker
-from tests.app.pages import Copies, Folder, Show, figures, numbers, parameter, probe_arrays, text
+from tests.app.app_fixture import make_run, set_status
+from tests.app.pages import Copies, Folder, Show, chip_labels, figures, numbers, parameter, probe_arrays, text
 from workbench.errors import WorkbenchError
-from workbench.store import Run
+from workbench.store import Run, short_ids
 
 IDS = np.arange(10_000, dtype=np.int64) * 7 - 50
 
@@ -200,7 +202,7 @@ def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pyt
     run = Run(folder / ids["vae"])
     probe_ids, labels, told = labels_and_predictions(folder, run)
     true, taken = a_mistake(labels, told)
-    choice, chosen, said = chosen_runs.Choice(run, 0, "#000000", "vae", run.summary()), [], []
+    choice, chosen, said = Choice(run, 0, "#000000", "vae", run.summary()), [], []
     monkeypatch.setattr(chosen_images, "select_images", lambda found: chosen.append(list(found)))
     monkeypatch.setattr(image_picker.st, "toast", said.append)
     figure = go.Figure()
@@ -263,24 +265,40 @@ def test_reconstructions_of_the_selected_images(show: Show, runs_folder: Folder)
     assert "None of the selected images was drawn" in text(app) and not app.exception
 
 
+IDS_OF_RUNS = ["20260101-a-0001", "20260101-b-0002", "20260102-b-0003", "20260103-c-0003", "run:with:colons"]
+
+
 def test_the_choice_goes_through_the_url_and_back() -> None:
-    chosen = {"20260101-a": 0, "run:with:colons": 5}
-    assert chosen_runs.parse(chosen_runs.write(chosen)) == chosen
-    assert chosen_runs.parse(chosen_runs.write({})) == {}
-    assert chosen_runs.parse("a:0,b:0,a:1,c:99,d:x,,e:-1,f,g:" + "9" * 5000) == {"a": 0}
-    assert len(chosen_runs.parse(",".join(f"r{n}:{n}" for n in range(20)))) == chosen_runs.MOST
+    short = short_ids(IDS_OF_RUNS)
+    text = chosen_runs.write(IDS_OF_RUNS, short)
+    assert text == "0001,0002,20260102-b-0003,20260103-c-0003,run:with:colons"  # two end alike
+    assert chosen_runs.parse(text, IDS_OF_RUNS) == (IDS_OF_RUNS, [])
+    assert chosen_runs.write([], short) == "none" and chosen_runs.parse("none", IDS_OF_RUNS) == ([], [])
 
 
-def test_colours_stay_with_their_runs() -> None:
-    chosen = chosen_runs.recolour(["a", "b", "c"], {})
-    assert chosen == {"a": 0, "b": 1, "c": 2}
-    assert chosen_runs.recolour(["c", "d", "b"], chosen) == {"b": 1, "c": 2, "d": 0}
-    assert len(chosen_runs.recolour([f"r{n}" for n in range(12)], {})) == chosen_runs.MOST
+@pytest.mark.parametrize(
+    ("text", "chosen", "unknown"),
+    [
+        (f"{IDS_OF_RUNS[1]}:3,{IDS_OF_RUNS[0]}:0", [1, 0], []),  # links of earlier versions
+        ("0002:9,0002", [1], []),
+        ("0001,0003", [0], ["0003"]),
+        ("b-0002,b-0003,gone:4,,", [1, 2], ["gone"]),
+        ("run:with:colons:7", [4], []),
+    ],
+)
+def test_what_a_url_names_is_chosen_or_named(text: str, chosen: list[int], unknown: list[str]) -> None:
+    assert chosen_runs.parse(text, IDS_OF_RUNS) == ([IDS_OF_RUNS[index] for index in chosen], unknown)
 
 
-def test_labels_tell_runs_apart_with_as_little_as_needed() -> None:
-    one = {"id": "x-aaaa", "method": "vae", "seed": 0}
-    assert chosen_runs.labels([one, {"id": "x-bbbb", "method": "ddpm", "seed": 0}]) == ["vae", "ddpm"]
-    assert chosen_runs.labels([one, one | {"id": "x-bbbb", "seed": 1}]) == ["vae · seed 0", "vae · seed 1"]
-    both = chosen_runs.labels([one, one | {"id": "x-bbbb"}])
-    assert len(set(both)) == 2 and both[1].endswith("bbbb")
+def test_what_the_url_names_and_cannot_be_chosen_is_named_above_the_page(page: Show) -> None:
+    app = page("linear_probe", "vae", "0bad")
+    assert "The address names 0bad: no run in " in text(app)
+    assert parameter(app, "runs").endswith(",0bad")  # and stays, for whoever made the link
+
+
+def test_groups_without_a_name_of_their_own_are_told_apart_by_what_differs(tmp_path: Path, show: Show) -> None:
+    runs = [make_run(tmp_path, "vae", lr=lr, seed=seed) for lr in (0.1, 0.2) for seed in (0, 1)]
+    for run in runs:
+        set_status(run, "finished")
+    app = show(tmp_path, "curves", [run.id for run in runs])
+    assert chip_labels(app) == ["vae optim.lr=0.1 (2 seeds)", "vae optim.lr=0.2 (2 seeds)"]

@@ -73,7 +73,7 @@ def test_a_name_is_shown_letter_by_letter(show: Show, copied: Copies) -> None:
     shutil.rmtree(runs[0].path / "evaluations")
     app = show(folder, "linear_probe", [runs[0].id])
     written = "!\\[x\\](http\\://e/x.png) \N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}b>"
-    assert app.button(key="chip_0").label == written
+    assert app.get("popover")[0].proto.popover.label == written
     assert "![x]" not in "\n".join(element.value for element in (*app.markdown, *app.caption))
 
 
@@ -106,7 +106,7 @@ def test_the_page_is_drawn_anew_when_evaluations_or_jobs_end(writable: Folder, m
     runs, ids = writable
     monkeypatch.setenv("WORKBENCH_APP_RUNS", str(runs))
     run = Run(runs / ids["vae"])
-    monkeypatch.setattr(job_panel.chosen_runs, "choices", lambda: [type("Choice", (), {"run": run})])
+    monkeypatch.setattr(job_panel.chosen_runs, "choices", lambda: [type("Choice", (), {"members": [run]})])
     first = job_panel.state(jobs.jobs(runs))
     assert first == job_panel.state(jobs.jobs(runs))
     run.write_evaluation("knn", {"rows": []})

@@ -64,7 +64,7 @@ def test_a_narrower_width_leaves_out_models_without_it_and_says_so(show: Show, f
 def test_runs_without_probes_of_their_layers_name_the_command(show: Show, folder) -> None:
     roles = ("vae", "half", "bare", "running", "failed")
     app = show(folder[0], "layers", [folder[1][role] for role in roles] + ["somebody-elses", "gone"])
-    assert not app.exception and len(figures(app)) == 2
+    assert not app.exception and len(figures(app)) == 3  # another seed stands in for the one that is running
     said = text(app)
     assert "workbench evaluate" in said and "still training" in said and "became NaN" in said
 
