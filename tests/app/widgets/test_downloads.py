@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from app.state import run_folder
 from tests.app.browser import needs_chromium, opened, served
 from tests.app.pages import Folder
 from tests.app.probes_fixture import LABELS, LAYERS, layer_rows, write_price
@@ -111,8 +112,9 @@ def test_prices_and_their_baselines_are_named(saved: Saved) -> None:
     assert rows[-1]["x title"] == "parameters" and 0 < float(rows[-1]["y"]) < 100
 
 
-def test_cells_of_a_layer_map_have_the_names_of_their_row_and_column(saved: Saved) -> None:
-    rows = saved("what-it-knows", "Layers", "layers-2")
+def test_cells_of_a_layer_map_have_the_names_of_their_row_and_column(saved: Saved, runs_folder: Folder) -> None:
+    place = run_folder.content(runs_folder[0]).place[runs_folder[1]["ddpm"]]
+    rows = saved("what-it-knows", "Layers", f"layers-{place}")
     cells = {(row["y"], row["x"]): row for row in rows}
     assert bounds(cells["down 0", "t = 100"], "value") == [80, 77, 83]
     assert bounds(cells["middle", "untrained"], "value") == [45, 42, 48]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from app.state import run_folder
 from tests.app.pages import Folder, Show, text
 from workbench import palette
 from workbench.store import Run
@@ -24,5 +25,6 @@ def test_reconstructions_are_sorted_by_error_and_by_noise_level(show: Show, runs
     worst = f"{-10 * np.log10(errors.max()):.1f}"
     page = text(app)
     assert page.index(f"<figcaption>{worst}</figcaption>") == page.index("<figcaption>")
-    app.segmented_control(key="variant-0").set_value("t=500").run()
+    place = run_folder.content(folder).place[ids["ddpm"]]
+    app.segmented_control(key=f"variant-{place}").set_value("t=500").run()
     assert text(app) != page and not app.exception
