@@ -123,13 +123,14 @@ def test_cells_of_a_layer_map_have_the_names_of_their_row_and_column(saved: Save
     assert {row["figure"] for row in rows} == {"accuracy by layer of ddpm"}
 
 
-def test_a_corner_and_the_whole_matrix_name_their_images(saved: Saved) -> None:
-    rows = saved("how-it-sees", "Similarity", "corner-0")
+def test_a_corner_and_the_whole_matrix_name_their_images(saved: Saved, runs_folder: Folder) -> None:
+    place = run_folder.content(runs_folder[0]).place[runs_folder[1]["mocov3"]]
+    rows = saved("how-it-sees", "Similarity", f"corner-{place}")
     names = list(dict.fromkeys(row["y"] for row in rows))
     assert len(rows) == 100 and len(names) == 10 and set(names) == {row["x"] for row in rows}
     assert names[0] == "image 3, circle"
     assert (rows[0]["x title"], rows[0]["y title"]) == ("view B", "view A")
-    whole = saved("how-it-sees", "Similarity", "similarity-0")
+    whole = saved("how-it-sees", "Similarity", f"similarity-{place}")
     same = {(row["y"], row["x"]): row["value"] for row in whole}
     assert all(same[row["y"], row["x"]] == row["value"] for row in rows)
     assert {row["figure"] for row in whole} == {"cosine similarity in mocov3, projector"}

@@ -104,7 +104,7 @@ def test_precision_has_intervals_and_its_baselines(page: Show) -> None:
     app = page("neighbours", *THREE)
     (figure,) = figures(app)
     written = " ".join(annotation["text"] for annotation in figure["layout"]["annotations"])
-    assert "61 [60, 62]" in written
+    assert "61.0 [59.5, 62.5]" in written
     assert "pixels 23" in written
     table = app.dataframe[0].value
     assert len(table) == 2 * 7 + 1 and set(table["model"]) >= {"mocov3", "mocov3 untrained", "pixels"}
