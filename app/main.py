@@ -1,6 +1,5 @@
 """The dashboard's entry: navigation, the chips on top, and the page. Started by ``workbench app``."""
 
-from collections.abc import Callable
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -69,15 +68,19 @@ def view(module: ModuleType) -> None:
 
 
 def pages() -> list[st.Page]:
-    """The navigation's entries; the first page is Overview, or Runs as long as no run is evaluated."""
-    landing = "Overview" if run_folder.evaluated(run_folder.runs_folder()) else "Runs"
-    entries: list[tuple[str, str, Callable[[], None]]] = [
-        (name, icon, partial(show, name)) for name, (icon, _) in GROUPS.items()
+    """The navigation's entries, and last the address without a page, which leads to Overview, or to Runs as long as no
+    run is evaluated."""
+    entries = [
+        st.Page(partial(show, name), title=name, icon=f":material/{icon}:", url_path=slug(name))
+        for name, (icon, _) in GROUPS.items()
     ]
-    return [
-        st.Page(render, title=name, icon=f":material/{icon}:", url_path=slug(name), default=name == landing)
-        for name, icon, render in entries
-    ]
+    names = list(GROUPS)
+
+    def land() -> None:
+        landing = "Overview" if run_folder.evaluated(run_folder.runs_folder()) else "Runs"
+        st.switch_page(entries[names.index(landing)], query_params=st.query_params.to_dict())
+
+    return [*entries, st.Page(land, title="Workbench", default=True, visibility="hidden")]
 
 
 def places(entries: list[st.Page]) -> dict[str, navigation.Place]:
@@ -92,7 +95,7 @@ def places(entries: list[st.Page]) -> dict[str, navigation.Place]:
 def main() -> None:
     st.set_page_config(page_title="Workbench", page_icon=str(ICON), layout="wide")
     entries = pages()
-    navigation.register(places(entries))
+    navigation.register(places(entries[:-1]))
     chosen = st.navigation(entries, position="top")
     st.html(theme.CSS)
     downloads.prepare()
