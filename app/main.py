@@ -12,14 +12,14 @@ from app.state import chosen_runs, navigation, run_folder
 from app.views import overview, report
 from app.views.draws import denoising, latent, likelihood, reconstructions, samples
 from app.views.knows import augmentations, factors, invariance, labels_and_cost, layers, linear_probe
-from app.views.runs import differences, one_run, run_list
+from app.views.runs import differences, one_run, run_list, scatter
 from app.views.sees import agreement, embeddings, neighbours, similarity
 from app.views.training import curves, stability
 from app.widgets import chips, downloads, gaps, job_panel, page
 
 GROUPS: dict[str, tuple[str, tuple[ModuleType, ...]]] = {
     "Overview": ("leaderboard", (overview,)),
-    "Runs": ("table_rows", (run_list, differences, one_run)),
+    "Runs": ("table_rows", (run_list, differences, scatter, one_run)),
     "Training": ("show_chart", (curves, stability)),
     "What it knows": ("school", (linear_probe, layers, factors, invariance, augmentations, labels_and_cost)),
     "How it sees": ("visibility", (similarity, agreement, embeddings, neighbours)),
@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, tuple[ModuleType, ...]]] = {
 
 ICON = Path(__file__).with_name("icon.svg")
 MERGED = {"Four views": denoising, "Schedules": denoising}  # tabs of earlier versions, by title
-WITHOUT_CHOICE = (run_list, one_run)  # views that need no chosen runs
+WITHOUT_CHOICE = (run_list, scatter, one_run)  # views that need no chosen runs
 
 
 def slug(group: str) -> str:

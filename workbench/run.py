@@ -228,7 +228,12 @@ def _valid_marks(marks: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe(config_text: str) -> dict[str, str]:
-    """The settings that tell methods apart, as text by key: they are the same for all seeds of a method.
+    """The settings that tell methods apart, as text by key: they are the same for all seeds of a method."""
+    return {key: value for key, value in settings_text(config_text).items() if key not in NOT_OF_THE_RECIPE}
+
+
+def settings_text(config_text: str) -> dict[str, str]:
+    """All settings, as text by key.
 
     Args:
         config_text: ``config.yaml`` as training writes it, a key per line. Null settings count as absent, so that runs
@@ -242,7 +247,7 @@ def recipe(config_text: str) -> dict[str, str]:
         elif ":" in line:
             key, _, value = line.partition(":")
             settings[key] = value.strip()
-    return {key: value for key, value in settings.items() if key not in NOT_OF_THE_RECIPE and value != "null"}
+    return {key: value for key, value in settings.items() if value != "null"}
 
 
 def seed_group(config_text: str, fingerprint: object) -> str:

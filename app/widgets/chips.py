@@ -22,7 +22,7 @@ def show() -> None:
     dots = "".join(f".st-key-chip_{c.index} button::before{{background:{c.colour}}}" for c in chosen)
     st.html(f"<style>{dots}</style>")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="chips"):
-        with st.container(horizontal=True, gap="small", vertical_alignment="center", key="chosen"):
+        with st.container(horizontal=True, gap="small", vertical_alignment="center", key="chosen", width="content"):
             for choice in chosen:
                 chip(choice, chosen)
         seeds.switch(chosen)

@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 
 from app import theme
-from app.reading import run_table
+from app.reading import quantities, run_table
+from app.reading.quantities import Quantity
 from app.reading.run_table import GROUPINGS, TableRow
 from app.state import chosen_runs, run_folder
 from app.widgets import page, run_editor
@@ -17,6 +18,8 @@ from workbench.store import Run, owner
 
 TITLE = "Runs"
 QUESTION = "Which runs are there?"
+COLUMNS = "columns"
+"""Columns that were added to the table, in the URL and the session."""
 
 
 def render() -> None:
@@ -39,6 +42,32 @@ def controls(everything: list[dict[str, Any]]) -> None:
         archived = sum(summary.get("archived") is True for summary in everything)
         if archived:
             st.toggle(f"{archived} archived", key="archived", bind="query-params", width="content")
+        with st.popover("Columns", icon=":material/view_column:", type="tertiary"):
+            labels = {quantity.key: quantity.label for quantity in known_quantities(everything)}
+            hint = "Settings, costs and results of every run"
+            st.multiselect(
+                hint, list(labels), format_func=labels.__getitem__, key=COLUMNS, bind="query-params", width=420
+            )
+
+
+def known_quantities(everything: list[dict[str, Any]]) -> list[Quantity]:
+    """What may be a column."""
+    return quantities.quantities(
+        quantities.reading(run_folder.runs_folder(), [summary["id"] for summary in everything])
+    )
+
+
+def extra_columns(rows: list[TableRow], everything: list[dict[str, Any]]) -> dict[str, list[float | str | None]]:
+    """The columns that were added, by label: numbers, or text where groups have intervals."""
+    wanted = st.session_state.get(COLUMNS) or []
+    labels = {quantity.key: quantity for quantity in known_quantities(everything)} if wanted else {}
+    folder, result = run_folder.runs_folder(), {}
+    for quantity in [labels[key] for key in wanted if key in labels]:
+        values = [quantities.value_of(quantity, quantities.reading(folder, row.ids)) for row in rows]
+        plain = all(value is None or isinstance(value.value, float | int) for value in values)
+        plain = plain and not any(row.heads for row in rows)
+        result[quantity.label] = [value and (value.value if plain else str(value)) for value in values]
+    return result
 
 
 def visible(everything: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -87,10 +116,10 @@ def table() -> None:
     chosen_ids = [run.id for choice in chosen for run in choice.ticked]
     key = table_key(rows, chosen_ids)
     headlines = run_table.headlines_of(rows, run_folder.runs_folder(), seed_group)
+    colours = {run.id: choice.colour for choice in chosen for run in choice.members}
+    added = extra_columns(rows, everything)
     st.dataframe(
-        run_table.frame(
-            rows, {run.id: choice.colour for choice in chosen for run in choice.members}, opened, headlines
-        ),
+        run_table.frame(rows, colours, opened, headlines).assign(**added),
         key=key,
         hide_index=True,
         row_height=36,
@@ -99,7 +128,7 @@ def table() -> None:
         on_select=partial(ticked, key, rows, chosen_ids),
         selection_mode="multi-row",
         selection_default={"selection": {"rows": run_table.ticked(rows, chosen_ids)}},
-        column_config=columns(rows),
+        column_config=columns(rows) | {label: st.column_config.Column(label, width=110) for label in added},
         alt="Table of runs",
     )
     few = "" if len(filtered) == len(everything) else f"{len(filtered)} of "
