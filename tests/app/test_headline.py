@@ -58,7 +58,7 @@ def test_the_command_prints_them(
 def test_the_report_has_them(headlines: dict[str, tuple[float, float, float]], suffix: str) -> None:
     markup = r"<[^>]+>" if suffix == ".html" else r"\\(?=[^a-z])"
     text = html.unescape(re.sub(markup, "", report.render(list_runs(EXAMPLES)[::-1], suffix)))
-    conclusions, _, tables = text.partition("What it knows")
+    conclusions, _, tables = text.partition("Probes")
     for model, (value, low, high) in headlines.items():
         interval = f"[{low:.1f}, {high:.1f}]"
         assert f"{value:.1f} % {interval}" in " ".join(conclusions.split())

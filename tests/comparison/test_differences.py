@@ -44,7 +44,9 @@ def test_every_pair_once_and_each_run_with_its_own_baselines(tmp_path: Path) -> 
     assert str(clear).startswith(
         "The linear probe of one is more accurate than that of pixels: 75.0 % against 32.5 % (+42.5 points, 95 % CI"
     )
-    assert not tie.significant and str(tie).startswith("No difference shown between the linear probes of one and two: ")
+    assert not tie.significant and str(tie).startswith(
+        "No significant difference between the linear probes of one and two: "
+    )
 
 
 def test_a_model_that_is_worse_than_pixels_is_told_so(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_predictions_that_do_not_fit_their_ids_are_told(tmp_path: Path) -> None:
     torn.write_array("predicted-labels", LABELS[: N // 2])
     assert left_out(alone(whole)) == []
     (said,) = left_out(alone(whole, torn))
-    assert f"Not tested: {torn.id}, whose predictions are not stored, or are of another" in said
+    assert f"Not tested: {torn.id}, whose predictions are not stored or belong to another" in said
     assert f"`workbench evaluate {torn.id} --only linear --runs {tmp_path}`" in said
 
 
@@ -119,7 +121,7 @@ def test_shared_pixels_count_where_they_are_those_of_the_runs_table(tmp_path: Pa
     assert [pair.other for pair in differences([run])] == ["untrained one", "pixels"] and left_out(alone(run)) == []
     Probe(probe_of(tmp_path, "abc").path / "baselines").write_array("predicted-pixels", guesses(131))
     assert [pair.other for pair in differences([run])] == ["untrained one"]
-    assert f"pixels beside {run.id}, whose predictions are not stored, or are of another" in left_out(alone(run))[0]
+    assert f"pixels beside {run.id}, whose predictions are not stored or belong to another" in left_out(alone(run))[0]
 
 
 def test_every_group_is_compared_with_the_pixels_it_was_evaluated_beside(tmp_path: Path) -> None:
@@ -143,4 +145,4 @@ def test_a_difference_is_significant_exactly_where_its_interval_excludes_zero(tm
     assert [pair.significant for pair in pairs] == excludes and 0 < sum(excludes) < len(pairs)
     for pair in pairs:
         assert pair.simultaneous.low < pair.difference.low and pair.difference.high < pair.simultaneous.high
-        assert ("No difference" in str(pair)) != pair.significant
+        assert ("No significant" in str(pair)) != pair.significant

@@ -18,11 +18,11 @@ def example(*ends: str) -> list[Run]:
 @pytest.mark.parametrize("order", [("6064", "e9cf", "1d08"), ("1d08", "6064", "e9cf")])
 def test_the_best_of_three_is_ahead_of_the_second_whatever_their_order(order: tuple[str, ...]) -> None:
     sentence = leader(differences(example(*order)))
-    assert sentence.startswith("Ahead in the linear probe: ddpm (up_0@t=100), by 14.2 points [+11.2, +17.4] before")
-    assert sentence.endswith("before mocov3 (class_token).")
+    assert sentence.startswith("Highest linear probe accuracy: ddpm (up_0@t=100), 14.2 points [11.2, 17.4] above")
+    assert sentence.endswith("above mocov3 (class_token).")
 
 
 def test_without_a_difference_nobody_is_ahead() -> None:
     sentence = leader(differences(example("c933", "5d90")))
-    assert sentence.startswith("No run is shown to be ahead in the linear probe: mocov3")
+    assert sentence.startswith("No significant difference between the best two: mocov3")
     assert leader([]) == leader(differences(example("6064"))) == ""

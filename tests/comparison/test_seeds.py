@@ -144,7 +144,7 @@ def test_two_seeds_speak_of_their_networks_only(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, seed, 0.8) for seed in range(2)]
     pairs = group_differences(group_runs([*runs, make_run(tmp_path, 0, 0.5, method="vae", name="vae")]))
     assert not any(pair.over_seeds for pair in pairs)
-    assert "test images for these networks alone)" in str(pairs[0])
+    assert "test images; these networks only)" in str(pairs[0])
     assert "fewer than 3 seeds" in caveat(pairs) and "McNemar" in caveat(pairs)  # the latter for vae alone
 
 

@@ -78,7 +78,7 @@ def test_pixels_and_spaces_are_found_where_the_first_run_lacks_them(tmp_path: Pa
 )
 def test_every_interval_is_explained(tmp_path: Path, values: dict[str, float], said: str) -> None:
     (note,) = notes(comparison_table([make(tmp_path, 0, values)]))
-    assert note == f"In brackets 95 % intervals {said}"
+    assert note == f"Brackets: 95 % intervals {said}"
 
 
 def test_a_run_that_is_named_twice_is_compared_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

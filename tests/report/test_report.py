@@ -81,7 +81,7 @@ def test_html_needs_nothing_else_and_says_what_was_tested(three: list[Run]) -> N
     assert "mocov3, vae and ddpm on shapes" in words
     for pair in differences(three):
         assert str(pair) in words
-    for expected in ("What is kept", "PSNR, dB", "FLOPs/image", "workbench train mocov3 --config"):
+    for expected in ("Factors", "PSNR, dB", "FLOPs/image", "workbench train mocov3 --config"):
         assert expected in words
     for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         ElementTree.fromstring(svg)
@@ -222,15 +222,22 @@ def test_other_formats_of_evaluations_have_their_sections(three: list[Run], tmp_
         return dict(zip(table.headings, table.rows[0], strict=True))
 
     widths = {"all features": "52.0 [40.0, 60.0]", "32 features": "53.0 [40.0, 60.0]"}
-    assert row("The best layer at equal width") == {"model": "vae"} | widths
-    labels = row("How many labels it needs")
+    assert row("Best layer at equal width") == {"model": "vae"} | widths
+    labels = row("Few labels")
     assert labels["1 % of the labels"].startswith("41.0") and labels["100 % of the labels"].startswith("42.0")
-    assert list(row("What it does not mind")) == ["model", "blur 3"]
-    assert row("Retrieval: mean average precision of the ten nearest images")["mAP@10, %"].startswith("33.3")
-    assert list(row("Likeness of best spaces").values()) == ["vae", "pixels", "cka", "0.55", "0.21", "< 0.001"]
-    decoder = "Reconstruction by a decoder of one fixed design, trained on frozen features"
+    assert list(row("Invariance")) == ["model", "blur 3"]
+    assert row("Mean average precision of the ten nearest images")["mAP@10, %"].startswith("33.3")
+    assert list(row("Similarity of representations (best spaces)").values()) == [
+        "vae",
+        "pixels",
+        "cka",
+        "0.55",
+        "0.21",
+        "< 0.001",
+    ]
+    decoder = "Reconstruction by a decoder of fixed design, trained on frozen features"
     assert row(decoder)["PSNR, dB"].startswith("21.9")
-    assert row("Top-1 on other data")["target"] == "digits"
+    assert row("Top-1 on other data sets")["target"] == "digits"
     assert row("Linear probe and kNN, top-1 in %")["linear probe, SGD"].startswith("49.4")
 
 
@@ -256,8 +263,8 @@ def test_pixels_of_several_widths_are_told_apart(three: list[Run], tmp_path: Pat
         found = [row | {"model": "run", "space": "a", "value": 20.0}]
         found += [row | {"model": "pixels", "space": "pixels", "value": float(width)}]
         runs[-1].write_evaluation("decoder", {"rows": found})
-    rows = table_of(runs, "Reconstruction by a decoder of one fixed design, trained on frozen features")
-    assert rows["pixels, 32 numbers"][-1].startswith("32.0") and rows["pixels, 128 numbers"][-1].startswith("128.0")
+    rows = table_of(runs, "Reconstruction by a decoder of fixed design, trained on frozen features")
+    assert rows["pixels, 32 values"][-1].startswith("32.0") and rows["pixels, 128 values"][-1].startswith("128.0")
 
 
 def test_a_mean_over_fewer_seeds_says_so_and_equal_seeds_are_over_images(seeds: list[Run]) -> None:

@@ -81,11 +81,12 @@ class Difference:
         numbers = (
             f"{self.accuracy:.{digits}f} {unit} against {self.other_accuracy:.{digits}f} {unit} "
             f"({self.difference.value:+.{digits}f} {words.step}, "
-            f"95 % CI {self.simultaneous.low:+.{digits}f} to {self.simultaneous.high:+.{digits}f}, "
+            f"95 % CI {self.simultaneous.low:.{digits}f} to {self.simultaneous.high:.{digits}f}, "
             f"{'p < 0.001' if self.p_value < 0.001 else f'p = {self.p_value:.3f}'}; {self.sample})"
         )
         if not self.significant:
-            return f"No difference shown between the {words.plural} of {self.name} and {self.other_name}: {numbers}."
+            both = f"{self.name} and {self.other_name}"
+            return f"No significant difference between the {words.plural} of {both}: {numbers}."
         comparison = words.more if self.difference.value > 0 else words.less
         return f"The {words.noun} of {self.name} is {comparison} than that of {self.other_name}: {numbers}."
 
@@ -98,7 +99,7 @@ class Difference:
             return f"{self.seeds} seeds each" if equal else f"{self.seeds} and {self.other_seeds} seeds"
         if self.over_seeds:
             return f"{most} seeds and {images}"
-        return f"{images} for these networks alone" if most > 1 else images
+        return f"{images}; these networks only" if most > 1 else images
 
 
 def caveat(pairs: Sequence[Difference]) -> str:

@@ -13,7 +13,7 @@ from workbench.store import Probe, Run, probe_of
 
 ROUNDED = 0.005  # percentage points by which rounding changes an accuracy in the files of a shipped run
 KINDS = {"own": "", "untrained": "the untrained network of ", "pixels": "pixels beside "}
-ABSENT = "whose predictions are not stored, or are of another evaluation"
+ABSENT = "whose predictions are not stored or belong to another evaluation"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def group_results(group: Group) -> GroupResults:
         # Pixels are the same for all seeds, and so are untrained networks initialised with the same seed.
         correct = np.stack(rows) if kind == "own" else np.unique(np.stack(rows), axis=0)
         if kind == "pixels" and len(correct) > 1:
-            missing[KINDS[kind], "probed in different ways"] = used
+            missing[KINDS[kind], "probed with different settings"] = used
             continue
         seeds = f"{len(correct)} seeds" if len(correct) > 1 else ""
         details = ", ".join(part for part in (space if kind == "own" else "", seeds) if part)

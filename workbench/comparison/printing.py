@@ -58,10 +58,10 @@ def leader(pairs: Sequence[Difference]) -> str:
             value, (low, high) = pair.difference.value, pair.simultaneous[1:]
             if pair.label != ranking[0]:
                 value, low, high = -value, -high, -low
-            points = f"{value:.1f} points [{low:+.1f}, {high:+.1f}]"
+            points = f"{value:.1f} points [{low:.1f}, {high:.1f}]"
             if pair.significant:
-                return f"Ahead in the linear probe: {ranking[0]}, by {points} before {ranking[1]}."
-            return f"No run is shown to be ahead in the linear probe: {ranking[0]} is {points} above {ranking[1]}."
+                return f"Highest linear probe accuracy: {ranking[0]}, {points} above {ranking[1]}."
+            return f"No significant difference between the best two: {ranking[0]} is {points} above {ranking[1]}."
     return ""
 
 

@@ -102,16 +102,16 @@ def notes(rows: Sequence[Row], runs: Path | None = None) -> list[str]:
             over.setdefault(f"{' or '.join(f'{n:,}' for n in ns)} {SAMPLES[key]}", []).append(MEASURES[key])
     if not any(row.get(key) for row in rows for key in MEASURES):
         ids = dict.fromkeys(run_id for row in rows for run_id in row["ids"])
-        return [f"Nothing has been measured yet; `{command('evaluate', *ids, runs=runs)}` does it."]
+        return [f"Not evaluated yet; run `{command('evaluate', *ids, runs=runs)}`."]
     sentences = []
     if over:
         samples = ", ".join(f"{what} ({', '.join(names)})" for what, names in over.items())
-        sentences.append(f"In brackets 95 % intervals over {samples}.")
+        sentences.append(f"Brackets: 95 % intervals over {samples}.")
     several = [row for row in rows if len(row["seeds"]) > 1]
     if several:
         sentences.append(
-            "Rows of several seeds: mean and 95 % interval over seeds (Student's t), which covers other seeds; a "
-            "single run's interval does not."
+            "Rows with several seeds show the mean and its 95 % interval over seeds (Student's t), which includes the "
+            "variation between seeds; the interval of a single run does not."
         )
     if any(agree(row[key]) for row in several for key in MEASURES):
         sentences.append(AGREE)
@@ -124,7 +124,7 @@ def different_images(rows: Sequence[Row]) -> list[str]:
     if not differing:
         return []
     numbers = ", ".join(f"{MEASURES[key]} {' or '.join(f'{n:,}' for n in ns)}" for key, ns in differing.items())
-    return [f"The runs were evaluated on different numbers of images ({numbers}); evaluate them again together."]
+    return [f"The runs were evaluated on different numbers of images ({numbers}); evaluate them again in one command."]
 
 
 def image_counts(rows: Sequence[Row]) -> dict[str, list[int]]:
@@ -195,14 +195,14 @@ def _warning(run: Run) -> str | None:
     row = _row([run], "run", default_space(run), name_of(run), "run")
     cells = {name: row[key]["checkpoint"] for key, name in MEASURES.items() if row[key]}
     cells = {name: checkpoint for name, checkpoint in cells.items() if isinstance(checkpoint, str)}
-    name, remedy = f"{row['model']} ({run.id})", f"`{on_runs('evaluate', [run])}` measures the last one."
+    name, remedy = f"{row['model']} ({run.id})", f"run `{on_runs('evaluate', [run])}` to evaluate the last one."
     if len(set(cells.values())) > 1:
         which = "; ".join(f"{measure}: {checkpoint}" for measure, checkpoint in cells.items())
-        return f"The cells of {name} were measured on different checkpoints ({which}); {remedy}"
+        return f"The cells of {name} were evaluated at different checkpoints ({which}); {remedy}"
     checkpoint = next(iter(cells.values()), "")
     step = re.search(r"\bstep (\d+)", checkpoint)
     if step and isinstance(steps, int | float) and int(step[1]) < steps:
-        return f"{name} was measured on the checkpoint {checkpoint}, but its cost is that of step {steps}; {remedy}"
+        return f"{name} was evaluated at checkpoint {checkpoint}, but its cost includes all {steps} steps; {remedy}"
     return None
 
 
@@ -222,7 +222,7 @@ def interval_text(cell: Row | None) -> str:
     """A cell in print: value, interval and variant."""
     if cell is None:
         return ""
-    variant = f" {cell['variant']}" if "variant" in cell else ""
+    variant = f" ({cell['variant']})" if cell.get("variant") else ""
     seeds = len(cell["values"]) if "values" in cell else 1
     interval = format_interval(cell["value"], cell["low"], cell["high"], digits=1)
     return f"{interval}{variant}{of_seeds(seeds, cell['of'])}"

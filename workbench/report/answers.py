@@ -31,7 +31,7 @@ from workbench.store import Run
 TITLES = {
     "linear": "Linear probe",
     "knn": "kNN",
-    "factors": "Factors kept",
+    "factors": "Factors",
     "reconstruction": "Reconstruction",
     "samples": "Samples",
     "likelihood": "Likelihood",
@@ -104,7 +104,7 @@ def knn(groups: Sequence[Group], table: Sequence[Row], rows: Sequence[Row]) -> A
 def reconstruction(groups: Sequence[Group], table: Sequence[Row], rows: Sequence[Row]) -> Answer:
     """PSNR of reconstructions."""
     scores, tests = scores_of(groups, [row["reconstruction"] for row in rows], "reconstruction", table, rows)
-    return Answer(verdict(scores, tests), scores, note="PSNR of held-out images", tests=tests)
+    return Answer(verdict(scores, tests), scores, note="PSNR on held-out images", tests=tests)
 
 
 def scores_of(
@@ -149,7 +149,7 @@ def factors(groups: Sequence[Group]) -> Answer:
     raw = next((value for value in shares_of_pixels if value is not None), None)
     tests = seed_differences("factors", groups, values)
     sentence = " ".join(filter(None, [verdict(scores, tests), leaders(groups) if len(scores) > 1 else ""]))
-    note = "mean over factors, 0 % at chance, 100 % perfect; best space of the linear probe by validation"
+    note = "mean factor score: 0 % at chance, 100 % perfect; best space of the linear probe by validation"
     return Answer(sentence, scores, raw, "; ".join([note, *other_spaces(groups, "factors")]), tests)
 
 
@@ -163,7 +163,9 @@ def leaders(groups: Sequence[Group]) -> str:
     highest: dict[str, list[str]] = {}
     for name, values in by_factor.items():
         highest.setdefault(max(values, key=values.__getitem__), []).append(name)
-    return "Highest by factor: " + "; ".join(f"{label} {', '.join(names)}" for label, names in highest.items()) + "."
+    return (
+        "Best model by factor: " + "; ".join(f"{label} ({', '.join(names)})" for label, names in highest.items()) + "."
+    )
 
 
 def shares(run: Run, model: str, space: str | None) -> dict[str, float]:
@@ -216,8 +218,8 @@ def likelihood(groups: Sequence[Group]) -> Answer:
         bounds += kind == "lower bound"
     scores.sort(key=lambda score: score.value)
     tests = seed_differences("likelihood", groups, values)
-    sentence = " ".join(filter(None, [verdict(scores, tests, "Lowest", "lowest"), CAUTION if bounds > 1 else ""]))
-    note = " \N{MIDDLE DOT} ".join(["fewer bits per dimension are better", *kinds])
+    sentence = " ".join(filter(None, [verdict(scores, tests, "Lowest", "lower than"), CAUTION if bounds > 1 else ""]))
+    note = " \N{MIDDLE DOT} ".join(["lower is better", *kinds])
     pixels = [
         row["value"]
         for run in (run for group in groups for run in group.runs)
@@ -230,7 +232,7 @@ def likelihood(groups: Sequence[Group]) -> Answer:
 def samples(groups: Sequence[Group]) -> Answer:
     """Who has samples; no number is measured of them."""
     drawing = [group.label for group in groups if any(run.evaluation("samples").get("variants") for run in group.runs)]
-    return Answer(f"{', '.join(drawing)} drew samples; no number is measured of them." if drawing else "")
+    return Answer(f"Samples of {', '.join(drawing)}; not scored by a metric." if drawing else "")
 
 
 def cost(groups: Sequence[Group], rows: Sequence[Row]) -> Answer:

@@ -48,7 +48,7 @@ def gather(runs: Sequence[Run]) -> Document:
 def conclusions(groups: Sequence[Group]) -> list[Block]:
     """Who is ahead in every measure, what may be said of every pair, what could not be tested, and what stands in the
     way of comparing."""
-    blocks: list[Block] = [Heading("What can be concluded")]
+    blocks: list[Block] = [Heading("Conclusions")]
     measured: dict[str, Answer] = {}
     try:
         pairs, missing = differences.group_differences(groups), differences.left_out(groups)
@@ -59,7 +59,7 @@ def conclusions(groups: Sequence[Group]) -> list[Block]:
     if pairs:
         blocks += tested(groups, pairs)
     elif not missing:
-        blocks.append(Paragraph("No differences were tested: there is but one model."))
+        blocks.append(Paragraph("No differences were tested: there is only one model."))
     blocks += over_seeds(measured)
     table = comparison_table([run for group in groups for run in group.runs])
     warnings = [*(row["warning"] for row in table if row["warning"]), *different_images(table)]
@@ -103,8 +103,8 @@ def tested(groups: Sequence[Group], pairs: Sequence[differences.Difference]) -> 
         for row, pair in enumerate(pairs)
     ]
     caption = (
-        f"Linear probes on the same {pairs[0].n:,} test images. Thick: the 95 % interval of one comparison; thin, and "
-        f"in print: of all {len(pairs)} together. Filled: significant, which is where the latter excludes 0."
+        f"Linear probes on the same {pairs[0].n:,} test images. Thick: 95 % interval of a single comparison; thin, "
+        f"and in the labels: corrected for all {len(pairs)} comparisons. Filled: significant (thin line excludes 0)."
     )
     return [
         Points([(str(pair), pair.significant) for pair in pairs]),
@@ -115,12 +115,14 @@ def tested(groups: Sequence[Group], pairs: Sequence[differences.Difference]) -> 
 
 def intervals(groups: Sequence[Group]) -> str:
     """What the intervals of the tables are."""
-    single = "95 % intervals over test images (for retrieval over queries), which do not cover other seeds"
+    single = (
+        "95 % intervals over test images (for retrieval: queries), which do not include the variation between seeds"
+    )
     if all(len(group) == 1 for group in groups):
-        return f"In brackets below: {single}."
+        return f"Brackets below: {single}."
     return (
-        "Runs that differ in nothing but their seed form a group. In brackets below: of groups and their "
-        f"untrained networks, the mean and its 95 % interval over seeds (Student's t); of everything else, {single}. "
+        "Runs that differ only in their seed form a group. Brackets below: for groups and their untrained networks, "
+        f"95 % intervals of the mean over seeds (Student's t); for everything else, {single}. "
         f"{AGREE}"
     )
 
@@ -137,8 +139,8 @@ def compared(groups: Sequence[Group]) -> list[Block]:
             cells = [group.label, run.id, info.get("seed"), images, info.get("status"), "; ".join(checkpoints)]
             rows.append(["" if cell is None else str(cell) for cell in cells])
     headings = ["model", "run", "seed", "data", "status", "checkpoint evaluated"]
-    note = "In brackets behind the data: training images."
-    return [Heading("What was compared"), Table("Runs", headings, rows, words=6, note=note)]
+    note = "In parentheses: number of training images."
+    return [Heading("Runs"), Table("Runs compared", headings, rows, words=6, note=note)]
 
 
 def settings(groups: Sequence[Group]) -> list[Block]:
@@ -199,8 +201,8 @@ def again(groups: Sequence[Group]) -> list[Block]:
     lines.append(f"workbench evaluate {places}{thorough}")
     lines += [f"workbench evaluate {places} --transfer-to {shlex.quote(target)}" for target in targets]
     lines.append(f"workbench report {places} --output report.html")
-    note = "The configurations are those above; new runs get new ids, to be put in place of these."
-    return [Heading("How to make it again"), Code("\n".join(lines)), Paragraph(note, small=True)]
+    note = "The configurations are listed above. New runs get new ids; replace these with them."
+    return [Heading("Reproduce"), Code("\n".join(lines)), Paragraph(note, small=True)]
 
 
 def _place(run: Run) -> str:

@@ -22,10 +22,10 @@ COLUMNS = 12
 
 def reconstruction(groups: Sequence[Group]) -> list[Block]:
     names, caption = {"reconstruction": "PSNR, dB"}, "Reconstruction of test images"
-    blocks = section("What it draws", groups, names, ("model", "variant"), caption=caption)
+    blocks = section("Reconstruction", groups, names, ("model", "variant"), caption=caption)
     rows = _strip_rows(groups)
     if blocks and len(rows) > 1:
-        caption = "The same images in every row; nothing is picked out."
+        caption = "The same images in every row, not selected by hand."
         blocks.insert(1, Figure("reconstructions", Strip("Reconstructions of test images", rows), caption))
     return blocks
 
@@ -63,8 +63,8 @@ def _strip_rows(groups: Sequence[Group]) -> dict[str, np.ndarray]:
 
 def decoder(groups: Sequence[Group]) -> list[Block]:
     numbers = {"decoder": _by_width(entries(groups, "decoder", "space", shared=("width",)))}
-    names, title = {"decoder": "PSNR, dB"}, "What its features allow to draw"
-    caption = "Reconstruction by a decoder of one fixed design, trained on frozen features"
+    names, title = {"decoder": "PSNR, dB"}, "Common decoder"
+    caption = "Reconstruction by a decoder of fixed design, trained on frozen features"
     return section(title, groups, names, ("model", "space"), numbers=numbers, caption=caption)
 
 
@@ -72,7 +72,7 @@ def _by_width(numbers: Sequence[Entry]) -> list[Entry]:
     """Pixels are reduced to each run's width; where there are several, their names tell them."""
     widths = Counter(entry.model for entry in numbers if entry.kind == "shared")
     return [
-        replace(entry, model=f"{entry.model}, {entry.row.get('width')} numbers") if widths[entry.model] > 1 else entry
+        replace(entry, model=f"{entry.model}, {entry.row.get('width')} values") if widths[entry.model] > 1 else entry
         for entry in numbers
     ]
 

@@ -40,7 +40,7 @@ def probes(groups: Sequence[Group]) -> list[Block]:
     numbers = {name: sorted(entries(groups, name, "space"), key=is_secondary) for name in names}
     main = numbers["linear"] or numbers["knn"]
     caption = "Linear probe and kNN, top-1 in %"
-    blocks = section("What it knows", groups, names, ("model", "space"), numbers=numbers, caption=caption)
+    blocks = section("Probes", groups, names, ("model", "space"), numbers=numbers, caption=caption)
     if blocks and main:
         blocks.insert(
             1, _dots(groups, _headlines(groups, main), "linear probe, top-1 in %" if numbers["linear"] else "kNN, %")
@@ -52,7 +52,7 @@ def few_labels(groups: Sequence[Group]) -> list[Block]:
     """Accuracy by share of the labels."""
     numbers = entries(groups, "few_labels", "space", "labels")
     return pivot(
-        "How many labels it needs", numbers, lambda e: f"{100 * float(e.row.get('labels') or 0):g} % of the labels",
+        "Few labels", numbers, lambda e: f"{100 * float(e.row.get('labels') or 0):g} % of the labels",
         note=protocol(groups, "few_labels", "Top-1 in %."),
     )  # fmt: skip
 
@@ -70,9 +70,9 @@ def layers(groups: Sequence[Group]) -> list[Block]:
 
     numbers = entries(groups, "layers", "width", keep=best)
     note = protocol(
-        groups, "layers", "Top-1 in % of the layer that validation prefers, which may differ between widths."
+        groups, "layers", "Top-1 in % of the layer that is best on validation images, which may differ between widths."
     )
-    return pivot("Where it is", numbers, spaces, by_space=False, caption="The best layer at equal width", note=note)
+    return pivot("Layers", numbers, spaces, by_space=False, caption="Best layer at equal width", note=note)
 
 
 def _best_layers(run: Run) -> dict[tuple[str, str], str]:
@@ -122,9 +122,9 @@ def factors(groups: Sequence[Group]) -> list[Block]:
     caption = "Colour: from chance (dark) to perfect (bright); numbers: accuracy in % or R²."
     note = protocol(groups, "factors")
     return [
-        Heading("What is kept"),
-        Figure("factors", HeatMap("How well each factor is read", values, text, rows, list(columns)), caption),
-        Table("How well each factor is read", ["model", *rows], table, grey=grey, note=note),
+        Heading("Factors"),
+        Figure("factors", HeatMap("Probe of each factor", values, text, rows, list(columns)), caption),
+        Table("Probe of each factor", ["model", *rows], table, grey=grey, note=note),
     ]
 
 
@@ -150,24 +150,26 @@ def invariance(groups: Sequence[Group]) -> list[Block]:
         name = str(entry.row.get("transform"))
         strongest[name] = max(strongest.get(name, 0.0), entry.row["strength"])
     numbers = [entry for entry in numbers if entry.row["strength"] == strongest[str(entry.row.get("transform"))]]
-    note = protocol(groups, "invariance", "1: the feature stays as it is; 0: as far as that of another image.")
+    note = protocol(
+        groups, "invariance", "1: the feature does not change; 0: as different as the feature of another image."
+    )
 
     def transform(entry: Entry) -> str:
         return f"{entry.row.get('transform')} {entry.row['strength']:g}"
 
-    return pivot("What it does not mind", numbers, transform, digits=2, note=note)
+    return pivot("Invariance", numbers, transform, digits=2, note=note)
 
 
 def similarity(groups: Sequence[Group]) -> list[Block]:
-    names = {"similarity": "own view found, %"}
-    caption = "Images whose own second view is the most similar one"
-    return section("What looks alike", groups, names, ("model", "space"), caption=caption)
+    names = {"similarity": "second view retrieved, %"}
+    caption = "Images whose second view is the most similar of all"
+    return section("Similarity", groups, names, ("model", "space"), caption=caption)
 
 
 def retrieval(groups: Sequence[Group]) -> list[Block]:
     names = {"retrieval": "mAP@10, %"}
-    caption = "Retrieval: mean average precision of the ten nearest images"
-    return section("What it retrieves", groups, names, ("model", "space"), caption=caption)
+    caption = "Mean average precision of the ten nearest images"
+    return section("Retrieval", groups, names, ("model", "space"), caption=caption)
 
 
 def agreement(groups: Sequence[Group]) -> list[Block]:
@@ -198,17 +200,17 @@ def agreement(groups: Sequence[Group]) -> list[Block]:
         p_value = max((row["p_value"] for row in members if is_number(row.get("p_value"))), default=None)
         parts = [f"{mean:.2f}", "" if expected is None else f"{expected:.2f}"]
         rows.append([*key, *parts, "" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"])
-    headings = ["model", "other", "metric", "likeness", "by chance", "largest p"]
+    headings = ["model", "other", "metric", "similarity", "chance", "largest p"]
     used = [index for index in range(6) if index < 4 or any(row[index] for row in rows)]
     cells = [[row[index] for index in used] for row in rows]
     note = protocol(groups, name)
-    table = Table("Likeness of best spaces", [headings[i] for i in used], cells, words=3, note=note)
-    return [Heading("Whether models see alike"), table]
+    table = Table("Similarity of representations (best spaces)", [headings[i] for i in used], cells, words=3, note=note)
+    return [Heading("Agreement"), table]
 
 
 def transfer(groups: Sequence[Group]) -> list[Block]:
     names = {"transfer": "linear probe, %", "transfer_finetune": "fine-tuned, %"}
-    return section("On other data", groups, names, ("model", "target", "space"), caption="Top-1 on other data")
+    return section("Transfer", groups, names, ("model", "target", "space"), caption="Top-1 on other data sets")
 
 
 def cost(groups: Sequence[Group]) -> list[Block]:
@@ -219,8 +221,8 @@ def cost(groups: Sequence[Group]) -> list[Block]:
         [group.title, *(cost_text(key, row[key]) for key in COSTS), device]
         for group, row, device in zip(groups, table, devices, strict=True)
     ]
-    note = "Means over seeds. FLOPs of one image through the encoder; memory is the peak while training."
-    return [Heading("At what price"), Table("Cost of training", ["model", *COSTS.values(), "device"], rows, note=note)]
+    note = "Means over seeds. FLOPs: one image through the encoder. Memory: peak during training."
+    return [Heading("Cost"), Table("Training cost", ["model", *COSTS.values(), "device"], rows, note=note)]
 
 
 def _headlines(groups: Sequence[Group], numbers: Sequence[Entry]) -> list[Entry]:

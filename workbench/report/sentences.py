@@ -48,12 +48,12 @@ def ranking(scores: Sequence[Score], best: str = "Highest", what: str = "") -> s
     if not others:
         return f"{first.name}: {first.text}."
     if all(score.text == first.text for score in others):
-        return f"All the same: {first.text}."
+        return f"All equal: {first.text}."
     mean = "mean" * any(score.label != score.name for score in scores)
     quantity = " ".join(filter(None, [best, mean, what]))
-    rest = " and ".join(f"{score.text} ({score.name})" for score in others)
+    rest = " and ".join(f"{score.text} for {score.name}" for score in others)
     overlap = " The intervals of the first two overlap." if overlapping(first, others[0]) else ""
-    return f"{quantity}: {first.name}, {first.text}, against {rest}.{overlap}"
+    return f"{quantity}: {first.name} with {first.text}, against {rest}.{overlap}"
 
 
 def overlapping(first: Score, second: Score) -> bool:
@@ -65,7 +65,9 @@ def overlapping(first: Score, second: Score) -> bool:
     return low <= other_high and other_low <= high
 
 
-def verdict(scores: Sequence[Score], tests: Sequence[Difference], best: str = "Highest", ahead: str = "ahead") -> str:
+def verdict(
+    scores: Sequence[Score], tests: Sequence[Difference], best: str = "Highest", ahead: str = "ahead of"
+) -> str:
     """Whether the best score is ahead of the others by the tests; :func:`ranking` if it was not tested.
 
     Args:
@@ -83,10 +85,11 @@ def verdict(scores: Sequence[Score], tests: Sequence[Difference], best: str = "H
     equal = [score for score, differs in known if not differs]
     parts = []
     if behind:
-        against = " and ".join(f"{score.text} ({score.name})" for score in behind)
-        of = f" of {' and '.join(score.name for score in behind)}" if len(behind) < len(results) else ""
-        parts.append(f"{first.name} is {ahead}{of}: {first.text} against {against}.")
-    for score in equal:
-        parts.append(f"No difference shown between {first.name} ({first.text}) and {score.name} ({score.text}).")
-    parts += [f"{score.name} ({score.text}) could not be tested." for score, differs in results if differs is None]
+        names, texts = (" and ".join(values) for values in zip(*((s.name, s.text) for s in behind), strict=True))
+        parts.append(f"{first.name} is {ahead} {names}: {first.text} against {texts}.")
+    if equal:
+        others = " or ".join(f"{score.name} ({score.text})" for score in equal)
+        pair = f"from {others}" if behind else f"between {first.name} ({first.text}) and {others}"
+        parts.append(f"No significant difference {pair}.")
+    parts += [f"{score.name} ({score.text}) was not tested." for score, differs in results if differs is None]
     return " ".join(parts)

@@ -50,11 +50,9 @@ def test_ahead_is_said_where_the_test_says_so(page: Show, runs_folder: Folder) -
     app = page("overview", "mocov3", "vae", "ddpm")
     pairs = differences([Run(folder / ids[method]) for method in ("mocov3", "vae", "ddpm")])[:3]
     assert all(pair.significant for pair in pairs)
-    assert cards(app)["Linear probe"].startswith("mocov3 is ahead: 71.0 % [68.8, 73.2] against")
-    assert "better" not in " ".join(cards(app).values()) and cards(app)["kNN"].startswith("Highest: mocov3, 66.0 %")
-    assert cards(app)["Likelihood"].startswith("Lowest: ") and cards(app)["Cost"].startswith(
-        "All the same: 2 min 13 s."
-    )
+    assert cards(app)["Linear probe"].startswith("mocov3 is ahead of ddpm and vae: 71.0 % [68.8, 73.2] against")
+    assert "better" not in " ".join(cards(app).values()) and cards(app)["kNN"].startswith("Highest: mocov3 with 66.0 %")
+    assert cards(app)["Likelihood"].startswith("Lowest: ") and cards(app)["Cost"].startswith("All equal: 2 min 13 s.")
 
 
 def test_no_difference_is_shown_between_equal_probes(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
@@ -67,7 +65,7 @@ def test_no_difference_is_shown_between_equal_probes(show: Show, runs_folder: Fo
     rows = [row for row in content["rows"] if row["space"] in ("projector", "pixels")]
     first.write_evaluation("linear", content | {"rows": rows})
     app = show(tmp_path, "overview", [first.id, second.id])
-    assert cards(app)["Linear probe"].startswith("No difference shown between mocov3 (71.0 %")
+    assert cards(app)["Linear probe"].startswith("No significant difference between mocov3 (71.0 %")
     assert "is ahead" not in cards(app)["Linear probe"]
 
 
@@ -77,8 +75,8 @@ def test_seeds_are_one_model_with_an_interval_over_seeds(show: Show, runs_folder
     seeds = [copy_as_seed(mocov3, tmp_path / f"{mocov3.id}-{seed}", seed) for seed in range(3)]
     app = show(tmp_path, "overview", [seeds[0].id, vae.id])
     assert list(pictures(app)[0]) == ["mocov3 (3 seeds)", "vae"]
-    assert cards(app)["kNN"].startswith("Highest mean: mocov3, 67.0 %")
-    assert cards(app)["Factors kept"].startswith("Highest mean: ")
+    assert cards(app)["kNN"].startswith("Highest mean: mocov3 with 67.0 %")
+    assert cards(app)["Factors"].startswith("Highest mean: ")
 
 
 def test_what_is_not_measured_is_a_line_with_the_command(show: Show, copied: Copies) -> None:
@@ -93,7 +91,7 @@ def test_what_is_not_measured_is_a_line_with_the_command(show: Show, copied: Cop
         "mocov3 does not say how probable an image is" in line
         and f"workbench evaluate {runs[1].id} {runs[2].id}" in line
     )
-    assert any(each.value.startswith("**Samples**: vae, ddpm drew samples") for each in app.caption)
+    assert any(each.value.startswith("**Samples**: Samples of vae, ddpm") for each in app.caption)
 
 
 def test_one_model_alone_is_stated_without_a_verdict(page: Show) -> None:
