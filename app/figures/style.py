@@ -38,6 +38,15 @@ def need_width(figure: go.Figure, pixels: int) -> None:
     figure.update_layout(meta={"width": pixels})
 
 
+def write_in_ink(figure: go.Figure, dark: bool) -> None:
+    """Write axes and annotations that have no colour yet in the theme's ink; Streamlit's grey has a contrast of 3.7."""
+    ink = palette.INK[dark]
+    figure.update_layout(font_color=ink)
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(tickfont_color=ink, title_font_color=ink)
+    figure.for_each_annotation(lambda text: text.update(font_color=text.font.color or ink))
+
+
 def error_bars(
     colour: str,
     values: Sequence[float] | np.ndarray,

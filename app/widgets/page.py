@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import component
+from app.figures.style import write_in_ink
 from app.reading.choice import Choice
-from app.state import feature_space
+from app.state import appearance, feature_space
 from app.state.seeds import SeedGroup
 from app.widgets import downloads, protocol_line
 from workbench.headline import elsewhere
@@ -80,6 +81,7 @@ def names(choices: Iterable[Choice]) -> str:
 def chart(figure: go.Figure, key: str, alt: str, **selecting: Any) -> None:
     """A figure that keeps its zoom over reruns and can be saved; ``selecting``: Streamlit's options for selections."""
     figure.update_layout(showlegend=False)  # names stand beside curves and dots
+    write_in_ink(figure, appearance.dark())
     if isinstance(least := (figure.layout.meta or {}).get("width"), int):  # pyright: ignore[reportAttributeAccessIssue]
         # A narrower page scrolls the figure sideways instead of heaping its names.
         place = f".st-key-{downloads.class_name(key)}"

@@ -25,13 +25,16 @@ CONTRASTS = """() => {
     return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
   };
   const found = [];
-  const texts = '.wb-note, .wb-name, .wb-save button, .stMain p, .stMain h1, .stMain h3';
+  const figures = '.js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .g-xtitle text, '
+    + '.js-plotly-plot .g-ytitle text, .js-plotly-plot .annotation text';
+  const texts = `.wb-note, .wb-name, .wb-save button, .stMain p, .stMain h1, .stMain h3, ${figures}`;
   for (const node of document.querySelectorAll(texts)) {
     const box = node.getBoundingClientRect();
     if (!node.textContent.trim() || !box.width || node.closest('[disabled]')) continue;
-    const below = ground(node), text = over(rgba(getComputedStyle(node).color), below);
+    const style = getComputedStyle(node), colour = node.closest('svg') ? style.fill : style.color;
+    const below = ground(node), text = over(rgba(colour), below);
     const [high, low] = [luminance(text), luminance(below)].sort((a, b) => b - a);
-    found.push([node.className || node.tagName, node.textContent.trim().slice(0, 40), (high + .05) / (low + .05)]);
+    found.push([node.className.baseVal ?? (node.className || node.tagName), node.textContent.trim().slice(0, 40), (high + .05) / (low + .05)]);
   }
   return found;
 }"""
@@ -42,8 +45,9 @@ def test_every_text_has_enough_contrast(file_browser: Any, runs_address: str, ru
     chosen = ",".join(f"{runs_folder[1][method]}:{at}" for at, method in enumerate(("mocov3", "vae", "ddpm")))
     page = opened(file_browser, f"{runs_address}/what-it-knows?runs={chosen}", 1280, dark)
     settled(page)
+    page.locator(".js-plotly-plot .xtick text").first.wait_for()
     found = page.evaluate(CONTRASTS)
-    assert sum("wb-note" in kind for kind, _, _ in found) >= 4
+    assert sum("wb-note" in kind for kind, _, _ in found) >= 4 and len(found) > 60
     low = [(kind, words, round(contrast, 2)) for kind, words, contrast in found if contrast < LEAST]
     assert not low
     page.close()
