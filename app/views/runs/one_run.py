@@ -48,16 +48,18 @@ def render() -> None:
 
 def picked() -> Choice | None:
     """The run that the URL names, at first the first chosen one; None where there is no such run."""
-    summaries = {summary["id"]: summary for summary in run_folder.summaries(run_folder.runs_folder())}
+    folder = run_folder.content(run_folder.runs_folder())
+    summaries = folder.by_id
     groups = chosen_runs.choices()
     chosen = {choice.run.id: choice for choice in chosen_runs.networks(groups, every=False)}
     chosen |= {choice.run.id: choice for choice in chosen_runs.networks(groups)}  # which keeps the order
-    wanted = st.query_params.get("run")
-    if wanted and wanted not in summaries:
-        st.warning(theme.literal(f"There is no run {wanted} in {run_folder.runs_folder()}."))
+    text = st.query_params.get("run", "")
+    wanted = next(iter(chosen_runs.parse(text, summaries)[0]), None)
+    if text and wanted is None:
+        st.warning(theme.literal(f"There is no run {text} in {run_folder.runs_folder()}."))
     ids = list(dict.fromkeys([*chosen, *summaries]))
     if st.session_state.get("run") not in ids:
-        st.session_state["run"] = wanted if wanted in ids else next(iter(ids), None)
+        st.session_state["run"] = wanted or next(iter(ids), None)
     run_id = st.selectbox(
         "Run",
         ids,
@@ -65,12 +67,10 @@ def picked() -> Choice | None:
         key="run",
         label_visibility="collapsed",
     )
-    if run_id is not None and wanted != run_id:
-        st.query_params["run"] = run_id
     if run_id is None:
         return None
+    st.query_params["run"] = folder.short[run_id]
     run, summary = files.ReadOnce(run_folder.runs_folder() / run_id), summaries[run_id]
-    folder = run_folder.content(run_folder.runs_folder())
     colour = palette.run_colour(folder.colours.get(run_id), appearance.dark())
     return chosen.get(run_id) or Choice(run, folder.place.get(run_id, 0), colour, run_title(summary), summary)
 
