@@ -1,7 +1,7 @@
 """What studies are observed by: the trainings that they call for, and the tables that they write."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,17 @@ import pytest
 
 from workbench import training
 from workbench.cli import main
+from workbench.figures import style
 
 Refused = Callable[[list[str], str], None]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def quick_fonts() -> Iterator[None]:
+    """PDFs with Type 3 fonts: embedding TrueType, which the tests of figures do, takes 3 s of each figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(style.SETTINGS, "pdf.fonttype", 3)
+        yield
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Figures as files: every format, the same bytes each time, and no name that is taken for markup."""
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,7 +18,7 @@ from tests.figures.svg_texts import SVG, texts_of
 from workbench.errors import WorkbenchError
 from workbench.figures import style
 from workbench.figures.dots import Baseline, Dot, Dots, plot, round_ticks
-from workbench.figures.drawing import SUFFIXES, Drawing
+from workbench.figures.drawing import INTERIM, SUFFIXES, Drawing, interim_formats
 from workbench.figures.heat_map import HeatMap, Strip
 from workbench.figures.style import Sheet
 
@@ -51,6 +53,17 @@ def test_names_are_text_and_none_is_cut_or_on_another(drawing: Drawing) -> None:
     assert "".join(NASTY.split()) in every  # in lines, if need be
     assert all(text.left >= 0 and text.right <= width and 0 < text.bottom < height for text in texts)
     assert not [pair for pair in itertools.combinations(texts, 2) if pair[0].overlaps(pair[1])]
+
+
+def test_a_study_that_goes_on_is_drawn_at_most_once_a_minute(tmp_path: Path) -> None:
+    figure = tmp_path / "sweep.svg"
+    assert interim_formats(figure) == (".svg",)
+    figure.touch()
+    assert interim_formats(figure) == ()
+    for seconds in (INTERIM + 1, -INTERIM):  # of age; a clock that was set back must not stop drawings
+        modified = time.time() - seconds
+        os.utime(figure, (modified, modified))
+        assert interim_formats(figure) == (".svg",)
 
 
 def test_marks_tell_their_numbers_where_the_mouse_rests() -> None:

@@ -96,7 +96,7 @@ def _train_jobs(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[st
     if not left:
         study.write()
         return failures
-    study.write(".svg")
+    study.write(())
     at_once = places(left[0].config.device)[: len(left)]
     if len(at_once) > 1:
         console.print(f"{len(left)} runs on {len(at_once)} devices, one process each.")

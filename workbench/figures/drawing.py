@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
 SUFFIXES = (".svg", ".png", ".pdf", ".pgf")
+FORMATS = (".svg", ".pdf")  # that a finished study has
+INTERIM = 60.0  # seconds between drawings of a study that goes on
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 TIP = "tip:"
 
@@ -70,6 +73,16 @@ class Drawing(ABC):
         content = buffer.getvalue()
         content = _tidy(content, self.heading()) if suffix == ".svg" else content
         return content.encode() if isinstance(content, str) else content
+
+
+def interim_formats(figure: Path) -> tuple[str, ...]:
+    """Formats in which to draw a study that goes on: SVG (fonts make a PDF take ten times as long), or none where its
+    SVG is younger than a minute, so that small runs do not wait for figures."""
+    try:
+        young = 0 <= time.time() - figure.stat().st_mtime < INTERIM
+    except OSError:
+        young = False
+    return () if young else (".svg",)
 
 
 def tip(artist: "Artist", words: str) -> None:

@@ -2,11 +2,11 @@
 
 Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020, figure 5;
 :mod:`workbench.data.composition` describes the cells. A study is a folder: ``runs/`` holds a run per cell, beside it
-are the table and the figure, rewritten after every cell. Finished cells are not trained again.
+are the table, rewritten after every cell, and the figure, at most once a minute. Finished cells are not trained again.
 """
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation.context import Row, accuracy, measured
 from workbench.evaluation.features import Limits, Material, Spaces
 from workbench.figures.augmentations import Augmentations
+from workbench.figures.drawing import FORMATS, interim_formats
 from workbench.files import plain, read_json, replacing, write_json
 from workbench.methods import METHODS, load_method
 from workbench.metrics.linear_probe import MAX_ITERATIONS, linear_probe
@@ -104,11 +105,11 @@ class Study:
             self.rows += [{"model": "pixels", **pixels_row}, {"model": f"untrained:{self.method}", **untrained_row}]
         second = cell[1] if len(cell) == 2 else None
         self.rows.append({"model": "run", "first": cell[0], "second": second, "run": run.id, **row})
-        self.write(".svg")  # fonts make a PDF take ten times as long
+        self.write(interim_formats(self.folder / "composition.svg"))
         return self.rows[-1]
 
-    def write(self, *formats: str) -> None:
-        """Write ``composition.json`` and ``.csv``, and the figure, as SVG and PDF unless formats are given."""
+    def write(self, formats: Sequence[str] = FORMATS) -> None:
+        """Write ``composition.json`` and ``.csv``, and the figure in some formats."""
         record = self.record()
         write_json(self.folder / "composition.json", record)
         with replacing(self.folder / "composition.csv", "w") as file:
@@ -116,7 +117,7 @@ class Study:
             table.writeheader()
             table.writerows(record["rows"])
             table.writerows({"model": "mean", **row} for row in record["means"])
-        Augmentations(record).save(*(self.folder / f"composition{suffix}" for suffix in formats or (".svg", ".pdf")))
+        Augmentations(record).save(*(self.folder / f"composition{suffix}" for suffix in formats))
 
     def record(self) -> dict[str, Any]:
         """What ``composition.json`` holds; see docs/run-format.md."""

@@ -10,7 +10,7 @@ from workbench.comparison.colours import colours_of
 from workbench.comparison.seeds import Row
 from workbench.comparison.table import cost_text, mapping_of
 from workbench.data.datasets import Dataset
-from workbench.figures.drawing import Drawing
+from workbench.figures.drawing import FORMATS, Drawing
 from workbench.figures.shares import Panels, Shares
 from workbench.figures.study import OVER_IMAGES, TITLES, Study
 from workbench.files import plain, replacing, write_json
@@ -88,7 +88,7 @@ def sweep_record(
     }
 
 
-def write_sweep(folder: Path, content: Mapping[str, Any], formats: Sequence[str] = (".svg", ".pdf")) -> None:
+def write_sweep(folder: Path, content: Mapping[str, Any], formats: Sequence[str] = FORMATS) -> None:
     """Write ``sweep.json``, ``.csv`` and ``.md``, and figures: ``sweep``, and where there are tables and shares,
     ``sweep-tables`` and ``sweep-shares``."""
     content = plain(content)

@@ -1,8 +1,8 @@
 """A sweep: a run per cell and seed of a recipe, each evaluated, and one table and figure of them all.
 
 A sweep is a folder: ``runs/`` holds ordinary runs, beside it stand ``sweep.json``, ``sweep.csv``, ``sweep.md`` and
-``sweep.svg``, rewritten after every run. What is there already is not done again. Several GPUs each work off one run at
-a time, in a process of their own.
+``sweep.svg``, rewritten after every run, the figure at most once a minute. What is there already is not done again.
+Several GPUs each work off one run at a time, in a process of their own.
 """
 
 import multiprocessing
@@ -26,6 +26,7 @@ from workbench.data.datasets import Dataset
 from workbench.errors import WorkbenchError, unknown
 from workbench.evaluation import runner
 from workbench.evaluation.probes import transfer
+from workbench.figures.drawing import FORMATS, interim_formats
 from workbench.methods import load_method
 from workbench.methods.base import ImageSpec
 from workbench.run import Run
@@ -144,8 +145,7 @@ class Sweep:
         return [self._job(name, seed) for seed in self.seeds for name in names]
 
     def work_off(self, jobs: Sequence[Job], places: Sequence[str | None]) -> Iterator[tuple[Job, str | None]]:
-        """Do jobs; yields each as it ends, with the reason of a failure or None. Results are written after each,
-        figures as SVG.
+        """Do jobs; yields each as it ends, with the reason of a failure or None. Results are written after each.
 
         Args:
             jobs: what to do.
@@ -158,7 +158,7 @@ class Sweep:
                 self.failures.pop((job.cell, job.seed), None)
             else:
                 self.failures[job.cell, job.seed] = failed
-            self.write(".svg")  # fonts make a PDF take ten times as long
+            self.write(interim_formats(self.folder / "sweep.svg"))
             yield job, failed
 
     def seconds(self, name: str) -> float:
@@ -174,11 +174,10 @@ class Sweep:
             rounds.append(time.perf_counter() - began)
         return min(rounds) * config.batch_size / timed.batch_size * cells.steps_of(config, dataset)
 
-    def write(self, *formats: str) -> None:
-        """Write table and figures, in all formats unless some are given, of all runs so far, those of other processes
-        among them."""
+    def write(self, formats: Sequence[str] = FORMATS) -> None:
+        """Write tables, and figures in some formats, of all runs so far, those of other processes among them."""
         self.runs = self._find()
-        write_sweep(self.folder, self.record(), formats or (".svg", ".pdf"))
+        write_sweep(self.folder, self.record(), formats)
 
     def record(self) -> dict[str, Any]:
         """What ``sweep.json`` holds; see docs/run-format.md."""
