@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import workbench
-from tests.weights.conftest import trained_run
+from tests.weights.conftest import new_run
 from tests.weights.published import images, moco, normalised, photos, resnet, vit
 from workbench import training
 from workbench.cli import main
@@ -201,13 +201,13 @@ def test_training_starts_from_an_imported_encoder_and_is_not_resumed(tmp_path: P
     settings |= {"patch": 4, "width": 48, "depth": 2, "heads": 4, "stem": "patch", "optim.lr": 0.0, "init": run.id}
     published = load_method_from(run).method.state_dict()
     for method, more in (("supervised", {}), ("mocov3", {"hidden": 16, "out_dim": 8})):
-        state = load_method_from(trained_run(method, settings | more, run.path.parent)).method.state_dict()
+        state = load_method_from(new_run(method, settings | more, run.path.parent)).method.state_dict()
         for name, value in published.items():
             assert torch.equal(state[name], value)
             if method == "mocov3":
                 assert torch.equal(state[name.replace("backbone.", "momentum_backbone.module.")], value)
     with pytest.raises(WorkbenchError, match="no encoder like this one"):
-        trained_run("supervised", settings | {"width": 96}, run.path.parent)
+        new_run("supervised", settings | {"width": 96}, run.path.parent)
 
 
 def test_runs_of_other_weights_are_no_seeds_of_one_another(tmp_path: Path, data: Path) -> None:
