@@ -19,7 +19,7 @@ from streamlit import runtime
 from streamlit.components.v2 import component
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("raster.js", "geometry.js", "keep.js", "pane.js", "stage.js")
+SCRIPTS = ("raster.js", "geometry.js", "keep.js", "pane.js", "gallery.js", "stage.js")
 LOST = 65535  # the coordinate of a point that has none
 
 

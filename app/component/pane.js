@@ -12,7 +12,8 @@ class Pane {
     this.view = { x: 0.5, y: 0.5, zoom: 1 };
     this.element = document.createElement("section");
     this.element.innerHTML = `
-      <header><i class="dot"></i><b></b><span class="name"></span><select aria-label="Space"></select></header>
+      <header><i class="dot"></i><b></b><span class="name"></span><select aria-label="Space"></select>
+        <button class="enlarge" aria-pressed="false">Enlarge</button></header>
       <div class="plot" tabindex="0" role="img"><canvas></canvas><canvas></canvas><div class="wait">loading the map</div></div>
       <footer></footer>`;
     this.plot = this.element.querySelector(".plot");
@@ -21,6 +22,8 @@ class Pane {
     this.overlay = above.getContext("2d");
     this.select = this.element.querySelector("select");
     this.select.onchange = () => this.showSpace(this.select.value);
+    this.enlarge = this.element.querySelector(".enlarge");
+    this.enlarge.onclick = () => this.stage.enlarge(this.stage.enlarged === this ? null : this);
     this.listen();
   }
 

@@ -11,6 +11,8 @@ class Stage {
     this.part = (name) => root.querySelector(`.${name}`);
     this.tooltip = this.part("tooltip");
     this.slider = this.part("slider");
+    this.enlarged = null;
+    this.gallery = new Gallery(this);
     this.listeners();
   }
 
@@ -20,6 +22,7 @@ class Stage {
       if (event.key !== "Escape" || typing) return;
       const lasso = this.panes.find((pane) => pane.path);
       if (lasso) lasso.cancel();
+      else if (this.enlarged) this.enlarge(null);
       else if (this.count) this.choose([], false);
     };
     window.addEventListener("keydown", this.escape);
@@ -43,6 +46,23 @@ class Stage {
     this.root.querySelectorAll("[data-tool]").forEach((button) => {
       button.setAttribute("aria-pressed", button.dataset.tool === tool);
     });
+  }
+
+  // One map large, with the selected images beside it; none: all maps side by side.
+  enlarge(pane) {
+    const former = this.enlarged;
+    this.enlarged = pane;
+    this.root.toggleAttribute("data-enlarged", Boolean(pane));
+    this.panes.forEach((other) => {
+      other.element.classList.toggle("large", other === pane);
+      other.enlarge.textContent = other === pane ? "Back to all maps" : "Enlarge";
+      other.enlarge.title = other === pane ? "Show all maps again (Escape)" : "Show this map large, with the selected images";
+      other.enlarge.setAttribute("aria-pressed", other === pane);
+    });
+    this.hoverOver(null);
+    this.dirty();
+    (pane ?? former)?.enlarge.focus({ preventScroll: true });
+    if (pane) this.part("maps").scrollIntoView({ block: "nearest" });
   }
 
   leave() {
@@ -85,6 +105,7 @@ class Stage {
     const same = former?.n === told.n && former.common === told.common;
     if (!same) [this.flags, this.order, this.sent] = [new Uint8Array(told.n), shuffled(told.n), undefined];
     this.hearSelection(same ? former.selected : undefined);
+    if (this.panes.indexOf(this.enlarged) >= told.panes.length) this.enlarge(null);
     while (this.panes.length > told.panes.length) this.panes.pop().element.remove();
     while (this.panes.length < told.panes.length) {
       this.panes.push(new Pane(this, this.panes.length));
@@ -153,6 +174,7 @@ class Stage {
     this.planned = requestAnimationFrame(() => {
       this.planned = 0;
       this.panes.forEach((pane) => pane.stale && pane.draw());
+      this.gallery.update();
       this.root.dataset.lit = this.count; // for tests: what is on the screen
     });
   }
@@ -171,9 +193,18 @@ class Stage {
     this.tooltip.style.transform = `translate(${Math.max(0, left)}px, ${Math.min(y + 12, box.height - this.tooltip.offsetHeight)}px)`;
   }
 
+  // What an image is called, and with its class.
+  title(row) {
+    return this.names?.[row] ?? (this.ids ? `image ${this.ids[row]}` : "");
+  }
+
+  caption(row) {
+    return [this.told.classes[this.labels?.[row]], this.title(row)].filter(Boolean).join(" · ");
+  }
+
   describe({ row, pane, neighbours }) {
     const { told } = this;
-    const lines = [told.classes[this.labels?.[row]] ?? "", this.names?.[row] ?? (this.ids ? `image ${this.ids[row]}` : "")];
+    const lines = [told.classes[this.labels?.[row]] ?? "", this.title(row)];
     if (this.values?.length) lines.push(`${told.by} ${Number(this.values[row].toPrecision(3))}`);
     else if (told.by !== "label" && told.palette[pane.codes[row]]?.name) lines.push(`${told.by}: ${told.palette[pane.codes[row]].name}`);
     const [title, ...rest] = lines.filter(Boolean);

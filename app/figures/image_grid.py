@@ -29,12 +29,18 @@ def sharp_uri(image: np.ndarray) -> str:
     return data_uri(np.kron(image, np.ones((3, 3, 1), np.uint8)) if image.shape[0] <= 64 else image)
 
 
-def tag(image: np.ndarray, side: int = SIDE, title: str = "") -> str:
-    """An image element ``side`` pixels wide; pixels stay square where it is enlarged."""
+def tag(image: np.ndarray, side: int = SIDE, title: str = "", **data: object) -> str:
+    """An image element ``side`` pixels wide; pixels stay square where it is enlarged.
+
+    Args:
+        title: what the image shows; the lightbox repeats it.
+        data: data attributes by name; empty ones are left out.
+    """
     height, width = image.shape[:2]
     crisp = ' class="wb-px"' if width <= side else ""
     size = f'width="{side}" height="{round(side * height / width)}"'
-    return f'<img{crisp} src="{data_uri(image)}" {size} alt="{escape(title)}" title="{escape(title)}">'
+    more = "".join(f' data-{key}="{escape(str(value))}"' for key, value in data.items() if value != "")
+    return f'<img{crisp} src="{data_uri(image)}" {size} alt="{escape(title)}" title="{escape(title)}"{more}>'
 
 
 def tiles(images: np.ndarray, side: int, columns: int) -> bytes:
@@ -86,6 +92,8 @@ class ImageRow:
         captions: a line under each image.
         colour: of the dot before the label.
         gap: leave space above.
+        titles: what each image is called, in the lightbox.
+        role: ``original`` or ``reconstruction``, which the lightbox compares column by column.
     """
 
     label: str
@@ -94,6 +102,8 @@ class ImageRow:
     captions: Sequence[str] = field(default_factory=tuple)
     colour: str = ""
     gap: bool = False
+    titles: Sequence[str] = field(default_factory=tuple)
+    role: str = ""
 
 
 def tracks(n: int, side: int, before: str = "") -> str:
@@ -115,23 +125,30 @@ def sheet(rows: Sequence[ImageRow], side: int = SIDE) -> str:
                 cells.append("<span></span>")
                 continue
             caption = f"<figcaption>{escape(row.captions[index])}</figcaption>" if row.captions else ""
-            cells.append(f"<figure>{tag(row.images[index], side, row.label)}{caption}</figure>")
+            title = ", ".join(filter(None, (row.label, row.titles[index] if row.titles else "")))
+            image = tag(row.images[index], side, title, role=row.role, column=index if row.role else "")
+            cells.append(f"<figure>{image}{caption}</figure>")
     columns = tracks(width, side, "150px")
     return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
 
 
 def captioned_sheet(
-    images: np.ndarray, captions: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], side: int = SIDE
+    images: np.ndarray,
+    titles: Sequence[str],
+    captions: Sequence[str],
+    lines: Sequence[tuple[str, Sequence[str]]],
+    side: int = SIDE,
 ) -> str:
     """Images uint8 (n, H, W, C) with captions, and lines of text below them with one cell per image.
 
     Args:
+        titles: (n,) what the images are called.
         captions: (n,) HTML.
         lines: a label to the left and (n,) cells, all HTML.
     """
     cells = ['<div class="wb-row">image<small>truth</small></div>']
-    for image, caption in zip(images, captions, strict=True):
-        cells.append(f"<figure>{tag(image, side)}<figcaption>{caption}</figcaption></figure>")
+    for image, title, caption in zip(images, titles, captions, strict=True):
+        cells.append(f"<figure>{tag(image, side, title)}<figcaption>{caption}</figcaption></figure>")
     for label, texts in lines:
         cells.append(f'<div class="wb-row">{label}</div>')
         cells += [f'<div class="wb-cell">{text}</div>' for text in texts]
@@ -139,18 +156,33 @@ def captioned_sheet(
     return f'<div class="wb-sheet"><div class="wb-grid" style="{columns}">{"".join(cells)}</div></div>'
 
 
-def tile_grid(images: np.ndarray, columns: int, side: int = SIDE) -> str:
-    """Images uint8 (n, H, W, C) side by side in a fixed number of columns."""
-    cells = "".join(f"<figure>{tag(image, side)}</figure>" for image in images)
+def tile_grid(images: np.ndarray, columns: int, titles: Sequence[str], side: int = SIDE) -> str:
+    """Images uint8 (n, H, W, C) with names side by side in a fixed number of columns."""
+    pairs = zip(images, titles, strict=True)
+    cells = "".join(f"<figure>{tag(image, side, title)}</figure>" for image, title in pairs)
     return f'<div class="wb-sheet"><div class="wb-grid" style="{tracks(columns, side)}; gap: 4px">{cells}</div></div>'
 
 
-def wrapped_tiles(images: np.ndarray, captions: Sequence[str], side: int = SIDE) -> str:
-    """Images uint8 (n, H, W, C) with captions, wrapping at the page's edge."""
-    cells = [
-        f"<figure>{tag(image, side)}<figcaption>{escape(caption)}</figcaption></figure>"
-        for image, caption in zip(images, captions, strict=True)
-    ]
+def wrapped_tiles(
+    images: np.ndarray, captions: Sequence[str], side: int = SIDE, lines: Sequence[tuple[str, str, Sequence[str]]] = ()
+) -> str:
+    """Images uint8 (n, H, W, C) with captions, wrapping at the page's edge.
+
+    Args:
+        lines: below every caption, a coloured dot with a text: the colour, what the dot stands for, and (n,) texts.
+    """
+    cells = []
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        dots = "".join(
+            f'<div title="{escape(label)}"><span class="wb-dot" style="background:{colour}"></span> '
+            f"{escape(texts[index])}</div>"
+            for colour, label, texts in lines
+        )
+        title = escape(caption)
+        cells.append(
+            f'<figure style="width:{side}px">{tag(image, side, caption)}<figcaption title="{title}">{title}{dots}'
+            "</figcaption></figure>"
+        )
     return f'<div class="wb-strip">{"".join(cells)}</div>'
 
 

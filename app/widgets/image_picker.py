@@ -12,6 +12,7 @@ from app import theme
 from app.reading import files
 from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs, image_query, seeds
+from app.widgets import confusion_images
 from workbench.errors import WorkbenchError
 from workbench.format import finite_number
 
@@ -42,7 +43,7 @@ def chip(chosen: Sequence[Choice]) -> None:
 
 def clear() -> None:
     """Select no image."""
-    for key in ("image-search", *CELL):
+    for key in ("image-search", confusion_images.KEY, *CELL):
         st.session_state.pop(key, None)
     chosen_images.select_images([])
 
@@ -146,11 +147,11 @@ def cells(figure: go.Figure, choice: Choice, key: str, share: np.ndarray, classe
 
 
 def clicked(choice: Choice, key: str) -> None:
-    """Select the probe images of the cell that was clicked."""
+    """Select the probe images of the cell that was clicked, and show them beside the matrix."""
     points = st.session_state[key]["selection"]["points"]
     cell = [finite_number(points[0].get(axis)) for axis in ("y", "x")] if points else []
     probe = files.probe(choice.run)
-    if probe is None or None in cell or not cell:
+    if probe is None or len(cell) != 2 or cell[0] is None or cell[1] is None:
         return
     ids = np.asarray(probe.ids())
     labels, predicted = (
@@ -159,8 +160,8 @@ def clicked(choice: Choice, key: str) -> None:
     )
     if labels is None or predicted is None:
         return
-    images = ids[(labels == cell[0]) & (predicted == cell[1])]
+    true, taken = int(cell[0]), int(cell[1])
+    images = ids[(labels == true) & (predicted == taken)]
+    confusion_images.remember(key, choice, true, taken, images.tolist())
     if len(images):
         chosen_images.select_images(images)
-    else:
-        st.toast("No image of the probe set is in this cell; its images are others of the test split.")

@@ -23,10 +23,13 @@ Option = TypeVar("Option")
 
 
 def prepare() -> None:
-    """Once per page: what :func:`details` need."""
+    """Once per page: what :func:`details`, :func:`reveal` and the lightbox of pictures need."""
+    folder = Path(__file__).parent
+    st.html(f"<style>{(folder / 'lightbox.css').read_text(encoding='utf-8')}</style>")
     with st.container(key="protocols"):
-        script = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
-        st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
+        for name in ("page.js", "lightbox.js"):
+            script = (folder / name).read_text(encoding="utf-8")
+            st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def verdict(text: str) -> None:
@@ -44,6 +47,11 @@ def details(*texts: str) -> None:
     body = "".join(f"<div>{escape(text)}</div>" for text in texts if text)
     if body:
         st.html(f'<details class="wb-protocol"><summary>Protocol</summary>{body}</details>')
+
+
+def reveal(token: str) -> None:
+    """A place that is scrolled into view with what follows it, once for every new ``token``."""
+    st.html(f'<i class="wb-reveal" data-token="{escape(token)}"></i>')
 
 
 def measured(
@@ -149,6 +157,19 @@ def side_by_side(items: Iterable[Item], across: int | None = None) -> Iterator[I
     for place, item in zip(columns(len(items), across), items, strict=True):
         with place:
             yield item
+
+
+def with_room(n: int) -> list[tuple[Any, Any]]:
+    """Places for ``n`` figures as :func:`columns` has them, each with a place for what belongs to it: the empty
+    columns of its row, or else below the row."""
+    across, places = min(max(n, 2), 4), []
+    for start in range(0, n, across):
+        row = min(across, n - start)
+        widths = [1] * row + [across - row] * (across > row)
+        columns = st.columns(widths, gap="medium")
+        room = columns[row] if across > row else st.container()
+        places += [(column, room) for column in columns[:row]]
+    return places
 
 
 def side(n: int) -> int:

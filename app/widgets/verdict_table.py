@@ -37,7 +37,8 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
         for choice, values in predicted.items()
     ]
     truth = [escape(names[int(labels[row])]) for row in columns]
-    st.html(image_grid.captioned_sheet(np.asarray(images[columns]), truth, lines))
+    titles = files.image_titles(probe)
+    st.html(image_grid.captioned_sheet(np.asarray(images[columns]), [titles[row] for row in columns], truth, lines))
     scores = {choice.label: right(values, labels, rows) for choice, values in predicted.items()}
     shares = [f"{label} {share:.0f} %" for label, share in scores.items() if share is not None]
     first = f"{len(columns)} of them, those first that most models get wrong" if len(rows) > len(columns) else ""

@@ -89,10 +89,13 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     sequence = sequence[ranking(order, [model.mse[sequence] for model in reconstructions if model.colour])]
     sheet = turn(-(-len(sequence) // ACROSS))
     keep = sequence[sheet * ACROSS : (sheet + 1) * ACROSS]
-    st.html(image_grid.sheet(rows(reconstructions, images, keep)))
+    known = dict(zip(np.asarray(probe.ids()).tolist(), files.image_titles(probe), strict=True)) if probe else {}
+    titles = [known.get(image, f"image {image}") for image in np.asarray(ids)[keep].tolist()]
+    st.html(image_grid.sheet(rows(reconstructions, images, keep, titles)))
     highest = largest_error(reconstructions, images)
     st.html(image_grid.colour_bar("0", f"{highest:.0f} or more of 255", "absolute error, mean over channels"))
     first = sheet * ACROSS
+    page.note("click an image to enlarge it, and to compare a reconstruction with its original under a divider")
     page.note(f"PSNR in dB under each image · images {first + 1}\N{EN DASH}{first + len(keep)} of {len(sequence)}")
     page.protocol(list(picked), task)
     table(chosen, task)
@@ -131,17 +134,21 @@ def largest_error(reconstructions: Sequence[Reconstruction], images: np.ndarray)
     return float(max(1.0, np.percentile(np.concatenate(errors), 99)))
 
 
-def rows(reconstructions: Sequence[Reconstruction], images: np.ndarray, keep: np.ndarray) -> list[ImageRow]:
-    """Original, what the models drew, and where they erred."""
+def rows(
+    reconstructions: Sequence[Reconstruction], images: np.ndarray, keep: np.ndarray, titles: Sequence[str]
+) -> list[ImageRow]:
+    """Original, what the models drew, and where they erred; ``titles`` are of the images in ``keep``."""
     highest = largest_error(reconstructions, images)
-    sheet = [ImageRow("original", images[keep], "held-out images")]
+    sheet = [ImageRow("original", images[keep], "held-out images", titles=titles, role="original")]
     for index, model in enumerate(reconstructions):
         first_baseline = index > 0 and not model.colour and bool(reconstructions[index - 1].colour)
         captions, colour = [psnr(float(value)) for value in model.mse[keep]], model.colour or palette.GREY
-        sheet.append(ImageRow(model.label, model.images[keep], model.small, captions, colour, gap=first_baseline))
+        pictures, place = model.images[keep], {"titles": titles, "role": "reconstruction"}
+        sheet.append(ImageRow(model.label, pictures, model.small, captions, colour, gap=first_baseline, **place))
     for index, model in enumerate(reconstructions):
         maps, small = image_grid.error_map(images[keep], model.images[keep], highest), f"{model.small} error".strip()
-        sheet.append(ImageRow(model.label, maps, small, colour=model.colour or palette.GREY, gap=not index))
+        colour = model.colour or palette.GREY
+        sheet.append(ImageRow(model.label, maps, small, colour=colour, gap=not index, titles=titles))
     return sheet
 
 

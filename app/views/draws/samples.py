@@ -71,7 +71,8 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
             classes = "every class · " if probe and probe.labels() is not None else ""
             st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
             spread = np.linspace(0, len(real) - 1, min(count, len(real))).astype(int)
-            st.html(image_grid.tile_grid(np.asarray(real[spread]), across))
+            titles = files.image_titles(probe) if probe else []
+            st.html(image_grid.tile_grid(np.asarray(real[spread]), across, [titles[row] for row in spread]))
     for place, choice in zip(places[real is not None :], chosen, strict=True):
         samplers = variants(choice)
         with place:
@@ -85,7 +86,10 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
                 key=f"sampler-{choice.index}",
                 label_visibility="collapsed",
             )
-            st.html(image_grid.tile_grid(np.asarray(samplers[index or 0][1][:count]), across))
+            variant, images = samplers[index or 0]
+            drawings = np.asarray(images[:count])
+            titles = [f"{choice.label}, {describe(variant)}, image {at + 1}" for at in range(len(drawings))]
+            st.html(image_grid.tile_grid(drawings, across, titles))
     page.note("not selected: the first images of the seed")
     page.protocol(chosen, "samples", "the same seed and place for every sampler of a model")
 

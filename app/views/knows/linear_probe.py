@@ -9,8 +9,9 @@ import streamlit as st
 from app import theme
 from app.figures import dots, image_grid, matrices
 from app.reading import files, predictions, verdict
+from app.reading.choice import Choice
 from app.state import seeds
-from app.widgets import gaps, image_picker, page, pairs, verdict_table, verdicts
+from app.widgets import confusion_images, gaps, image_picker, page, pairs, verdict_table, verdicts
 from workbench.comparison.differences import Difference, caveat
 from workbench.comparison.table import Row, baseline_value, group_table
 from workbench.format import finite_number
@@ -51,7 +52,7 @@ def render() -> None:
                 answer([member.group.label for member in order], tested)
                 or verdict.ranking(verdicts.headlines(chosen, "linear"), "linear-probe accuracy", "%")
             )
-        by_class(groups)
+        by_class(groups, chosen)
         page.numbers(numbers(groups))
     gaps.explain(missing, "linear")
 
@@ -119,7 +120,7 @@ def draw_pairs(groups: Sequence[seeds.SeedGroup]) -> Sequence[Difference]:
     return differing
 
 
-def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
+def by_class(groups: Sequence[seeds.SeedGroup], chosen: Sequence[Choice]) -> None:
     """Accuracy per class and confusions in the best space; of several seeds all test images together."""
     tables = {}
     for member in groups:
@@ -147,29 +148,39 @@ def by_class(groups: Sequence[seeds.SeedGroup]) -> None:
     page.note("linear probe of the best space; all seeds together" + few + none)
     st.subheader("Confusion matrices", anchor=False)
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
-    for member, share in page.side_by_side(shares.values()):
-        group = member.group
-        page.heading(group.title, member.colour, best_space(group.runs) or "")
-        figure = matrices.heat_map(
-            share,
-            rows=classes,
-            columns=classes,
-            low=0,
-            high=100,
-            decimals=0 if n <= 10 else None,
-            x_title="predicted",
-            y_title="true",
-            unit=" %",
-            height=page.side(len(shares)) + 20,
-        )
+    places, cell = page.with_room(len(shares)), confusion_images.current()
+    for (place, room), (member, share) in zip(places, shares.values(), strict=True):
         key = f"confusion-{member.choice.index}"
-        selecting = image_picker.cells(figure, member.choice, key, share, classes)
-        page.chart(figure, key, f"confusion matrix of {group.title}, % of the true class", **selecting)
-    page.note("share of the true class; rows sum to 100 % · click a cell to select its images")
+        with place:
+            confusion_matrix(member, share, classes, key, page.side(len(shares)) + 20)
+        if cell is not None and cell.chart == key:
+            with room:
+                confusion_images.show(cell, member.choice, chosen, classes)
+    page.note("share of the true class; rows sum to 100 % · click a cell to see and select its images")
     page.details(
         "all seeds together, the same scale for every model · a click selects the images as the chosen seed classifies "
         "them"
     )
+
+
+def confusion_matrix(member: seeds.SeedGroup, share: np.ndarray, classes: Sequence[str], key: str, height: int) -> None:
+    """One group's matrix, shares (n, n) in %, whose cells can be clicked."""
+    group, n = member.group, len(classes)
+    page.heading(group.title, member.colour, best_space(group.runs) or "")
+    figure = matrices.heat_map(
+        share,
+        rows=classes,
+        columns=classes,
+        low=0,
+        high=100,
+        decimals=0 if n <= 10 else None,
+        x_title="predicted",
+        y_title="true",
+        unit=" %",
+        height=height,
+    )
+    selecting = image_picker.cells(figure, member.choice, key, share, classes)
+    page.chart(figure, key, f"confusion matrix of {group.title}, % of the true class", **selecting)
 
 
 def _confusion(run: Run, space: str | None) -> np.ndarray | None:

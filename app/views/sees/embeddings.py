@@ -70,7 +70,10 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
         page.note(
             f"The first {linked_maps.MOST} of {len(chosen)} models are drawn; remove a chip above to see another."
         )
-    page.note("click or circle images to select them everywhere · Shift adds, Escape clears · wheel: zoom")
+    page.note(
+        "click or circle images to select them everywhere · Shift adds, Escape clears · wheel: zoom · Enlarge: one map "
+        "with the selected images beside it"
+    )
     page.protocol(
         chosen,
         "projection",

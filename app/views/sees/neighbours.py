@@ -53,7 +53,7 @@ def render() -> None:
         models = retrievers(subset.subset_of(chosen), probe, known.ids, how, untrained)
         st.html(STYLE)
         component.links("".join(block(row, models, known) for row in rows), KEY, clicked)
-        marks = "click an image to make it the query"
+        marks = "click an image to make it the query, its magnifier to enlarge it"
         if known.labels is not None:
             marks += " · green frame and \N{CHECK MARK}: of the query's class, red and \N{MULTIPLICATION X}: of another"
         page.note(marks)
@@ -153,7 +153,8 @@ def neighbour(row: int, query: int, known: ProbeSet, side: int) -> str:
     image = image_grid.tag(known.images[row], side, image_name(row, known))
     target = escape(link(row, known))
     link_to = f'<a href="{target}" data-link="{known.ids[row]}">{image}</a>'
-    return f'<figure class="{kind}">{link_to}<figcaption>{caption}</figcaption></figure>'
+    glass = '<button type="button" class="wb-magnify" title="Enlarge" aria-label="Enlarge"></button>'
+    return f'<figure class="wb-magnified {kind}">{link_to}{glass}<figcaption>{caption}</figcaption></figure>'
 
 
 def share(nearest: np.ndarray, query: int, known: ProbeSet) -> str:

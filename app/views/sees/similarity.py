@@ -1,6 +1,6 @@
 """Similarity: what looks alike?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,13 @@ TITLE = "Similarity"
 QUESTION = "Which images does a model consider alike?"
 EVALUATIONS = ("similarity",)
 CORNER = 10
-SCALES = ["the same for every model", "each model its own"]
+SCALES = ["each model its own", "the same for every model", "full range, -1 to 1"]
+OWN, SHARED, FULL = SCALES
+SCALE_TEXT = (
+    "colours: from the median similarity of different images to the median of the diagonal, or to the "
+    "99th percentile where that is higher; full range: from -1 to 1"
+)
+LOWEST, HIGHEST = 50, 99  # percentiles of the similarities of different images between which colours differ
 
 
 class SimilarityMap(NamedTuple):
@@ -38,16 +44,17 @@ def render() -> None:
     if chosen:
         page.verdict(answer(chosen))
         chosen = subset.subset_of(chosen)
-        shared = page.switch("Colour scale", SCALES, "scale") == SCALES[0]
+        scale = page.switch("Colour scale", SCALES, "scale")
+        shared = scale != OWN
         tables = {choice: matrix(choice, picked(choice)) for choice in chosen}
-        limits = colour_limits({choice: table[::3, ::3] for choice, table in tables.items()}, shared)
+        limits = colour_limits({choice: table[::3, ::3] for choice, table in tables.items()}, scale)
         models = []
         for choice, table in tables.items():
             rows = kept_rows(choice, len(table))
             models.append(SimilarityMap(choice, picked(choice), table[np.ix_(rows, rows)], limits[choice], rows))
         instances(models, probe, shared)
         corners(models, probe)
-        classes(models, probe, shared)
+        classes(models, probe, scale)
     gaps.explain(missing, "similarity")
 
 
@@ -87,20 +94,39 @@ def matrix(choice: Choice, space: str) -> np.ndarray:
     return table
 
 
-def colour_limits(tables: dict[Choice, np.ndarray], shared: bool) -> dict[Choice, tuple[float, float]]:
-    """What the ends of each model's colour scale mean: nearly its smallest and its largest value, or those of all.
-    Entries that are no numbers are left out; a table of nothing else is drawn from 0 to 1."""
-    known = {choice: table[np.isfinite(table)] for choice, table in tables.items()}
-    ends = {
-        choice: (float(np.percentile(values, 1)), float(values.max())) if len(values) else (0.0, 1.0)
-        for choice, values in known.items()
-    }
+def colour_limits(tables: Mapping[Choice, np.ndarray], scale: str) -> dict[Choice, tuple[float, float]]:
+    """What the ends of each model's colour scale mean.
+
+    The scale begins at the median similarity of different images, and ends where most of the diagonal lies
+    (its median), unless different images are more similar; so the diagonal is seen where it stands out at all.
+    Entries that are no numbers are left out; a table of nothing else is drawn from 0 to 1.
+
+    Args:
+        tables: similarities (n, n) by model, in [-1, 1].
+        scale: of :data:`SCALES`; the same for every model has the widest ends of all.
+    """
+    if scale == FULL:
+        return dict.fromkeys(tables, (-1.0, 1.0))
+    ends = {choice: data_limits(np.asarray(table, np.float64)) for choice, table in tables.items()}
     lows, highs = zip(*ends.values(), strict=True)
-    return dict.fromkeys(ends, (min(lows), max(highs))) if shared else ends
+    return dict.fromkeys(ends, (min(lows), max(highs))) if scale == SHARED else ends
+
+
+def data_limits(table: np.ndarray) -> tuple[float, float]:
+    """The ends of the colour scale for one matrix (n, n); see :func:`colour_limits`."""
+    diagonal, others = np.diag(table), table[~np.eye(len(table), dtype=bool)]
+    diagonal, others = diagonal[np.isfinite(diagonal)], others[np.isfinite(others)]
+    if not len(diagonal) + len(others):
+        return 0.0, 1.0
+    low, high = np.percentile(others if len(others) else diagonal, (LOWEST, HIGHEST))
+    high = max(float(high), float(np.median(diagonal)) if len(diagonal) else -1.0)
+    return (float(low), high) if high > low else (float(low) - 0.01, high + 0.01)
 
 
 def legend(limits: tuple[float, float], what: str) -> None:
-    st.html(image_grid.colour_bar(f"{limits[0]:.2f}", f"{limits[1]:.2f}", what))
+    low, high = (f"{end:.2f}" for end in limits)
+    beyond = limits != (-1.0, 1.0)
+    st.html(image_grid.colour_bar(low + " or less" * beyond, high + " or more" * beyond, what))
 
 
 def class_labels(model: SimilarityMap, probe: Probe | None) -> list[str]:
@@ -150,7 +176,7 @@ def instances(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool
         if numbers := files.section(spaces, model.space):
             page.note(summary(numbers))
     choices = [model.choice for model in models]
-    page.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class")
+    page.protocol(choices, "similarity", "rows: view A, columns: view B, sorted by class", SCALE_TEXT)
 
 
 def summary(numbers: dict[str, Any]) -> str:
@@ -194,14 +220,15 @@ def thumbnails(choice: Choice, probe: Probe | None, keep: np.ndarray) -> np.ndar
     return np.asarray(images[wanted]) if len(wanted) == len(keep) else None
 
 
-def classes(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool) -> None:
+def classes(models: Sequence[SimilarityMap], probe: Probe | None, scale: str) -> None:
     """Mean similarity between classes."""
+    shared = scale != OWN
     spaces = {model.choice: model.space for model in models}
     tables = {c: files.square(c.run.array(f"class-similarity-{space}")) for c, space in spaces.items()}
     tables = {choice: table for choice, table in tables.items() if table is not None}
     if not tables:
         return
-    limits = colour_limits(tables, shared)
+    limits = colour_limits(tables, scale)
     st.subheader("Between classes", anchor=False)
     if shared:
         legend(next(iter(limits.values())), "mean cosine similarity")

@@ -219,3 +219,25 @@ def test_zoom_and_pan_move_one_map_alone(browser: Any, address: str, many: Folde
     page.mouse.dblclick(box["x"] + 3, box["y"] + 3)
     page.wait_for_timeout(800)
     assert colours(page, 0) == before[0]
+
+
+def test_a_map_is_enlarged_with_the_selected_images_beside_it(browser: Any, address: str, many: Folder) -> None:
+    page = maps(browser, address, many[1])
+    before = page.locator(".plot").first.bounding_box()
+    page.locator(".enlarge").first.click()
+    sync_api.expect(page.locator("section:visible")).to_have_count(1)
+    assert page.locator(".plot").first.bounding_box()["width"] > 1.5 * before["width"]
+    page.locator(".legend button", has_text="ring").click()
+    sync_api.expect(page.locator(".gallery h3")).to_have_text("1,000 images selected")
+    assert page.locator(".counts li").all_inner_texts() == ["ring\n1,000"]
+    assert page.locator(".tiles button").count() == 120
+    page.locator(".tiles").evaluate("(tiles) => { tiles.scrollTop = tiles.scrollHeight; }")
+    sync_api.expect(page.locator(".tiles button")).to_have_count(240)
+    circle(page, 0.5, 0.5, 0.2)  # the lasso works on the large map, too
+    sync_api.expect(page.locator(".gallery h3")).not_to_have_text("1,000 images selected")
+    page.locator(".tiles button").first.click()
+    sync_api.expect(page.locator("dialog.wb-lightbox")).to_be_visible()
+    page.keyboard.press("Escape")  # first the picture, then the map; the selection stays
+    page.keyboard.press("Escape")
+    sync_api.expect(page.locator("section:visible")).to_have_count(3)
+    assert page.evaluate(LIT) > 0

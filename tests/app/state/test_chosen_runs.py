@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from app.reading import predictions
 from app.reading.choice import Choice
 from app.state import chosen_images, chosen_runs, image_query
-from app.widgets import image_picker
+from app.widgets import confusion_images, image_picker
 from tests.app.app_fixture import make_run, set_status
 from tests.app.pages import Copies, Folder, Show, chip_labels, figures, numbers, parameter, probe_arrays, text
 from workbench.errors import WorkbenchError
@@ -202,18 +202,20 @@ def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pyt
     run = Run(folder / ids["vae"])
     probe_ids, labels, told = labels_and_predictions(folder, run)
     true, taken = a_mistake(labels, told)
-    choice, chosen, said = Choice(run, 0, "#000000", "vae", run.summary()), [], []
+    choice, chosen, state = Choice(run, 0, "#000000", "vae", run.summary()), [], {}
     monkeypatch.setattr(chosen_images, "select_images", lambda found: chosen.append(list(found)))
-    monkeypatch.setattr(image_picker.st, "toast", said.append)
     figure = go.Figure()
     image_picker.cells(figure, choice, "cells", np.full((6, 6), 10.0), list("abcdef"))
     points: Any = figure.data[0]
     index = next(i for i in range(36) if (points.y[i], points.x[i]) == (true, taken))
     for clicks in ([], [{"x": int(points.x[index]), "y": int(points.y[index])}], [{"x": 99, "y": 0}]):
-        monkeypatch.setattr(image_picker.st, "session_state", {"cells": {"selection": {"points": clicks}}})
+        state["cells"] = {"selection": {"points": clicks}}
+        monkeypatch.setattr(image_picker.st, "session_state", state)
         image_picker.clicked(choice, "cells")
     assert chosen == [probe_ids[(labels == true) & (told == taken)].tolist()]
-    assert len(said) == 1 and "No image of the probe set" in said[0]
+    cell = state["confusion-cell"]
+    assert (cell.images, cell.click) == ((), 2)  # the second cell has no image of the probe set
+    assert "no stored picture" in confusion_images.count_text(0, 0, 5)
     assert image_picker.cells(figure, choice, "cells", np.zeros((100, 100)), ["x"] * 100) == {}
 
 
