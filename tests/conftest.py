@@ -17,7 +17,10 @@ from workbench.methods.base import ImageSpec, Method, Step
 from workbench.methods.capabilities import Likelihood, Reconstructs, Samples
 from workbench.model import TrainedModel
 
-LONGEST = ("test_sweep", "test_sweep_tables", "test_tour", "test_downloads", "test_resume", "test_whole_batch")
+LONGEST = (
+    *("test_sweep", "test_tour", "test_whole_batch", "test_export", "test_downloads", "test_resume"),
+    *("test_diffusers", "test_sweep_tables", "test_contract", "test_views"),
+)
 SIDE, CLASSES = 8, ["dark blue", "grey", "bright yellow"]
 LIMITS = Limits(train=90, val=40, test=60, reconstruct=20, samples=9, similarity=15)
 
