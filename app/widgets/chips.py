@@ -14,11 +14,16 @@ from app.widgets import image_picker
 
 def show() -> None:
     """A chip for each chosen group, the switch of the seeds, the selected images, and the probe set."""
-    chosen = chosen_runs.choices()
-    for part, reason in chosen_runs.unknown().items():
-        st.warning(theme.literal(f"The address names {part}: {reason}."))
-    if not chosen:
-        return
+    with st.container(gap=None):  # one place, also for no chips: what stands below keeps its focus when they come
+        chosen = chosen_runs.choices()
+        for part, reason in chosen_runs.unknown().items():
+            st.warning(theme.literal(f"The address names {part}: {reason}."))
+        if chosen:
+            line(chosen)
+
+
+def line(chosen: Sequence[Choice]) -> None:
+    """The chips and what stands beside them."""
     dots = "".join(f".st-key-chip_{c.index} button::before{{background:{c.colour}}}" for c in chosen)
     st.html(f"<style>{dots}</style>")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="chips"):

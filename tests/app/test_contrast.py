@@ -34,7 +34,8 @@ CONTRASTS = """() => {
     const style = getComputedStyle(node), colour = node.closest('svg') ? style.fill : style.color;
     const below = ground(node), text = over(rgba(colour), below);
     const [high, low] = [luminance(text), luminance(below)].sort((a, b) => b - a);
-    found.push([node.className.baseVal ?? (node.className || node.tagName), node.textContent.trim().slice(0, 40), (high + .05) / (low + .05)]);
+    const kind = node.className.baseVal ?? (node.className || node.tagName);
+    found.push([kind, node.textContent.trim().slice(0, 40), (high + .05) / (low + .05)]);
   }
   return found;
 }"""
