@@ -13,7 +13,10 @@ SIGNS = {"lower bound": "\N{LESS-THAN OR EQUAL TO} ", "estimate": "\N{ALMOST EQU
 """The sign before a negative log-likelihood, by the stored kind of the likelihood."""
 WEIGHTED = "importance samples"
 """How the kinds of importance-weighted bounds end."""
-CAUTION = "A smaller upper bound does not prove a higher likelihood: the gap between each bound and the exact value is unknown."
+CAUTION = (
+    "A smaller upper bound does not prove a higher likelihood: "
+    "the gap between each bound and the exact value is unknown."
+)
 """To be said once where two bounds are compared."""
 
 
