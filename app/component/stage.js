@@ -218,7 +218,7 @@ class Stage {
       return image;
     }));
     const caption = Object.assign(document.createElement("small"), {
-      textContent: pane.neighbours ? "nearest in its features" : "nearest on this map",
+      textContent: pane.neighbours ? "nearest in feature space" : "nearest on this map",
     });
     this.tooltip.replaceChildren(this.thumbnail(row, 96), text, strip, caption);
   }

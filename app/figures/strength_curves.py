@@ -69,7 +69,7 @@ def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, 
         _draw(figure, panel, {"row": index // ACROSS + 1, "col": index % ACROSS + 1}, height)
     figure.update_yaxes(range=[LOWEST, HIGHEST], dtick=0.25, **VALUES)
     for row in range(1, down + 1):
-        figure.update_yaxes(title="similarity kept", row=row, col=1)
+        figure.update_yaxes(title="similarity", row=row, col=1)
     _key(figure, key, height - 30 - STRIP)
     figure.update_annotations(font_size=13)
     return figure
@@ -78,7 +78,7 @@ def strength_curves(panels: Sequence[ChangePanel], key: Mapping[str, tuple[str, 
 def _draw(figure: go.Figure, panel: ChangePanel, place: dict[str, Any], height: int) -> None:
     n = len(panel.ticks)
     names = ["0" if panel.ordered else "", *panel.ticks]
-    zero = {"line": REFERENCE, "name": "as unlike as any other image"}
+    zero = {"line": REFERENCE, "name": "as different as another image"}
     figure.add_shape(type="line", x0=-0.5, x1=n + 0.5, y0=0, y1=0, **zero, **place)
     for index, profile in enumerate(panel.profiles):
         if panel.ordered:

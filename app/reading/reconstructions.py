@@ -93,5 +93,5 @@ def size_of(choice: Choice, row: dict[str, Any]) -> str:
     """What tells the baselines of two runs apart: a random network's size, the numbers that a decoder was given."""
     size = finite_number(choice.summary.get("parameters")) if row["model"].startswith("untrained") else None
     width = finite_number(row.get("width"))
-    parts = (f"{format_count(size)} parameters" if size else "", f"{width:.0f} numbers" if width else "")
+    parts = (f"{format_count(size)} parameters" if size else "", f"{width:.0f} values" if width else "")
     return ", ".join(filter(None, parts))

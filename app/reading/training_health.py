@@ -190,8 +190,8 @@ def _spikes(gradients: Gradients) -> tuple[list[Spike], list[Spike]]:
 
 def spike_height(spike: Spike) -> str:
     """The height of a spike in words."""
-    norm = " norm of the first layer" if spike.of == "first" else ""
-    return f"{spike.height:.3g} times the usual{norm}"
+    norm = " (first layer)" if spike.of == "first" else ""
+    return f"{spike.height:.3g} times the median norm{norm}"
 
 
 def batches(run: Run) -> dict[int, Batch]:
@@ -223,19 +223,19 @@ def dip_sentence(dip: Dip, first: str, knn: Series, recorded: bool = True) -> st
         recorded: whether gradient norms were recorded.
     """
     lowest = float(knn.values[knn.steps == dip.step][0])
-    back = f"back at step {dip.recovered:,}" if dip.recovered is not None else "not back since"
+    back = f"recovered at step {dip.recovered:,}" if dip.recovered is not None else "not recovered"
     text = f"Step {dip.step:,}: kNN fell by {dip.depth:.1f} points to {lowest:.1f} %, {back}. "
     if not recorded:
         return text + "No gradient norms were recorded."
     if (spike := dip.spike) is None:
-        return text + "No spike of the gradient before it."
+        return text + "No preceding gradient spike."
     distance = dip.step - spike.start
     before = f"{distance:,} steps before" if distance else "at the same step"
     if spike.layer is None:
-        where = "the layer is not known"
+        where = "layer unknown"
     elif spike.layer == first:
         where = f"first in {spike.layer}, the first trained layer"
     else:
         where = f"first in {spike.layer}"
-    place = "Before it" if spike.start <= dip.start else "On the way down"
-    return text + f"{place} a spike: {where}, from step {spike.start:,} ({before}), {spike_height(spike)}."
+    place = "Gradient spike before it" if spike.start <= dip.start else "Gradient spike during the dip"
+    return text + f"{place}: {where}, from step {spike.start:,} ({before}), {spike_height(spike)}."

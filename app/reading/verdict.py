@@ -49,15 +49,15 @@ def ranking(numbers: Sequence[Measured], what: str, unit: str = "", *, digits: i
     )
     if rest:
         more = "higher" if lowest else "lower"
-        sentence += f"; {'the other is' if len(rest) == 1 else f'the other {len(rest)} are'} {more}"
+        sentence += f"; {f'{rest[0].name} is' if len(rest) == 1 else f'the other {len(rest)} are'} {more}"
     return f"{sentence}.{_overlap(first, second)}"
 
 
 def _overlap(first: Measured, second: Measured) -> str:
     if first.low is None or first.high is None or second.low is None or second.high is None:
-        return " No intervals are known, so the order may be chance."
+        return " Without intervals, this ranking may be due to chance."
     overlap = first.low <= second.high and second.low <= first.high
-    return " The two intervals overlap, so the order is not certain." if overlap else ""
+    return " The intervals of the first two overlap." if overlap else ""
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -101,7 +101,7 @@ def unknown() -> dict[str, str]:
     reasons = {}
     for part in parse(text, ids)[1]:
         several = sum(run_id.endswith(f"-{part}") for run_id in ids)
-        reasons[part] = f"the end of {several} ids; give more of it" if several else f"no run in {folder}"
+        reasons[part] = f"ambiguous, the end of {several} ids" if several else f"not in {folder}"
     return reasons
 
 

@@ -55,8 +55,9 @@ def switch(chosen: Sequence[Choice]) -> None:
     groups = [folder.groups[folder.group[choice.run.id]] for choice in chosen]
     if any(len(group) > 1 for group in groups):
         help_text = (
-            "Runs that differ in nothing but their seed are one model. On: numbers are means over all of them, with an "
-            "interval over seeds. Off: over the ticked ones."
+            "Runs that differ only in their seed count as one model. On: means and intervals over all its seeds. "
+            "Off: over "
+            "the selected seeds."
         )
         st.toggle("All seeds", True, chosen_runs.ALL_SEEDS, help_text, bind="query-params", width="content")
 

@@ -15,8 +15,8 @@ from workbench.report import answers
 from workbench.report.answers import Answer
 
 TITLE = "Overview"
-QUESTION = "Which model is ahead, question by question?"
-UNTRAINED = "short grey mark: the same network untrained"
+QUESTION = "Which model is ahead in each measure?"
+UNTRAINED = "grey mark: untrained network"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def render() -> None:
     compared = [seeds.group for seeds in groups]
     given = answers.answers(compared, pairs.differences(compared) if len(compared) > 1 else [])
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown("**Report**: every comparison in a sentence, tables, and one file to download.")
+        st.markdown("**Report**: all comparisons, tables and figures, to read or download.")
         navigation.link("app.views.report", "Open Report")
     answered = [question for question in QUESTIONS if given[question.key].scores]
     for question in page.side_by_side(answered, 2):
@@ -66,7 +66,7 @@ def card(question: Question, answer: Answer, groups: Sequence[SeedGroup], choice
         st.html(dot_strip.dot_strip(answer.scores, [seeds.colour for seeds in groups], answer.reference, answer.zero))
         parts = [answer.note]
         if answer.reference is not None:
-            parts.append("dotted mark: pixels")
+            parts.append("dotted line: pixels")
         if any(score.untrained is not None for score in answer.scores):
             parts.append(UNTRAINED)
         page.note(" · ".join(filter(None, parts)))
@@ -81,7 +81,7 @@ def card(question: Question, answer: Answer, groups: Sequence[SeedGroup], choice
 def unanswered(question: Question, answer: Answer, choices: Sequence[Choice]) -> None:
     """One line: why nothing is measured, and the command that measures it."""
     text = " ".join(filter(None, [theme.literal(answer.sentence), lacking(question.task, choices)]))
-    st.caption(f"**{question.name}**: {text or 'nothing is stored.'}")
+    st.caption(f"**{question.name}**: {text or 'no result is stored.'}")
 
 
 def lacking(task: str | None, choices: Sequence[Choice]) -> str:
@@ -96,10 +96,10 @@ def lacking(task: str | None, choices: Sequence[Choice]) -> str:
         elif not evaluation and (reason := gaps.obstacle(choice, str(task))):
             reasons.append(reason)
         elif not evaluation and gaps.without_weights(choice):
-            reasons.append(f"{choice.label}: its weights are not there any more.")
+            reasons.append(f"{choice.label}: its weights were deleted.")
         elif not evaluation:
             without.append(choice)
-    command = [f"`{gaps.evaluate(without)}` measures {theme.literal(page.names(without))}."] if without else []
+    command = [f"Run `{gaps.evaluate(without)}` to evaluate {theme.literal(page.names(without))}."] if without else []
     return " ".join([*(theme.literal(reason) for reason in dict.fromkeys(reasons)), *command])
 
 

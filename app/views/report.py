@@ -18,12 +18,12 @@ from workbench.report import answers
 from workbench.store import Run
 
 TITLE = "Report"
-QUESTION = "What can be concluded?"
+QUESTION = "Which differences between the models are significant?"
 FORMATS = {
-    ".html": ("HTML", "text/html", "with figures, to be read and printed"),
-    ".md": ("Markdown", "text/markdown", "tables and sentences"),
-    ".tex": ("LaTeX", "application/x-tex", "booktabs tables"),
-    ".csv": ("CSV", "text/csv", "all numbers, one measurement a row"),
+    ".html": ("HTML", "text/html", "one page with figures"),
+    ".md": ("Markdown", "text/markdown", "text and tables"),
+    ".tex": ("LaTeX", "application/x-tex", "text and booktabs tables"),
+    ".csv": ("CSV", "text/csv", "all numbers, one measurement per row"),
 }
 
 
@@ -49,14 +49,14 @@ def conclusions(groups: Sequence[SeedGroup]) -> None:
             first = groups[answer.scores[0].group].colour
             sentence(f"{answers.TITLES[key]}: {answer.sentence}", first)
     if differing:
-        st.subheader("Differences of linear probes", anchor=False)
+        st.subheader("Linear probe differences", anchor=False)
         pairs.chart(differing, colours, "report-differences")
         for pair in differing:
             sentence(str(pair), colours.get(pair.run, palette.GREY) if pair.significant else "")
         page.note(caveat(differing))
     tests = [pair for key, answer in measured.items() if key != "linear" for pair in answer.tests]
     if tests:
-        st.subheader("Differences over seeds", anchor=False)
+        st.subheader("Other differences, tested over seeds", anchor=False)
         for pair in tests:
             sentence(str(pair), colours.get(pair.run, palette.GREY) if pair.significant else "")
         page.note(seed_tests.CAVEAT)
@@ -82,7 +82,7 @@ def table(groups: Sequence[Group]) -> None:
         entry |= {title: interval_text(row[key]) for key, title in HEADINGS.items()}
         entries.append(entry | {title: cost_text(key, row[key]) for key, title in COSTS.items()})
     frame = pd.DataFrame(entries)
-    st.subheader("Side by side", anchor=False)
+    st.subheader("Comparison table", anchor=False)
     st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True, height="content")
     for text in notes(rows, run_folder.runs_folder()):
         page.note(text)
@@ -106,5 +106,5 @@ def downloads(runs: Sequence[Run]) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-    page.note("Each is one self-contained file. This command writes the same:")
+    page.note("Each file is self-contained. The same report from the command line:")
     st.code(job_panel.command("report", [run.id for run in runs], "--output", "report.html"), language="bash")

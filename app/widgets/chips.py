@@ -67,9 +67,9 @@ def members(choice: Choice, chosen: Sequence[Choice]) -> None:
             args=(choice, chosen),
         )
         if chosen_runs.all_seeds():
-            st.caption("All finished seeds are included. Turn off “All seeds” beside the chips to choose some of them.")
+            st.caption("All finished seeds are included. Turn off “All seeds” to select some of them.")
         st.pills(
-            "Shown where a page shows one network",
+            "Seed shown where a page shows a single network",
             ids,
             default=choice.run.id,
             required=True,

@@ -23,13 +23,13 @@ def show(first: Choice, other: Choice | str, chosen: Sequence[Choice], probe: Pr
     if known is None or probe is None:
         return
     sides = side(first, how, known), baseline(first, other, chosen, probe, how, known)
-    st.subheader("Where they disagree most", anchor=False)
+    st.subheader("Largest disagreement between neighbours", anchor=False)
     if any(model.nearest is None for model in sides):
         pair = zip((first, other), sides, strict=True)
         runs = [choice for choice, model in pair if model.nearest is None and isinstance(choice, Choice)] or [first]
         if able := gaps.evaluable(runs, gaps.NAMES["retrieval"]):
             command = gaps.evaluate(able, "retrieval")
-            gaps.box("Their neighbours are not known", "This command finds them:", command)
+            gaps.box("Neighbours not computed yet", "Run this command:", command)
     else:
         neighbours(*sides, known)
     verdicts(*sides, known)
@@ -72,7 +72,7 @@ def neighbours(first: Retriever, other: Retriever, known: ProbeSet) -> None:
     rows = rows[np.lexsort((-apart[rows], common[rows]))]
     keep = rows[:ACROSS]
     captions = [f"{common[row]} of {k}" for row in keep]
-    sheet = [ImageRow("image", known.images[keep], f"neighbours in common, of {k}", captions)]
+    sheet = [ImageRow("image", known.images[keep], f"common neighbours of {k}", captions)]
     for model in (first, other):
         assert model.nearest is not None
         for rank in range(min(DEEP, k)):
@@ -81,9 +81,9 @@ def neighbours(first: Retriever, other: Retriever, known: ProbeSet) -> None:
             captions = [verdict(int(row), int(query), known) for row, query in zip(nearest, keep, strict=True)]
             sheet.append(ImageRow(label, known.images[nearest], small, captions, colour, gap=rank == 0))
     st.html(image_grid.sheet(sheet))
-    order = ", those first whose classes differ most" if known.labels is not None else ""
-    none = f" · {int((common[rows] == 0).sum()):,} of {len(rows):,} images have none in common"
-    page.note(f"the images with the fewest of {k} neighbours in common{order}, each with its {DEEP} nearest{none}")
+    order = ", sorted by difference of their classes" if known.labels is not None else ""
+    none = f" · no common neighbours: {int((common[rows] == 0).sum()):,} of {len(rows):,} images"
+    page.note(f"images with the fewest common neighbours of {k}{order}, each with its {DEEP} nearest{none}")
     take("Select these images", keep, known, "take-neighbours")
 
 
@@ -103,7 +103,7 @@ def verdicts(first: Retriever, other: Retriever, known: ProbeSet) -> None:
     both = (first.predicted[rows] >= 0) & (other.predicted[rows] >= 0)
     right, other_right = (predicted[rows] == known.labels[rows] for predicted in (first.predicted, other.predicted))
     clear = share(first, known) - share(other, known)
-    st.subheader("Right in one, wrong in the other", anchor=False)
+    st.subheader("Classified correctly by one model only", anchor=False)
     sheet: list[ImageRow] = []
     for model, against, only, sign in (
         (first, other, right & ~other_right, 1),
@@ -114,15 +114,15 @@ def verdicts(first: Retriever, other: Retriever, known: ProbeSet) -> None:
         if len(keep):
             assert against.predicted is not None
             captions = [f"{known.label(row)}, not {name(against.predicted, row, known)}" for row in keep]
-            small = f"right where {against.label} errs: {len(rows_right)} images"
+            small = f"correct, {against.label} wrong: {len(rows_right)} images"
             sheet.append(ImageRow(model.label, known.images[keep], small, captions, model.colour, gap=bool(sheet)))
     if not sheet:
-        return page.note("There is no such image: both linear probes err on the same ones.")
+        return page.note("None: both linear probes misclassify the same images.")
     st.html(image_grid.sheet(sheet))
     n = int(both.sum())
     page.note(
-        f"linear probes of {first.label}{of(first)} and {other.label}{of(other)} on {n:,} probe images · first those "
-        "whose neighbours favour the model that is right"
+        f"linear probes of {first.label}{of(first)} and {other.label}{of(other)} on {n:,} probe images · sorted by "
+        "how clearly the neighbours favour the correct model"
     )
 
 

@@ -36,6 +36,6 @@ def class_name(key: str) -> str:
 def buttons(key: str) -> None:
     """The buttons of the plotly figure with this key."""
     name = class_name(key)
-    kinds = {"PNG": "this figure as a picture", "SVG": "this figure as a drawing", "CSV": "the data of this figure"}
+    kinds = {"PNG": "figure as PNG", "SVG": "figure as SVG", "CSV": "data as CSV"}
     made = "".join(f'<button type="button" title="Save {what}">{kind}</button>' for kind, what in kinds.items())
     st.html(f'<div class="wb-save" data-chart="{name}">{made}</div>')

@@ -16,17 +16,17 @@ from workbench.store import Probe
 
 NAMES = {  # of evaluations, as people say them
     "linear": "linear probe",
-    "layers": "probes of every layer",
+    "layers": "layer probes",
     "factors": "factor probes",
     "similarity": "similarity matrix",
     "agreement": "comparison with other runs",
-    "retrieval": "retrieved images",
+    "retrieval": "nearest neighbours",
     "invariance": "invariance profile",
     "projection": "map",
     "reconstruction": "reconstructions",
     "samples": "samples",
-    "denoising": "steps of denoising",
-    "latent": "walks through a latent space",
+    "denoising": "denoising evaluation",
+    "latent": "latent traversals",
     "likelihood": "likelihood",
     "few_labels": "label curve",
     "linear_sgd": "linear probe by SGD",
@@ -47,13 +47,13 @@ NEEDS = {
     "likelihood": "likelihood",
 }  # the capability without which there is nothing to evaluate
 CANNOT = {
-    "reconstructs": "learns features only and cannot draw.",
-    "samples": "learns features only and cannot draw.",
-    "likelihood": "does not say how probable an image is.",
+    "reconstructs": "learns features only and cannot generate images.",
+    "samples": "learns features only and cannot generate images.",
+    "likelihood": "has no likelihood.",
 }  # by capability, what is said of methods without it
 ONLY = {
-    "denoising": (("ddpm", "vdm", "score"), "is no diffusion model, so there is no noise to take away."),
-    "latent": (("vae", "hvae"), "has no latent variables to walk through."),
+    "denoising": (("ddpm", "vdm", "score"), "is not a diffusion model."),
+    "latent": (("vae", "hvae"), "has no latent variables."),
 }  # the methods of which there is something to evaluate, and what is wrong with the others
 
 
@@ -65,7 +65,7 @@ def comparable(choices: Sequence[Choice]) -> tuple[list[Choice], Probe | None]:
     other = [choice for choice in choices if base and prints[choice] not in ("", prints[base])]
     if base and other:
         names = ", ".join(f"{choice.label} ({choice.summary.get('data')})" for choice in other)
-        text = f"Trained on other images than {base.label}, so not comparable, and not shown here: {names}."
+        text = f"Not shown, because they were trained on other data than {base.label}: {names}."
         st.warning(theme.literal(text))
     return [choice for choice in choices if choice not in other], files.probe(base.run) if base else None
 
@@ -142,18 +142,20 @@ def explain(missing: Sequence[Choice], task: str) -> None:
         elif why is Gap.WAITING:
             page.note(reason)
     for reason, choices in cannot.items():
-        page.note(f"Not possible for {page.names(choices)}: {reason}")
+        method = str(choices[0].summary.get("method"))
+        which = f", which{rest}" if (rest := reason.removeprefix(method)) != reason else f": {reason}"
+        page.note(f"Not available for {page.names(choices)}{which}")
     evaluable([choice for choice, (why, _) in reasons.items() if why is Gap.GONE], NAMES[task])
     if earlier := [choice for choice, (why, _) in reasons.items() if why is Gap.EARLIER]:
         box(
-            f"Evaluated before this existed: {page.names(earlier)}",
-            f"The {NAMES[task]} came with a later version. This command adds only what is missing:",
+            f"Evaluated with an earlier version: {page.names(earlier)}",
+            f"That version had no {NAMES[task]}. This command adds only what is missing:",
             evaluate(earlier, task),
         )
     if absent := [choice for choice, (why, _) in reasons.items() if why is Gap.ABSENT]:
         box(
             f"Not evaluated yet: {page.names(absent)}",
-            f"This command makes the {NAMES[task]}, then the page shows it:",
+            f"This command computes: {NAMES[task]}.",
             evaluate(absent, *([task] if task in THOROUGH else [])),
         )
 
@@ -176,12 +178,12 @@ def impossible(choice: Choice, task: str) -> str:
 def not_ready(choice: Choice) -> str:
     """Why a run cannot be evaluated now, or an empty text."""
     if choice.status == "unreadable":
-        return f"{choice.label}: its run.json is missing or damaged, so nothing is known about it."
+        return f"{choice.label}: run.json is missing or damaged."
     if choice.status == "running":
         step, steps = choice.summary.get("step"), choice.summary.get("steps")
         return f"{choice.label}: still training (step {step} of {steps}); evaluate it when it has finished."
     if choice.status == "stalled":
-        return f"{choice.label}: stopped without a word; `{job_panel.command('resume', [choice.run.id])}` continues it."
+        return f"{choice.label}: stopped unexpectedly; run `{job_panel.command('resume', [choice.run.id])}`."
     if choice.status == "failed":
         return f"{choice.label} failed: {choice.run.info().get('error') or 'the reason was not recorded.'}"
     return ""
@@ -209,12 +211,12 @@ def tab_reason(view: ModuleType, choices: Sequence[Choice]) -> str:
             why, reason = gap(choice, task)
             found.setdefault(why, reason)
     if Gap.EARLIER in found:
-        return "The chosen runs were evaluated before this existed. The command below adds it."
+        return "The selected runs were evaluated with an earlier version. The command below adds this evaluation."
     if Gap.ABSENT in found:
-        return "The chosen runs are not evaluated yet. The command below does it."
+        return "The selected runs are not evaluated yet. Run the command below."
     if Gap.GONE in found:
-        return "The chosen runs were not evaluated in this, and cannot be: their weights are not there any more."
-    return f"Nothing to show of the chosen runs: {found.get(Gap.WAITING) or found[Gap.CANNOT]}"
+        return "The selected runs lack this evaluation, and their weights were deleted."
+    return f"Not available for the selected runs: {found.get(Gap.WAITING) or found[Gap.CANNOT]}"
 
 
 def dim_tabs(key: str, reasons: Sequence[str]) -> None:
@@ -235,7 +237,7 @@ def evaluable(choices: Sequence[Choice], what: str) -> list[Choice]:
     """The choices that can be evaluated; of those whose weights were deleted, says that they will not have ``what``."""
     gone = [choice for choice in choices if without_weights(choice)]
     if gone:
-        page.note(f"{page.names(gone)}: no {what}, and none can be made, since the weights are not there any more.")
+        page.note(f"{page.names(gone)}: no {what}, and the weights were deleted.")
     return [choice for choice in choices if choice not in gone]
 
 
@@ -267,7 +269,7 @@ def no_runs() -> bool:
     if run_folder.summaries(folder):
         return False
     state = "is empty" if folder.is_dir() else "does not exist yet"
-    text = f"The folder {folder} {state}. Train something, and it appears here:"
+    text = f"The folder {folder} {state}. Train a first model:"
     box("No runs yet", text, job_panel.command("train", ["mocov3"]), job_panel.command("demo", []))
     return True
 
@@ -277,8 +279,8 @@ def none_chosen() -> bool:
     if chosen_runs.choices():
         return False
     box(
-        "Nothing chosen",
-        "Tick runs on the page Runs: they are then compared on every page. Runs that differ only in their seed count "
-        "as one model.",
+        "No runs selected",
+        "Select runs on the page Runs to compare them on all pages. Runs that differ only in their seed count as one "
+        "model.",
     )
     return True

@@ -24,7 +24,7 @@ def chip(chosen: Sequence[Choice]) -> None:
     """The number of selected images with a way to clear, and the box to select others."""
     text, images = chosen_images.images_text(), chosen_images.selected_ids()
     if text:
-        number = f"{len(images):,} image{'s' * (len(images) != 1)}" if images else "images of other data"
+        number = f"{len(images):,} image{'s' * (len(images) != 1)}" if images else "images of another data set"
         st.button(
             f"{number} selected",
             key="chip_images",
@@ -51,22 +51,22 @@ def clear() -> None:
 def box(known: image_query.ImageTable) -> None:
     """The text box, and the cell of a confusion matrix."""
     st.text_input(
-        "Images with",
+        "Search images",
         key="image-search",
         placeholder=example(known),
         on_change=searched,
         args=(known,),
-        help="All words must hold. class:ring,bar · id:10..90 · size>0.5 · and by the linear probe of a chosen model: "
-        "its name:class for what it takes an image for, its name:wrong for its errors.",
+        help="All terms must match. class:ring,bar · id:10..90 · size>0.5 · NAME:CLASS for the class that the linear "
+        "probe of model NAME predicts, NAME:wrong for its errors.",
     )
     if problem := st.session_state.pop("image-problem", ""):
         st.caption(f":red[{theme.literal(problem)}]")
     else:
-        st.caption("known: " + theme.literal(", ".join(known.columns)))
+        st.caption("fields: " + theme.literal(", ".join(known.columns)))
     if known.models and known.classes:
-        st.caption("or a cell of a confusion matrix")
+        st.caption("Or by a cell of a confusion matrix:")
         classes = range(len(known.classes))  # by index, since names may not be unique
-        fields = (("Model", known.models), ("is a", classes), ("taken for a", classes))
+        fields = (("Model", known.models), ("True class", classes), ("Predicted class", classes))
         for key, (label, options) in zip(CELL, fields, strict=True):
             now: Any = st.session_state.get(key)
             st.selectbox(
@@ -105,7 +105,7 @@ def take(ids: np.ndarray) -> None:
     if len(ids):
         chosen_images.select_images(ids)
     else:
-        st.session_state["image-problem"] = "No image of the probe set is like that."
+        st.session_state["image-problem"] = "No images in the probe set match."
 
 
 def celled(known: image_query.ImageTable) -> None:

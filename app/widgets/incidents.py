@@ -31,19 +31,19 @@ def answer(diagnoses: Diagnoses) -> str:
         deepest = "" if len(dips) == 1 else "the deepest "
         parts.append(f"{count}: {deepest}by {depth:.1f} points at step {dip.step:,} of {choice.label}.")
     elif followed:
-        parts.append("Nothing dipped.")
+        parts.append("The kNN accuracy did not dip.")
     if collapsed:
-        parts.append(f"The features of {listed(collapsed)} collapsed.")
+        parts.append(f"Feature collapse in {listed(collapsed)}.")
     elif any("normalised_std" in diagnosis.health for diagnosis in diagnoses.values()):
-        parts.append("No features are known to have collapsed.")
+        parts.append("No feature collapse was detected.")
     if unknown:
-        parts.append(f"Dips of {listed(unknown)} are not known: no kNN accuracy was recorded.")
+        parts.append(f"No kNN accuracy was recorded for {listed(unknown)}.")
     return " ".join(parts)
 
 
 def sentences(diagnoses: Diagnoses) -> None:
     """Each dip with the spike before it, and each collapse."""
-    st.subheader("What happened", anchor=False)
+    st.subheader("Events", anchor=False)
     for choice, diagnosis in diagnoses.items():
         entries = []
         if diagnosis.knn is not None:
@@ -53,12 +53,14 @@ def sentences(diagnoses: Diagnoses) -> None:
                 for dip in diagnosis.dips
             ]
         for collapse in diagnosis.collapses:
-            over = f"; over at step {collapse.until:,}" if collapse.until is not None else ""
+            over = f"; recovered at step {collapse.until:,}" if collapse.until is not None else ""
             entries.append((collapse.step, f"Step {collapse.step:,}: collapse, {collapse.reason}{over}."))
         linked = [spike for dip in diagnosis.dips for spike in dip.near]
         if rest := sum(spike not in linked for spike in diagnosis.spikes):
             after = (
-                " without a dip after" if diagnosis.knn is not None else "; no kNN was followed, so dips are not known"
+                " not followed by a dip"
+                if diagnosis.knn is not None
+                else "; dips unknown, as no kNN accuracy was recorded"
             )
             entries.append((10**12, f"{rest} spike{'s' * (rest > 1)}{after}."))
         page.heading(choice.label, choice.colour, "" if entries else nothing_in(diagnosis))
@@ -69,7 +71,7 @@ def sentences(diagnoses: Diagnoses) -> None:
 def nothing_in(diagnosis: Diagnosis) -> str:
     """What was looked for in vain, and what was not recorded."""
     series_of = {"spike": diagnosis.gradients, "dip": diagnosis.knn, "collapse": diagnosis.health.get("normalised_std")}
-    missing = {"spike": "gradients", "dip": "kNN accuracy", "collapse": "health of the features"}
+    missing = {"spike": "gradients", "dip": "kNN accuracy", "collapse": "feature statistics"}
     absent = ", ".join(f"no {what}" for what, series in series_of.items() if series is not None)
     unrecorded = " and ".join(missing[what] for what, series in series_of.items() if series is None)
     return "; ".join(filter(None, (absent, unrecorded and f"not recorded: {unrecorded}")))
@@ -80,17 +82,17 @@ def batches(diagnoses: Diagnoses) -> None:
     by_step = {text: batch for choice, diagnosis in diagnoses.items() for text, batch in unusual(choice, diagnosis)}
     if not by_step:
         return
-    st.subheader("Which images were in the batch?", anchor=False)
+    st.subheader("Batch at a spike", anchor=False)
     batch = by_step[st.selectbox("Step", list(by_step), key="batch", width=760) or next(iter(by_step))]
     if batch.images is not None:
         st.html(image_grid.wrapped_tiles(batch.images, [str(number) for number in batch.ids[: len(batch.images)]]))
     with st.expander(f"Ids of all {len(batch.ids):,} images"):
         st.code(", ".join(map(str, batch.ids)), language=None, wrap_lines=True)
-    page.note("training images of the step, with their ids")
+    page.note("training images of this step with their ids")
     page.details(
-        "training images of the step, as they are stored, in the batch's order, with their sample ids · recorded "
-        "where a row's highest norm, of the whole gradient or the first layer, is a spike · all of them made this "
-        "gradient, and which of them most is not known"
+        "training images of this step before augmentation, in batch order, with their sample ids · recorded where the "
+        "maximum norm of a row, of all gradients or of the first layer, is a spike · contributions of single images "
+        "are not recorded"
     )
 
 
@@ -99,8 +101,8 @@ def unusual(choice: Choice, diagnosis: Diagnosis) -> list[tuple[str, Batch]]:
     recorded, labelled = training_health.batches(choice.run), []
     for spike in diagnosis.spikes:
         for step in sorted({spike.start, spike.step} & recorded.keys()):
-            part = "beginning" if step == spike.start else "height"
-            which = f"of a spike to {training_health.spike_height(spike)}{first_in(spike)}"
+            part = "start" if step == spike.start else "peak"
+            which = f"of a spike, {training_health.spike_height(spike)}{first_in(spike)}"
             labelled.append((f"{choice.label}: step {step:,}, {part} {which}", recorded[step]))
     for batch in recorded.values():
         if batch.of in ("loss", "gradient"):

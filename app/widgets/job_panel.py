@@ -50,10 +50,10 @@ def offer(place: str, *commands: str) -> None:
     if not possible:
         return
     if not allowed():
-        st.caption(f"Started as `{command('app', [], '--allow-actions')}`, the app has a button here that runs it.")
+        st.caption(f"To run this from the app, start it with `{command('app', [], '--allow-actions')}`.")
         return
     for text in possible:
-        button("Run it" if len(possible) == 1 else f"Run {text[:40]}", text, place=place)
+        button("Run command" if len(possible) == 1 else f"Run {text[:40]}", text, place=place)
 
 
 def button(label: str, text: str, icon: str = "play_arrow", help: str | None = None, place: str = "") -> None:
@@ -78,11 +78,11 @@ def button(label: str, text: str, icon: str = "play_arrow", help: str | None = N
 def launch(text: str) -> None:
     """Start a command in the background and say so, where that is allowed."""
     if not allowed():
-        tell(f"Nothing was started: that needs the app started as {command('app', [], '--allow-actions')}.", "error")
+        tell(f"Not started: the app is read-only. Start it with {command('app', [], '--allow-actions')}.", "error")
         return
     try:
         jobs.start(run_folder.runs_folder(), jobs.parse(text), max(1, int(os.environ.get("WORKBENCH_JOBS") or 1)))
-        tell("Started; the panel on the right above follows it.", "play_arrow")
+        tell("Started; see progress at the top right.", "play_arrow")
     except WorkbenchError as error:
         tell(str(error), "error")
 
@@ -125,7 +125,7 @@ def pulse() -> None:
     with st.container(key="jobs"), st.popover(label, icon=":material/terminal:", type="tertiary", key="jobs_open"):
         for job in commands[:LISTED]:
             row(job)
-        st.caption(f"The logs are in `{run_folder.runs_folder().name}/.jobs`; they outlive this page and the app.")
+        st.caption(f"Logs are kept in `{run_folder.runs_folder().name}/.jobs`.")
 
 
 def row(job: Job) -> None:

@@ -47,7 +47,7 @@ def pane(choice: Choice, kind: str, probe: Probe, colours: Colouring) -> dict[st
         entry["frames"] = frames(choice.run, evaluation, kind, space, len(ids), name)
         entries.append(entry)
     if not entries:
-        lost = {"name": "its map is of another probe set", "points": None, "note": "evaluate it again", "frames": []}
+        lost = {"name": "map of another probe set", "points": None, "note": "evaluate it again", "frames": []}
         entries = [lost | {"points": component.file(component.positions(np.full((len(ids), 2), np.nan)), "lost")}]
     entry = {"name": choice.label, "colour": choice.colour, "spaces": entries}
     return entry | {"alt": f"{KINDS[kind]} of {choice.label}"}
@@ -58,7 +58,7 @@ def pixel_pane(
 ) -> dict[str, Any]:
     """The map of raw pixels."""
     ids, evaluation = np.asarray(probe.ids()), files.baselines(probe).evaluation("projection")
-    entry = {"name": "no network", "points": component.file(component.positions(points), f"{kind}-pixels")}
+    entry = {"name": "pixels", "points": component.file(component.positions(points), f"{kind}-pixels")}
     entry["note"] = explained(evaluation, kind, "pixels")
     entry |= own_codes(colours, probe, predictions.of_pixels(ids, chosen), "pixels")
     near = neighbours.probe_rows(files.baselines(probe).array("neighbours-pixels"), ids)

@@ -28,7 +28,7 @@ def show() -> None:
             originals = dict(zip(np.asarray(probe.ids()).tolist(), images, strict=False))
         same = [strip for strip in strips if np.array_equal(strip.ids, strips[0].ids)]
         if other := page.names(strip.choice for strip in strips if strip not in same):
-            st.warning(f"Drawn from other images, and not shown here: {theme.literal(other)}.")
+            st.warning(f"Not shown, because they were evaluated on other images: {theme.literal(other)}.")
         film(same, originals)
         one_level(same, originals)
         errors(chosen)
@@ -47,13 +47,9 @@ def answer(chosen: Sequence[Choice]) -> str:
             numbers.append(verdict.Measured(choice.label, row["value"], *files.bounds(row)))
     if not numbers:
         return "The errors of these models were not measured."
-    text = verdict.ranking(
-        numbers, "error of the image where it is about as strong as the noise", digits=4, lowest=True
-    )
+    text = verdict.ranking(numbers, "x0 error where signal and noise are about equal", digits=4, lowest=True)
     apart = (
-        " Their noise levels differ there, so this is no fair comparison."
-        if max(levels) > 0.5 and len(levels) > 1
-        else ""
+        " Their noise levels differ, so the comparison is not fair." if max(levels) > 0.5 and len(levels) > 1 else ""
     )
     return text + apart
 
@@ -73,25 +69,25 @@ def film(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> None:
     at = st.slider("Image", 1, n, 1, key="film-image", bind="query-params", width=260) - 1 if n > 1 else 0
     rows = []
     for strip in strips:
-        small, levels = "x_t: the image under noise", captions(strip)[::-1]
+        small, levels = "x_t: noised image", captions(strip)[::-1]
         colour, label = strip.choice.colour, strip.choice.label
         rows.append(ImageRow(label, strip.noised[at, ::-1], small, levels, colour, gap=bool(rows)))
-        rows.append(ImageRow(label, strip.estimate[at, ::-1], "its estimate of x0", colour=colour))
+        rows.append(ImageRow(label, strip.estimate[at, ::-1], "estimate of x0", colour=colour))
     original = originals.get(int(strips[0].ids[at]))
     if original is not None:
         rows.append(ImageRow("original", original[None].repeat(len(strips[0].t), 0), "a test image", gap=True))
     st.html(image_grid.sheet(rows))
-    page.note("every column is one pass through the network, not a step of a sampler")
+    page.note("each column is one network evaluation, not a sampling step")
     page.protocol(
         [strip.choice for strip in strips],
         denoising.TASK,
-        "the same column has about the same ln SNR in every model, as far as its schedule reaches",
+        "each column has about the same ln SNR in all models, within the range of their schedules",
     )
 
 
 def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> None:
     """All images at one level."""
-    st.subheader("Other images at one noise level", anchor=False)
+    st.subheader("All images at one noise level", anchor=False)
     levels = strips[0].log_snr
     names, middle = [denoising.format_log_snr(value) for value in levels], len(levels) // 2
     text = st.select_slider("ln SNR", names[::-1], names[middle], key="film-level", bind="query-params", width=420)
@@ -105,14 +101,14 @@ def one_level(strips: Sequence[FilmStrip], originals: dict[int, np.ndarray]) -> 
         small = f"x_t at {captions(strip)[at]}"
         colour, label = strip.choice.colour, strip.choice.label
         rows.append(ImageRow(label, strip.noised[:, at], small, colour=colour, gap=bool(rows)))
-        rows.append(ImageRow(label, strip.estimate[:, at], "its estimate of x0", colour=colour))
+        rows.append(ImageRow(label, strip.estimate[:, at], "estimate of x0", colour=colour))
     st.html(image_grid.sheet(rows))
-    page.note("noise from the image's id: the same column has the same noise in every model")
+    page.note("noise seeded by image id: each column has the same noise in all models")
 
 
 def errors(chosen: Sequence[Choice]) -> None:
     """Mean squared errors over the noise level, of the noise and of the image."""
-    st.subheader("How far it is off", anchor=False)
+    st.subheader("Prediction error", anchor=False)
     for metric, title in page.side_by_side([("mse_eps", "the noise eps"), ("mse_x0", "the image x0")]):
         lines = [line for choice in chosen if (line := denoising.metric_curve(choice, metric)) is not None]
         if not lines:
@@ -123,11 +119,11 @@ def errors(chosen: Sequence[Choice]) -> None:
             for choice in chosen
             for row in files.rows(choice.evaluation(denoising.TASK), metric=metric, model="mean image")
         }
-        name, value = ("guess 0", 1.0) if metric == "mse_eps" else ("mean image", max(guess, default=None))
+        name, value = ("zero", 1.0) if metric == "mse_eps" else ("mean image", max(guess, default=None))
         if value is not None:
             lines.append(noise_levels.reference_curve(name, ends, np.full(2, value)))
         page.heading(title)
         figure = noise_levels.level_curves(lines, "ln SNR (less noise to the right)", "mean squared error", log=True)
         page.chart(figure, f"denoising-{metric}", f"mean squared error of {title} by ln SNR")
-    page.note("band: 95 % interval over images · dotted: the guess of no noise, and the training images' mean")
+    page.note("band: 95 % interval over images · dotted: predicting zero noise, or the mean training image")
     page.protocol(chosen, denoising.TASK, groups=seed_groups(chosen, denoising.TASK))

@@ -28,23 +28,23 @@ def show(choice: Choice) -> None:
         value,  # not set in the session, from where a browser that comes back to the page may miss it
         key=editor(run),
         height=150,
-        placeholder="What was tried, what came out, what is next",
+        placeholder="Hypothesis, result, next steps",
         on_change=keep,
         args=(run,),
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         # Never disabled: the click that takes the focus from the text is the one that is to save it.
-        st.button("Save the note", icon=":material/save:", on_click=save, args=(choice,))
+        st.button("Save note", icon=":material/save:", on_click=save, args=(choice,))
         if draft_key in state:
             st.caption("Not saved yet.")
         if state[base_key][1] != version:
-            st.caption("Somebody else has changed this note meanwhile.")
+            st.caption("Somebody else has changed this note in the meantime.")
     if theirs := state.get(f"conflict {run.id}"):
-        st.warning("Somebody else changed this note while you wrote. Nothing is lost: yours is above, theirs is here.")
-        st.code(theirs[0] or "(they removed the note)", language=None, wrap_lines=True)
+        st.warning("Somebody else changed this note while you were writing. Your version is above, theirs below.")
+        st.code(theirs[0] or "(note removed)", language=None, wrap_lines=True)
         with st.container(horizontal=True, gap="small"):
-            st.button("Put both together", on_click=settle, args=(choice, True))
-            st.button("Save mine instead", on_click=settle, args=(choice, False))
+            st.button("Merge both", on_click=settle, args=(choice, True))
+            st.button("Keep mine", on_click=settle, args=(choice, False))
 
 
 def editor(run: Run) -> str:
@@ -73,7 +73,7 @@ def save(choice: Choice) -> None:
         state[f"note-base {run.id}"] = annotations.note(run)
         state.pop(f"note-draft {run.id}", None)
         state.pop(f"conflict {run.id}", None)
-        job_panel.tell("The note is saved.")
+        job_panel.tell("Note saved.")
     except annotations.NoteConflict as conflict:
         state[f"conflict {run.id}"] = (conflict.theirs, conflict.version)
     except WorkbenchError as error:

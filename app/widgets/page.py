@@ -34,7 +34,7 @@ def prepare() -> None:
 
 def verdict(text: str) -> None:
     """The answer of a page or section, above its figures: computed from the stored numbers, or that they give none."""
-    st.html(f'<p class="wb-verdict">{escape(text or "The stored numbers do not answer this question.")}</p>')
+    st.html(f'<p class="wb-verdict">{escape(text or "No results for this page.")}</p>')
 
 
 def note(text: str) -> None:
@@ -138,7 +138,7 @@ def switch(
 
 def space_switch(**others: str) -> str:
     """A switch between ways to choose a feature space, and ``others`` (label by key); it holds on all pages."""
-    return switch("Read from", feature_space.READINGS | others, "read-from")
+    return switch("Features", feature_space.READINGS | others, "read-from")
 
 
 def columns(n: int, across: int | None = None) -> list:

@@ -64,6 +64,7 @@ def chart(pairs: Sequence[Difference], colours: Mapping[str, str], key: str) -> 
     page.chart(forest(names, dots, "difference in top-1, points"), key, "differences of accuracy with intervals")
     page.note(
         f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · thick: 95 % "
-        f"interval of one comparison · thin: of all {len(pairs)} together · in colour: significant at 5 %, which is "
-        "where the thin line excludes 0"
+        f"interval of a single comparison · thin: corrected for {len(pairs)} comparisons · coloured: significant at "
+        "5 % "
+        "(thin line excludes 0)"
     )

@@ -39,10 +39,10 @@ def answer(chosen: Sequence[Choice]) -> str:
     """Whether the four forms of the prediction agree."""
     lines = [line for choice in chosen if (line := denoising.agreement_curve(choice, "double"))]
     if not lines:
-        return "How far the four forms of the prediction agree was not measured."
+        return "The agreement of the four parametrisations was not measured."
     worst = max(float(line.y.max()) for line in lines)
-    agree = "The four forms of the prediction agree" if worst < 1e-6 else "The four forms of the prediction differ"
-    return f"{agree}: by at most {worst:.0e} of the KL of a step, in double precision."
+    agree = "The four parametrisations agree" if worst < 1e-6 else "The four parametrisations differ"
+    return f"{agree}: largest relative difference of the KL of one step {worst:.0e}, in double precision."
 
 
 def sheets(chosen: Sequence[Choice]) -> None:
@@ -55,7 +55,7 @@ def sheets(chosen: Sequence[Choice]) -> None:
             picked = st.segmented_control("Model", labels, default=labels[0], required=True, key="views-model")
         n = len(first.ids)
         image = st.slider("Image", 1, n, 1, key="views-image", bind="query-params", width=260) - 1 if n > 1 else 0
-        truth = st.toggle("What is true, below each", value=True, key="views-truth", bind="query-params")
+        truth = st.toggle("Show true values", value=True, key="views-truth", bind="query-params")
     for choice in [choice for choice in chosen if picked in (None, choice.label)]:
         strip = denoising.film_strip(choice)
         readings = denoising.parametrisations(choice, strip) if strip is not None else None
@@ -65,20 +65,21 @@ def sheets(chosen: Sequence[Choice]) -> None:
         known = str(choice.run.evaluation(denoising.TASK).get("prediction", ""))
         at = min(image, len(strip.ids) - 1)
         columns = [f"ln SNR {denoising.format_log_snr(value)}" for value in strip.log_snr]
-        rows = [ImageRow("x_t", strip.noised[at, ::-1], "what the network is shown", columns[::-1])]
+        rows = [ImageRow("x_t", strip.noised[at, ::-1], "network input", columns[::-1])]
         for place, name in enumerate(names):
-            small = MEANING.get(name, "") + (", what it was trained to say" if name == known else ", computed from it")
+            small = MEANING.get(name, "") + (
+                ", the training target" if name == known else ", computed from the prediction"
+            )
             rows.append(ImageRow(name, predicted[place, at, ::-1], small, colour=choice.colour, gap=True))
             if truth:
                 rows.append(ImageRow(f"true {name}", target[place, at, ::-1]))
         page.heading(choice.label, choice.colour, f"predicts {known}")
         st.html(image_grid.sheet(rows))
     reach = finite_number(chosen[0].run.evaluation(denoising.TASK).get("reach")) or 3.0
-    page.note("one pass through the network a column · x_t and x0 clipped to the range of images")
+    page.note("one network evaluation per column · x_t and x0 clipped to the image range")
     page.details(
-        f"eps and v from \N{MINUS SIGN}{reach:g} (black) to {reach:g} (white) · the score likewise in units of 1 / s, "
-        "in which it is the noise with its sign turned · a small error of eps is a large one of x0 where there is much "
-        "noise (left)"
+        f"eps and v from \N{MINUS SIGN}{reach:g} (black) to {reach:g} (white) · the score in units of 1 / s, where it "
+        "equals the negative noise · at high noise (left) a small error of eps is a large error of x0"
     )
 
 
@@ -92,9 +93,9 @@ def agreement(chosen: Sequence[Choice]) -> None:
                 lines.append(replace(line, label=f"{line.label}, {precision}", dash=dash))
     if not lines:
         return
-    st.subheader("Do the four agree?", anchor=False)
+    st.subheader("Agreement of the parametrisations", anchor=False)
     figure = noise_levels.level_curves(
         lines, "ln SNR (less noise to the right)", "largest relative difference", log=True
     )
-    page.chart(figure, "four-agreement", "relative difference of one KL through four readings, by ln SNR")
+    page.chart(figure, "four-agreement", "relative difference of the KL between four parametrisations, by ln SNR")
     page.protocol(chosen, denoising.TASK, "KL of one step through eps, x0, v and score, each with its own weight")

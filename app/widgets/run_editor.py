@@ -21,7 +21,7 @@ def render() -> None:
         read_only(chosen)
         return
     if chosen:
-        st.subheader("The chosen runs", anchor=False)
+        st.subheader("Selected runs", anchor=False)
         commands(chosen)
         form(picked(chosen))
     trash()
@@ -40,7 +40,7 @@ def read_only(chosen: Sequence[Choice]) -> None:
             if note.strip():
                 st.text(note.strip()[:2000])
     start = job_panel.command("app", [], "--allow-actions")
-    st.caption(f"Read only: started as `{start}`, the app lets you write notes and tags, archive, delete and evaluate.")
+    st.caption(f"Read-only. Start the app with `{start}` to edit notes and tags, archive, delete and evaluate.")
 
 
 def commands(chosen: Sequence[Choice]) -> None:
@@ -58,12 +58,12 @@ def commands(chosen: Sequence[Choice]) -> None:
         drawing = [run.id for run in runs if "samples" in files.capabilities(run)]
         if drawing:
             text = job_panel.command("evaluate", drawing, "--only", "samples")
-            job_panel.button(f"Draw samples of {len(drawing)} run{'s' * (len(drawing) > 1)}", text, "brush")
+            job_panel.button(f"Sample from {len(drawing)} run{'s' * (len(drawing) > 1)}", text, "brush")
         for choice in chosen:
             if choice.status in ("interrupted", "stalled", "failed"):
                 job_panel.button(f"Resume {choice.label}", job_panel.command("resume", [choice.run.id]), "resume")
     if gone:
-        page.note(f"{page.names(gone)}: the weights are not there any more, so nothing new can be evaluated.")
+        page.note(f"{page.names(gone)}: the weights were deleted, so no further evaluation is possible.")
 
 
 def picked(chosen: Sequence[Choice]) -> Choice:
@@ -106,14 +106,14 @@ def form(choice: Choice) -> None:
         with st.container(horizontal=True, gap="small"):
             away = choice.summary.get("archived") is True
             st.button(
-                "Show in the list again" if away else "Archive",
+                "Unarchive" if away else "Archive",
                 icon=":material/unarchive:" if away else ":material/archive:",
-                help="An archived run stays where it is and is hidden from the list",
+                help="Hides the run from lists; its files stay in place",
                 on_click=act,
                 args=(lambda: annotations.archive(run, not away), "" if away else f"{choice.label} is archived."),
             )
-            help = "It can be restored until the trash is emptied"
-            st.button("Move to the trash", icon=":material/delete:", help=help, on_click=delete, args=(choice,))
+            help = "Can be restored until the trash is emptied"
+            st.button("Move to trash", icon=":material/delete:", help=help, on_click=delete, args=(choice,))
 
 
 def mark(change: Callable[[], object]) -> None:
@@ -149,14 +149,14 @@ def trash() -> None:
     with st.expander(f"Trash: {len(runs)} run{'s' * (len(runs) > 1)}", icon=":material/delete:"):
         for run in runs[:50]:
             with st.container(horizontal=True, vertical_alignment="center"):
-                args = partial(annotations.restore, run.id, folder), f"{run.id} is back."
+                args = partial(annotations.restore, run.id, folder), f"{run.id} was restored."
                 icon = ":material/restore_from_trash:"
                 st.button("Restore", key=f"restore {run.id}", icon=icon, on_click=act, args=args)
                 st.markdown(f"{run.summary().get('name') or ''} :gray[{run.id}]")
-        with st.popover("Empty the trash", icon=":material/delete_forever:"):
-            st.markdown("What is in the trash is then gone for good.")
+        with st.popover("Empty trash", icon=":material/delete_forever:"):
+            st.markdown("This cannot be undone.")
             empty = partial(annotations.empty_trash, folder, runs)
-            st.button(f"Delete {len(runs)} for good", type="primary", on_click=act, args=(empty,))
+            st.button(f"Delete {len(runs)} permanently", type="primary", on_click=act, args=(empty,))
 
 
 def act(change: Callable[[], object], message: str = "") -> None:

@@ -38,7 +38,7 @@ def answer(chosen: Sequence[Choice]) -> str:
             order = np.argsort(curve[1])
             time = float(np.interp(0.0, curve[1][order], curve[0][order]))
             parts.append(f"t = {time:.2f} for {choice.label}")
-    return f"Image and noise are equally strong at {verdict.listed(parts, 4)}." if parts else ""
+    return f"Signal and noise are equal at {verdict.listed(parts, 4)}." if parts else ""
 
 
 def curves(chosen: Sequence[Choice]) -> None:
@@ -56,16 +56,17 @@ def curves(chosen: Sequence[Choice]) -> None:
             own.append(Curve(choice.label + learned, choice.colour, *curve))
     figure = noise_levels.level_curves([*lines.values(), *own], "time t of the process", "ln SNR", height=420)
     page.chart(figure, "schedules", "ln SNR by time of the noising process")
-    page.note("0: image and noise are equally strong · in colour: the run's own schedule · dotted: standard ones")
+    page.note("0: signal equals noise · coloured: schedule of the run · dotted: standard schedules")
     page.details(
         "ln SNR = ln (a\N{SUPERSCRIPT TWO} / s\N{SUPERSCRIPT TWO}) of x_t = a x0 + s eps · dotted: DDPM's linear and "
-        "cosine schedules in continuous time, VDM's line as it begins · no error bars: a schedule is no estimate"
+        "cosine schedules in continuous time, VDM's initial linear schedule · no intervals, since schedules are not "
+        "estimated"
     )
 
 
 def shares(chosen: Sequence[Choice]) -> None:
     """Where the bound's diffusion term comes from, and how much it varies over images."""
-    st.subheader("Where the bits are spent", anchor=False)
+    st.subheader("Bound by time", anchor=False)
     for entry, name in page.side_by_side([("value", "share of the bound"), ("std", "standard deviation over images")]):
         lines = [line for choice in chosen if (line := denoising.metric_curve(choice, "bound", "t", entry)) is not None]
         if not lines:
@@ -79,10 +80,10 @@ def shares(chosen: Sequence[Choice]) -> None:
         chosen,
         denoising.TASK,
         *means(chosen),
-        "the first and last parts are coarse where ln SNR is steep there, as at the ends of a cosine or of a "
-        "learned schedule: one error stands for all of a part",
-        "a flat curve on the left makes the estimate from single times vary least, which VDM's learned schedule "
-        "aims at",
+        "the first and last intervals are coarse where ln SNR is steep, as at the ends of cosine and learned "
+        "schedules: one error represents the whole interval",
+        "a flat curve on the left minimises the variance of the estimate, which is the objective of VDM's learned "
+        "schedule",
     )
 
 

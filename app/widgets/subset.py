@@ -23,12 +23,12 @@ def subset_of(chosen: Sequence[Choice], most: int = IMAGES, single: bool = True)
     if len(some) < len(chosen):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             names = ", ".join(choice.label for choice in some)
-            st.markdown(theme.literal(f"Shows {len(some)} of {len(chosen)}: {names}."), width="content")
+            st.markdown(theme.literal(f"Showing {len(some)} of {len(chosen)}: {names}."), width="content")
             with st.popover("Choose others", type="tertiary"):
                 others(chosen, some, most)
     if not single:
         return some
-    represented([choice for choice in some if len(choice.members) > 1])
+    represented([choice for choice in some if len(choice.members) > 1 and not choice.single])
     return [replace(choice, single=True) for choice in some]
 
 
@@ -51,9 +51,9 @@ def represented(several: Sequence[Choice]) -> None:
     """Which seed is shown of every group that has more."""
     folder = run_folder.content(run_folder.runs_folder())
     parts = [
-        f"{choice.label}: seed {choice.summary.get('seed', '?')} ({folder.short[choice.run.id]}), "
-        f"one of {len(choice.members)}"
+        f"{choice.label} seed {choice.summary.get('seed', '?')} ({folder.short[choice.run.id]}) of "
+        f"{len(choice.members)}"
         for choice in several
     ]
     if parts:
-        st.caption(theme.literal("Shown of several seeds: " + "; ".join(parts) + ". Its chip above offers the others."))
+        st.caption(theme.literal("One seed per model: " + ", ".join(parts) + ". Select others in the chips above."))

@@ -19,7 +19,7 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     """A column per selected image, those first that most models get wrong; nothing where no image is selected."""
     if not chosen_images.images_text():
         return
-    st.subheader("The selected images", anchor=False)
+    st.subheader("Selected images", anchor=False)
     probe = next(iter(chosen_runs.probes(chosen)), None)
     ids = files.matrix(probe.ids(), (None,)) if probe is not None else None
     rows = chosen_images.selected_rows(ids) if ids is not None else None
@@ -29,7 +29,7 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     predicted = {choice: seeds.predicted(choice, ids) for choice in chosen_runs.of_probe(chosen, probe)}
     predicted = {choice: values for choice, values in predicted.items() if values is not None}
     if images is None or len(images) != len(ids) or labels is None or not predicted:
-        return page.note("No prediction of the selected images is stored.")
+        return page.note("No predictions are stored for the selected images.")
     names = files.label_names(probe.info().get("classes"), np.concatenate([labels, *predicted.values()]))
     columns = disputed_first(rows, labels, list(predicted.values()))[:ACROSS]
     lines = [
@@ -41,8 +41,12 @@ def verdict_table(chosen: Sequence[Choice]) -> None:
     st.html(image_grid.captioned_sheet(np.asarray(images[columns]), [titles[row] for row in columns], truth, lines))
     scores = {choice.label: right(values, labels, rows) for choice, values in predicted.items()}
     shares = [f"{label} {share:.0f} %" for label, share in scores.items() if share is not None]
-    first = f"{len(columns)} of them, those first that most models get wrong" if len(rows) > len(columns) else ""
-    every = f"right of the {len(rows):,} selected: {', '.join(shares)}" if shares else ""
+    first = (
+        f"{len(columns)} shown, sorted by the number of models that misclassify them"
+        if len(rows) > len(columns)
+        else ""
+    )
+    every = f"accuracy on the {len(rows):,} selected images: {', '.join(shares)}" if shares else ""
     page.note(" · ".join(filter(None, ("linear probe of the best space by validation", every, first))))
 
 

@@ -80,9 +80,9 @@ def test_a_few_selected_images_are_not_those_of_other_data(show: Show, two: Copi
     assert token.endswith("~3") and app.button(key="chip_images").label == "1 image selected"
     for view in ("linear_probe", "embeddings", "neighbours"):
         other = show(folder, view, [runs[2].id], images=token)
-        assert other.button(key="chip_images").label == "images of other data selected" and not other.exception
+        assert other.button(key="chip_images").label == "images of another data set selected" and not other.exception
         both = show(folder, view, [runs[2].id, runs[0].id], images=token)  # the first one's images are shown
-        assert both.button(key="chip_images").label == "images of other data selected"
+        assert both.button(key="chip_images").label == "images of another data set selected"
         back = show(folder, view, [runs[0].id, runs[2].id], images=token)
         assert back.button(key="chip_images").label == "1 image selected"
     old = show(folder, "linear_probe", [runs[2].id], images="3")

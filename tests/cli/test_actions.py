@@ -40,7 +40,7 @@ def test_notes_are_added_to_and_replaced_when_asked(run: Run, tmp_path: Path, ca
     assert output_of(capsys, tmp_path, "note", "first") == "warm-up helps\n\nso does width\n"
     output_of(capsys, tmp_path, "note", "first", "it was the seed", "--replace")
     assert (run.path / "notes.md").read_text() == "it was the seed\n"
-    assert "Say what replaces the note" in output_of(capsys, tmp_path, "note", "first", "--replace", code=2)
+    assert "--replace needs a text" in output_of(capsys, tmp_path, "note", "first", "--replace", code=2)
     output_of(capsys, tmp_path, "note", "first", "", "--replace")
     assert not (run.path / "notes.md").exists()
 
@@ -74,7 +74,7 @@ def test_the_trash(run: Run, tmp_path: Path, capsys) -> None:
 def test_nothing_is_deleted_where_one_of_several_cannot_be_found(run: Run, tmp_path: Path, capsys) -> None:
     assert 'Unknown run "frist"' in output_of(capsys, tmp_path, "delete", "first", "frist", code=2)
     assert run.path.exists()
-    assert "Say which runs" in output_of(capsys, tmp_path, "archive", code=2)
+    assert "No runs given" in output_of(capsys, tmp_path, "archive", code=2)
 
 
 def test_a_run_in_training_stays(run: Run, tmp_path: Path, capsys) -> None:

@@ -60,8 +60,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["trian"], 'Did you mean "train"?'),
         (["runs", "--jsn"], "Did you mean --json?"),
-        (["compare"], "Say which runs"),
-        (["evaluate"], "Say which runs"),
+        (["compare"], "No runs given"),
+        (["evaluate"], "No runs given"),
         (["resume", "nothing"], 'There is no run "nothing"'),
         (["sample", "nothing"], "--output"),
         (["sample", "nothing", "--output", "picture.gif"], "must end in .png or .webp"),
@@ -79,7 +79,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_DEBUG", "1")
-    with pytest.raises(Exception, match="Say which runs"):
+    with pytest.raises(Exception, match="No runs given"):
         main(["compare"])
 
 

@@ -43,7 +43,7 @@ def test_a_report_is_one_file(folder: Folder, tmp_path: Path, suffix: str, capsy
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["report", "--output", "r.html"], "Say which runs"),
+        (["report", "--output", "r.html"], "No runs given"),
         (["report", "nothing", "--output", "r.html"], 'There is no run "nothing"'),
         (["report", "nothing", "--output", "r.pdf"], "must end in .html, .md, .tex or .csv"),
         (["report", "nothing"], "--output"),

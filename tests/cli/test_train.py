@@ -120,8 +120,8 @@ def test_a_stored_configuration_is_taken_back(method: str, tmp_path: Path, start
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], "Say which method to train"),
-        (["--epochs", "3"], "Say which method to train"),
+        ([], "No method given"),
+        (["--epochs", "3"], "No method given"),
         (["mocov"], 'Unknown method "mocov"; did you mean "mocov3"?'),
         (["mocov3", "--temprature", "1"], "--temprature. Did you mean --temperature?"),
         (["mocov3", "--data.limt", "1"], "--data.limt. Did you mean --data.limit?"),

@@ -21,7 +21,7 @@ from workbench.training.monitor import FeatureMonitor
 
 def test_a_non_finite_loss_stops_and_keeps_a_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_loss(monkeypatch, lambda model, loss, step: loss * (torch.nan if step == EPOCH + 5 else 1))
-    sentence = rf"not finite since step {EPOCH + 5}.*step-00000010.*--optim.lr"
+    sentence = rf"became non-finite at step {EPOCH + 5}.*step-00000010.*--lr"
     run = failed_run(tmp_path, WorkbenchError, sentence, log_every=4)
     assert run.summary()["status"] == "failed" and "not finite" in run.info()["error"]
     assert all(torch.isfinite(tensor).all() for tensor in weights(run).values())

@@ -206,7 +206,7 @@ def test_training_starts_from_an_imported_encoder_and_is_not_resumed(tmp_path: P
             assert torch.equal(state[name], value)
             if method == "mocov3":
                 assert torch.equal(state[name.replace("backbone.", "momentum_backbone.module.")], value)
-    with pytest.raises(WorkbenchError, match="no encoder like this one"):
+    with pytest.raises(WorkbenchError, match="no matching encoder"):
         new_run("supervised", settings | {"width": 96}, run.path.parent)
 
 

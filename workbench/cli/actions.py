@@ -45,7 +45,7 @@ def note(
     if text is None:
         if replace:
             example = command("note", chosen.id, "new text", "--replace", runs=runs)
-            raise WorkbenchError(f"Say what replaces the note, such as `{example}`.")
+            raise WorkbenchError(f"--replace needs a text, for example `{example}`.")
         print(present.rstrip() or f"{chosen.id} has no note yet.")
         return
     whole = text if replace or not present.strip() else f"{present.rstrip()}\n\n{text}"
@@ -87,7 +87,7 @@ def delete(*references: References, runs: RunsFolder = RUNS) -> None:
 
 def trash(
     *,
-    empty: Annotated[bool, Parameter(help="Delete everything in the trash for good.", negative="")] = False,
+    empty: Annotated[bool, Parameter(help="Delete everything in the trash permanently.", negative="")] = False,
     restore: Annotated[
         str | None, Parameter(name="--restore", help="Run to restore: its id or a unique prefix.")
     ] = None,
@@ -104,7 +104,7 @@ def trash(
     megabytes = sum(sizes.values()) / 1e6
     if empty:
         count = annotations.empty_trash(runs, deleted)
-        print(f"Deleted {count} run{'s' * (count != 1)} for good, {megabytes:.1f} MB.")
+        print(f"Deleted {count} run{'s' * (count != 1)} permanently, {megabytes:.1f} MB.")
         return
     for run in deleted:
         print(f"{run.id}  {sizes[run.id] / 1e6:.1f} MB  {run.summary().get('name') or ''}".rstrip())
@@ -112,4 +112,4 @@ def trash(
         print(f"The trash of {runs} is empty.")
         return
     emptying = command("trash", "--empty", runs=runs)
-    print(f"{len(deleted)} in the trash, {megabytes:.1f} MB; `{emptying}` deletes them for good.")
+    print(f"{len(deleted)} in the trash, {megabytes:.1f} MB; delete permanently with `{emptying}`.")

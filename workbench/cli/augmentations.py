@@ -55,7 +55,7 @@ def augmentations(
     study = Study(method, settings, str(config or ""), folder, transformations or TRANSFORMATIONS)
     failures = _train_cells(study, verbose)
     _print(study)
-    print(f"Figure: {folder / 'composition.svg'}; `{command('app', runs=folder / 'runs')}` shows the runs.")
+    print(f"Figure: {folder / 'composition.svg'}; view the runs with `{command('app', runs=folder / 'runs')}`.")
     for cell, reason in failures.items():
         print(f"error: The cell {', '.join(cell)} failed: {reason}", file=sys.stderr)
     return 2 if failures else 0
@@ -67,7 +67,7 @@ def _train_cells(study: "Study", verbose: bool) -> "dict[Cell, str]":
     failures: dict[Cell, str] = {}
     missing = [cell for cell in study.cells if study.row(cell) is None]
     if len(missing) < len(study.cells):
-        console.print(f"{len(study.cells) - len(missing)} of {len(study.cells)} cells are finished already.")
+        console.print(f"{len(study.cells) - len(missing)} of {len(study.cells)} cells are already finished.")
     began = time.monotonic()
     for done, cell in enumerate(missing):
         number, start = study.cells.index(cell) + 1, time.monotonic()

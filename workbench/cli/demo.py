@@ -62,7 +62,7 @@ def demo(
         console.print(f"\n[bold]{escape(sentence)}[/]")
     heading("done")
     ids = [run.id for run in trained]
-    console.print("What comes next:")
+    console.print("Next steps:")
     for words in (["app"], ["compare", *ids, "--wide"], ["report", *ids, "--output", "report.html"]):
         console.print(f"  {escape(command(*words, runs=runs))}", soft_wrap=True)
     if serve_app:

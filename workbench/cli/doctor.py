@@ -65,7 +65,7 @@ def doctor(*, runs: RunsFolder = RUNS) -> int:
 
 
 def _torch() -> list[Finding]:
-    advice = "Reinstall it: `rm -rf .venv`, then `make setup`; see https://pytorch.org/get-started for other builds."
+    advice = "Reinstall: `rm -rf .venv`, then `make setup`; see https://pytorch.org/get-started for other builds."
     try:
         probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:

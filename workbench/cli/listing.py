@@ -33,12 +33,12 @@ def runs(
     if as_json:
         print(json.dumps(summaries, indent=1, ensure_ascii=False))
     elif not everything:
-        print(f"The folder {runs} has no runs yet; `{command('train', 'mocov3', runs=runs)}` makes one.")
+        print(f"The folder {runs} has no runs yet; run `{command('train', 'mocov3', runs=runs)}` to train one.")
     else:
         print_table(_columns(summaries), wide)
-        output().print("monitor: on validation images during training; kNN and linear probe: on test images.")
+        output().print("monitor: kNN on validation images during training; kNN, linear: on test images.")
         if hidden:
-            print(f"{hidden} archived; --archived lists {'it' if hidden == 1 else 'them'}.")
+            print(f"{hidden} archived; show with --archived.")
 
 
 def methods(*, wide: Wide = False) -> None:

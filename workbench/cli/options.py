@@ -63,7 +63,7 @@ def find_runs(references: tuple[str, ...], runs: Path, example: str) -> "list[Ru
     for reference, named in found.items():
         if len(named) > 1:
             ends = ", ".join(store.short_ids([run.id for run in named]).values())
-            print(f'"{reference}" names {len(named)} runs, all of which are taken: {ends}.', file=sys.stderr)
+            print(f'"{reference}" matches {len(named)} runs, all are used: {ends}.', file=sys.stderr)
     return list({run.path.resolve(): run for named in found.values() for run in named}.values())
 
 
@@ -91,5 +91,5 @@ def _check_any(references: tuple[str, ...], runs: Path, example: str = "") -> No
 
         verb, *places = example.split() or [""]
         newest = [run for run, _ in zip(list_runs(runs), places, strict=False)]
-        such = f", such as `{hints.on_runs(verb, newest)}`" if newest else ""
-        raise WorkbenchError(f"Say which runs{such}; `{hints.command('runs', runs=runs)}` lists them.")
+        such = f"; for example `{hints.on_runs(verb, newest)}`" if newest else ""
+        raise WorkbenchError(f"No runs given{such}. List them with `{hints.command('runs', runs=runs)}`.")

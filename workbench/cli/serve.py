@@ -38,15 +38,15 @@ def app(
         ports = range(FIRST_PORT, FIRST_PORT + 100)
         port = next((candidate for candidate in ports if _is_free(host, candidate)), FIRST_PORT)
     if not _is_free(host, port):
-        raise WorkbenchError(f"Port {port} of {host} cannot be opened; choose another with --port.")
+        raise WorkbenchError(f"Port {port} on {host} is not available; choose another with --port.")
     if runs == RUNS and EXAMPLES.is_dir() and not list_runs(runs):
-        print(f"The folder {runs} has no runs yet; showing the examples that come with the workbench, without weights.")
+        print(f"The folder {runs} has no runs yet; showing the example runs, which have no weights.")
         runs, allow_actions = EXAMPLES, False
     from app.launch import command
 
     argv, environment = command(port, runs, host, allow_actions, jobs)
     if allow_actions and host not in LOCAL:
-        print(f"Anybody who reaches {host}:{port} can delete runs and start commands as {owner()}.", file=sys.stderr)
+        print(f"Anyone who can reach {host}:{port} can delete runs and start commands as {owner()}.", file=sys.stderr)
     sys.stdout.flush()
     os.execve(argv[0], argv, environment)
 

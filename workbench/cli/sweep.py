@@ -90,7 +90,7 @@ def _train_jobs(study: "Sweep", jobs: "Sequence[Job]", verbose: bool) -> dict[st
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     left = [job for job in jobs if not job.is_done]
     if len(left) < len(jobs):
-        console.print(f"{len(jobs) - len(left)} of {len(jobs)} runs are finished already.")
+        console.print(f"{len(jobs) - len(left)} of {len(jobs)} runs are already finished.")
     store.check_writable(study.folder / "runs", "--output")
     failures: dict[str, str] = {}
     if not left:

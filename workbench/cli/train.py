@@ -23,7 +23,7 @@ CONFIG = "YAML file of settings, such as a run's config.yaml; flags override it.
 ConfigFile = Annotated[Path | None, RUN, Parameter(name="--config", help=CONFIG)]
 
 COMMON_ORDER = ("--data", "--epochs", "--max-steps", "--batch-size", "--lr", "--seed", "--name", "--device", "--runs")
-EPILOGUE = "The preset may change the defaults shown above; --dry-run prints its choices."
+EPILOGUE = "Presets may change the defaults shown above; --dry-run prints the resulting settings."
 
 train = App(name="train", group_commands=Group("Methods"))
 for _name, _entry in METHODS.items():
@@ -39,11 +39,11 @@ def any_method(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True, show
     files += [token.removeprefix("--config=") for token in tokens if token.startswith("--config=")]
     if not files:
         known = ", ".join(METHODS)
-        raise WorkbenchError(f"Say which method to train, such as `{command('train', 'mocov3')}`; there are: {known}.")
+        raise WorkbenchError(f"No method given; run for example `{command('train', 'mocov3')}`. Methods: {known}.")
     method = read_yaml(Path(files[-1])).get("method")
     if method is None:
         example = command("train", "mocov3", "--config", files[-1])
-        raise WorkbenchError(f'{files[-1]} has no key "method"; add one, or name it, such as `{example}`.')
+        raise WorkbenchError(f'{files[-1]} has no key "method"; add it, or name the method: `{example}`.')
     if method not in METHODS:
         raise unknown("method", str(method), METHODS, files[-1])
     return train([method, *tokens])

@@ -74,8 +74,8 @@ def save_checkpoint(
         shutil.rmtree(building, ignore_errors=True)
         if "os error 28" in str(error) or "No space left" in str(error) or "file write failed" in str(error):
             raise WorkbenchError(
-                f"No space left on the disk of {folder}; free some, then "
-                f"`{command('resume', run.id, runs=run.path.parent)}` continues."
+                f"No space left on the disk of {folder}; free some space, then continue with "
+                f"`{command('resume', run.id, runs=run.path.parent)}`."
             ) from error
         raise
     prune(run)
@@ -156,7 +156,7 @@ def load_encoder(method: Method, run: Run, folder: Path) -> None:
     if not state or missing or other:
         first = f" ({(other or missing)[0]} differs)" if state else ""
         raise WorkbenchError(
-            f"The run {run.id} of {name} has no encoder like this one to start from{first}; choose the same "
+            f"The run {run.id} of {name} has no matching encoder to start from{first}; use the same "
             f"--backbone, size and images as in {run.path / 'config.yaml'}."
         )
     for statistic in ("mean", "std"):
@@ -175,16 +175,16 @@ def no_checkpoint(run: Run, which: Which = "last") -> WorkbenchError:
     """Why a run has no such checkpoint, and what helps."""
     if which == "best" and run.checkpoint() is not None:
         return WorkbenchError(
-            f"The run {run.id} keeps no best checkpoint, since kNN was not followed; use --checkpoint last."
+            f"The run {run.id} has no best checkpoint, because kNN was not monitored; use --checkpoint last."
         )
     if run.had_checkpoint():
         again = command("train", "--config", run.path / "config.yaml", runs=run.path.parent)
         return WorkbenchError(
-            f"The weights of the run {run.id} are not there any more; what was evaluated can still be seen and "
-            f"compared, for anything new train it again with `{again}`."
+            f"The weights of the run {run.id} were deleted; stored evaluations remain available. "
+            f"For new evaluations, train it again with `{again}`."
         )
     resume = command("resume", run.id, runs=run.path.parent)
-    return WorkbenchError(f"The run {run.id} has no checkpoint yet; let it train on with `{resume}`.")
+    return WorkbenchError(f"The run {run.id} has no checkpoint yet; continue training with `{resume}`.")
 
 
 def load_method_from(run: Run, which: Which = "last", device: torch.device | None = None) -> LoadedMethod:

@@ -64,7 +64,7 @@ def _batch_size(config: TrainConfig, images: int) -> int:
         size //= 2
     if size < config.batch_size:
         reason = f"as there are {images:,} training images"
-        say(f"Batch size {size} instead of the preset's {config.batch_size}, {reason}; --batch-size sets another.")
+        say(f"Batch size reduced from {config.batch_size} to {size}, {reason}; override with --batch-size.")
     return size
 
 

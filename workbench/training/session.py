@@ -56,7 +56,7 @@ class Session:
         self.snapshot_steps = snapshots.snapshot_steps(self.trainer.steps, self.config.snapshots)
         try:
             with (
-                memory_to_spare(f"{memory_advice(self.config)}; `{self._resume()}` continues"),
+                memory_to_spare(f"{memory_advice(self.config)}; continue with `{self._resume()}`"),
                 StopSignals() as stop,
                 TrainingProgress(self.trainer.steps, self.step) as progress,
             ):
@@ -77,7 +77,7 @@ class Session:
             raise
         if self.step < self.trainer.steps:
             self._close("interrupted")
-            say(f"Stopped at step {self.step} of {self.trainer.steps}; `{self._resume()}` continues.")
+            say(f"Stopped at step {self.step} of {self.trainer.steps}; continue with `{self._resume()}`.")
             raise KeyboardInterrupt
         self._close("finished")
 
@@ -190,10 +190,10 @@ class Session:
             self.stability.log_gradients(self.step, self.trainer.gradients.pop().layers)
             self.stability.log_batch(self.step, step, quantity)
         folder = self.run.checkpoint()
-        saved = f"the last good checkpoint is {folder.name}" if folder else "there is no checkpoint before it"
+        saved = f"the last good checkpoint is {folder.name}" if folder else "there is no earlier checkpoint"
         raise WorkbenchError(
-            f"The {quantity} is not finite since step {step}; {saved}. Lower --optim.lr (now "
-            f"{self.config.optim.lr:g}), lengthen --optim.warmup-epochs or set --optim.clip 1."
+            f"The {quantity} became non-finite at step {step}; {saved}. Lower --lr (now "
+            f"{self.config.optim.lr:g}), increase --warmup or set --optim.clip 1."
         )
 
     def _save(self, best: float | None = None) -> None:
@@ -266,4 +266,4 @@ class Session:
                 run_log.write(f"Failed: {error}")
             self._close("failed", error)
         except WorkbenchError:
-            say("The run's status could not be written either.")
+            say("The status of the run could not be written either.")

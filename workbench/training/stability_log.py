@@ -54,8 +54,8 @@ class StabilityLog:
             return ""
         self.run.update_info(collapses=[asdict(collapse) for collapse in self.collapses])
         if new := [collapse for collapse in self.collapses if collapse not in before and collapse.until is None]:
-            return f"\n[bold red]Collapse[/] at step {step}: {new[0].reason}; lower --optim.lr or start anew."
-        return f"\nThe collapse is over at step {step}."
+            return f"\n[bold red]Collapse[/] at step {step}: {new[0].reason}; lower --lr or restart."
+        return f"\nRecovered from collapse at step {step}."
 
     def current_collapse(self) -> str | None:
         """The reason of a collapse that has not ended, or None."""

@@ -129,7 +129,7 @@ class Trainer:
         """Let ViTs recompute activations instead of storing them."""
         vits = [part for part in self.method.modules() if isinstance(part, VisionTransformer)]
         if not vits:
-            raise WorkbenchError(f"{self.name} has no ViT whose blocks could be recomputed; leave out --recompute.")
+            raise WorkbenchError(f"{self.name} has no ViT blocks to recompute; remove --recompute.")
         for part in vits:
             part.set_grad_checkpointing(True)
 

@@ -15,7 +15,7 @@ from app.widgets import gaps, latents, page, subset
 from workbench.format import finite_number
 
 TITLE = "Latent space"
-QUESTION = "What do the latent variables change?"
+QUESTION = "What do the latent variables encode?"
 
 EVALUATIONS = ("latent",)
 
@@ -57,7 +57,7 @@ def answer(chosen: Sequence[Choice]) -> str:
         if groups and None not in (*counts[0], *counts[1]):
             active, dims = (sum(value for value in values if value is not None) for values in counts)
             parts.append(f"{choice.label} uses {active:.0f} of its {dims:.0f} latent variables")
-    return f"{verdict.listed(parts, 4)}." if parts else "How many latent variables are in use was not measured."
+    return f"{verdict.listed(parts, 4)}." if parts else "The number of active latent variables was not measured."
 
 
 def usage(chosen: Sequence[Choice]) -> None:
@@ -70,10 +70,8 @@ def usage(chosen: Sequence[Choice]) -> None:
             ordered = np.sort(np.maximum(kl, 1e-5))[::-1]
             lines.append(Curve(choice.label, choice.colour, np.arange(1, len(kl) + 1), ordered))
     if lines:
-        st.subheader("How much does each tell?", anchor=False)
-        figure = noise_levels.level_curves(
-            lines, "latent variables, the most telling first", "KL to the prior in nats", log=True
-        )
+        st.subheader("Information per latent variable", anchor=False)
+        figure = noise_levels.level_curves(lines, "latent variables, sorted by KL", "KL to the prior in nats", log=True)
         page.chart(figure, "latent-kl", "KL of every latent variable, sorted")
     table = []
     for choice in chosen:
@@ -87,14 +85,14 @@ def usage(chosen: Sequence[Choice]) -> None:
     thresholds = [finite_number(latents.of_run(choice).get("threshold")) for choice in about]
     thresholds = [threshold for threshold in thresholds if threshold is not None]
     if about:
-        active = f"active: the posterior mean's variance over images is above {min(thresholds, default=0.01):g}"
+        active = f"active: variance of the posterior mean over images above {min(thresholds, default=0.01):g}"
         page.note("a variable with a KL of 0 carries no information about an image")
         page.protocol(about, "likelihood", active)
 
 
 def walks(chosen: Sequence[Choice]) -> None:
     """What changes in an image with one latent variable."""
-    st.subheader("One variable at a time", anchor=False)
+    st.subheader("Latent traversals", anchor=False)
     for choice in page.side_by_side(chosen):
         traversed = traversal(choice)
         if traversed is None:
@@ -107,7 +105,7 @@ def walks(chosen: Sequence[Choice]) -> None:
             rows.append(ImageRow(label, images, kl, captions))
         page.heading(choice.label, choice.colour)
         st.html(image_grid.sheet(rows, side=64))
-    page.note("under the first row: the value in standard deviations of the prior")
+    page.note("column labels: value of the latent variable in standard deviations of the prior")
     page.protocol(chosen, "latent", "the same values in all rows")
 
 
@@ -119,11 +117,14 @@ def ways(chosen: Sequence[Choice]) -> None:
         for index, images in enumerate(paths if paths is not None else []):
             rows.append(ImageRow(choice.label, images, f"pair {index + 1}", colour=choice.colour, gap=not index))
     if rows:
-        st.subheader("From one image to another", anchor=False)
+        st.subheader("Interpolation", anchor=False)
         pairs = sorted({row.small for row in rows})
         picked = page.switch("Pair", pairs, "pair") if len(pairs) > 1 else pairs[0]
         st.html(image_grid.sheet([row for row in rows if row.small == picked]))
         with st.expander("All pairs"):
             st.html(image_grid.sheet(rows, side=64))
         kinds = {str(choice.run.evaluation("latent").get("interpolation", "")) for choice in chosen}
-        page.note(f"{' / '.join(sorted(kinds))} between the codes of two test images, reconstructions at both ends")
+        page.note(
+            f"{' / '.join(sorted(kinds))} interpolation between the codes of two test images, with reconstructions "
+            "at both ends"
+        )

@@ -19,7 +19,7 @@ from workbench.comparison.likelihood import CAUTION, SIGNS, WEIGHTED, in_bits, t
 TITLE = "Likelihood"
 QUESTION = "How many bits per dimension does the model need for the test images?"
 EVALUATIONS = ("likelihood",)
-REFERENCES = {"chance": "one label in so many", "pixels": "the linear probe of raw pixels, on all test images"}
+REFERENCES = {"chance": "1 / number of classes", "pixels": "the linear probe of raw pixels, on all test images"}
 SINGLE = "exact, "  # how kinds of models of single pixels begin
 
 
@@ -41,7 +41,7 @@ def render() -> None:
         classification(chosen)
     boundless = [choice for choice in missing if whole(choice, model="run") or terms(choice)]
     for choice in boundless:
-        page.note(f"{choice.label}: its likelihood was evaluated, but its sum is missing or no finite number.")
+        page.note(f"{choice.label}: the likelihood was evaluated, but the total is missing or not finite.")
     gaps.explain([choice for choice in missing if choice not in boundless], "likelihood")
 
 
@@ -50,7 +50,7 @@ def answer(chosen: Sequence[Choice]) -> str:
     numbers = verdicts.of_groups(chosen, "likelihood", lambda run, _space: total(run.evaluation("likelihood")))
     every = [in_bits(kind(row)) for choice in chosen if (row := total(choice.evaluation("likelihood")))]
     kinds = dict.fromkeys(every)
-    several = f" They are of different kinds ({verdict.listed(list(kinds))}), so they compare only roughly."
+    several = f" They are of different kinds ({verdict.listed(list(kinds))}), so this comparison is approximate."
     sentence = verdict.ranking(numbers, "number of bits per dimension", lowest=True, digits=2)
     caution = several * (len(kinds) > 1) + f" {CAUTION}" * (every.count("upper bound") > 1)
     return sentence + (caution if len(numbers) > 1 else "")
@@ -85,20 +85,21 @@ def bars(chosen: Sequence[Choice]) -> None:
     single = {kind(row).removeprefix(SINGLE): row for choice in chosen for row in whole(choice, model="pixels")}
     for name, row in sorted(single.items(), key=lambda item: item[1]["value"]):
         stacks.append(Stack(f"pixels: {name}", palette.GREY, [], row["value"], *files.bounds(row), "exact"))
-    figure = stacked_bars.stacked_bars(stacks, "bits per dimension (fewer is better)", appearance.dark())
+    figure = stacked_bars.stacked_bars(stacks, "bits per dimension (lower is better)", appearance.dark())
     page.chart(figure, "likelihood-bars", "bits per dimension by model, stacked by term")
     at_most, about = SIGNS["lower bound"].strip(), SIGNS["estimate"].strip()
-    page.note("bars: terms of the sum · dot: the sum with its 95 % interval · grey: every pixel by itself")
+    page.note("bars: terms of the sum · dot: the sum with its 95 % interval · grey: independent pixels")
     page.details(
-        f"bars: terms of the sum, mean over images · dot: inside the bars where a term is below 0; {at_most} an upper "
-        f"bound: the model needs at most so many bits; {about} an estimate, off to either side · "
+        f"bars: terms of the sum, mean over images · dot: inside the bars where a term is below 0; {at_most} upper "
+        f"bound; {about} estimate, which may be too high or too low · "
         "hollow: importance-weighted upper bounds, tighter with more samples",
         page.measured(chosen, "likelihood", groups=seed_groups(chosen, "likelihood")),
     )
     levels = {choice.evaluation("likelihood").get("levels", 256) for choice in chosen}
     if len(levels) > 1:
         st.warning(
-            "These runs were evaluated with different numbers of levels per pixel, so their bits do not compare; "
+            "These runs were evaluated with different numbers of levels per pixel, so their likelihoods are not "
+            "comparable; "
             "evaluate them again."
         )
     latents.warn_of_collapse(chosen)
@@ -121,7 +122,7 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
                 shared = row["model"] == "pixels"
                 name = choice.label if own else row["model"] if shared else f"{row['model']} of {choice.label}"
                 entry = {"model": name, "term": str(row.get("term", "sum"))}
-                in_full = ", no summand drawn" if task == "likelihood_full" and own else ""
+                in_full = ", all noise levels" if task == "likelihood_full" and own else ""
                 entry |= {"kind": in_bits(kind(row)) + in_full}
                 entry |= {"bits per dimension (95 % interval)": files.format_row(row, alone=3)}
                 table.append(entry | {"nats per image": f"{nats[0]:.4g}" if nats else ""})
@@ -138,13 +139,13 @@ def classification(chosen: Sequence[Choice]) -> None:
             dots.append(Dot(choice.label, choice.colour, row["value"], *files.bounds(row), detail, own))
     if not any(dot.main for dot in dots):
         return
-    st.subheader("Does the likelihood know the class?", anchor=False)
+    st.subheader("Classification by likelihood", anchor=False)
     beside = references(chosen)
     panel = DotPanel("top-1 in %", dots, beside, {})
     order = list(dict.fromkeys(dot.label for dot in dots))
     page.chart(by_model([panel], order), "classify-dots", "accuracy of classification by likelihood")
     classifiers = [choice for choice in chosen if files.rows(choice.run.evaluation("classify"))]
-    page.note("large dot: the label of the highest likelihood · small dot: a linear probe of the same features")
+    page.note("large dot: label with the highest likelihood · small dot: a linear probe of the same features")
     page.protocol(classifiers, "classify", *(f"dotted, {name}: {REFERENCES[name]}" for name in beside))
 
 

@@ -18,7 +18,7 @@ from workbench import palette
 from workbench.store import Probe, Run
 
 TITLE = "Reconstructions"
-QUESTION = "What does a model lose of an image?"
+QUESTION = "How accurately does the model reconstruct images?"
 EVALUATIONS = ("reconstruction", "decoder")
 ACROSS = 10
 DECODERS = {"reconstruction": "own decoder", "decoder": "common decoder (frozen encoder)"}  # by evaluation
@@ -32,7 +32,7 @@ def psnr(mse: float) -> str:
 def render() -> None:
     place = st.container()
     comparable, probe = gaps.comparable(chosen_runs.choices())
-    task = page.switch("Drawn by", DECODERS, "decoder")
+    task = page.switch("Decoder", DECODERS, "decoder")
     chosen, missing = gaps.split(
         comparable, task, lambda choice: variants(choice, task) and originals(choice, task, probe)
     )
@@ -43,7 +43,7 @@ def render() -> None:
         table(chosen, task)
     gaps.explain(missing, task)
     if task == "reconstruction" and any(variants(choice, "decoder") for choice in missing):
-        page.note("What their features have kept can be seen all the same: choose the common decoder above.")
+        page.note("Select the common decoder above to reconstruct images from their features.")
 
 
 def answer(chosen: Sequence[Choice], task: str) -> str:
@@ -59,7 +59,7 @@ def answer(chosen: Sequence[Choice], task: str) -> str:
     noisy = [choice for choice in chosen if str(choice.run.evaluation(task).get("default", "")).startswith("t=")]
     if sentence and noisy and task == "reconstruction" and len(numbers) > 1:
         levels = verdict.listed(list(dict.fromkeys(str(c.run.evaluation(task)["default"]) for c in noisy)))
-        sentence += f" Diffusion models start from the image under noise ({levels}), the others from their code alone."
+        sentence += f" Diffusion models start from the noised image ({levels}), the others from their latent code only."
     return sentence
 
 
@@ -69,7 +69,7 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     ids, images = base
     other = [c for c in chosen if not same_ids(c, task, ids)]
     if other:
-        st.warning(f"Drawn from other images, and not shown here: {theme.literal(page.names(other))}.")
+        st.warning(f"Not shown, because they were evaluated on other images: {theme.literal(page.names(other))}.")
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         order = page.switch("Order", ORDERS, "order")
         picked = {}
@@ -81,10 +81,11 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     selected = chosen_images.selected_rows(ids)
     if selected is not None and len(selected):
         page.note(
-            f"{len(selected)} of the selected images were drawn, and are shown; clear the selection above to see all."
+            f"{len(selected)} of the selected images were reconstructed and are shown; clear the selection above to "
+            "see all."
         )
     elif selected is not None:
-        page.note("None of the selected images was drawn, so all are shown.")
+        page.note("None of the selected images were reconstructed, so all are shown.")
     sequence = chosen_images.selected_or_all(ids)
     sequence = sequence[ranking(order, [model.mse[sequence] for model in reconstructions if model.colour])]
     sheet = turn(-(-len(sequence) // ACROSS))
@@ -93,7 +94,7 @@ def show(chosen: Sequence[Choice], task: str, probe: Probe | None) -> None:
     titles = [known.get(image, f"image {image}") for image in np.asarray(ids)[keep].tolist()]
     st.html(image_grid.sheet(rows(reconstructions, images, keep, titles)))
     highest = largest_error(reconstructions, images)
-    st.html(image_grid.colour_bar("0", f"{highest:.0f} or more of 255", "absolute error, mean over channels"))
+    st.html(image_grid.colour_bar("0", f"≥ {highest:.0f} / 255", "absolute error, mean over channels"))
     first = sheet * ACROSS
     page.note("click an image to enlarge it, and to compare a reconstruction with its original under a divider")
     page.note(f"PSNR in dB under each image · images {first + 1}\N{EN DASH}{first + len(keep)} of {len(sequence)}")

@@ -16,7 +16,7 @@ from workbench.format import finite_number, format_duration
 from workbench.store import Probe
 
 TITLE = "Samples"
-QUESTION = "What do images drawn by the model look like?"
+QUESTION = "What do samples of the model look like?"
 EVALUATIONS = ("samples",)
 STRIP = 10
 
@@ -51,7 +51,8 @@ def render() -> None:
     chosen, missing, probe = gaps.with_evaluation("samples", variants)
     if chosen:
         page.verdict(
-            f"{verdict.listed([c.label for c in chosen])} drew samples. No number is measured of them: compare by eye."
+            f"Samples of {verdict.listed([c.label for c in chosen])}, for visual comparison only: no metric is "
+            "computed."
         )
         some = subset.subset_of(chosen)
         grids(some, probe)
@@ -68,7 +69,7 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
     if real is not None:
         with places[0]:
             page.heading("real images", palette.GREY)
-            classes = "every class · " if probe and probe.labels() is not None else ""
+            classes = "all classes · " if probe and probe.labels() is not None else ""
             st.selectbox("Probe set", [f"{classes}{len(real)} images"], disabled=True, label_visibility="collapsed")
             spread = np.linspace(0, len(real) - 1, min(count, len(real))).astype(int)
             titles = files.image_titles(probe) if probe else []
@@ -90,8 +91,8 @@ def grids(chosen: Sequence[Choice], probe: Probe | None) -> None:
             drawings = np.asarray(images[:count])
             titles = [f"{choice.label}, {describe(variant)}, image {at + 1}" for at in range(len(drawings))]
             st.html(image_grid.tile_grid(drawings, across, titles))
-    page.note("not selected: the first images of the seed")
-    page.protocol(chosen, "samples", "the same seed and place for every sampler of a model")
+    page.note("first samples of each seed, not selected")
+    page.protocol(chosen, "samples", "same seed and position for all samplers of a model")
 
 
 def strips(chosen: Sequence[Choice]) -> None:
@@ -102,6 +103,6 @@ def strips(chosen: Sequence[Choice]) -> None:
             seed = f", seed {variant['seed']}" if variant.get("seed") is not None else ""
             small = f"{describe(variant)}, {cost(variant, len(images))}{seed}"
             rows.append(ImageRow(choice.label, np.asarray(images[:STRIP]), small, colour=choice.colour, gap=not index))
-    st.subheader("Sampler by sampler", anchor=False)
+    st.subheader("Samplers", anchor=False)
     st.html(image_grid.sheet(rows))
-    page.note("within a model the same column starts from the same noise")
+    page.note("within a model, each column starts from the same noise")

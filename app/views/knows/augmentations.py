@@ -15,7 +15,7 @@ from workbench.files import read_json
 from workbench.format import finite_number, format_interval
 
 TITLE = "Augmentations"
-QUESTION = "Which pairs of augmentations teach the most?"
+QUESTION = "Which pair of augmentations gives the best linear probe?"
 FILE = "composition.json"
 
 
@@ -64,7 +64,7 @@ def nothing() -> str:
     """Why the page has nothing to show, or an empty text."""
     folder = run_folder.runs_folder()
     known = next(folder.glob(f"compositions/*/{FILE}"), None) or (folder.absolute().parent / FILE).exists()
-    return "" if known else "There is no study of augmentations in this folder. The command below makes one."
+    return "" if known else "This folder contains no augmentation study. Run the command below to start one."
 
 
 def answer(known: dict[tuple[str, str], dict[str, Any]]) -> str:
@@ -72,12 +72,12 @@ def answer(known: dict[tuple[str, str], dict[str, Any]]) -> str:
     single, double = [], []
     for (first, second), row in known.items():
         if "mean" not in (first, second):
-            name = first if first == second else f"{first}, then {second},"
+            name = first if first == second else f"{first}, then {second}"
             (single if first == second else double).append(Measured(name, row["value"], *bounds(row)))
     if not double:
         return ""
     best = max(double, key=lambda number: number.value)
-    sentence = f"The pair {best.name} teaches the most: {best.text('%')}"
+    sentence = f"The best pair is {best.name}: {best.text('%')}"
     if not single:
         return f"{sentence}."
     alone = max(single, key=lambda number: number.value)
@@ -88,7 +88,7 @@ def render() -> None:
     known_studies = studies(run_folder.runs_folder())
     if not known_studies:
         gaps.box(
-            "No study of augmentations yet",
+            "No augmentation study",
             "This command trains a small network for each of 49 pairs:",
             job_panel.command("augmentations", ["mocov3"], "--config", "recipes/composition-shapes.yaml"),
         )

@@ -20,7 +20,7 @@ from workbench.report.answers import share
 from workbench.store import Run
 
 TITLE = "Factors"
-QUESTION = "Which properties of the images can be read from the features?"
+QUESTION = "Which image properties can a probe predict from the features?"
 EVALUATIONS = ("factors",)
 PROJECTOR = "projector"
 HEADLINE, DEFAULT, BEST = "headline", "default", "best"
@@ -98,7 +98,7 @@ def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("factors")
     if chosen:
         place = st.container()
-        reading = page.switch("Read from", SPACES, "factor-space")
+        reading = page.switch("Features", SPACES, "factor-space")
         groups = seed_groups(chosen, "linear")
         columns = columns_for(groups, reading)
         with place:
@@ -109,16 +109,18 @@ def render() -> None:
         factor_map(columns, units)
         if reading == HEADLINE:
             page.other_spaces(groups, "factors")
-        page.note("cells: accuracy or R² as measured · colour: from chance to perfect")
-        picked = "The best space is picked on the split that is shown, so a model with more spaces has an advantage."
+        page.note("cells: accuracy or R² · colour: from chance to perfect")
+        picked = "The best space is selected on the split shown here, which favours models with more spaces."
         page.details(
             page.measured(chosen, "factors", SPACES[reading], groups=groups), picked if reading == BEST else ""
         )
-        st.subheader("With their intervals", anchor=False)
+        st.subheader("Factors with intervals", anchor=False)
         chance = {name: level for name in names if (level := finite_number(first[name].get("chance"))) is not None}
         page.chart(small_multiples(dots(columns, names), chance, units), "factor-dots", "every factor with intervals")
         several = [group.group.title for group in groups if len(group.group) > 1]
-        over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), else " * bool(several)
+        over = f"of {', '.join(several)} and their untrained networks over seeds (Student's t), otherwise " * bool(
+            several
+        )
         page.note("bars: 95 % interval · dotted line: chance")
         page.details(f"probes as above · bars: 95 % interval, {over}over test images")
     gaps.explain(missing, "factors")
@@ -144,11 +146,11 @@ def answer(groups: Sequence[SeedGroup], reading: str) -> str:
     first = max(kept, key=lambda number: number.value)
     rows = by_factor[first.name]
     if len(rows) < 2:
-        return ranking(kept, "share of the factors that is read beyond chance", "%")
+        return ranking(kept, "mean factor score", "%")
     most, least = (pick(rows, key=lambda name: share(rows[name])) for pick in (max, min))
     texts = [f"{name} ({100 * share(rows[name]):.0f} %)" for name in (most, least)]
-    sentence = ranking(kept, "share of the factors that is read beyond chance", "%")
-    return f"{sentence} It keeps {texts[0]} best and {texts[1]} worst."
+    sentence = ranking(kept, "mean factor score", "%")
+    return f"{sentence} Its best factor is {texts[0]}, its worst {texts[1]}."
 
 
 def factor_map(columns: Columns, units: Mapping[str, str]) -> None:
@@ -157,7 +159,7 @@ def factor_map(columns: Columns, units: Mapping[str, str]) -> None:
     rows = [by_factor for _, by_factor in columns.values()]
     values = np.array([[share(known[name]) if name in known else np.nan for known in rows] for name in names])
     text = [[printed(known[name]) if name in known else "" for known in rows] for name in names]
-    st.html(image_grid.colour_bar("chance", "perfect", "share of what could be read beyond chance"))
+    st.html(image_grid.colour_bar("chance", "perfect", "factor score"))
     figure = matrices.heat_map(
         values,
         rows=[f"{name}, {units[name]}" for name in names],
@@ -170,7 +172,7 @@ def factor_map(columns: Columns, units: Mapping[str, str]) -> None:
     )
     figure.update_xaxes(side="top", tickfont={"size": 13})
     figure.update_traces(textfont={"size": 14})
-    alt = "how well each factor can be read from each model, 0 at chance, 1 perfect"
+    alt = "factor score by model, 0 at chance, 1 perfect"
     page.chart(figure, "factor-map", alt)
 
 

@@ -19,18 +19,18 @@ from workbench.format import finite_number
 from workbench.store import Probe
 
 TITLE = "Invariance"
-QUESTION = "Which changes of an image leave its features as they are?"
+QUESTION = "Which image transformations leave the features unchanged?"
 EVALUATIONS = ("invariance",)
 PROJECTOR = "projector"
 Steps = dict[str, list[float]]  # strengths by transform, in order
 UNITS = {
-    "crop": ("crop, share of the area cut away", "{:.0%}"),
+    "crop": ("crop, share of area removed", "{:.0%}"),
     "flip": ("flip", ""),
     "rotation": ("rotation, degrees", "{:g}"),
     "colour": ("colour jitter, strength", "{:g}"),
-    "blur": ("blur, s.d. in % of the side", "{:g}"),
-    "noise": ("noise, s.d. in parts of the range", "{:g}"),
-    "solarise": ("solarise, share of the range inverted", "{:.0%}"),
+    "blur": ("blur, SD in % of image side", "{:g}"),
+    "noise": ("noise, SD in units of the pixel range", "{:g}"),
+    "solarise": ("solarise, share of range inverted", "{:.0%}"),
 }
 FLIPS = {1: "left-right", 2: "top-bottom"}
 
@@ -61,13 +61,13 @@ def render() -> None:
             for transform, strengths in steps.items()
         ]
         figure = strength_curves.strength_curves(panels, key)
-        page.chart(figure, "invariance", "similarity kept under seven changes of an image")
-        page.note("1: the features do not change · 0: as unlike as another image · bands: 95 % interval")
+        page.chart(figure, "invariance", "feature similarity under seven image transformations")
+        page.note("1: features unchanged · 0: as different as another image · bands: 95 % interval")
         page.protocol(
             chosen,
             "invariance",
-            "what lies below 0 leaves the picture",
-            "unchanged image on the left of each strip",
+            "values below 0 are not shown",
+            "leftmost image of each strip: original",
         )
         page.numbers(numbers(chosen), height="auto")
     gaps.explain(missing, "invariance")
@@ -90,8 +90,8 @@ def answer(chosen: Sequence[Choice], how: str) -> str:
     worst = min(kept[first], key=kept[first].__getitem__)
     name = UNITS.get(worst, (worst, ""))[0].partition(",")[0]
     return (
-        verdict.ranking(means, "similarity kept, averaged over all changes", digits=2)
-        + f" The change that alters {first} most is {name} ({kept[first][worst]:.2f} kept)."
+        verdict.ranking(means, "similarity to the original, averaged over all transformations", digits=2)
+        + f" {first} is least invariant to {name} ({kept[first][worst]:.2f})."
     )
 
 
@@ -180,7 +180,7 @@ def numbers(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
         for row in complete_rows(choice):
             model = row["model"] if row["model"] == "pixels" else choice.label
             model += " untrained" if row["model"].startswith("untrained") else ""
-            entry = {"model": model, "space": row["space"], "change": row["transform"]}
+            entry = {"model": model, "space": row["space"], "transformation": row["transform"]}
             entry["strength"] = tick(row["transform"], row["strength"])
-            table.append(entry | {"kept (95 % interval)": files.format_row(row, alone=2)})
+            table.append(entry | {"similarity (95 % interval)": files.format_row(row, alone=2)})
     return table

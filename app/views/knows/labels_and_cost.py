@@ -21,7 +21,7 @@ from workbench.headline import space_in
 from workbench.store import Run
 
 TITLE = "Labels and cost"
-QUESTION = "How many labels does a model need, and what does its accuracy cost?"
+QUESTION = "How does accuracy depend on labels, model size and compute?"
 EVALUATIONS = ("few_labels", "linear", "linear_sgd", "finetune", "transfer", "transfer_finetune")
 PRICES = {  # entries of a run's cost: the switch, the axis, the unit of its numbers, and by what they are divided
     "parameters": ("parameters", "parameters", "", 1.0),
@@ -44,9 +44,9 @@ def render() -> None:
     if text := answer(chosen):
         page.verdict(text)
     labels(chosen)
-    st.subheader("What did it cost?", anchor=False)
+    st.subheader("Accuracy against cost", anchor=False)
     prices(chosen)
-    st.subheader("With more training, and on other images", anchor=False)
+    st.subheader("Fine-tuning and transfer", anchor=False)
     trained(chosen)
 
 
@@ -62,7 +62,7 @@ def answer(chosen: Sequence[Choice]) -> str:
         return next(iter(rows), None)
 
     numbers = verdicts.of_groups(chosen, "few_labels", row_of)
-    return verdict.ranking(numbers, f"accuracy with the fewest labels, {fewest:,} images", "%")
+    return verdict.ranking(numbers, f"accuracy with {fewest:,} labels", "%")
 
 
 def point(label: str, colour: str, x: float, row: dict[str, Any], detail: str = "") -> Point:
@@ -124,7 +124,7 @@ def prices(chosen: Sequence[Choice]) -> None:
     """Accuracy of the linear probe against what training or encoding costs."""
     available, missing = gaps.split(chosen, "linear")
     if available:
-        price = page.switch("Price", {name: entry[0] for name, entry in PRICES.items()}, "price")
+        price = page.switch("Cost", {name: entry[0] for name, entry in PRICES.items()}, "price")
         _, title, suffix, unit = PRICES[price]
         groups = seed_groups(available, "linear")
         table = group_table([seeds.group for seeds in groups])
@@ -133,7 +133,7 @@ def prices(chosen: Sequence[Choice]) -> None:
         for seeds, row in zip(groups, rows, strict=True):
             group, cost = seeds.group, finite_number(row[price])
             if row["linear"] is None or cost is None or cost <= 0:
-                page.note(f"{group.label}: its run.json does not say how many {PRICES[price][0]} it took.")
+                page.note(f"{group.label}: {PRICES[price][0]} not recorded in run.json.")
                 continue
             points.append(point(group.title, seeds.colour, cost / unit, row["linear"], str(row["space"] or "")))
             model = f"untrained:{group.runs[0].info().get('method')}"
@@ -146,10 +146,11 @@ def prices(chosen: Sequence[Choice]) -> None:
             page.chart(figure, "price-front", f"linear probe accuracy against {title}")
             machines = dict.fromkeys(filter(None, (machine(run) for seeds in groups for run in seeds.group.runs)))
             where = "measured on " + " / ".join(machines) if machines and price in ("seconds", "peak_memory_mb") else ""
-            page.note("grey line: Pareto front · short grey line: untrained network · dotted line: pixels")
+            page.note("grey line: Pareto front · grey mark: untrained network · dotted line: pixels")
             several = "costs are means over seeds" * any(len(seeds.group) > 1 for seeds in groups)
             page.details(
-                "Pareto front: nothing cheaper is as good · short grey line: the same network untrained · dotted line: "
+                "Pareto front: models with no cheaper model as accurate · grey mark: the same network untrained · "
+                "dotted line: "
                 "the same probe on raw pixels",
                 page.measured(
                     available,
@@ -182,7 +183,7 @@ def trained(chosen: Sequence[Choice]) -> None:
         for task in filter(having.get, tasks):
             page.other_spaces(groups, task, f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: ")
         page.details(
-            "untrained, fine-tuned: the same network trained from random weights",
+            "untrained, fine-tuned: the same network trained from random initialisation",
             *(
                 page.measured(choices, task, before=f"{TRAINED[task][0].upper() + TRAINED[task][1:]}: ")
                 for task, choices in having.items()
@@ -211,7 +212,11 @@ def offers(chosen: Sequence[Choice], tasks: Sequence[str]) -> None:
     for missing, choices in lacking.items():
         what = " and ".join(", ".join(gaps.NAMES[task] for task in missing).rsplit(", ", 1))
         if able := gaps.evaluable(choices, what):
-            gaps.box(f"{page.names(able)}: no {what} yet", "Takes minutes for each run:", gaps.evaluate(able, *missing))
+            gaps.box(
+                f"{page.names(able)}: no {what} yet",
+                "This command takes minutes per run:",
+                gaps.evaluate(able, *missing),
+            )
 
 
 def numbers(groups: Sequence[SeedGroup]) -> pd.DataFrame:
@@ -249,10 +254,8 @@ def gain(choice: Choice) -> str:
     if p_value is None or value is None or low is None or high is None:
         return ""
     p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    numbers = f"{value:+.1f} points [{low:+.1f}, {high:+.1f}], {p_text}"
+    numbers = f"{value:+.1f} points, 95 % CI {low:.1f} to {high:.1f}, {p_text}"
     if p_value >= 0.05:
-        return (
-            f"{choice.label}: fine-tuned from the run's weights or from random ones, no difference shown ({numbers})."
-        )
-    better = "better" if value > 0 else "worse"
-    return f"{choice.label}: fine-tuned from the run's weights it does {better} than from random ones ({numbers})."
+        return f"{choice.label}: no significant difference from fine-tuning random weights ({numbers})."
+    better = "more" if value > 0 else "less"
+    return f"{choice.label}: {better} accurate when fine-tuned from its weights than from random weights ({numbers})."

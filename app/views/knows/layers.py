@@ -15,7 +15,7 @@ from app.widgets import gaps, page, subset
 from workbench.format import finite_number
 
 TITLE = "Layers"
-QUESTION = "In which layers is the information?"
+QUESTION = "Which layers give the best linear probe?"
 EVALUATIONS = ("layers",)
 WIDTHS = {"full": "full width", "128": "128 dimensions", "32": "32 dimensions"}
 SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimensions"}
@@ -24,14 +24,15 @@ SHORT = {"full": "at full width", "128": "at 128 dimensions", "32": "at 32 dimen
 def render() -> None:
     chosen, missing, _ = gaps.with_evaluation("layers", lambda choice: layers(choice, "full"))
     if chosen:
-        page.verdict(verdict.ranking(best_layers(chosen), "linear-probe accuracy of a layer", "%"))
-        width = page.switch("Width of the features", WIDTHS, "layer-width")
+        page.verdict(verdict.ranking(best_layers(chosen), "linear probe accuracy", "%"))
+        width = page.switch("Feature dimensions", WIDTHS, "layer-width")
         draw_maps(subset.subset_of(chosen, single=False), width)
         draw_best(chosen)
         page.details(
-            "large dot: the layer that does best on the validation images, with its 95 % interval on the test images · "
-            "small dots: the other layers · grey line: the best layer of the same network untrained · equal width by "
-            "PCA: wide features have the advantage of their width, so compare models at one",
+            "large dot: best layer on validation images, with its 95 % interval on test images · small dots: other "
+            "layers · "
+            "grey line: best layer of the same network untrained · equal width by PCA, since wider features have an "
+            "advantage",
             page.measured(chosen, "layers", groups=seed_groups(chosen, "layers")),
         )
         page.numbers(numbers(chosen), height=420)
@@ -42,7 +43,7 @@ def best_layers(chosen: Sequence[Choice]) -> list[verdict.Measured]:
     """Each model's best layer by validation, at full width."""
     best = {choice: row for choice in chosen if (row := best_row(layers(choice, "full")))}
     return [
-        verdict.Measured(f"{c.label} in {row['space']}", row["value"], *files.bounds(row)) for c, row in best.items()
+        verdict.Measured(f"{c.label} ({row['space']})", row["value"], *files.bounds(row)) for c, row in best.items()
     ]
 
 
@@ -65,24 +66,27 @@ def draw_maps(chosen: Sequence[Choice], width: str) -> None:
     values = [row["value"] for cells, _ in grids.values() for row in cells.cells.values()]
     if grids:
         low, high = min(values), max(values)
-        st.html(image_grid.colour_bar(f"{low:.0f}", f"{high:.0f} %", "top-1 of a linear probe"))
+        st.html(image_grid.colour_bar(f"{low:.0f}", f"{high:.0f} %", "linear probe, top-1"))
         for choice, (cells, ringed) in page.side_by_side(grids.items()):
             page.heading(choice.label, choice.colour, f"best: {ringed['space']}, {ringed['value']:.0f} %")
             figure = layer_map(cells, ringed, low, max(high, low + 1))
             page.chart(figure, f"layers-{choice.index}", f"accuracy by layer of {choice.label}")
-        page.note("from the image down to the output · ringed: the best layer · right of the gap: pixels, untrained")
+        page.note(
+            "layers from input (top) to output (bottom) · circle: best layer · right of the gap: pixels, untrained"
+        )
         page.details(
-            "ringed: best on the validation images; the numbers are of the test images · right of the gap: the raw "
-            "pixels and the same network untrained · one scale for all models"
+            "circle: best layer on validation images; all numbers are on test images · right of the gap: raw pixels "
+            "and "
+            "the same network untrained · one colour scale for all models"
         )
     narrow = [choice.label for choice in chosen if choice not in grids]
     if narrow:
-        page.note(f"{', '.join(narrow)}: no layer has so many dimensions.")
+        page.note(f"{', '.join(narrow)}: no layer has that many dimensions.")
 
 
 def draw_best(chosen: Sequence[Choice]) -> None:
     """The best layer of every model at each width."""
-    st.subheader("Each model's best layer", anchor=False)
+    st.subheader("Best layer by model", anchor=False)
     panels = [panel for width in WIDTHS if (panel := best_panel(chosen, width)).dots]
     scores = {choice: best_row(layers(choice, "full")) for choice in chosen}
     order = sorted(chosen, key=lambda choice: -float((scores[choice] or {"value": 0})["value"]))

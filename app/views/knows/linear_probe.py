@@ -50,7 +50,7 @@ def render() -> None:
         with place:
             page.verdict(
                 answer([member.group.label for member in order], tested)
-                or verdict.ranking(verdicts.headlines(chosen, "linear"), "linear-probe accuracy", "%")
+                or verdict.ranking(verdicts.headlines(chosen, "linear"), "linear probe accuracy", "%")
             )
         by_class(groups, chosen)
         page.numbers(numbers(groups))
@@ -102,8 +102,8 @@ def answer(names: Sequence[str], tested: Sequence[Difference]) -> str:
     others = [(name, pair.significant) for name, pair in against[1:] if pair]
     better, equal = ([name for name, differs in others if differs == wanted] for wanted in (True, False))
     parts = [str(against[0][1])]
-    parts += [f"That of {names[0]} is also more accurate than {verdict.listed(better)}."] * bool(better)
-    parts += [f"No difference is shown between {names[0]} and {verdict.listed(equal)}."] * bool(equal)
+    parts += [f"{names[0]} is also ahead of {verdict.listed(better)}."] * bool(better)
+    parts += [f"No significant difference between {names[0]} and {verdict.listed(equal)}."] * bool(equal)
     return " ".join(parts)
 
 
@@ -112,9 +112,9 @@ def draw_pairs(groups: Sequence[seeds.SeedGroup]) -> Sequence[Difference]:
     differing = pairs.differences([member.group for member in groups])
     if not differing:
         return []
-    st.subheader("Which differences are significant?", anchor=False)
+    st.subheader("Significance of differences", anchor=False)
     pairs.chart(differing, {member.group.runs[0].id: member.colour for member in groups}, "differences")
-    with st.expander("In words"):
+    with st.expander("As sentences"):
         st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in differing))
         st.caption(caveat(differing))
     return differing
@@ -130,7 +130,7 @@ def by_class(groups: Sequence[seeds.SeedGroup], chosen: Sequence[Choice]) -> Non
             tables[member.group.label] = member, np.sum(known, axis=0)
     sizes = {len(table) for _, table in tables.values()}
     if len(sizes) > 1:
-        st.caption("The models were probed on different classes, so they are not compared class by class.")
+        st.caption("The models were evaluated on different classes, so there is no comparison by class.")
     if len(sizes) != 1:
         return
     n = sizes.pop()
@@ -143,8 +143,8 @@ def by_class(groups: Sequence[seeds.SeedGroup], chosen: Sequence[Choice]) -> Non
     st.subheader("Accuracy by class", anchor=False)
     page.chart(dots.per_class(scores, classes), "per-class", "accuracy per class")
     measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
-    few = f" · the 30 of {measured} classes on which the models differ most" if measured > 30 else ""
-    none = f" · left out: {n - measured} of {n} classes, without test images" if measured < n else ""
+    few = f" · the 30 of {measured} classes with the largest differences" if measured > 30 else ""
+    none = f" · {n - measured} of {n} classes left out: no test images" if measured < n else ""
     page.note("linear probe of the best space; all seeds together" + few + none)
     st.subheader("Confusion matrices", anchor=False)
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
@@ -156,10 +156,10 @@ def by_class(groups: Sequence[seeds.SeedGroup], chosen: Sequence[Choice]) -> Non
         if cell is not None and cell.chart == key:
             with room:
                 confusion_images.show(cell, member.choice, chosen, classes)
-    page.note("share of the true class; rows sum to 100 % · click a cell to see and select its images")
+    page.note("rows: true class, sum to 100 % · columns: predicted class · click a cell to show and select its images")
     page.details(
-        "all seeds together, the same scale for every model · a click selects the images as the chosen seed classifies "
-        "them"
+        "all seeds together, one colour scale for all models · a click selects images by the predictions of the shown "
+        "seed"
     )
 
 

@@ -65,7 +65,7 @@ def table(configs: dict[str, dict[str, Any]], keys: Sequence[str], colours: dict
 def answer(differences: Sequence[str], runs: int) -> str:
     """How many settings differ, and which."""
     if runs < 2:
-        return "Choose a second run to compare the settings with."
+        return "Select a second run to compare settings."
     if not differences:
         return "These runs were trained with the same settings."
     count = "1 setting differs" if len(differences) == 1 else f"{len(differences)} settings differ"
@@ -77,12 +77,12 @@ def render() -> None:
     configs = {choice.label: settings_of(choice) for choice in chosen}
     readable = {label: config for label, config in configs.items() if config is not None}
     for label in configs.keys() - readable.keys():
-        page.note(f"{label}: its config.yaml is missing or damaged, so its settings are not known.")
+        page.note(f"{label}: config.yaml is missing or damaged, so the settings are unknown.")
     if not readable:
         return
     differences = differing(list(readable.values()))
     page.verdict(answer(differences, len(readable)))
-    everything = st.toggle("Show settings that are the same, too", key="same", bind="query-params")
+    everything = st.toggle("Show all settings", key="same", bind="query-params")
     owners = {key: [label for label, config in readable.items() if key in config] for key in differences}
     keys = [key for key in differences if len(owners[key]) > 1 or len(readable) == 1]
     if everything:
@@ -90,14 +90,17 @@ def render() -> None:
     if keys:
         colours = {choice.label: choice.colour for choice in chosen}
         st.html(table(readable, keys, colours))
-        page.note("— : the method has no such setting · marked: unlike most of the runs, or unlike the first")
+        page.note(
+            "— : the method has no such setting · highlighted: differs from most runs, or with two values from the "
+            "first run"
+        )
         alone = {label: [key for key in differences if owners[key] == [label]] for label in readable}
         alone = {label: keys for label, keys in alone.items() if keys and len(readable) > 1}
         if alone:
-            st.subheader("Settings that only one of them has", anchor=False)
+            st.subheader("Settings of one model only", anchor=False)
             for label, keys in page.side_by_side(alone.items()):
                 st.html(table({label: readable[label]}, keys, colours))
-    st.subheader("Train them again", anchor=False)
+    st.subheader("Reproduce", anchor=False)
     folder = run_folder.runs_folder()
     for choice in chosen:
         if choice.label in readable:

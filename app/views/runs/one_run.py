@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.format import format_duration
 
 TITLE = "Run"
-QUESTION = "What is stored of this run?"
+QUESTION = "Status, settings, results and files of one run"
 NAMES = gaps.NAMES | {"knn": "kNN", "cka": "CKA", "classify": "classification by likelihood"}
 
 
@@ -100,9 +100,9 @@ def date(created: object) -> str:
 
 def command(choice: Choice) -> None:
     """The command that trains the same again."""
-    st.subheader("Reproduce it", anchor=False)
+    st.subheader("Reproduce", anchor=False)
     if not choice.run.config_text():
-        return page.note("Its config.yaml is missing, so its settings are not known.")
+        return page.note("config.yaml is missing, so the settings are unknown.")
     method = str(choice.run.info().get("method") or choice.summary.get("method") or "METHOD")
     if method == "encoder":
         return page.note("The weights were imported; there is no training to repeat.")
@@ -127,7 +127,7 @@ def settings(choice: Choice) -> None:
     except WorkbenchError:
         config = {}
     if not config:
-        return page.note("Its config.yaml is missing or damaged.")
+        return page.note("config.yaml is missing or damaged.")
     text = st.text_input(
         "Filter settings", placeholder="Filter settings …", key="settings", label_visibility="collapsed", live=True
     )
@@ -145,7 +145,7 @@ def log(choice: Choice) -> None:
     st.subheader("Log", anchor=False)
     lines = run_folder_content.log_tail(choice.run)
     if not lines:
-        return page.note("It has no log.txt: imported runs and runs of earlier versions have none.")
+        return page.note("No log.txt: imported runs and runs of earlier versions have none.")
     st.code("\n".join(lines), language=None, wrap_lines=True)
     page.note(f"the last {len(lines)} lines of log.txt")
 
@@ -167,7 +167,7 @@ def checkpoints(choice: Choice) -> None:
     st.subheader("Checkpoints", anchor=False)
     rows = run_folder_content.checkpoints(choice.run)
     if not rows:
-        gone = "Its weights were deleted." if choice.run.had_checkpoint() else "It has no checkpoint yet."
+        gone = "The weights were deleted." if choice.run.had_checkpoint() else "No checkpoint yet."
         return page.note(gone)
     entries = [
         {"step": row.step, "size": run_folder_content.size_text(row.size), "best": "best by kNN" if row.best else ""}
@@ -204,7 +204,7 @@ def evaluations(choice: Choice) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True, height="content" if len(rows) < 9 else 320)
     else:
-        page.note("Nothing is evaluated yet.")
+        page.note("Not evaluated yet.")
     reasons = [content["skipped"] for content in stored.values() if isinstance(content.get("skipped"), str)]
     possible = {name: gaps.obstacle(choice, name) for name in gaps.NAMES if name not in stored}
     reasons += [reason for reason in possible.values() if reason and choice.status != "failed"]
@@ -212,7 +212,7 @@ def evaluations(choice: Choice) -> None:
         page.note(" ".join(dict.fromkeys(reasons)))
     missing = [name for name, reason in possible.items() if not reason]
     if missing and gaps.without_weights(choice):
-        return page.note("Nothing more can be evaluated, since the weights are not there any more.")
+        return page.note("No further evaluation is possible, because the weights were deleted.")
     usual = [name for name in missing if name not in gaps.THOROUGH]
     later = [name for name in missing if name in gaps.THOROUGH]
     if usual:
@@ -220,4 +220,4 @@ def evaluations(choice: Choice) -> None:
         gaps.box("Missing", names, gaps.evaluate([choice], *(usual if done else [])))
     if later:
         names = ", ".join(gaps.NAMES[name] for name in later)
-        gaps.box("Missing, and takes longer", names, gaps.evaluate([choice], *later))
+        gaps.box("Missing, slower evaluations", names, gaps.evaluate([choice], *later))

@@ -20,15 +20,15 @@ QUESTION = "How similar are the models' representations?"
 EVALUATIONS = ("agreement",)
 MEASURES = {"cka": "CKA", "mutual_knn": "mutual kNN", "procrustes": "Procrustes"}
 MEANS = {
-    "cka": ("0 nothing in common", "1 the same up to rotation and scale", "linear CKA"),
-    "mutual_knn": ("0 no neighbour in common", "1 all of them", "overlap of neighbours"),
-    "procrustes": ("0 nothing in common", "1 the same up to rotation and scale", "Procrustes similarity"),
+    "cka": ("0 unrelated", "1 the same up to rotation and scale", "linear CKA"),
+    "mutual_knn": ("0 no common neighbours", "1 all neighbours", "overlap of neighbours"),
+    "procrustes": ("0 unrelated", "1 the same up to rotation and scale", "Procrustes similarity"),
 }
 READINGS = {"value": "value", "excess": "above chance"}
 ALIKE = "alike"
 LEVEL = 0.05
 MOST = 12  # models in a matrix
-BASELINES = ("its untrained self", "pixels")
+BASELINES = ("untrained network", "pixels")
 Rows = dict[Choice, list[dict[str, Any]]]
 """What was measured of each run by the measure that is shown."""
 
@@ -55,8 +55,8 @@ def render() -> None:
         place = st.container()
         with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
             metric = page.switch("Measure", MEASURES, "measure")
-            reading = page.switch("Shown", READINGS, "agreement-shown")
-            how = page.space_switch(**{ALIKE: "the most alike of all"})
+            reading = page.switch("Values", READINGS, "agreement-shown")
+            how = page.space_switch(**{ALIKE: "most similar pair of spaces"})
         st.html(image_grid.colour_bar(*legend(metric, reading)))
         left, right = st.columns([1.15, 1], gap="large")
         known = {choice: measured(choice.run.evaluation("agreement"), metric) for choice in chosen}
@@ -66,8 +66,10 @@ def render() -> None:
             matrix(known, metric, reading, how)
         with right:
             pair = layers(known, metric, reading)
-        page.note("pale, n.s.: no more similar than independent features")
-        page.protocol(chosen, "agreement", "n.s.: no more similar than independent features, p > 0.05 after correction")
+        page.note("faint, n.s.: not significantly more similar than independent features")
+        page.protocol(
+            chosen, "agreement", "n.s.: not significantly more similar than independent features (p > 0.05, corrected)"
+        )
         if pair:
             disagreement.show(pair.first, pair.other, chosen, probe, how if how != ALIKE else "default")
     gaps.explain(missing, "agreement")
@@ -75,7 +77,7 @@ def render() -> None:
 
 def legend(metric: str, reading: str) -> tuple[str, str, str]:
     low, high, what = MEANS[metric]
-    return (low, high, what) if reading == "value" else ("0 chance", "1", f"{what} less that of independent features")
+    return (low, high, what) if reading == "value" else ("0 chance", "1", f"{what} minus that of independent features")
 
 
 def measure(metric: str, reading: str) -> str:
@@ -127,10 +129,10 @@ def answer(known: Rows, metric: str, reading: str, how: str) -> str:
     runs = [Pair(first, other) for first, other in combinations(known, 2)]
     compared = {pair: row for pair in runs if (row := cell(pair, known, spaces)) is not None}
     if not compared:
-        return "" if len(known) > 1 else "Choose a second model to see how similar the two are."
+        return "" if len(known) > 1 else "Select a second model to compare representations."
     most, least = (pick(compared, key=lambda pair: value(compared[pair], reading)) for pick in (max, min))
     row, what = compared[most], measure(metric, reading)
-    chance = "not more than chance gives" if row["p_value"] > LEVEL else f"chance gives {row['expected']:.2f}"
+    chance = "not above chance" if row["p_value"] > LEVEL else f"chance: {row['expected']:.2f}"
     number = f"{what} {value(row, reading):.2f} ({chance})"
     if len(compared) == 1:
         return f"The similarity of {most}: {number}."
@@ -158,7 +160,7 @@ def matrix(known: Rows, metric: str, reading: str, how: str) -> None:
     figure.update_yaxes(tickfont={"size": 13})
     names_read = "" if how == ALIKE else ", ".join(map(str, read.values()))
     page.heading("Models", small=names_read)
-    alt = f"{measure(metric, reading)} between the models" + f", read from {names_read}" * bool(names_read)
+    alt = f"{measure(metric, reading)} between the models" + f", features: {names_read}" * bool(names_read)
     page.chart(figure, "agreement", alt)
     uncompared = [
         Pair(first, other)
@@ -167,11 +169,11 @@ def matrix(known: Rows, metric: str, reading: str, how: str) -> None:
         if row is None and other is not first
     ]
     lacking = [choice for choice in chosen if any(choice in pair for pair in uncompared)]
-    able = gaps.evaluable(lacking, "comparison with some of the others")
+    able = gaps.evaluable(lacking, "comparison with some of the other runs")
     if any({pair.first, pair.other} <= {*able, *BASELINES} for pair in uncompared):
         gaps.box(
-            "Some pairs have not been compared",
-            "A run is compared with those that are evaluated with it; this fills the gaps:",
+            "Some pairs are not compared yet",
+            "Runs are compared when they are evaluated together. This command adds the missing pairs:",
             gaps.evaluate(able, "agreement"),
         )
 

@@ -16,7 +16,7 @@ from app.widgets import gaps, linked_maps, page, subset
 from workbench.store import Probe
 
 TITLE = "Embeddings"
-QUESTION = "Which images lie near one another?"
+QUESTION = "Which images are close in feature space?"
 EVALUATIONS = ("projection",)
 THUMBNAILS = 24
 KEY = "maps"
@@ -58,7 +58,7 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
         pixels, few = pixel_map(probe, kind), len(chosen) < linked_maps.MOST
         if pixels is not None:
             key = "pixels" if few else "pixels-too"  # the URL leaves out what is the default, and that differs
-            pixels = pixels if st.toggle("Raw pixels, too", value=few, key=key, bind="query-params") else None
+            pixels = pixels if st.toggle("Show raw pixels", value=few, key=key, bind="query-params") else None
     if not chosen:
         return
     colours = point_colours.colouring(probe, by, len(ids), appearance.dark())
@@ -67,19 +67,17 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
         panes.append(linked_maps.pixel_pane(pixels, kind, probe, colours, drawn_runs))
     component.show(linked_maps.payload(probe, panes, colours), KEY, partial(circled, probe), asked_for_sheet)
     if len(chosen) > linked_maps.MOST:
-        page.note(
-            f"The first {linked_maps.MOST} of {len(chosen)} models are drawn; remove a chip above to see another."
-        )
+        page.note(f"The first {linked_maps.MOST} of {len(chosen)} models are shown; remove a chip above to see others.")
     page.note(
-        "click or circle images to select them everywhere · Shift adds, Escape clears · wheel: zoom · Enlarge: one map "
-        "with the selected images beside it"
+        "click or lasso images to select them on all pages · Shift: add · Escape: clear · wheel: zoom · Enlarge: one "
+        "map with the selected images beside it"
     )
     page.protocol(
         chosen,
         "projection",
         f"neighbours of the same class, and those kept: of the {map_neighbours.K} nearest images in the map, mean over "
         "images with its 95 % interval (Student's t), in the default space",
-        "right button: move the map",
+        "right button: pan",
     )
     images(probe)
 
@@ -90,10 +88,13 @@ def answer(chosen: Sequence[Choice], kind: str, probe: Probe) -> str:
     name = linked_maps.KINDS[kind]
     purity = [Measured(choice.label, *found.purity) for choice, found in known if found.purity]
     kept = [(choice.label, found.retained) for choice, found in known if found.retained]
-    parts = [ranking(purity, f"share of neighbours of the same class in its {name} map", "%")] if purity else []
+    parts = [ranking(purity, f"share of same-class neighbours in its {name} map", "%")] if purity else []
     if kept:
         shares = ", ".join(f"{share.value:.0f} % ({label})" for label, share in kept)
-        parts.append(f"Of the {map_neighbours.K} nearest images in the features, the map keeps {shares}.")
+        parts.append(
+            f"Share of the {map_neighbours.K} nearest neighbours in feature space that are also nearest on the map: "
+            f"{shares}."
+        )
     return " ".join(parts)
 
 
@@ -119,7 +120,7 @@ def images(probe: Probe) -> None:
     if not len(rows):
         page.note("The selected images are not in this probe set.")
         return
-    st.subheader("The selected images", anchor=False)
+    st.subheader("Selected images", anchor=False)
     names = files.label_names(probe.info().get("classes"))
     sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), THUMBNAILS)).round().astype(int)]
     titles = files.image_titles(probe)
@@ -129,4 +130,4 @@ def images(probe: Probe) -> None:
     ]
     st.html(image_grid.wrapped_tiles(np.asarray(thumbnails[sample]), captions))
     if len(rows) > THUMBNAILS:
-        page.note(f"{THUMBNAILS} of {len(rows):,}, evenly spread over the classes")
+        page.note(f"{THUMBNAILS} of {len(rows):,}, evenly spaced by class")

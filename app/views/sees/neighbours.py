@@ -21,7 +21,7 @@ from workbench.format import finite_number
 from workbench.store import Probe
 
 TITLE = "Neighbours"
-QUESTION = "Which images does a model consider nearest?"
+QUESTION = "Which images are nearest to a query image?"
 EVALUATIONS = ("retrieval",)
 K, QUERIES, SIDE, SMALL = 10, 8, 64, 40
 KEY = "neighbours"
@@ -53,11 +53,11 @@ def render() -> None:
         models = retrievers(subset.subset_of(chosen), probe, known.ids, how, untrained)
         st.html(STYLE)
         component.links("".join(block(row, models, known) for row in rows), KEY, clicked)
-        marks = "click an image to make it the query, its magnifier to enlarge it"
+        marks = "click an image to use it as the query, its magnifier to enlarge it"
         if known.labels is not None:
-            marks += " · green frame and \N{CHECK MARK}: of the query's class, red and \N{MULTIPLICATION X}: of another"
+            marks += " · \N{CHECK MARK} green: same class as the query, \N{MULTIPLICATION X} red: another class"
         page.note(marks)
-        page.details(f"{K} nearest of the other probe images by cosine, the nearest first")
+        page.details(f"{K} nearest probe images by cosine similarity, excluding the query")
         precision(chosen, how)
     gaps.explain(missing, "retrieval")
 
@@ -83,10 +83,10 @@ def queries(known: ProbeSet) -> list[int]:
     query = st.text_input("Query", key="query", placeholder="id of an image", bind="query-params", width=160)
     rows = np.flatnonzero(known.ids.astype(str) == (query.split() or [""])[0])  # links had the class after the id
     if len(rows):
-        st.button("Back to several", on_click=ask)
+        st.button("Show several queries", on_click=ask)
         return [int(rows[0])]
     if query:
-        st.caption("There is no such image here.")
+        st.caption("No image with this id in the probe set.")
     chosen = chosen_images.selected_rows(known.ids)
     if chosen is not None and len(chosen):
         return [int(row) for row in chosen[:QUERIES]]
@@ -168,8 +168,8 @@ def precision(chosen: Sequence[Choice], how: str) -> None:
     """mAP@10 with intervals."""
     measured = [choice for choice in chosen if files.rows(choice.evaluation("retrieval"), model="run")]
     if not measured:
-        return page.note("Without labels nobody can say which neighbours are right, so there is no precision.")
-    st.subheader("Over all queries", anchor=False)
+        return page.note("Precision needs labels, and this data set has none.")
+    st.subheader("Mean average precision over all queries", anchor=False)
     dots, ticks, pixels = [], {}, {}
     for choice in measured:
         evaluation = choice.evaluation("retrieval")

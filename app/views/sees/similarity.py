@@ -16,10 +16,10 @@ from workbench.format import decimals, finite_number
 from workbench.store import Probe, Run
 
 TITLE = "Similarity"
-QUESTION = "Which images does a model consider alike?"
+QUESTION = "Which images have similar features?"
 EVALUATIONS = ("similarity",)
 CORNER = 10
-SCALES = ["each model its own", "the same for every model", "full range, -1 to 1"]
+SCALES = ["one per model", "shared by all models", "full range, -1 to 1"]
 OWN, SHARED, FULL = SCALES
 SCALE_TEXT = (
     "colours: from the median similarity of different images to the median of the diagonal, or to the "
@@ -66,7 +66,7 @@ def answer(chosen: Sequence[Choice]) -> str:
         return next(iter(rows), None)
 
     numbers = verdicts.of_groups(chosen, "similarity", row_of)
-    return verdict.ranking(numbers, "share of images whose second view is the most similar of all", "%")
+    return verdict.ranking(numbers, "share of images whose second view is the most similar image", "%")
 
 
 def usable_spaces(choice: Choice) -> list[str]:
@@ -155,9 +155,9 @@ def instances(models: Sequence[SimilarityMap], probe: Probe | None, shared: bool
         parts = {len(model.rows) for model in models if len(model.rows) < len(matrix(model.choice, model.space))}
         counts = " / ".join(f"{part:,}" for part in sorted(parts))
         page.note(
-            f"{counts} of the selected images were compared, and are shown; clear the selection above to see all."
+            f"{counts} of the selected images are available and shown; clear the selection above to see all."
             if parts
-            else "Fewer than two of the selected images were compared, so all are shown."
+            else "Fewer than two of the selected images are available, so all are shown."
         )
     if shared:
         legend(models[0].limits, "cosine similarity")
@@ -184,7 +184,7 @@ def summary(numbers: dict[str, Any]) -> str:
     texts = {
         "diagonal": "same image {:.2f}",
         "off_diagonal": "other images {:.2f}",
-        "matching": "{:.0f} % find their own second view first",
+        "matching": "second view most similar for {:.0f} %",
     }
     values = {key: finite_number(numbers.get(key)) for key in texts}
     return " · ".join(texts[key].format(value) for key, value in values.items() if value is not None)
@@ -193,7 +193,7 @@ def summary(numbers: dict[str, Any]) -> str:
 def corners(models: Sequence[SimilarityMap], probe: Probe | None) -> None:
     """Ten images, spread over the classes, with printed values."""
     ten = "Ten" if any(len(model.rows) >= CORNER for model in models) else "Each"
-    st.subheader(f"{ten} of them, with their values", anchor=False)
+    st.subheader(f"{ten} images with values", anchor=False)
     for model in page.side_by_side(models):
         choice, (low, high) = model.choice, model.limits
         page.heading(choice.label, choice.colour, model.space)
@@ -205,7 +205,7 @@ def corners(models: Sequence[SimilarityMap], probe: Probe | None) -> None:
         figure = image_map(values, images, names=names, low=low, high=high, height=height)
         alt = f"cosine similarity of ten images in {choice.label}, {model.space}"
         page.chart(figure, f"corner-{choice.index}", alt)
-    page.note("the same images for every model, spread over the classes · view A down, view B across")
+    page.note("the same images for all models, spread over the classes · rows: view A, columns: view B")
     page.details("thumbnails before augmentation · colours as above")
 
 
@@ -229,7 +229,7 @@ def classes(models: Sequence[SimilarityMap], probe: Probe | None, scale: str) ->
     if not tables:
         return
     limits = colour_limits(tables, scale)
-    st.subheader("Between classes", anchor=False)
+    st.subheader("Similarity between classes", anchor=False)
     if shared:
         legend(next(iter(limits.values())), "mean cosine similarity")
     for choice, table in page.side_by_side(tables.items()):
@@ -243,5 +243,5 @@ def classes(models: Sequence[SimilarityMap], probe: Probe | None, scale: str) ->
         figure = heat_map(table, rows=names, columns=names, low=low, high=high, decimals=digits, height=height)
         alt = f"mean cosine similarity of classes in {choice.label}, {spaces[choice]}"
         page.chart(figure, f"classes-{choice.index}", alt)
-    empty = " · empty: no pair of different images" if any(np.isnan(table).any() for table in tables.values()) else ""
+    empty = " · empty: no pairs of different images" if any(np.isnan(table).any() for table in tables.values()) else ""
     page.note("mean cosine between the images of two classes, view A against view B" + empty)

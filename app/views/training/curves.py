@@ -123,7 +123,7 @@ def figures() -> None:
         figure = curves(curves_of, y_title=title, x_title=x_title, zoom=window, **options)
         page.linked_curves(figure, key, title, length(curves_of), partial(zoomed, key, x, scale))
         if options.get("log") and not above_zero(curves_of, window):
-            page.note("nothing here is above zero, so the axis is linear")
+            page.note("no positive values, so the axis is linear")
 
     def lines(key: str, among: Sequence[Choice] = chosen) -> list[Curve]:
         lines_of = (curve(choice, styles[choice], metrics[choice], key, x, scale) for choice in among)
@@ -132,14 +132,14 @@ def figures() -> None:
     if not any(metrics.values()):
         gaps.box(
             "No metrics yet",
-            "The first row is written after the first steps of training; this page shows it by itself.",
+            "Metrics appear here automatically after the first training steps.",
         )
     monitored = lines("knn")
     if monitored:
         st.subheader("kNN accuracy of the features", anchor=False)
         draw(monitored, "top-1, %", "knn-curve", references=pixels(chosen), height=380)
-        page.note("not smoothed · a curve per seed; seeds of a model have one colour and differ by their dashes")
-        page.details("weighted kNN monitor · validation split (pixels: test split, a guide only)")
+        page.note("not smoothed · one curve per seed: seeds of a model share a colour and differ in dash style")
+        page.details("weighted kNN monitor · validation split (pixels: test split, for reference)")
     by_method: dict[str, list[Choice]] = {}
     for choice in chosen:
         by_method.setdefault(str(choice.summary.get("method")), []).append(choice)
@@ -150,16 +150,16 @@ def figures() -> None:
             page.heading(method, curves_of[0].colour if len({line.colour for line in curves_of}) == 1 else "")
             options = {"smoothing": smoothing, "log": log, "labels": sum(bool(line.end) for line in curves_of) > 1}
             draw(curves_of, f"{method} loss", f"loss-{method}", height=270, **options)
-        page.note(f"training loss, smoothed by {smoothing:g}, raw values behind · units differ between methods")
+        page.note(f"training loss, smoothed by {smoothing:g}, raw values shown faintly · units differ between methods")
     small = {key: curves_of for key in SMALL if (curves_of := lines(key))}
     if small:
-        st.subheader("How the optimiser and the machine are doing", anchor=False)
+        st.subheader("Optimiser and throughput", anchor=False)
         for key, curves_of in page.side_by_side(small.items(), across=3):
             smoothed = 0.0 if key == "lr" else smoothing
             # Gradient norms of different methods lie orders of magnitude apart.
             norm = key.startswith("grad_norm")
             draw(curves_of, SMALL[key], f"small-{key}", smoothing=smoothed, log=norm, height=230, labels=False)
-        page.note("hover for names and values · drag to zoom in every figure, double-click for the whole training")
+        page.note("hover for names and values · drag to zoom all figures, double-click to reset")
     for choice in chosen:
         explain_status(choice, bool(metrics[choice]))
 
@@ -174,8 +174,8 @@ def conclusion() -> None:
         values = [float(line.y[-1]) for line in curves_of if line is not None]
         if values:
             last.append(Measured(choice.label, *over_seeds(values, "top1")))
-    unknown = "No kNN accuracy was recorded, and losses of different methods do not compare." if known else ""
-    page.verdict(ranking(last, "kNN accuracy at its last reading", "%") or unknown)
+    unknown = "No kNN accuracy was recorded, and losses of different methods are not comparable." if known else ""
+    page.verdict(ranking(last, "final kNN accuracy", "%") or unknown)
 
 
 def explain_status(choice: Choice, has_metrics: bool) -> None:
@@ -184,7 +184,7 @@ def explain_status(choice: Choice, has_metrics: bool) -> None:
         reason = choice.run.info().get("error") or "The reason was not recorded."
         st.markdown(f":red[●] **{theme.literal(choice.label)}** failed. {reason}")
     elif choice.status == "running":
-        page.note(f"{choice.label} is training: this page follows it every three seconds and keeps your zoom.")
+        page.note(f"{choice.label} is training: this page updates every three seconds and keeps your zoom.")
     elif not has_metrics:
         page.note(f"{choice.label}: no metrics were recorded ({choice.status}).")
 

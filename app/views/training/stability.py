@@ -19,8 +19,8 @@ from app.widgets import gaps, incidents, job_panel, page, subset
 from workbench.metrics.stability import Spike
 
 TITLE = "Stability"
-QUESTION = "Did training dip, and which layer's gradients rose before?"
-WHOLE = "the whole training"
+QUESTION = "Did the accuracy dip during training, and did a gradient spike precede it?"
+WHOLE = "whole training"
 Window = tuple[float, float] | None
 
 
@@ -50,10 +50,10 @@ def opened(diagnoses: incidents.Diagnoses) -> Window:
         for dip in diagnosis.dips:
             every = max(dip.start - dip.before, 1)
             end = (dip.recovered or dip.step) + 2 * every
-            around[f"{choice.label}: the dip at step {dip.step:,}"] = (max(0.0, dip.before - 3.0 * every), float(end))
+            around[f"{choice.label}: dip at step {dip.step:,}"] = (max(0.0, dip.before - 3.0 * every), float(end))
     if len(around) == 1:
         return None
-    return around[st.selectbox("Look at", list(around), key="around", width=360) or WHOLE]
+    return around[st.selectbox("Steps", list(around), key="around", width=360) or WHOLE]
 
 
 def curves_by_run(
@@ -83,16 +83,16 @@ def knn(diagnoses: incidents.Diagnoses, window: Window) -> None:
     by_run = curves_by_run(diagnoses, lambda diagnosis: diagnosis.knn)
     if not by_run:
         return
-    st.subheader("kNN accuracy, its dips marked", anchor=False)
+    st.subheader("kNN accuracy", anchor=False)
     figure = draw(by_run.values(), "top-1, %", window, height=340)
     for choice, curve in by_run.items():
         dips = [
-            (dip.step, value_at(curve, dip.step), f"{choice.label}: {dip.depth:.1f} points below its best")
+            (dip.step, value_at(curve, dip.step), f"{choice.label}: {dip.depth:.1f} points below the previous best")
             for dip in diagnoses[choice].dips
         ]
         gradient_map.add_marks(figure, dips, choice.colour, gradient_map.DIP, window)
         mark_collapses(figure, choice, diagnoses[choice], curve, window)
-    page.chart(figure, "stability-knn", "kNN accuracy with its dips")
+    page.chart(figure, "stability-knn", "kNN accuracy with dips")
     page.note("▼ dip · ✕ collapse")
     page.details(
         "weighted kNN monitor · validation split · ▼ dip: below the highest reading so far by more than three standard "
@@ -110,7 +110,7 @@ def gradients(diagnoses: incidents.Diagnoses, window: Window) -> None:
     by_part = {part: curves_by_run(diagnoses, partial(norm, part=part)) for part in parts}
     if not by_part["total"]:
         return
-    st.subheader("Gradient norms, their spikes marked", anchor=False)
+    st.subheader("Gradient norms", anchor=False)
     for part, by_run in page.side_by_side(by_part.items()):
         if not by_run:
             continue
@@ -124,11 +124,12 @@ def gradients(diagnoses: incidents.Diagnoses, window: Window) -> None:
             ]
             gradient_map.add_marks(figure, marks, choice.colour, gradient_map.SPIKE, window)
         page.chart(figure, f"stability-{part}", parts[part])
-    page.note("▲ spike of that norm · before clipping")
+    page.note("▲ spike · norms before clipping")
     page.details(
-        "before clipping, the highest since the row before (of runs from before this was kept, of that step alone) · "
-        "▲ spike of that norm: more than four robust deviations above the median of the 50 rows before (15 at least), "
-        "and twice it · colours as above"
+        "before clipping, maximum since the previous row (runs of earlier versions: value of that step only) · ▲ "
+        "spike: "
+        "more than four robust deviations above the median of the previous 50 rows (at least 15), and at least twice "
+        "that median · colours as above"
     )
 
 
@@ -163,10 +164,10 @@ def maps(diagnoses: incidents.Diagnoses, window: Window) -> None:
         page.heading(choice.label, choice.colour, f"first trained layer: {norms.name}")
         st.html(image_grid.colour_bar(f"{10**low:.2g}", f"{10**high:.2g}", "norm, logarithmic"))
         page.chart(figure, f"stability-map-{choice.index}", f"gradient norm by layer of {choice.label}")
-    page.note("layers from the image down to the output · shaded: dips · dotted lines: spikes")
+    page.note("layers from input (top) to output (bottom) · shaded: dips · dotted lines: spikes")
     page.details(
-        "the highest norm in each stretch of steps · each run has its own colour scale, since norms of methods lie "
-        "orders of magnitude apart"
+        "maximum norm in each interval of steps · one colour scale per run, since the norms of different methods "
+        "differ by orders of magnitude"
     )
 
 
@@ -175,17 +176,17 @@ def health(diagnoses: incidents.Diagnoses, window: Window) -> None:
     by_key = {key: by_run for key, by_run in by_key.items() if by_run}
     if not by_key:
         return
-    st.subheader("Health of the features", anchor=False)
+    st.subheader("Feature collapse", anchor=False)
     for key, by_run in page.side_by_side(by_key.items(), across=3):
         figure = draw(by_run.values(), HEALTH[key], window, height=230, labels=False)
         for choice, curve in by_run.items():
             mark_collapses(figure, choice, diagnoses[choice], curve, window)
         page.chart(figure, f"stability-{key}", HEALTH[key])
-    page.note("uniformity and alignment: lower is better · normalised std: 0 where all features are one · ✕ collapse")
+    page.note("uniformity and alignment: lower is better · normalised std: 0 where all features are equal · ✕ collapse")
     page.details(
-        "of up to 1,000 validation images, default feature, 1 seed per run · linear probe: ridge on frozen features, "
-        "chooses nothing · effective rank: RankMe · std: of normalised features, 1 where they fill the sphere, 0 where "
-        "all are one · uniformity and alignment: Wang and Isola, lower is more even and more alike · ✕ collapse · "
+        "up to 1,000 validation images, default space, 1 seed per run · linear probe: ridge regression on frozen "
+        "features, not used for any selection · effective rank: RankMe · std: of normalised features, 1 if they are "
+        "spread over the sphere, 0 if all are equal · uniformity and alignment: Wang and Isola · ✕ collapse · "
         "colours as above"
     )
 
@@ -199,15 +200,16 @@ def lacking(diagnoses: incidents.Diagnoses) -> None:
         if choice.status in ("unreadable", "failed"):
             page.note(gaps.obstacle(choice, "gradients"))
         elif choice.status == "running":
-            page.note(f"{choice.label} is training: what it records is shown after its first rows.")
+            page.note(f"{choice.label} is training: gradients and features appear after the first rows.")
     missing = [choice for choice in missing if choice.status not in ("unreadable", "running")]
     if missing:
-        parts = (("gradient norms by layer", bare), ("readings of the features' health", blind))
-        what = " and ".join(part for part, runs in parts if any(choice in runs for choice in missing))
+        parts = (("gradient norms by layer", bare), ("feature statistics", blind))
+        what = " or ".join(part for part, runs in parts if any(choice in runs for choice in missing))
         configs = [str(choice.run.path / "config.yaml") for choice in missing]
         gaps.box(
             f"{page.names(missing)}: no {what}",
-            "They are recorded while a model trains (--monitor-every 1 reads the features). Train it again, or let "
-            "`workbench resume` go on with one that is not complete, which then records them.",
+            "They are recorded during training (feature statistics every --monitor-every epochs). Train again, or "
+            "continue "
+            "an incomplete run with `workbench resume`.",
             *(job_panel.command("train", [], "--config", config) for config in configs),
         )

@@ -161,7 +161,7 @@ def test_a_search_that_fails_says_why_and_keeps_the_selection(page: Show) -> Non
     app.text_input(key="image-search").set_value("colour:7").run()
     assert 'Unknown name "colour"' in text(app) and in_url(app) == "3,10"
     app.text_input(key="image-search").set_value("id:999999").run()
-    assert "No image of the probe set is like that" in text(app) and in_url(app) == "3,10"
+    assert "No images in the probe set match" in text(app) and in_url(app) == "3,10"
 
 
 def test_a_cell_of_a_confusion_matrix_selects_its_images(show: Show, runs_folder: Folder) -> None:
@@ -222,7 +222,7 @@ def test_a_clicked_cell_selects_its_images(runs_folder: Folder, monkeypatch: pyt
 def test_a_selection_of_other_data_says_so_and_can_be_cleared(page: Show) -> None:
     token = chosen_images.write_images(IDS[::2].tolist(), [IDS])
     app = page("linear_probe", "vae", images=token)
-    assert app.button(key="chip_images").label == "images of other data selected"
+    assert app.button(key="chip_images").label == "images of another data set selected"
     assert in_url(app) == token and "not in this probe set" in text(app)
     app.button(key="chip_images").click().run()
     assert "images" not in app.query_params and not app.exception
@@ -264,7 +264,7 @@ def test_reconstructions_of_the_selected_images(show: Show, runs_folder: Folder)
     app = show(folder, "reconstructions", [ids["vae"]], images=f"{drawn[2]},{drawn[5]}")
     assert "2 of the selected images were drawn" in text(app)
     app = show(folder, "reconstructions", [ids["vae"]], images="1")
-    assert "None of the selected images was drawn" in text(app) and not app.exception
+    assert "None of the selected images were reconstructed" in text(app) and not app.exception
 
 
 IDS_OF_RUNS = ["20260101-a-0001", "20260101-b-0002", "20260102-b-0003", "20260103-c-0003", "run:with:colons"]
@@ -294,7 +294,7 @@ def test_what_a_url_names_is_chosen_or_named(text: str, chosen: list[int], unkno
 
 def test_what_the_url_names_and_cannot_be_chosen_is_named_above_the_page(page: Show) -> None:
     app = page("linear_probe", "vae", "0bad")
-    assert "The address names 0bad: no run in " in text(app)
+    assert "The address names 0bad: not in " in text(app)
     assert parameter(app, "runs").endswith(",0bad")  # and stays, for whoever made the link
 
 

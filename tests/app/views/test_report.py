@@ -108,4 +108,4 @@ def test_every_file_of_a_run_can_be_torn(show: Show, seeds: list[Run]) -> None:
 
 def test_no_runs_and_nothing_chosen(show: Show, runs_folder: Folder, tmp_path: Path) -> None:
     assert "No runs yet" in text(show(tmp_path / "nowhere", "report"))
-    assert "Nothing chosen" in text(show(runs_folder[0], "report", []))
+    assert "No runs selected" in text(show(runs_folder[0], "report", []))

@@ -37,7 +37,7 @@ def test_a_ranking_says_no_more_than_the_numbers_carry() -> None:
     assert ranking([b, a], "accuracy", "%") == (
         "a has the highest accuracy: 50.7 % (95 % CI 49.1 to 52.3) against 36.9 % (95 % CI 35.0 to 38.8) for b."
     )
-    assert "intervals overlap" in ranking([a, Measured("c", 50.0, 48.0, 52.0)], "accuracy", "%")
-    assert "No intervals are known" in ranking([a, Measured("c", 50.0)], "accuracy", "%")
+    assert "overlap" in ranking([a, Measured("c", 50.0, 48.0, 52.0)], "accuracy", "%")
+    assert "Without intervals" in ranking([a, Measured("c", 50.0)], "accuracy", "%")
     assert ranking([], "accuracy") == "" and "b has the lowest" in ranking([a, b], "accuracy", lowest=True)
     assert listed(["a", "b", "c", "d"]) == "a, b and 2 others"

@@ -29,7 +29,7 @@ VIEWS = {
     "likelihood": ("Likelihood", 2),
 }
 TRAINING = ("run_list", "one_run", "differences", "curves", "stability")  # show what training wrote, not evaluations
-OF_DIFFUSION = ("vae is no diffusion model", "still training")  # failed and half are a vae, the one that trains a ddpm
+OF_DIFFUSION = ("diffusion model", "still training")  # failed and half are a vae, the one that trains a ddpm
 REASONS: dict[str, tuple[str, ...]] = {"denoising": OF_DIFFUSION, "overview": ("workbench evaluate", "became NaN")}
 REASONS["latent"] = ("workbench evaluate", "ddpm has no latent variables", "became NaN")
 
@@ -83,4 +83,4 @@ def test_every_file_of_a_run_can_be_torn(show: Show, runs_folder: Folder, tmp_pa
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_chosen(show: Show, runs_folder: Folder, view: str) -> None:
     app = show(runs_folder[0], view, [])
-    assert ("Nothing chosen" in text(app)) == (view not in ("run_list", "one_run"))
+    assert ("No runs selected" in text(app)) == (view not in ("run_list", "one_run"))

@@ -74,11 +74,11 @@ def test_the_popover_includes_seeds_and_says_which_one_stands_for_the_group(
     included.set_value([seeded[0].id, seeded[2].id]).run()
     assert parameter(app, "runs") == f"{short(seeded[0].id)},{short(seeded[2].id)}"
     assert chip_labels(app) == ["mocov3 (2 seeds)"]
-    assert f"Shown of several seeds: mocov3: seed 0 ({short(seeded[0].id)}), one of 2." in text(app)
+    assert f"One seed per model: mocov3 seed 0 ({short(seeded[0].id)}) of 2." in text(app)
 
 
 def test_a_group_is_shown_by_a_seed_that_has_what_the_page_shows(tmp_path: Path, seeded: list[Run], show: Show) -> None:
     (seeded[0].path / "evaluations" / "similarity.json").unlink()
     files._parsed.cache_clear()
     app = show(tmp_path, "similarity", [seeded[0].id])
-    assert f"seed 1 ({short(seeded[1].id)}), one of 3" in text(app)
+    assert f"seed 1 ({short(seeded[1].id)}) of 3" in text(app)

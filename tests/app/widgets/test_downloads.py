@@ -86,10 +86,10 @@ def saved(file_browser: Any, runs_folder: Folder, tmp_path_factory: pytest.TempP
 
 def test_curves_of_invariance_name_their_line_and_panel_and_have_bounds(saved: Saved) -> None:
     rows = saved("what-it-knows", "Invariance", "invariance")
-    assert {row["y title"] for row in rows} == {"similarity kept"}
-    titles = ["crop, share of the area cut away", "flip", "noise, s.d. in parts of the range"]
+    assert {row["y title"] for row in rows} == {"similarity"}
+    titles = ["crop, share of area removed", "flip", "noise, SD in units of the pixel range"]
     assert list(dict.fromkeys(row["x title"] for row in rows)) == titles
-    drawn = [row for row in rows if row["series"] != "as unlike as any other image"]
+    drawn = [row for row in rows if row["series"] != "as different as another image"]
     assert {"mocov3 projector", "untrained mocov3", "untrained vae", "pixels"} <= {row["series"] for row in drawn}
     assert all(row["x"] and row["low"] and row["high"] for row in drawn)
     assert {row["x"] for row in drawn if row["x title"] == "flip"} == {"left-right", "top-bottom"}

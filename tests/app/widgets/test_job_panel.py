@@ -34,7 +34,7 @@ def test_nothing_is_started_where_that_is_not_allowed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(job_panel.st, "session_state", state)
     monkeypatch.delenv("WORKBENCH_ALLOW_ACTIONS", raising=False)
     job_panel.launch("workbench evaluate a")
-    assert not started and "Nothing was started" in state["told"][0][0]
+    assert not started and "Not started" in state["told"][0][0]
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
     job_panel.launch("workbench evaluate a")
     assert len(started) == 1
@@ -51,7 +51,7 @@ def test_what_needs_weights_that_were_deleted_is_not_offered(show: Show, copied:
     assert not app.exception and commands
     assert all(runs[0].id not in command for command in commands)
     assert any(runs[1].id in command for command in commands)
-    assert f"{THREE[0]}: no " in text(app) and "the weights are not there any more" in text(app)
+    assert f"{THREE[0]}: no " in text(app) and "the weights were deleted" in text(app)
 
 
 def test_pairs_that_cannot_be_compared_any_more_are_no_gap_to_fill(show: Show, copied: Copies) -> None:
@@ -96,10 +96,10 @@ def test_a_command_on_a_page_can_be_started(writable: Folder, show: Show, monkey
     monkeypatch.setattr(jobs, "start", lambda runs, words, at_once: started.append(list(words)))
     runs, ids = writable
     app = show(runs, "linear_probe", [ids["bare"]])
-    button(app, "Run it").click().run()
+    button(app, "Run command").click().run()
     assert started == [["workbench", "evaluate", ids["bare"], "--runs", str(runs)]] and not app.exception
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "0")
-    assert "Run it" not in button_labels(show(runs, "linear_probe", [ids["bare"]]))
+    assert "Run command" not in button_labels(show(runs, "linear_probe", [ids["bare"]]))
 
 
 def test_the_page_is_drawn_anew_when_evaluations_or_jobs_end(writable: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

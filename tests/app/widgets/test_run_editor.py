@@ -47,10 +47,10 @@ def test_without_leave_a_line_says_how_to_write(writable: Folder, show: Show, mo
 
 def test_notes_tags_and_names_are_saved(editor: Editor) -> None:
     run, app = editor("vae")
-    button(app, "Save the note").click().run()
+    button(app, "Save note").click().run()
     assert not (run.path / "notes.md").exists()  # nothing was written
     app.text_area[0].set_value("first look").run()
-    button(app, "Save the note").click().run()
+    button(app, "Save note").click().run()
     assert not app.exception and annotations.note(run)[0] == "first look"
     next(one for one in app.text_input if one.label == "Name").set_value("wide").run()
     assert run.summary()["name"] == "wide"
@@ -74,13 +74,13 @@ def test_two_browsers_on_one_note(editor: Editor) -> None:
     run, app = editor("vae")
     app.text_area[0].set_value("his").run()
     annotations.write_note(run, "hers")
-    button(app, "Save the note").click().run()
+    button(app, "Save note").click().run()
     assert not app.exception and annotations.note(run)[0] == "hers"
-    assert "Nothing is lost" in app.warning[0].value and app.code[0].value == "hers"
+    assert "Your version is above" in app.warning[0].value and app.code[0].value == "hers"
     assert app.text_area[0].value == "his"
-    button(app, "Put both together").click().run()
+    button(app, "Merge both").click().run()
     assert app.text_area[0].value == "hers\n\nhis" and annotations.note(run)[0] == "hers" and not app.warning
-    button(app, "Save the note").click().run()
+    button(app, "Save note").click().run()
     assert annotations.note(run)[0] == "hers\n\nhis"
 
 
@@ -93,7 +93,7 @@ def test_a_draft_outlives_another_run_s_editor_until_it_is_saved(editor: Editor)
     assert app.text_area[0].value == ""
     app.segmented_control(key="noted").set_value("vae").run()
     assert app.text_area[0].value == "half a thought" and annotations.note(run)[0] == ""
-    button(app, "Save the note").click().run()
+    button(app, "Save note").click().run()
     assert annotations.note(run)[0] == "half a thought" and not any("Not saved" in one.value for one in app.caption)
     annotations.write_note(run, "hers")  # nothing unsaved is left to keep it from being shown
     app.run()
@@ -119,12 +119,12 @@ def test_a_refused_name_or_tag_leaves_what_is_stored_on_the_screen(editor: Edito
 
 def test_runs_without_weights_are_left_out_of_the_commands(editor: Editor) -> None:
     run, app = editor("vae", "ddpm")
-    assert {"Evaluate 2 runs", "Draw samples of 2 runs"} <= button_labels(app)
+    assert {"Evaluate 2 runs", "Sample from 2 runs"} <= button_labels(app)
     shutil.rmtree(run.path / "checkpoints")
     app.run()
-    assert {"Evaluate 1 run", "Draw samples of 1 run"} <= button_labels(app)
+    assert {"Evaluate 1 run", "Sample from 1 run"} <= button_labels(app)
     said: list[Any] = list(app.get("html"))
-    assert any("vae: the weights are not there" in one.value for one in said)
+    assert any("vae: the weights were deleted" in one.value for one in said)
     for checkpoints in run.path.parent.glob("*/checkpoints"):
         shutil.rmtree(checkpoints)
     app.run()
@@ -140,8 +140,8 @@ def test_a_note_is_saved_by_one_click_and_a_draft_outlives_a_change_of_page(writ
         settled(page)
         text = page.get_by_role("textbox", name="Note")
         text.press_sequentially("first look")
-        page.get_by_role("button", name="Save the note").click()
-        page.get_by_text("The note is saved.").wait_for()
+        page.get_by_role("button", name="Save note").click()
+        page.get_by_text("Note saved.").wait_for()
         assert annotations.note(run)[0] == "first look"
         text.press_sequentially(", and more")
         page.get_by_role("link", name="Training", exact=True).click(delay=100)
@@ -161,10 +161,10 @@ def test_archive_trash_and_back(editor: Editor) -> None:
     assert any(one.key == "archived" for one in app.toggle)
     write_json(runs / ".jobs" / "1-aa" / "job.json", {"command": ["workbench", "evaluate", run.id], "created": 4e9})
     write_json(runs / ".jobs" / "1-aa" / "state.json", {"status": "running", "alive": 4e9})
-    button(app, "Move to the trash").click().run()
+    button(app, "Move to trash").click().run()
     assert run.path.is_dir()  # a background command works on it
     shutil.rmtree(runs / ".jobs")
-    button(app, "Move to the trash").click().run()
+    button(app, "Move to trash").click().run()
     assert not run.path.exists() and run.id not in app.query_params["runs"][0] and not app.exception
     button(app, "Restore").click().run()
     assert run.path.is_dir() and not app.exception

@@ -17,7 +17,7 @@ def test_one_image_at_every_level_and_every_image_at_one(page: Show) -> None:
     assert not levels.exception and "x_t at ln\N{NO-BREAK SPACE}SNR\N{NO-BREAK SPACE}2.0" in text(levels)
     eps, image = figures(app)
     references = [[trace["name"] for trace in figure["data"]][-1] for figure in (eps, image)]
-    assert references == ["guess 0", "mean image"]
+    assert references == ["zero", "mean image"]
 
 
 def test_pictures_of_another_number_of_levels_are_left_out(show: Show, copied: Copies) -> None:

@@ -12,7 +12,7 @@ def test_every_sum_says_what_it_is_and_collapse_is_named(page: Show) -> None:
     app = page("likelihood", *THREE)
     said, (bars, classes) = text(app), figures(app)
     assert said.count(CAUTION) == 1
-    assert COLLAPSE in said and "mocov3 does not say how probable" in said
+    assert COLLAPSE in said and "mocov3, which does not say how probable" in said
     notes = " ".join(note["text"] for note in bars["layout"]["annotations"])
     assert (
         notes.count("upper bound") == 2
@@ -47,7 +47,7 @@ def test_a_sum_that_is_no_number_is_not_an_importance_weighted_bound(show: Show,
             row["value"] = None
     vae.write_evaluation("likelihood", content)
     app = show(folder, "likelihood", [vae.id, ddpm.id])
-    assert not app.exception and "vae: its likelihood was evaluated, but its sum is missing" in text(app)
+    assert not app.exception and "vae: the likelihood was evaluated, but the total is missing" in text(app)
     assert "workbench evaluate" not in text(app)
     names = [trace["name"] for trace in figures(app)[0]["data"]]
     assert "ddpm, sum" in names and not any(name.startswith("vae") for name in names)

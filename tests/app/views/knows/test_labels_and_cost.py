@@ -77,7 +77,7 @@ def test_labels_prices_and_what_takes_training(show: Show, measured: Folder) -> 
     assert table.value.set_index("model").loc["untrained mocov3", "fine-tuned"] == "63.0 [61.0, 65.0]"
     assert table.value.set_index("model").loc["pixels", "transfer to digits"] == "83.0 [81.0, 85.0]"
     said = text(app)
-    assert "does better than from random ones" in said and "p < 0.001" in said
+    assert "more accurate when fine-tuned from its weights than from random weights" in said and "p < 0.001" in said
     assert f"workbench evaluate {ids['ddpm']}" in said
     assert "--only linear_sgd --only finetune --only transfer" in said
 
@@ -90,7 +90,7 @@ def test_a_price_is_switched(show: Show, measured: Folder) -> None:
     assert any(x == pytest.approx(seconds / 60) for x in xs)
     assert "minutes" in json.dumps(figures(app)[1]["layout"]["xaxis"])
     app = show(folder, "labels_and_cost", [ids["mocov3"], ids["vae"]], price="memory")
-    assert len(figures(app)) == 1 and "does not say" in text(app)
+    assert len(figures(app)) == 1 and "not recorded in run.json" in text(app)
 
 
 def test_the_page_survives_torn_and_foreign_files(show: Show, measured: Folder) -> None:
@@ -110,9 +110,9 @@ def test_the_page_survives_torn_and_foreign_files(show: Show, measured: Folder) 
 def test_the_common_decoder_draws_what_an_encoder_kept(show: Show, measured: Folder) -> None:
     folder, ids = measured
     own = show(folder, "reconstructions", [ids["mocov3"], ids["vae"]])
-    assert "choose the common decoder" in text(own) and "32 numbers" not in text(own)
+    assert "Select the common decoder" in text(own) and "32 values" not in text(own)
     every = [ids[role] for role in THREE]
     common = show(folder, "reconstructions", every, decoder="common decoder (frozen encoder)")
     said = text(common)
-    assert "cannot draw" not in said and "32 numbers" in said and "pca-32" in said
+    assert "cannot generate" not in said and "32 values" in said and "pca-32" in said
     assert f"workbench evaluate {ids['ddpm']}" in said and "--only decoder" in said

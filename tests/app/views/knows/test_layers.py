@@ -55,10 +55,10 @@ def test_a_map_per_model_on_one_scale_and_the_best_layers_below(show: Show, fold
 def test_a_narrower_width_leaves_out_models_without_it_and_says_so(show: Show, folder) -> None:
     app = show(folder[0], "layers", [folder[1][method] for method in LAYERS], **{"layer-width": "32 dimensions"})
     assert not app.exception and len(figures(app)) == 3
-    assert "vae: no layer has so many dimensions." in text(app)
+    assert "vae: no layer has that many dimensions." in text(app)
     app.segmented_control(key="layer-width").set_value("128").run()
     assert not app.exception and len(figures(app)) == 1
-    assert "mocov3, vae, ddpm: no layer has so many dimensions." in text(app)
+    assert "mocov3, vae, ddpm: no layer has that many dimensions." in text(app)
 
 
 def test_runs_without_probes_of_their_layers_name_the_command(show: Show, folder) -> None:

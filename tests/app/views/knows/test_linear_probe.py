@@ -30,7 +30,7 @@ def test_a_class_without_test_images_is_left_out_of_the_comparison(
     _, _, by_class, *confusions = figures(app)
     assert len(confusions) == 2
     assert set(by_class["layout"]["yaxis"]["ticktext"]) == {"circle", "square", "cross", "ring", "bar"}
-    assert "left out: 1 of 6 classes, without test images" in text(app)
+    assert "1 of 6 classes left out: no test images" in text(app)
 
 
 def test_differences_are_told_in_words_and_runs_on_other_test_images_loudly(
@@ -39,7 +39,7 @@ def test_differences_are_told_in_words_and_runs_on_other_test_images_loudly(
     folder, ids = runs_folder
     chosen = [ids["mocov3"], ids["vae"]]
     app = show(folder, "linear_probe", chosen)
-    assert "Which differences are significant?" in [subheader.value for subheader in app.subheader]
+    assert "Significance of differences" in [subheader.value for subheader in app.subheader]
     said = text(app)
     assert "The linear probe of mocov3 is more accurate than that of " in said and "another training seed" in said
     shutil.copytree(folder, tmp_path / "runs")

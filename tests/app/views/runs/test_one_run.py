@@ -46,13 +46,13 @@ def test_evaluations_have_dates_and_what_is_missing_a_command(show: Show, copied
     said = text(app)
     assert "factor probes" in said and f"workbench evaluate {run.id} --only layers --only factors" in said
     assert f"workbench evaluate {run.id} --only linear_sgd" in said
-    assert "learns features only and cannot draw" in said or "it has no decoder" in said
+    assert "learns features only and cannot generate" in said or "it has no decoder" in said
 
 
 def test_the_log_checkpoints_and_files(show: Show, copied: Copies) -> None:
     folder, (run, *_) = copied
     app = show(folder, "one_run", [run.id])
-    assert "It has no log.txt" in text(app)
+    assert "No log.txt" in text(app)
     (run.path / "log.txt").write_text("".join(f"epoch {epoch}/60\n" for epoch in range(1, 61)))
     (run.path / "checkpoints" / "step-00000200").mkdir()
     (run.path / "checkpoints" / "step-00000200" / "model.safetensors").write_bytes(b"0" * 1500)
@@ -83,9 +83,9 @@ def test_a_foreign_or_torn_run_is_survived(show: Show, copied: Copies, page: Sho
 
 def test_notes_are_written_where_that_is_allowed(show: Show, copied: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, (run, *_) = copied
-    assert "Save the note" not in button_labels(show(folder, "one_run", [run.id]))
+    assert "Save note" not in button_labels(show(folder, "one_run", [run.id]))
     monkeypatch.setenv("WORKBENCH_ALLOW_ACTIONS", "1")
-    assert "Save the note" in button_labels(show(folder, "one_run", [run.id]))
+    assert "Save note" in button_labels(show(folder, "one_run", [run.id]))
 
 
 def test_only_rows_of_single_runs_have_a_button() -> None:

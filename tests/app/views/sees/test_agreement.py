@@ -80,7 +80,7 @@ def test_images_that_one_model_alone_gets_right(show: Show, copied: Copies) -> N
         run.write_array(f"predicted-{space}", told)
         run.write_array("predicted-ids", ids)
     page = text(show(folder, "agreement", [run.id for run in runs], **{"agreement-pair": "mocov3 and vae"}))
-    assert "right where vae errs: 1 images" in page and "right where mocov3 errs: 2 images" in page
+    assert "correct, vae wrong: 1 images" in page and "correct, mocov3 wrong: 2 images" in page
     assert page.count("circle, not bar") == 3 and "240 probe images" in page
 
 
@@ -90,7 +90,7 @@ def test_runs_of_an_earlier_version_are_told_the_command(show: Show, copied: Cop
     (old.path / "evaluations" / "agreement.json").unlink()
     old.write_evaluation("cka", {"rows": [{"model": "run", "metric": "cka", "value": 0.5}], "n": 1000})
     page = text(show(folder, "agreement", [old.id]))
-    assert "Evaluated before this existed: vae" in page
+    assert "Evaluated with an earlier version: vae" in page
     assert f"workbench evaluate {old.id}" in page and "--only agreement" in page
     assert "comparison with other runs yet" not in page
 
@@ -99,7 +99,7 @@ def test_a_pair_that_was_not_evaluated_together_is_a_gap(show: Show, copied: Cop
     folder, runs = copied
     forget_pair(runs[0], runs[1])
     app = show(folder, "agreement", [run.id for run in runs])
-    assert "Some pairs have not been compared" in text(app) and not app.exception
+    assert "Some pairs are not compared yet" in text(app) and not app.exception
     matrix = cells(figures(app)[0])
     assert ("mocov3", "vae") not in matrix and ("ddpm", "vae") in matrix
 
@@ -120,7 +120,7 @@ def test_neighbours_of_other_images_are_not_drawn(show: Show, copied: Copies) ->
     runs[0].write_array("neighbours-projector", np.asarray(foreign) + 1)
     app = show(folder, "agreement", [run.id for run in runs], **{"agreement-pair": "mocov3 and vae"})
     page = text(app)
-    assert not app.exception and "Their neighbours are not known" in page and "--only retrieval" in page
+    assert not app.exception and "Neighbours not computed yet" in page and "--only retrieval" in page
 
 
 def test_overlap_and_rows_of_ids() -> None:
@@ -136,7 +136,7 @@ def test_every_baseline_can_be_the_other_side(show: Show, runs_folder: Folder) -
     for name in ("vae and pixels", "vae and its untrained self"):
         app = show(folder, "agreement", [ids[role] for role in THREE], **{"agreement-pair": name})
         assert not app.exception and app.selectbox(key="agreement-pair").value == name
-        assert "neighbours in common, of 20" in text(app)
+        assert "common neighbours of 20" in text(app)
     kept = Probe(probe_of(folder, "fixture01").path / "baselines")
     assert kept.array("neighbours-pixels") is not None
 

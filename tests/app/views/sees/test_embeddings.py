@@ -87,7 +87,7 @@ def test_runs_on_other_images_are_not_compared_image_by_image(show: Show, runs_f
     other = Run(tmp_path / ids["ddpm"])
     other.update_info(data=other.info()["data"] | {"fingerprint": "other"})
     app = show(tmp_path, "embeddings", [ids["vae"], ids["ddpm"]])
-    assert "Trained on other images" in app.warning[0].value
+    assert "trained on other data" in app.warning[0].value
     assert [pane["name"] for pane in told(app)["panes"]] == ["vae", "pixels"]
 
 
@@ -214,7 +214,7 @@ def test_a_map_of_another_probe_set_is_not_drawn(show: Show, runs_folder: Folder
     (run,) = copy_runs(runs_folder, tmp_path, "vae")
     run.write_array("tsne-posterior mean", np.zeros((7, 2)))
     pane = told(show(tmp_path, "embeddings", [run.id]))["panes"][0]
-    assert [space["name"] for space in pane["spaces"]] == ["its map is of another probe set"]
+    assert [space["name"] for space in pane["spaces"]] == ["map of another probe set"]
 
 
 def test_umap_is_offered_where_a_run_has_it(show: Show, runs_folder: Folder, tmp_path: Path) -> None:

@@ -56,12 +56,12 @@ def test_a_clicked_neighbour_is_the_query_and_the_rest_of_the_address_stays(show
     assert address == {"runs": ids["vae"][-4:], "query": told} and told != "3"
     app = show(folder, "neighbours", [ids["vae"]], query=address["query"])
     assert len(blocks(app)) == 1 and f"image {told}</figcaption>" in blocks(app)[0]
-    button(app, "Back to several").click().run()
+    button(app, "Show several queries").click().run()
     assert len(blocks(app)) == 8
     app.text_input(key="query").set_value("10").run()
     assert "image 10</figcaption>" in blocks(app)[0]
-    app = show(folder, "neighbours", [ids["vae"]], query="no such image")
-    assert len(blocks(app)) == 8 and "There is no such image here." in text(app)
+    app = show(folder, "neighbours", [ids["vae"]], query="No image with this id")
+    assert len(blocks(app)) == 8 and "No image with this id in the probe set." in text(app)
 
 
 def test_only_an_id_that_came_back_becomes_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,11 +89,11 @@ def test_a_click_keeps_the_session_and_is_in_the_address(runs_folder: Folder, ru
         told = image.get_attribute("data-link")
         image.click()
         page.locator(".wb-asked", has_text=f"image {told}").wait_for()
-        page.get_by_role("button", name="Back to several").wait_for()
+        page.get_by_role("button", name="Show several queries").wait_for()
         page.wait_for_function("id => new URLSearchParams(location.search).get('query') === id", arg=told)
         assert parse_qs(urlparse(page.url).query)["runs"] == [ids["vae"][-4:]]
         assert page.locator(".wb-query").count() == 1
-        page.get_by_role("button", name="Back to several").click()
+        page.get_by_role("button", name="Show several queries").click()
         page.get_by_role("button", name="Others").wait_for()
         settled(page)
         page.wait_for_function("!location.search.includes('query=')")
@@ -127,7 +127,7 @@ def test_without_labels_there_are_neighbours_without_frames(show: Show, copied: 
     runs[1].write_evaluation("retrieval", content | {"rows": []})
     app = show(folder, "neighbours", [runs[1].id])
     assert not app.exception and len(blocks(app)) == 8 and not figures(app)
-    assert "wb-right" not in "".join(blocks(app)) and "Without labels" in text(app)
+    assert "wb-right" not in "".join(blocks(app)) and "needs labels" in text(app)
 
 
 def traces(figure: dict, name: str) -> list[dict]:
@@ -142,7 +142,7 @@ def test_a_panel_per_change_with_the_projector_dashed_and_examples(show: Show, r
     app = show(folder, "invariance", [ids[role] for role in THREE])
     (figure,) = figures(app)
     titles = [plain(annotation["text"]) for annotation in figure["layout"]["annotations"]]
-    assert titles[:3] == ["crop, share of the area cut away", "flip", "noise, s.d. in parts of the range"]
+    assert titles[:3] == ["crop, share of area removed", "flip", "noise, SD in units of the pixel range"]
     assert {"mocov3 projector", "vae posterior mean", "untrained", "pixels"} <= set(titles)
     assert figure["layout"]["xaxis"]["ticktext"] == ["0", "20%", "40%"]
     assert figure["layout"]["xaxis2"]["ticktext"] == ["", "left-right", "top-bottom"]

@@ -25,7 +25,7 @@ def test_classes_of_few_images(show: Show, runs_folder: Folder, tmp_path: Path, 
         app.segmented_control(key="scale").set_value(scale).run()
         assert not app.exception
         assert len(figures(app)) == 6 and "nan" not in text(app)
-        assert "empty: no pair of different images" in text(app)
+        assert "empty: no pairs of different images" in text(app)
 
 
 def test_the_colour_scale_ends_at_the_diagonal_and_its_range_is_named(page: Show) -> None:

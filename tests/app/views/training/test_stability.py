@@ -30,7 +30,7 @@ def test_dips_are_told_with_the_spike_before_them(show: Show, tmp_path: Path) ->
     # kNN, two norms, the map of the layers, five readings.
     assert len(figures(app)) == 9 and "workbench train" not in said
     (chosen,) = app.selectbox
-    assert chosen.options == ["the whole training", *(f"unstable: the dip at step {at}" for at in ("1,600", "2,900"))]
+    assert chosen.options == ["the whole training", *(f"unstable: dip at step {at}" for at in ("1,600", "2,900"))]
     chosen.select(chosen.options[1]).run()
     assert not app.exception
     low, high = figures(app)[0]["layout"]["xaxis"]["range"]
@@ -85,11 +85,11 @@ def test_spikes_are_marked_on_the_curve_that_they_are_of(show: Show, tmp_path: P
     for figure, spikes in zip(figures(app)[1:3], ((0, 2), (0, 1, 2)), strict=True):
         (marks,) = [one for one in figure["data"] if one.get("marker", {}).get("symbol") == gradient_map.SPIKE]
         assert len(marks["text"]) == len(spikes)
-        of_first = ["norm of the first layer" in words for words in marks["text"]]
+        of_first = ["(first layer)" in words for words in marks["text"]]
         assert of_first == [len(spikes) == 3] * len(spikes)
     first = figures(app)[2]["data"][-1]["text"]
-    assert f"{alone.height:.3g} times the usual norm of the first layer at step {alone.step:,}" in first[1]
-    assert "1 spike without a dip after" in text(app)
+    assert f"{alone.height:.3g} times the usual (first layer) at step {alone.step:,}" in first[1]
+    assert "1 spike not followed by a dip" in text(app)
 
 
 def test_every_spike_of_a_dip_has_a_dip_after(show: Show, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_every_spike_of_a_dip_has_a_dip_after(show: Show, tmp_path: Path) -> Non
     (run.path / GRADIENTS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = diagnose(run)
     assert len(found.spikes) == 3 and found.dips[0].near == tuple(found.spikes[:2])
-    assert "without a dip after" not in text(show(tmp_path, "stability", [run.id]))
+    assert "not followed by a dip" not in text(show(tmp_path, "stability", [run.id]))
 
 
 def test_damaged_batches_are_left_out(show: Show, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_words_for_what_was_not_followed_and_for_a_spike_after_the_fall_began(tm
     assert found.knn is not None
     dip = replace(found.dips[0], start=1500, recovered=None)
     said = dip_sentence(dip, "patch embed", Series(found.knn.steps, found.knn.values))
-    assert "On the way down a spike: first in patch embed" in said and "not back since" in said
+    assert "On the way down a spike: first in patch embed" in said and "not recovered" in said
 
 
 def test_a_run_from_before_layers_were_kept_says_how_to_get_them(show: Show, tmp_path: Path) -> None:
