@@ -17,7 +17,7 @@ def show() -> None:
     with st.container(gap=None):  # one place, also for no chips: what stands below keeps its focus when they come
         chosen = chosen_runs.choices()
         for part, reason in chosen_runs.unknown().items():
-            st.warning(theme.literal(f"The address names {part}: {reason}."))
+            st.warning(theme.literal(f"Run {part} in the URL: {reason}."))
         if chosen:
             line(chosen)
 

@@ -294,7 +294,7 @@ def test_what_a_url_names_is_chosen_or_named(text: str, chosen: list[int], unkno
 
 def test_what_the_url_names_and_cannot_be_chosen_is_named_above_the_page(page: Show) -> None:
     app = page("linear_probe", "vae", "0bad")
-    assert "The address names 0bad: not in " in text(app)
+    assert "Run 0bad in the URL: not in " in text(app)
     assert parameter(app, "runs").endswith(",0bad")  # and stays, for whoever made the link
 
 
