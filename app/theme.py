@@ -17,7 +17,7 @@ STATUS = {
 }
 
 CSS = """<style>
-.stApp {--wb-muted: color-mix(in srgb, currentColor 72%, transparent);}
+.stApp {--wb-muted: color-mix(in srgb, var(--st-text-color) 72%, transparent);}
 .stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1680px;}
 .wb-note {color: var(--wb-muted); font-size: .82rem; line-height: 1.45; margin: -.35rem 0 .6rem 0;}
 .wb-verdict {font-size: 1.28rem; line-height: 1.4; font-weight: 500; margin: 0 0 .4rem; max-width: 62rem;
@@ -38,6 +38,9 @@ CSS = """<style>
   flex-wrap: wrap; overflow-wrap: anywhere; min-width: 0;}
 .wb-name span:not(.wb-dot) {min-width: 0; flex: 0 1 auto; max-width: calc(100% - 1.3rem);}
 .wb-name small {font-weight: 400; color: var(--wb-muted); font-size: .82rem;}
+[data-testid="stCaptionContainer"] {color: var(--wb-muted); opacity: 1;}
+[data-testid="stCaptionContainer"] code, .stCode .token {color: inherit !important;}
+.stButton kbd {color: inherit !important; opacity: 1 !important;}
 .wb-dot {display: inline-block; width: .68rem; height: .68rem; border-radius: 50%; flex: none;}
 .wb-ramp {display: flex; align-items: center; gap: .5rem; color: var(--wb-muted); font-size: .82rem;
   margin: .1rem 0 .3rem;}

@@ -103,18 +103,20 @@ def name_rows(figure: go.Figure, names: Sequence[str], low: float, high: float, 
 
 
 def separate(places: Sequence[float], gap: float) -> list[float]:
-    """Move labels apart until neighbours are ``gap`` away, as little as possible and in the same order."""
+    """Move labels apart until neighbours are ``gap`` away, as little as possible in squares and in the same order.
+
+    Less the gaps below them, the places are the non-decreasing ones nearest to those wanted (pool adjacent violators).
+    """
     order = np.argsort(places, kind="stable")
-    moved = np.asarray(places, float)[order]
-    for _ in range(60):
-        close = np.flatnonzero(np.diff(moved) < gap * 0.999)
-        if not len(close):
-            break
-        for i in close:
-            push = (gap - (moved[i + 1] - moved[i])) / 2
-            moved[i], moved[i + 1] = moved[i] - push, moved[i + 1] + push
-    result = np.empty(len(moved))
-    result[order] = moved
+    blocks: list[tuple[float, int]] = []  # mean and size
+    for rank, place in enumerate(np.asarray(places, float)[order]):
+        mean, size = float(place) - rank * gap, 1
+        while blocks and blocks[-1][0] > mean:
+            before, count = blocks.pop()
+            mean, size = (before * count + mean * size) / (count + size), count + size
+        blocks.append((mean, size))
+    result = np.empty(len(order))
+    result[order] = np.repeat([mean for mean, _ in blocks], [size for _, size in blocks]) + gap * np.arange(len(order))
     return result.tolist()
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from workbench.comparison.differences import Difference
 from workbench.format import finite_number
 
+FEW = 3
+"""Models beside the best one that a sentence names."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -51,7 +54,9 @@ def ranking(scores: Sequence[Score], best: str = "Highest", what: str = "") -> s
         return f"All equal: {first.text}."
     mean = "mean" * any(score.label != score.name for score in scores)
     quantity = " ".join(filter(None, [best, mean, what]))
-    rest = " and ".join(f"{score.text} for {score.name}" for score in others)
+    rest = " and ".join(f"{score.text} for {score.name}" for score in others[:FEW])
+    if len(others) > FEW:
+        rest += f"; the other {len(others) - FEW} follow"
     overlap = " The intervals of the first two overlap." if overlapping(first, others[0]) else ""
     return f"{quantity}: {first.name} with {first.text}, against {rest}.{overlap}"
 
@@ -84,12 +89,21 @@ def verdict(
     behind = [score for score, differs in known if differs]
     equal = [score for score, differs in known if not differs]
     parts = []
-    if behind:
+    if len(behind) > FEW:
+        names = f"{behind[0].name} and {len(behind) - 1} others"
+        parts.append(f"{first.name} is {ahead} {names}: {first.text} against {behind[0].text} for {behind[0].name}.")
+    elif behind:
         names, texts = (" and ".join(values) for values in zip(*((s.name, s.text) for s in behind), strict=True))
         parts.append(f"{first.name} is {ahead} {names}: {first.text} against {texts}.")
     if equal:
-        others = " or ".join(f"{score.name} ({score.text})" for score in equal)
+        others = " or ".join(f"{score.name} ({score.text})" for score in equal[:FEW])
+        if len(equal) > FEW:
+            others += f" or {len(equal) - FEW} others"
         pair = f"from {others}" if behind else f"between {first.name} ({first.text}) and {others}"
         parts.append(f"No significant difference {pair}.")
-    parts += [f"{score.name} ({score.text}) was not tested." for score, differs in results if differs is None]
+    unknown = [f"{score.name} ({score.text})" for score, differs in results if differs is None]
+    if len(unknown) > FEW:
+        parts.append(f"{len(unknown)} others were not tested.")
+    else:
+        parts += [f"{name} was not tested." for name in unknown]
     return " ".join(parts)
