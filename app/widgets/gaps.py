@@ -192,7 +192,9 @@ def not_ready(choice: Choice) -> str:
 def obstacle(choice: Choice, task: str) -> str:
     """What keeps a run from being evaluated now, or an empty text."""
     reason = impossible(choice, task)
-    return f"{choice.label}: {reason}" if reason else not_ready(choice)
+    if not reason:
+        return not_ready(choice)
+    return reason if reason.startswith(choice.label) else f"{choice.label}: {reason}"
 
 
 def tab_reason(view: ModuleType, choices: Sequence[Choice]) -> str:

@@ -66,7 +66,7 @@ def test_the_trash(run: Run, tmp_path: Path, capsys) -> None:
     assert run.id in output_of(capsys, tmp_path, "trash") and not run.path.exists()
     assert "Restored" in output_of(capsys, tmp_path, "trash", "--restore", run.id[:8]) and run.path.exists()
     output_of(capsys, tmp_path, "delete", run.id)
-    assert output_of(capsys, tmp_path, "trash", "--empty").startswith("Deleted 1 run for good")
+    assert output_of(capsys, tmp_path, "trash", "--empty").startswith("Deleted 1 run permanently")
     assert not run.path.exists() and not (tmp_path / ".trash" / run.id).exists()
     assert "not both" in output_of(capsys, tmp_path, "trash", "--empty", "--restore", "x", code=2)
 

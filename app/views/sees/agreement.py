@@ -28,7 +28,7 @@ READINGS = {"value": "value", "excess": "above chance"}
 ALIKE = "alike"
 LEVEL = 0.05
 MOST = 12  # models in a matrix
-BASELINES = ("untrained network", "pixels")
+BASELINES = ("its untrained network", "pixels")
 Rows = dict[Choice, list[dict[str, Any]]]
 """What was measured of each run by the measure that is shown."""
 

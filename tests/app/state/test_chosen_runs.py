@@ -239,7 +239,7 @@ def test_verdicts_of_the_selected_images_stand_beside_the_truth(show: Show, runs
     app = show(folder, "linear_probe", [ids["vae"]], images=",".join(map(str, probe_ids[rows])))
     said = text(app)
     assert said.count("<mark>") == 3 and said.count("not tested") == 1
-    assert "right of the 5 selected: vae 25 %" in said
+    assert "accuracy on the 5 selected images: vae 25 %" in said
 
 
 def test_the_similarity_matrix_is_that_of_the_selected_images(show: Show, runs_folder: Folder) -> None:
@@ -248,7 +248,7 @@ def test_the_similarity_matrix_is_that_of_the_selected_images(show: Show, runs_f
     known = run.array("similarity-ids")
     assert known is not None
     app = show(folder, "similarity", [run.id], images=",".join(map(str, known[[3, 50, 51, 90]])))
-    assert not app.exception and "4 of the selected images were compared" in text(app)
+    assert not app.exception and "4 of the selected images are available" in text(app)
     stored = run.array("similarity-posterior mean")
     assert stored is not None
     values = numbers(figures(app)[0]["data"][0]["z"]).reshape(4, 4)
@@ -262,7 +262,7 @@ def test_reconstructions_of_the_selected_images(show: Show, runs_folder: Folder)
     drawn = Run(folder / ids["vae"]).array("reconstruction-ids")
     assert drawn is not None
     app = show(folder, "reconstructions", [ids["vae"]], images=f"{drawn[2]},{drawn[5]}")
-    assert "2 of the selected images were drawn" in text(app)
+    assert "2 of the selected images were reconstructed" in text(app)
     app = show(folder, "reconstructions", [ids["vae"]], images="1")
     assert "None of the selected images were reconstructed" in text(app) and not app.exception
 

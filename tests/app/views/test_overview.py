@@ -87,10 +87,7 @@ def test_what_is_not_measured_is_a_line_with_the_command(show: Show, copied: Cop
     app = show(folder, "overview", [run.id for run in runs])
     assert "Likelihood" not in cards(app) or "Not measured" in [each.value for each in app.subheader]
     (line,) = [each.value for each in app.caption if each.value.startswith("**Likelihood**")]
-    assert (
-        "mocov3 does not say how probable an image is" in line
-        and f"workbench evaluate {runs[1].id} {runs[2].id}" in line
-    )
+    assert "mocov3 has no likelihood" in line and f"workbench evaluate {runs[1].id} {runs[2].id}" in line
     assert any(each.value.startswith("**Samples**: Samples of vae, ddpm") for each in app.caption)
 
 

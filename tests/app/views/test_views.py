@@ -31,7 +31,7 @@ VIEWS = {
 TRAINING = ("run_list", "one_run", "differences", "curves", "stability")  # show what training wrote, not evaluations
 OF_DIFFUSION = ("diffusion model", "still training")  # failed and half are a vae, the one that trains a ddpm
 REASONS: dict[str, tuple[str, ...]] = {"denoising": OF_DIFFUSION, "overview": ("workbench evaluate", "became NaN")}
-REASONS["latent"] = ("workbench evaluate", "ddpm has no latent variables", "became NaN")
+REASONS["latent"] = ("workbench evaluate", "has no latent variables", "became NaN")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -60,7 +60,7 @@ def test_pairs_that_cannot_be_compared_any_more_are_no_gap_to_fill(show: Show, c
     shutil.rmtree(runs[0].path / "checkpoints")
     app = show(folder, "agreement", [run.id for run in runs])
     assert not app.exception and "Some pairs" not in text(app)
-    assert "mocov3: no comparison with some of the others, and none can be made" in text(app)
+    assert "mocov3: no comparison with some of the other runs, and the weights were deleted" in text(app)
 
 
 NAME = "![x](http://e/x.png) <b>"

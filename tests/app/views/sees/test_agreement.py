@@ -133,7 +133,7 @@ def test_overlap_and_rows_of_ids() -> None:
 
 def test_every_baseline_can_be_the_other_side(show: Show, runs_folder: Folder) -> None:
     folder, ids = runs_folder
-    for name in ("vae and pixels", "vae and its untrained self"):
+    for name in ("vae and pixels", "vae and its untrained network"):
         app = show(folder, "agreement", [ids[role] for role in THREE], **{"agreement-pair": name})
         assert not app.exception and app.selectbox(key="agreement-pair").value == name
         assert "common neighbours of 20" in text(app)
