@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.state import chosen_runs, run_folder
 from app.state.seeds import SeedGroup, seed_groups
-from app.widgets import gaps, job_panel, page, pairs
+from app.widgets import gaps, job_panel, page, pairs, subset
 from workbench import palette, report
 from workbench.comparison import seed_tests
 from workbench.comparison.differences import caveat
@@ -50,8 +50,10 @@ def conclusions(groups: Sequence[SeedGroup]) -> None:
             sentence(f"{answers.TITLES[key]}: {answer.sentence}", first)
     if differing:
         st.subheader("Linear probe differences", anchor=False)
-        pairs.chart(differing, colours, "report-differences")
-        for pair in differing:
+        some = subset.subset_of([group.choice for group in groups], single=False)
+        among = pairs.among(differing, groups, [group for group in groups if group.choice in some])
+        pairs.chart(among, len(differing), colours, "report-differences")
+        for pair in among:
             sentence(str(pair), colours.get(pair.run, palette.GREY) if pair.significant else "")
         page.note(caveat(differing))
     tests = [pair for key, answer in measured.items() if key != "linear" for pair in answer.tests]

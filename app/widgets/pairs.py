@@ -8,6 +8,7 @@ import streamlit as st
 from app import theme
 from app.figures.dots import Dot, forest
 from app.figures.style import shorten
+from app.state.seeds import SeedGroup
 from app.widgets import page
 from workbench import palette
 from workbench.comparison.differences import Difference, group_differences, left_out
@@ -40,10 +41,17 @@ def differences(groups: Sequence[Group]) -> list[Difference]:
     return pairs
 
 
-def chart(pairs: Sequence[Difference], colours: Mapping[str, str], key: str) -> None:
+def among(pairs: Sequence[Difference], groups: Sequence[SeedGroup], few: Sequence[SeedGroup]) -> list[Difference]:
+    """Of the pairs of ``groups``, those of a ``few`` with one another and with baselines."""
+    hidden = {member.group.label for member in groups} - {member.group.label for member in few}
+    return [pair for pair in pairs if not {pair.name, pair.other_name} & hidden]
+
+
+def chart(pairs: Sequence[Difference], comparisons: int, colours: Mapping[str, str], key: str) -> None:
     """The differences with their intervals.
 
     Args:
+        comparisons: made together, for which the intervals are corrected; ``pairs`` may be some of them.
         colours: by run; pairs without a significant difference are grey.
     """
     dots = [
@@ -64,7 +72,7 @@ def chart(pairs: Sequence[Difference], colours: Mapping[str, str], key: str) -> 
     page.chart(forest(names, dots, "difference in top-1, points"), key, "differences of accuracy with intervals")
     page.note(
         f"linear probe of each model's best space by validation · test split · n = {pairs[0].n:,} · thick: 95 % "
-        f"interval of a single comparison · thin: corrected for {len(pairs)} comparisons · coloured: significant at "
+        f"interval of a single comparison · thin: corrected for {comparisons} comparisons · coloured: significant at "
         "5 % "
         "(thin line excludes 0)"
     )

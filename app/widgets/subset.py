@@ -9,21 +9,22 @@ from app import theme
 from app.reading.choice import Choice
 from app.state import run_folder, subset
 
-IMAGES = 8
-"""Models whose images a page shows at once."""
+FEW = 6
+"""Models that a page shows side by side."""
 
 
-def subset_of(chosen: Sequence[Choice], most: int = IMAGES, single: bool = True) -> list[Choice]:
+def subset_of(chosen: Sequence[Choice], most: int = FEW, single: bool = True, subject: str = "Showing") -> list[Choice]:
     """The choices that a page shows, at most ``most``; a line names them and offers others where there are more.
 
     Args:
         single: whether one network of every group is shown; another line then names its seed.
+        subject: how the line begins, where not the whole page is meant.
     """
     some = subset.picked(chosen, most) if len(chosen) > most else list(chosen)
     if len(some) < len(chosen):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             names = ", ".join(choice.label for choice in some)
-            st.markdown(theme.literal(f"Showing {len(some)} of {len(chosen)}: {names}."), width="content")
+            st.markdown(theme.literal(f"{subject} {len(some)} of {len(chosen)}: {names}."), width="content")
             with st.popover("Choose others", type="tertiary"):
                 others(chosen, some, most)
     if not single:

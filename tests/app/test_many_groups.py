@@ -47,7 +47,7 @@ def test_pages_without_room_name_what_they_show(show: Show, many: tuple[Path, li
     assert not app.exception
     assert f"of {COUNT}: width 0, width 1" in text(app)
     picked = show(folder, view, ids, shown=f"{ids[20][-4:]},{ids[7][-4:]}")
-    assert f"Shows 2 of {COUNT}: width 20, width 7" in text(picked)
+    assert f"Showing 2 of {COUNT}: width 20, width 7" in text(picked)
 
 
 def test_nothing_of_an_address_is_dropped_in_silence(show: Show, many: tuple[Path, list[str]]) -> None:

@@ -11,7 +11,7 @@ from app.figures.dots import Dot, small_multiples
 from app.reading import files
 from app.reading.verdict import Measured, ranking
 from app.state.seeds import SeedGroup, seed_groups
-from app.widgets import gaps, page
+from app.widgets import gaps, page, subset
 from workbench import palette
 from workbench.comparison.seeds import over_seeds
 from workbench.format import finite_number
@@ -100,9 +100,11 @@ def render() -> None:
         place = st.container()
         reading = page.switch("Features", SPACES, "factor-space")
         groups = seed_groups(chosen, "linear")
-        columns = columns_for(groups, reading)
         with place:
             page.verdict(answer(groups, reading))
+            some = subset.subset_of([group.choice for group in groups], single=False)
+        groups = [group for group in groups if group.choice in some]
+        columns = columns_for(groups, reading)
         first = {name: row for _, rows in reversed(columns.values()) for name, row in rows.items()}
         names = list(dict.fromkeys(name for _, rows in columns.values() for name in rows))
         units = {name: "%" if first[name].get("metric") == "accuracy" else "R²" for name in names}

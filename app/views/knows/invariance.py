@@ -13,7 +13,7 @@ from app.figures.strength_curves import ChangePanel, Profile
 from app.reading import files, verdict
 from app.reading.choice import Choice
 from app.state import feature_space
-from app.widgets import gaps, page
+from app.widgets import gaps, page, subset
 from workbench import palette
 from workbench.format import finite_number
 from workbench.store import Probe
@@ -49,6 +49,7 @@ def render() -> None:
             image = example(chosen, probe, steps)
         with place:
             page.verdict(answer(chosen, how))
+            chosen = subset.subset_of(chosen, single=False)
         lines, key = styled_lines(chosen, how)
         panels = [
             ChangePanel(

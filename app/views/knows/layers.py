@@ -26,7 +26,7 @@ def render() -> None:
     if chosen:
         page.verdict(verdict.ranking(best_layers(chosen), "linear probe accuracy", "%"))
         width = page.switch("Feature dimensions", WIDTHS, "layer-width")
-        draw_maps(subset.subset_of(chosen, single=False), width)
+        draw_maps(subset.subset_of(chosen, single=False, subject="Maps show"), width)
         draw_best(chosen)
         page.details(
             "large dot: best layer on validation images, with its 95 % interval on test images · small dots: other "

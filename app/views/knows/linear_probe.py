@@ -11,7 +11,7 @@ from app.figures import dots, image_grid, matrices
 from app.reading import files, predictions, verdict
 from app.reading.choice import Choice
 from app.state import seeds
-from app.widgets import confusion_images, gaps, image_picker, page, pairs, verdict_table, verdicts
+from app.widgets import confusion_images, gaps, image_picker, page, pairs, subset, verdict_table, verdicts
 from workbench.comparison.differences import Difference, caveat
 from workbench.comparison.table import Row, baseline_value, group_table
 from workbench.format import finite_number
@@ -46,13 +46,16 @@ def render() -> None:
             page.measured(chosen, "knn", before="kNN: ", groups=groups) if len(panels) > 1 else "",
         )
         verdict_table.verdict_table(chosen)
-        tested = draw_pairs(groups)
+        subject = "Differences and confusion matrices show"
+        some = subset.subset_of([member.choice for member in groups], single=False, subject=subject)
+        few = [member for member in groups if member.choice in some]
+        tested = draw_pairs(groups, few)
         with place:
             page.verdict(
                 answer([member.group.label for member in order], tested)
                 or verdict.ranking(verdicts.headlines(chosen, "linear"), "linear probe accuracy", "%")
             )
-        by_class(groups, chosen)
+        by_class(groups, few, chosen)
         page.numbers(numbers(groups))
     gaps.explain(missing, "linear")
 
@@ -107,21 +110,22 @@ def answer(names: Sequence[str], tested: Sequence[Difference]) -> str:
     return " ".join(parts)
 
 
-def draw_pairs(groups: Sequence[seeds.SeedGroup]) -> Sequence[Difference]:
-    """Every pair of models on the same test images, with the sentence that may be said of it; seeds form groups."""
+def draw_pairs(groups: Sequence[seeds.SeedGroup], few: Sequence[seeds.SeedGroup]) -> Sequence[Difference]:
+    """Every pair of models on the same test images; those of a ``few`` as a figure and in sentences."""
     differing = pairs.differences([member.group for member in groups])
     if not differing:
         return []
     st.subheader("Significance of differences", anchor=False)
-    pairs.chart(differing, {member.group.runs[0].id: member.colour for member in groups}, "differences")
+    among = pairs.among(differing, groups, few)
+    pairs.chart(among, len(differing), {member.group.runs[0].id: member.colour for member in groups}, "differences")
     with st.expander("As sentences"):
-        st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in differing))
+        st.markdown("\n".join(f"- {theme.literal(str(pair))}" for pair in among))
         st.caption(caveat(differing))
     return differing
 
 
-def by_class(groups: Sequence[seeds.SeedGroup], chosen: Sequence[Choice]) -> None:
-    """Accuracy per class and confusions in the best space; of several seeds all test images together."""
+def by_class(groups: Sequence[seeds.SeedGroup], few: Sequence[seeds.SeedGroup], chosen: Sequence[Choice]) -> None:
+    """Accuracy per class and, of a ``few``, confusions in the best space; of several seeds all test images together."""
     tables = {}
     for member in groups:
         runs, space = member.group.runs, best_space(member.group.runs)
@@ -143,16 +147,17 @@ def by_class(groups: Sequence[seeds.SeedGroup], chosen: Sequence[Choice]) -> Non
     st.subheader("Accuracy by class", anchor=False)
     page.chart(dots.per_class(scores, classes), "per-class", "accuracy per class")
     measured = int(np.all([np.isfinite(values) for _, values in scores.values()], axis=0).sum())
-    few = f" · the 30 of {measured} classes with the largest differences" if measured > 30 else ""
+    most = f" · the 30 of {measured} classes with the largest differences" if measured > 30 else ""
     none = f" · {n - measured} of {n} classes left out: no test images" if measured < n else ""
-    page.note("linear probe of the best space; all seeds together" + few + none)
+    page.note("linear probe of the best space; all seeds together" + most + none)
     st.subheader("Confusion matrices", anchor=False)
     st.html(image_grid.colour_bar("0", "100 %", "of the true class"))
-    places, cell = page.with_room(len(shares)), confusion_images.current()
-    for (place, room), (member, share) in zip(places, shares.values(), strict=True):
+    known = [shares[member.group.label] for member in few if member.group.label in shares]
+    places, cell = page.with_room(len(known)), confusion_images.current()
+    for (place, room), (member, share) in zip(places, known, strict=True):
         key = f"confusion-{member.choice.index}"
         with place:
-            confusion_matrix(member, share, classes, key, page.side(len(shares)) + 20)
+            confusion_matrix(member, share, classes, key, page.side(len(known)) + 20)
         if cell is not None and cell.chart == key:
             with room:
                 confusion_images.show(cell, member.choice, chosen, classes)

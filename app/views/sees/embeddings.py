@@ -66,8 +66,6 @@ def maps(chosen: Sequence[Choice], comparable: Sequence[Choice], kind: str, prob
     if pixels is not None:
         panes.append(linked_maps.pixel_pane(pixels, kind, probe, colours, drawn_runs))
     component.show(linked_maps.payload(probe, panes, colours), KEY, partial(circled, probe), asked_for_sheet)
-    if len(chosen) > linked_maps.MOST:
-        page.note(f"The first {linked_maps.MOST} of {len(chosen)} models are shown; remove a chip above to see others.")
     page.note(
         "click or lasso images to select them on all pages · Shift: add · Escape: clear · wheel: zoom · Enlarge: one "
         "map with the selected images beside it"
