@@ -65,7 +65,7 @@ def button_labels(app: AppTest) -> set[str]:
 def chip_labels(app: AppTest) -> list[str]:
     """The labels on the chips of the chosen groups."""
     labels = [block.proto.popover.label for block in app.get("popover")]
-    return [label.replace("\\", "") for label in labels if label not in ("Select images", "Columns")]
+    return [label.replace("\\", "") for label in labels if label not in ("Select images", "Columns", "Choose others")]
 
 
 def open_chip(app: AppTest, run_id: str) -> AppTest:
