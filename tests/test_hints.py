@@ -95,11 +95,11 @@ def test_the_variable_is_the_default_of_every_command_and_hints_are_taken_back(
 ) -> None:
     run = create_run(tmp_path / "there", "method: vae\n", {"method": "vae", "data": {"name": "digits"}})
     assert main(["evaluate", "--runs", str(tmp_path / "there")]) == 2
-    assert f"`workbench runs --runs {tmp_path / 'there'}` lists them" in capsys.readouterr().err
+    assert f"List them with `workbench runs --runs {tmp_path / 'there'}`" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WORKBENCH_RUNS", "there")
     assert main(["runs"]) == 0 and run.id in capsys.readouterr().out
-    assert main(["evaluate"]) == 2 and "`workbench runs` lists them" in capsys.readouterr().err
+    assert main(["evaluate"]) == 2 and "List them with `workbench runs`" in capsys.readouterr().err
     monkeypatch.setattr("workbench.annotations.Run.in_training", lambda run: None)
     assert main(["delete", run.id]) == 0
     hint = capsys.readouterr().out.split("`")[1].split()

@@ -53,7 +53,7 @@ def test_what_reads_runs_takes_all_of_a_name_and_says_so(
     more = ["--output", str(tmp_path / "report.md")] if command == "report" else []
     assert main([command, "baseline", *more, "--runs", str(tmp_path)]) == 0
     captured = capsys.readouterr()
-    assert '"baseline" names 3 runs, all of which are taken: ' in captured.err
+    assert '"baseline" matches 3 runs, all are used: ' in captured.err
     assert all(run.id[-4:] in captured.err for run in seeds)
 
 

@@ -39,7 +39,7 @@ def test_numbers_of_other_data_are_not_shown_and_that_is_said(show: Show, two: C
     folder, runs = two
     app = show(folder, view, [run.id for run in runs])
     (warning,) = app.warning
-    assert "Trained on other images than mocov3" in warning.value and "ddpm" in warning.value
+    assert "trained on other data than mocov3" in warning.value and "ddpm" in warning.value
     drawn = json.dumps(figures(app))
     assert "mocov3" in drawn and "ddpm" not in drawn and "pixels 99" not in drawn
     assert "pixels 33" in drawn or view == "factors"

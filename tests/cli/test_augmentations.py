@@ -106,7 +106,7 @@ def test_nothing_is_done_twice(study: Path, calls: list[str], capsys: pytest.Cap
     assert calls == [] and results(study) == before
     assert times == {file: file.stat().st_mtime_ns for file in (study / "study" / "runs").rglob("*.npy")}
     told = capsys.readouterr()
-    assert told.err.splitlines()[-1] == "4 of 4 cells are finished already."
+    assert told.err.splitlines()[-1] == "4 of 4 cells are already finished."
     assert "pixels" in told.out and "untrained:mocov3" in told.out and "composition.svg" in told.out
 
 

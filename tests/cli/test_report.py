@@ -72,7 +72,7 @@ def test_compare_shows_seeds_as_one_row(folder: Folder, capsys: pytest.CaptureFi
     lines = printed.splitlines()
     assert sum(line.startswith("vae (3 seeds) ") for line in lines) == 1 and max(map(len, lines[:8])) <= 200
     assert "45.0 [42.5, 47.5]" in printed  # 44, 45, 46: Student's t of two degrees of freedom
-    for text in ("FLOPs/image", "images seen", "mean and 95 % interval over seeds", "fewer than 3 seeds"):
+    for text in ("FLOPs/image", "images seen", "the mean and its 95 % interval over seeds", "fewer than 3 seeds"):
         assert text in printed
     assert main([*words, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

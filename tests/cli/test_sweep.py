@@ -204,7 +204,7 @@ def test_nothing_is_done_twice(sweep: Path, calls: list[str], capsys: pytest.Cap
     before = rows(sweep)
     assert command(sweep) == 0  # with one seed
     assert calls == [] and rows(sweep) == before  # the second one stays
-    assert capsys.readouterr().err.splitlines() == ["2 of 2 runs are finished already."]
+    assert capsys.readouterr().err.splitlines() == ["2 of 2 runs are already finished."]
 
 
 def test_what_is_missing_is_done_again_and_comes_out_the_same(sweep: Path, calls: list[str]) -> None:
@@ -240,10 +240,10 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, capsys: 
     written(tmp_path, cells={"bad": {"optim.lr": 1e30, "optim.warmup_epochs": 0}, "good": {}})
     assert command(tmp_path) == 2
     told = capsys.readouterr()
-    assert "error: bad, seed 0 failed: The loss is not finite" in told.err and "Traceback" not in told.err
+    assert "error: bad, seed 0 failed: The loss became non-finite" in told.err and "Traceback" not in told.err
     assert set(rows(tmp_path)) == {("good", 0)}
     assert [failure["cell"] for failure in record(tmp_path)["failures"]] == ["bad"]
-    assert "The cell bad, seed 0, failed: The loss is not finite" in (tmp_path / "made" / "sweep.md").read_text()
+    assert "The cell bad, seed 0, failed: The loss became non-finite" in (tmp_path / "made" / "sweep.md").read_text()
 
 
 def test_several_processes_do_the_same(made: Path, tmp_path: Path) -> None:

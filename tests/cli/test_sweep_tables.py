@@ -136,7 +136,7 @@ def test_an_impossible_evaluation_is_asked_once(made: Path, capsys: pytest.Captu
     assert main(words) == 0
     capsys.readouterr()
     assert main(words) == 0
-    assert capsys.readouterr().err.splitlines() == ["1 of 1 runs are finished already."]
+    assert capsys.readouterr().err.splitlines() == ["1 of 1 runs are already finished."]
     table = record(tmp_path / "made")["tables"]["likelihood"]
     assert table["rows"] == [] and "does not say how probable" in table["left_out"]["encoder alone"]
     assert "bits per dimension" not in (tmp_path / "made" / "sweep.md").read_text()

@@ -110,7 +110,7 @@ def test_deleted_weights_are_told_before_anything_is_computed(make_run):
     good, bad = make_run(), make_run()
     (bad.path / "checkpoints" / "step-00000007").rmdir()
     bad.update_summary(status="finished")
-    with pytest.raises(WorkbenchError, match=f"weights of the run {bad.id} are not there"):
+    with pytest.raises(WorkbenchError, match=f"weights of the run {bad.id} were deleted"):
         runner.evaluate([good, bad], only=["knn"], quiet=True)
     assert not good.evaluations()
 
@@ -131,7 +131,7 @@ def test_cells_of_an_earlier_step_than_the_cost_are_told(make_run):
     run = make_run(cost={"steps": 100, "parameters": 10})
     measured(run, {"knn": 50})
     (row,) = comparison_table([run])
-    assert "step 50" in row["warning"] and "step 100" in row["warning"]
+    assert "step 50" in row["warning"] and "all 100 steps" in row["warning"]
     measured(run, {"knn": 100, "linear": 100})
     assert comparison_table([run])[0]["warning"] is None
     measured(run, {"knn": 120, "linear": 120})  # resumed, its cost not yet written

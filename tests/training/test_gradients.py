@@ -138,7 +138,7 @@ def test_what_led_to_non_finite_numbers_is_kept(poisoned: str, tmp_path: Path, m
         return loss * torch.inf if poisoned == "loss" else loss + torch.sqrt(zero)  # its derivative at 0 is infinite
 
     change_loss(monkeypatch, broken, epochs=2)
-    sentence = f"The {poisoned} became non-finite at step {EPOCH};.*no checkpoint"
+    sentence = f"The {poisoned} became non-finite at step {EPOCH};.*no earlier checkpoint"
     run = failed_run(tmp_path, WorkbenchError, sentence, log_every=4, epochs=2)
     assert run.checkpoint() is None and run.summary()["status"] == "failed"
     assert [row["step"] for row in run.metrics(GRADIENTS)] == [4, 8, 10]
@@ -150,7 +150,7 @@ def test_what_led_to_non_finite_numbers_is_kept(poisoned: str, tmp_path: Path, m
 def test_a_stop_after_the_loss_went_wrong_leaves_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_after(5, 3, monkeypatch)
     change_loss(monkeypatch, lambda model, loss, step: loss * torch.nan if step > 1 else loss)
-    run = failed_run(tmp_path, WorkbenchError, "not finite since step 2", log_every=100)
+    run = failed_run(tmp_path, WorkbenchError, "became non-finite at step 2", log_every=100)
     assert run.summary()["status"] == "failed"
 
 

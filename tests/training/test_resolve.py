@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_small_folder_shrinks_the_batch(method: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, dataset = resolve(method, {"data": str(folder), "preset": "cpu"})
     assert len(dataset.train) == 43 and config.batch_size == 16
-    assert "Batch size 16 instead of the preset's" in capsys.readouterr().err
+    assert "Batch size reduced from" in capsys.readouterr().err
 
 
 def test_the_batch_of_the_user_stays(folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ from workbench.store import write_json
 Editor = Callable[..., tuple[Run, AppTest]]
 
 
+def tags(app: AppTest) -> Any:
+    return next(one for one in app.multiselect if one.label == "Tags")
+
+
 def state_of(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
 
@@ -55,7 +59,7 @@ def test_notes_tags_and_names_are_saved(editor: Editor) -> None:
     next(one for one in app.text_input if one.label == "Name").set_value("wide").run()
     assert run.summary()["name"] == "wide"
     annotations.change_tags(run, ["hers"])  # while the page shows none
-    app.multiselect[0].set_value(["his"]).run()
+    tags(app).set_value(["his"]).run()
     assert annotations.tags(run) == ["hers", "his"]
     assert not app.exception
 
@@ -107,13 +111,13 @@ def test_a_refused_name_or_tag_leaves_what_is_stored_on_the_screen(editor: Edito
         return next(one for one in app.text_input if one.label == "Name")
 
     name().set_value("wide").run()
-    app.multiselect[0].set_value(["paper"]).run()
-    refusals: list[tuple[Any, Any]] = [(name(), "x,y"), (app.multiselect[0], ["paper", "a,b"])]
+    tags(app).set_value(["paper"]).run()
+    refusals: list[tuple[Any, Any]] = [(name(), "x,y"), (tags(app), ["paper", "a,b"])]
     for field, refused in refusals:
         app.session_state["told"] = []
         field.set_value(refused).run()
         assert "without a comma" in app.session_state["told"][0][0]
-        assert (name().value, app.multiselect[0].value) == ("wide", ["paper"])
+        assert (name().value, tags(app).value) == ("wide", ["paper"])
     assert (run.summary()["name"], annotations.tags(run)) == ("wide", ["paper"]) and not app.exception
 
 
