@@ -17,7 +17,7 @@ STATUS = {
 }
 
 CSS = """<style>
-.stApp {--wb-muted: color-mix(in srgb, var(--st-text-color) 72%, transparent);}
+.stApp {--wb-muted: color-mix(in srgb, currentColor 72%, transparent);}
 .stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1680px;}
 .wb-note {color: var(--wb-muted); font-size: .82rem; line-height: 1.45; margin: -.35rem 0 .6rem 0;}
 .wb-verdict {font-size: 1.28rem; line-height: 1.4; font-weight: 500; margin: 0 0 .4rem; max-width: 62rem;
