@@ -24,7 +24,7 @@ def test_pages_offer_to_evaluate_a_run(show: Show, copied: Copies, monkeypatch: 
     app = show(folder, view, [run.id for run in runs])
     boxes = sum("workbench evaluate" in element.value for element in app.code)
     assert len([button for button in app.button if button.label.startswith("Run ")]) == boxes
-    assert boxes or view in ("run_list", "differences", "curves", "stability", "augmentations", "overview")
+    assert boxes or view in ("run_list", "differences", "curves", "stability", "augmentations", "overview", "scatter")
 
 
 def test_nothing_is_started_where_that_is_not_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
