@@ -93,9 +93,15 @@ def quantities(runs: Iterable[Run]) -> list[Quantity]:
         for key, value in settings_of(run).items():
             values.setdefault(key, set()).add(value)
     keys = sorted((key for key in values if key not in NO_SETTINGS), key=lambda key: (len(values[key]) < 2, key))
-    results = [Quantity(f"result:{key}", f"{label}, {unit}") for key, (label, unit) in RESULTS.items()]
-    costs = [Quantity(f"cost:{key}", label) for key, label in COSTS.items()]
-    return [*results, *costs, *(Quantity(f"setting:{key}", key) for key in keys)]
+    names = {"result": RESULTS, "cost": COSTS, "setting": keys}
+    return [quantity_of(f"{kind}:{name}") for kind, some in names.items() for name in some]
+
+
+def quantity_of(key: str) -> Quantity:
+    """The quantity with a key."""
+    kind, _, name = key.partition(":")
+    label = ", ".join(RESULTS[name]) if kind == "result" else COSTS[name] if kind == "cost" else name
+    return Quantity(key, label)
 
 
 def value_of(quantity: Quantity, runs: Sequence[Run]) -> Value | None:

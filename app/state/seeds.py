@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -66,12 +65,6 @@ def predicted(choice: Choice, ids: np.ndarray) -> np.ndarray | None:
     """The classes (n,) that the probe of the run's headline space predicts for images; see
     :func:`predictions.of_run`."""
     return predictions.of_run(choice.run, ids, headline_space(choice))
-
-
-def headline_row(choice: Choice, evaluation: dict[str, Any]) -> dict[str, Any] | None:
-    """The run's row of an evaluation in :func:`headline_space`, or in its default one where that was not measured."""
-    row = next(iter(files.rows(evaluation, model="run", space=headline_space(choice))), None)
-    return row or files.default_row(evaluation)
 
 
 def headline_space(choice: Choice) -> str | None:

@@ -8,7 +8,6 @@ import streamlit as st
 
 from app import theme
 from app.reading import quantities, run_table
-from app.reading.quantities import Quantity
 from app.reading.run_table import GROUPINGS, TableRow
 from app.state import chosen_runs, run_folder
 from app.widgets import page, run_editor
@@ -43,26 +42,18 @@ def controls(everything: list[dict[str, Any]]) -> None:
         if archived:
             st.toggle(f"{archived} archived", key="archived", bind="query-params", width="content")
         with st.popover("Columns", icon=":material/view_column:", type="tertiary"):
-            labels = {quantity.key: quantity.label for quantity in known_quantities(everything)}
+            every = quantities.reading(run_folder.runs_folder(), [summary["id"] for summary in everything])
+            labels = {quantity.key: quantity.label for quantity in quantities.quantities(every)}
             hint = "Settings, costs and results of every run"
             st.multiselect(
                 hint, list(labels), format_func=labels.__getitem__, key=COLUMNS, bind="query-params", width=420
             )
 
 
-def known_quantities(everything: list[dict[str, Any]]) -> list[Quantity]:
-    """What may be a column."""
-    return quantities.quantities(
-        quantities.reading(run_folder.runs_folder(), [summary["id"] for summary in everything])
-    )
-
-
-def extra_columns(rows: list[TableRow], everything: list[dict[str, Any]]) -> dict[str, list[float | str | None]]:
+def extra_columns(rows: list[TableRow]) -> dict[str, list[float | str | None]]:
     """The columns that were added, by label: numbers, or text where groups have intervals."""
-    wanted = st.session_state.get(COLUMNS) or []
-    labels = {quantity.key: quantity for quantity in known_quantities(everything)} if wanted else {}
     folder, result = run_folder.runs_folder(), {}
-    for quantity in [labels[key] for key in wanted if key in labels]:
+    for quantity in map(quantities.quantity_of, st.session_state.get(COLUMNS) or ()):
         values = [quantities.value_of(quantity, quantities.reading(folder, row.ids)) for row in rows]
         plain = all(value is None or isinstance(value.value, float | int) for value in values)
         plain = plain and not any(row.heads for row in rows)
@@ -117,7 +108,7 @@ def table() -> None:
     key = table_key(rows, chosen_ids)
     headlines = run_table.headlines_of(rows, run_folder.runs_folder(), seed_group)
     colours = {run.id: choice.colour for choice in chosen for run in choice.members}
-    added = extra_columns(rows, everything)
+    added = extra_columns(rows)
     st.dataframe(
         run_table.frame(rows, colours, opened, headlines).assign(**added),
         key=key,
@@ -216,7 +207,7 @@ def trouble(summary: dict[str, Any]) -> None:
     elif summary["status"] == "stalled":
         heartbeat = finite_number(summary.get("heartbeat"))
         quiet = f"; the last one was {theme.ago(time.time() - heartbeat)}" if heartbeat else ""
-        st.markdown(f":orange[●] **{label}** gives no sign of life{quiet}. `{on_runs('resume', [run])}` continues it.")
+        st.markdown(f":orange[●] **{label}** stopped reporting{quiet}. `{on_runs('resume', [run])}` continues it.")
     else:
         st.markdown(
             f":gray[●] **{label}** cannot be read: its run.json is missing or damaged. Nothing else depends on it."
